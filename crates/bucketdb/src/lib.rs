@@ -1,0 +1,1 @@
+//! A document database whose only server is an object-storage bucket.

@@ -1,0 +1,1 @@
+//! A suite that any driver can be checked with.

@@ -1,0 +1,3 @@
+/// Objects in files.
+#[derive(Debug)]
+pub struct FileDriver;

@@ -1,0 +1,11 @@
+//! Clock, randomness and task spawning, handed in.
+//!
+//! Nothing in BucketDB reads a clock, draws a random number or starts a task on its own: it asks the
+//! [`Environment`] that it was opened with. [`TokioEnvironment`] is the real one; a simulator brings another, in
+//! which time is virtual and every choice comes from a seed.
+
+mod environment;
+mod tokio_environment;
+
+pub use environment::{Environment, Random, WallTime};
+pub use tokio_environment::TokioEnvironment;

@@ -1,0 +1,1 @@
+//! A totally ordered log of immutable records in an object store, with many writers.

@@ -1,0 +1,1 @@
+//! Filters, orders and projections over documents, as values and as text.

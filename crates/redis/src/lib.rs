@@ -1,0 +1,1 @@
+//! A driver that keeps objects in Redis or a Redis Cluster.

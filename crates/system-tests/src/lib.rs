@@ -1,0 +1,1 @@
+//! Tests of the whole system against real servers and with several processes.

@@ -1,0 +1,3 @@
+//! What developers and continuous integration run.
+
+fn main() {}
