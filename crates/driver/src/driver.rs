@@ -68,9 +68,7 @@ pub trait Driver: Debug + Send + Sync + 'static {
         loop {
             page.objects.retain(|object| object.key > *after);
             match page.next {
-                Some(next) if page.objects.is_empty() => {
-                    page = self.list(prefix, Some(&next)).await?
-                }
+                Some(next) if page.objects.is_empty() => page = self.list(prefix, Some(&next)).await?,
                 _ => return Ok(page),
             }
         }
@@ -88,10 +86,7 @@ pub trait Driver: Debug + Send + Sync + 'static {
         // Both fit a usize: they are at most the length of a buffer in memory.
         let end = range.end.min(length) as usize;
         let start = range.start.min(end as u64) as usize;
-        Ok(Object {
-            body: body.slice(start..end),
-            etag,
-        })
+        Ok(Object { body: body.slice(start..end), etag })
     }
 
     /// Reads an object piece by piece, in order.
@@ -112,17 +107,10 @@ pub trait Driver: Debug + Send + Sync + 'static {
                 if offset == 0 || offset % STREAM_CHUNK_BYTES != 0 {
                     return Ok(None);
                 }
-                let piece = self
-                    .get_range(&key, offset..offset + STREAM_CHUNK_BYTES)
-                    .await?;
+                let piece = self.get_range(&key, offset..offset + STREAM_CHUNK_BYTES).await?;
                 if piece.etag != etag {
                     let detail = "the object was replaced while it was read";
-                    return Err(DriverError::new(
-                        ErrorKind::Transient,
-                        Operation::Get,
-                        key.as_str(),
-                        detail,
-                    ));
+                    return Err(DriverError::new(ErrorKind::Transient, Operation::Get, key.as_str(), detail));
                 }
                 let length = piece.body.len() as u64;
                 Ok((length > 0).then_some((piece.body, offset + length)))
@@ -152,9 +140,7 @@ pub trait Driver: Debug + Send + Sync + 'static {
     /// # Errors
     /// The first failure. Any number of the others may have been removed.
     async fn delete_many(&self, keys: &[Key]) -> Result<()> {
-        stream::iter(keys.iter().map(Ok))
-            .try_for_each_concurrent(PARALLEL_DELETES, |key| self.delete(key))
-            .await
+        stream::iter(keys.iter().map(Ok)).try_for_each_concurrent(PARALLEL_DELETES, |key| self.delete(key)).await
     }
 
     /// A URL with which anyone can read the object for `expires_in`, without credentials.
@@ -164,12 +150,7 @@ pub trait Driver: Debug + Send + Sync + 'static {
     async fn presign_get(&self, key: &Key, expires_in: Duration) -> Result<String> {
         let _ = expires_in;
         let detail = "this store has no pre-signed URLs";
-        Err(DriverError::new(
-            ErrorKind::Unsupported,
-            Operation::Presign,
-            key.as_str(),
-            detail,
-        ))
+        Err(DriverError::new(ErrorKind::Unsupported, Operation::Presign, key.as_str(), detail))
     }
 
     /// The store's own clock, if it tells it; `None` by default.

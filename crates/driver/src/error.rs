@@ -75,41 +75,20 @@ pub struct DriverError {
 impl DriverError {
     /// An error about `subject`, which is a key or, for a listing, a prefix. `detail` completes the sentence
     /// "put of log/1 failed: …".
-    pub fn new(
-        kind: ErrorKind,
-        operation: Operation,
-        subject: impl Into<String>,
-        detail: impl Into<String>,
-    ) -> Self {
-        Self {
-            kind,
-            operation,
-            subject: subject.into(),
-            detail: detail.into(),
-            source: None,
-        }
+    pub fn new(kind: ErrorKind, operation: Operation, subject: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { kind, operation, subject: subject.into(), detail: detail.into(), source: None }
     }
 
     /// The object that was asked for does not exist.
     #[must_use]
     pub fn not_found(operation: Operation, key: &Key) -> Self {
-        Self::new(
-            ErrorKind::NotFound,
-            operation,
-            key.as_str(),
-            "there is no such object",
-        )
+        Self::new(ErrorKind::NotFound, operation, key.as_str(), "there is no such object")
     }
 
     /// The condition of a put did not hold.
     #[must_use]
     pub fn precondition_failed(key: &Key) -> Self {
-        Self::new(
-            ErrorKind::PreconditionFailed,
-            Operation::Put,
-            key.as_str(),
-            "the condition does not hold",
-        )
+        Self::new(ErrorKind::PreconditionFailed, Operation::Put, key.as_str(), "the condition does not hold")
     }
 
     /// Chains the error that caused this one.
@@ -158,25 +137,14 @@ impl DriverError {
 
 impl fmt::Display for DriverError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            operation,
-            subject,
-            detail,
-            ..
-        } = self;
+        let Self { operation, subject, detail, .. } = self;
         write!(formatter, "{operation} of {subject} failed: {detail}")
     }
 }
 
 impl fmt::Debug for DriverError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            kind,
-            operation,
-            subject,
-            detail,
-            source,
-        } = self;
+        let Self { kind, operation, subject, detail, source } = self;
         write!(formatter, "{kind:?}({operation} of {subject}: {detail}")?;
         if let Some(source) = source {
             write!(formatter, ", caused by {source}")?;
@@ -187,8 +155,6 @@ impl fmt::Debug for DriverError {
 
 impl StdError for DriverError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source
-            .as_deref()
-            .map(|source| source as &(dyn StdError + 'static))
+        self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
     }
 }

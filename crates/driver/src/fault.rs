@@ -6,10 +6,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::{
-    Capabilities, Condition, Driver, DriverError, ETag, ErrorKind, Key, Object, Operation, Page,
-    Result,
-};
+use crate::{Capabilities, Condition, Driver, DriverError, ETag, ErrorKind, Key, Object, Operation, Page, Result};
 
 /// What a [`FaultDriver`] does to one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,30 +54,12 @@ pub struct FaultDriver {
 
 impl FaultDriver {
     /// Makes `inner` fail by `rule`.
-    pub fn new(
-        inner: impl Driver,
-        rule: impl Fn(Operation, &str) -> Fault + Send + Sync + 'static,
-    ) -> Self {
-        Self {
-            inner: Arc::new(inner),
-            rule: Arc::new(rule),
-        }
+    pub fn new(inner: impl Driver, rule: impl Fn(Operation, &str) -> Fault + Send + Sync + 'static) -> Self {
+        Self { inner: Arc::new(inner), rule: Arc::new(rule) }
     }
 
-    async fn call<T>(
-        &self,
-        operation: Operation,
-        subject: &str,
-        call: impl Future<Output = Result<T>>,
-    ) -> Result<T> {
-        let injected = |kind| {
-            Err(DriverError::new(
-                kind,
-                operation,
-                subject,
-                "a fault that a test injected",
-            ))
-        };
+    async fn call<T>(&self, operation: Operation, subject: &str, call: impl Future<Output = Result<T>>) -> Result<T> {
+        let injected = |kind| Err(DriverError::new(kind, operation, subject, "a fault that a test injected"));
         match (self.rule)(operation, subject) {
             Fault::None => call.await,
             Fault::Before(kind) => injected(kind),
@@ -99,73 +78,42 @@ impl FaultDriver {
 
 impl fmt::Debug for FaultDriver {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("FaultDriver")
-            .field("inner", &self.inner)
-            .finish_non_exhaustive()
+        formatter.debug_struct("FaultDriver").field("inner", &self.inner).finish_non_exhaustive()
     }
 }
 
 #[async_trait]
 impl Driver for FaultDriver {
     async fn get(&self, key: &Key) -> Result<Object> {
-        self.call(Operation::Get, key.as_str(), self.inner.get(key))
-            .await
+        self.call(Operation::Get, key.as_str(), self.inner.get(key)).await
     }
 
     async fn put(&self, key: &Key, body: Bytes, condition: Condition) -> Result<ETag> {
-        self.call(
-            Operation::Put,
-            key.as_str(),
-            self.inner.put(key, body, condition),
-        )
-        .await
+        self.call(Operation::Put, key.as_str(), self.inner.put(key, body, condition)).await
     }
 
     async fn delete(&self, key: &Key) -> Result<()> {
-        self.call(Operation::Delete, key.as_str(), self.inner.delete(key))
-            .await
+        self.call(Operation::Delete, key.as_str(), self.inner.delete(key)).await
     }
 
     async fn list(&self, prefix: &str, continuation: Option<&str>) -> Result<Page> {
-        self.call(
-            Operation::List,
-            prefix,
-            self.inner.list(prefix, continuation),
-        )
-        .await
+        self.call(Operation::List, prefix, self.inner.list(prefix, continuation)).await
     }
 
     async fn list_after(&self, prefix: &str, after: &Key) -> Result<Page> {
-        self.call(
-            Operation::List,
-            prefix,
-            self.inner.list_after(prefix, after),
-        )
-        .await
+        self.call(Operation::List, prefix, self.inner.list_after(prefix, after)).await
     }
 
     async fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Object> {
-        self.call(
-            Operation::Get,
-            key.as_str(),
-            self.inner.get_range(key, range),
-        )
-        .await
+        self.call(Operation::Get, key.as_str(), self.inner.get_range(key, range)).await
     }
 
     async fn presign_get(&self, key: &Key, expires_in: Duration) -> Result<String> {
-        self.call(
-            Operation::Presign,
-            key.as_str(),
-            self.inner.presign_get(key, expires_in),
-        )
-        .await
+        self.call(Operation::Presign, key.as_str(), self.inner.presign_get(key, expires_in)).await
     }
 
     async fn server_time(&self) -> Result<Option<SystemTime>> {
-        self.call(Operation::ServerTime, "the store", self.inner.server_time())
-            .await
+        self.call(Operation::ServerTime, "the store", self.inner.server_time()).await
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -27,10 +27,7 @@ impl Key {
         let text = text.as_ref();
         match broken_rule(text) {
             None => Ok(Self(text.into())),
-            Some(rule) => Err(InvalidKey {
-                text: shorten(text),
-                rule,
-            }),
+            Some(rule) => Err(InvalidKey { text: shorten(text), rule }),
         }
     }
 
@@ -103,9 +100,7 @@ mod tests {
 
     #[test]
     fn refuses_what_some_store_would_change_or_lose() {
-        for bad in [
-            "", "/a", "a/", "a//b", ".", "..", "a/./b", "a/../b", "a\nb", "a\0b", "\u{7f}",
-        ] {
+        for bad in ["", "/a", "a/", "a//b", ".", "..", "a/./b", "a/../b", "a\nb", "a\0b", "\u{7f}"] {
             assert!(Key::new(bad).is_err(), "{bad:?} must be refused");
         }
         assert!(Key::new("x".repeat(1025)).is_err());
@@ -114,18 +109,7 @@ mod tests {
 
     #[test]
     fn takes_what_every_store_keeps() {
-        for good in [
-            "a",
-            "a/b",
-            ".a",
-            "a.",
-            "...",
-            "a b",
-            "ünï/日本",
-            "A",
-            "%41",
-            "a\\b",
-        ] {
+        for good in ["a", "a/b", ".a", "a.", "...", "a b", "ünï/日本", "A", "%41", "a\\b"] {
             assert_eq!(Key::new(good).unwrap().as_str(), good);
         }
         assert!(Key::new("x".repeat(1024)).is_ok());

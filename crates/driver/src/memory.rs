@@ -8,8 +8,7 @@ use bytes::Bytes;
 use parking_lot::RwLock;
 
 use crate::{
-    Capabilities, Condition, Driver, DriverError, ETag, Key, Listed, Object, Operation, Page,
-    Result, Support,
+    Capabilities, Condition, Driver, DriverError, ETag, Key, Listed, Object, Operation, Page, Result, Support,
 };
 
 /// How many keys a page of a listing holds, as in Amazon S3.
@@ -55,12 +54,7 @@ impl MemoryDriver {
     #[must_use]
     pub fn new() -> Self {
         let number = NEXT_STORE.fetch_add(1, Ordering::Relaxed);
-        Self {
-            store: Arc::new(Store {
-                number,
-                state: RwLock::default(),
-            }),
-        }
+        Self { store: Arc::new(Store { number, state: RwLock::default() }) }
     }
 }
 
@@ -74,11 +68,7 @@ impl Default for MemoryDriver {
 impl Driver for MemoryDriver {
     async fn get(&self, key: &Key) -> Result<Object> {
         let state = self.store.state.read();
-        state
-            .objects
-            .get(key)
-            .cloned()
-            .ok_or_else(|| DriverError::not_found(Operation::Get, key))
+        state.objects.get(key).cloned().ok_or_else(|| DriverError::not_found(Operation::Get, key))
     }
 
     async fn put(&self, key: &Key, body: Bytes, condition: Condition) -> Result<ETag> {
@@ -94,13 +84,7 @@ impl Driver for MemoryDriver {
         }
         state.writes += 1;
         let etag = ETag(format!("{:x}", state.writes));
-        state.objects.insert(
-            key.clone(),
-            Object {
-                body,
-                etag: etag.clone(),
-            },
-        );
+        state.objects.insert(key.clone(), Object { body, etag: etag.clone() });
         Ok(etag)
     }
 
@@ -137,21 +121,13 @@ impl MemoryDriver {
         let state = self.store.state.read();
         // Keys compare as their text does, but the map cannot be asked with a bare text that is no valid key.
         let mut matching = match Key::new(after.max(prefix)) {
-            Ok(start) => state
-                .objects
-                .range((Bound::Included(start), Bound::Unbounded)),
+            Ok(start) => state.objects.range((Bound::Included(start), Bound::Unbounded)),
             Err(_) => state.objects.range::<Key, _>(..),
         }
-        .map(|(key, object)| Listed {
-            key: key.clone(),
-            size_bytes: Some(object.body.len() as u64),
-        })
+        .map(|(key, object)| Listed { key: key.clone(), size_bytes: Some(object.body.len() as u64) })
         .filter(|listed| listed.key.as_str() > after && listed.key.as_str().starts_with(prefix));
         let objects: Vec<_> = matching.by_ref().take(PAGE_KEYS).collect();
-        let next = matching
-            .next()
-            .and(objects.last())
-            .map(|last| last.key.as_str().to_owned());
+        let next = matching.next().and(objects.last()).map(|last| last.key.as_str().to_owned());
         Page { objects, next }
     }
 }

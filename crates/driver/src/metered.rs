@@ -10,9 +10,7 @@ use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt};
 use parking_lot::Mutex;
 
-use crate::{
-    Capabilities, Condition, Driver, DriverError, ETag, Key, Object, Operation, Page, Result,
-};
+use crate::{Capabilities, Condition, Driver, DriverError, ETag, Key, Object, Operation, Page, Result};
 
 /// Latencies are kept in buckets whose bounds grow by a quarter octave: at most 19 % off.
 const BUCKETS_PER_OCTAVE: f64 = 4.0;
@@ -52,11 +50,7 @@ impl MeteredDriver {
     /// As [`new`](Self::new), for a driver that is shared already.
     #[must_use]
     pub fn shared(inner: Arc<dyn Driver>, env: Arc<dyn Environment>) -> Self {
-        Self {
-            inner,
-            env,
-            usage: Arc::default(),
-        }
+        Self { inner, env, usage: Arc::default() }
     }
 
     /// What was used so far. The use of a stretch of time is the difference of two readings.
@@ -94,60 +88,39 @@ impl MeteredDriver {
 
 impl fmt::Debug for MeteredDriver {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("MeteredDriver")
-            .field("inner", &self.inner)
-            .finish_non_exhaustive()
+        formatter.debug_struct("MeteredDriver").field("inner", &self.inner).finish_non_exhaustive()
     }
 }
 
 #[async_trait]
 impl Driver for MeteredDriver {
     async fn get(&self, key: &Key) -> Result<Object> {
-        self.measure(Operation::Get, self.inner.get(key), |object| {
-            object.body.len() as u64
-        })
-        .await
+        self.measure(Operation::Get, self.inner.get(key), |object| object.body.len() as u64).await
     }
 
     async fn put(&self, key: &Key, body: Bytes, condition: Condition) -> Result<ETag> {
         let length = body.len() as u64;
-        self.measure(Operation::Put, self.inner.put(key, body, condition), |_| {
-            length
-        })
-        .await
+        self.measure(Operation::Put, self.inner.put(key, body, condition), |_| length).await
     }
 
     async fn delete(&self, key: &Key) -> Result<()> {
-        self.measure(Operation::Delete, self.inner.delete(key), |()| 0)
-            .await
+        self.measure(Operation::Delete, self.inner.delete(key), |()| 0).await
     }
 
     async fn list(&self, prefix: &str, continuation: Option<&str>) -> Result<Page> {
-        self.measure(
-            Operation::List,
-            self.inner.list(prefix, continuation),
-            |_| 0,
-        )
-        .await
+        self.measure(Operation::List, self.inner.list(prefix, continuation), |_| 0).await
     }
 
     async fn list_after(&self, prefix: &str, after: &Key) -> Result<Page> {
-        self.measure(Operation::List, self.inner.list_after(prefix, after), |_| 0)
-            .await
+        self.measure(Operation::List, self.inner.list_after(prefix, after), |_| 0).await
     }
 
     async fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Object> {
-        self.measure(Operation::Get, self.inner.get_range(key, range), |object| {
-            object.body.len() as u64
-        })
-        .await
+        self.measure(Operation::Get, self.inner.get_range(key, range), |object| object.body.len() as u64).await
     }
 
     async fn get_stream(&self, key: &Key) -> Result<BoxStream<'_, Result<Bytes>>> {
-        let pieces = self
-            .measure(Operation::Get, self.inner.get_stream(key), |_| 0)
-            .await?;
+        let pieces = self.measure(Operation::Get, self.inner.get_stream(key), |_| 0).await?;
         let counted = pieces.inspect(|piece| {
             if let Ok(bytes) = piece {
                 self.count(Operation::Get, 0, |usage| usage.bytes += bytes.len() as u64);
@@ -156,28 +129,17 @@ impl Driver for MeteredDriver {
         Ok(counted.boxed())
     }
 
-    async fn put_stream(
-        &self,
-        key: &Key,
-        pieces: BoxStream<'_, Result<Bytes>>,
-        condition: Condition,
-    ) -> Result<ETag> {
+    async fn put_stream(&self, key: &Key, pieces: BoxStream<'_, Result<Bytes>>, condition: Condition) -> Result<ETag> {
         let counted = pieces.inspect(|piece| {
             if let Ok(bytes) = piece {
                 self.count(Operation::Put, 0, |usage| usage.bytes += bytes.len() as u64);
             }
         });
-        self.measure(
-            Operation::Put,
-            self.inner.put_stream(key, counted.boxed(), condition),
-            |_| 0,
-        )
-        .await
+        self.measure(Operation::Put, self.inner.put_stream(key, counted.boxed(), condition), |_| 0).await
     }
 
     async fn delete_many(&self, keys: &[Key]) -> Result<()> {
-        self.measure(Operation::Delete, self.inner.delete_many(keys), |()| 0)
-            .await
+        self.measure(Operation::Delete, self.inner.delete_many(keys), |()| 0).await
     }
 
     async fn presign_get(&self, key: &Key, expires_in: Duration) -> Result<String> {
@@ -186,8 +148,7 @@ impl Driver for MeteredDriver {
     }
 
     async fn server_time(&self) -> Result<Option<SystemTime>> {
-        self.measure(Operation::ServerTime, self.inner.server_time(), |_| 0)
-            .await
+        self.measure(Operation::ServerTime, self.inner.server_time(), |_| 0).await
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -209,18 +170,13 @@ impl Usage {
     /// What one operation used.
     #[must_use]
     pub fn of(&self, operation: Operation) -> OperationUsage {
-        self.by_operation
-            .get(&operation)
-            .cloned()
-            .unwrap_or_default()
+        self.by_operation.get(&operation).cloned().unwrap_or_default()
     }
 
     /// How many requests of one operation were sent.
     #[must_use]
     pub fn requests(&self, operation: Operation) -> u64 {
-        self.by_operation
-            .get(&operation)
-            .map_or(0, |usage| usage.requests)
+        self.by_operation.get(&operation).map_or(0, |usage| usage.requests)
     }
 
     /// How many requests were sent in all.
@@ -231,9 +187,7 @@ impl Usage {
 
     /// The operations that were used, with what they used.
     pub fn iter(&self) -> impl Iterator<Item = (Operation, &OperationUsage)> {
-        self.by_operation
-            .iter()
-            .map(|(operation, usage)| (*operation, usage))
+        self.by_operation.iter().map(|(operation, usage)| (*operation, usage))
     }
 }
 
@@ -329,10 +283,7 @@ mod tests {
         }
         for (quantile, exact_ms) in [(0.5, 50.0), (0.99, 99.0), (1.0, 100.0)] {
             let found_ms = latency.quantile(quantile).unwrap().as_secs_f64() * 1e3;
-            assert!(
-                (exact_ms..exact_ms * 1.2).contains(&found_ms),
-                "{quantile}: {found_ms} for {exact_ms}"
-            );
+            assert!((exact_ms..exact_ms * 1.2).contains(&found_ms), "{quantile}: {found_ms} for {exact_ms}");
         }
         assert_eq!(Latency::default().quantile(0.5), None);
     }

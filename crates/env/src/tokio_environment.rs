@@ -30,9 +30,7 @@ impl TokioEnvironment {
     /// Outside a tokio runtime, as [`Handle::current`] does.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            runtime: Handle::current(),
-        }
+        Self { runtime: Handle::current() }
     }
 
     /// The environment of the given runtime.
@@ -61,31 +59,19 @@ impl Environment for TokioEnvironment {
         Duration::new(seconds, nanoseconds)
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that reads the real clock"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the real clock")]
     fn wall_clock(&self) -> WallTime {
-        let since_epoch = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or(Duration::ZERO);
+        let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or(Duration::ZERO);
         WallTime(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that sleeps on the real clock"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one place that sleeps on the real clock")]
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
         let _runtime = self.runtime.enter();
         Box::pin(tokio::time::sleep(duration))
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        clippy::expect_used,
-        reason = "no id is better than one that is not unique"
-    )]
+    #[expect(clippy::disallowed_methods, clippy::expect_used, reason = "no id is better than one that is not unique")]
     fn fill_random(&self, buffer: &mut [u8]) {
         getrandom::fill(buffer).expect("the operating system gives random bytes");
     }
