@@ -1,0 +1,145 @@
+use std::cmp::Ordering;
+
+use serde_json::Value;
+
+use super::Filter;
+use crate::Path;
+use crate::compare::{compare_values, same_type};
+
+/// What a [`Filter`] is made of, for whoever plans a query; see [`Filter::expression`].
+///
+/// Where a path leads to several values, a condition is true if it is true of one of them.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Expression {
+    /// All of them are true; always, if there are none. Never one alone, and none is itself an `And`.
+    And(Vec<Filter>),
+    /// At least one of them is true; never, if there are none. Never one alone, and none is itself an `Or`.
+    Or(Vec<Filter>),
+    /// It is false. Never `Not` of a `Not`, nor of "always" or "never".
+    Not(Box<Filter>),
+    /// The value compares so with the other, which is of the same type.
+    Compare {
+        /// Where the value is.
+        path: Path,
+        /// How it must compare.
+        comparison: Comparison,
+        /// What it is compared with.
+        value: Value,
+    },
+    /// The value equals one of the list.
+    In {
+        /// Where the value is.
+        path: Path,
+        /// What it may be.
+        values: Vec<Value>,
+    },
+    /// The value is of the type of both bounds and neither below the one nor above the other.
+    Between {
+        /// Where the value is.
+        path: Path,
+        /// The least it may be.
+        low: Value,
+        /// The most it may be.
+        high: Value,
+    },
+    /// The value is a string that begins so.
+    StartsWith {
+        /// Where the value is.
+        path: Path,
+        /// What it begins with.
+        prefix: String,
+    },
+    /// The value is a list with an element equal to the other, or a string with the other inside.
+    Contains {
+        /// Where the list or string is.
+        path: Path,
+        /// The element or the part of the string.
+        value: Value,
+    },
+    /// There is a value, be it `null`.
+    Exists {
+        /// Where the value is.
+        path: Path,
+    },
+    /// There is no value, or it is `null`.
+    IsNull {
+        /// Where the value is.
+        path: Path,
+    },
+}
+
+/// How a value is to compare with another of its type. There is no "not equal": that is the negation of equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Comparison {
+    /// `=`
+    Equal,
+    /// `<`
+    Less,
+    /// `<=`
+    LessOrEqual,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterOrEqual,
+}
+
+impl Comparison {
+    /// The operator in the text of a filter.
+    #[must_use]
+    pub fn operator(self) -> &'static str {
+        match self {
+            Self::Equal => "=",
+            Self::Less => "<",
+            Self::LessOrEqual => "<=",
+            Self::Greater => ">",
+            Self::GreaterOrEqual => ">=",
+        }
+    }
+
+    fn holds(self, ordering: Ordering) -> bool {
+        match self {
+            Self::Equal => ordering.is_eq(),
+            Self::Less => ordering.is_lt(),
+            Self::LessOrEqual => ordering.is_le(),
+            Self::Greater => ordering.is_gt(),
+            Self::GreaterOrEqual => ordering.is_ge(),
+        }
+    }
+
+    fn between(self, left: &Value, right: &Value) -> bool {
+        same_type(left, right) && self.holds(compare_values(left, right))
+    }
+}
+
+impl Expression {
+    pub(super) fn matches(&self, document: &Value) -> bool {
+        let any = |path: &Path, holds: &dyn Fn(&Value) -> bool| path.get(document).any(holds);
+        match self {
+            Self::And(filters) => filters.iter().all(|filter| filter.matches(document)),
+            Self::Or(filters) => filters.iter().any(|filter| filter.matches(document)),
+            Self::Not(filter) => !filter.matches(document),
+            Self::Compare { path, comparison, value: right } => any(path, &|left| comparison.between(left, right)),
+            Self::In { path, values } => {
+                any(path, &|left| values.iter().any(|right| compare_values(left, right).is_eq()))
+            }
+            Self::Between { path, low, high } => any(path, &|value| {
+                Comparison::GreaterOrEqual.between(value, low) && Comparison::LessOrEqual.between(value, high)
+            }),
+            Self::StartsWith { path, prefix } => {
+                any(path, &|value| value.as_str().is_some_and(|text| text.starts_with(prefix)))
+            }
+            Self::Contains { path, value: part } => any(path, &|whole| contains(whole, part)),
+            Self::Exists { path } => any(path, &|_| true),
+            Self::IsNull { path } => !any(path, &|value| !value.is_null()),
+        }
+    }
+}
+
+fn contains(whole: &Value, part: &Value) -> bool {
+    match (whole, part) {
+        (Value::Array(elements), part) => elements.iter().any(|element| compare_values(element, part).is_eq()),
+        (Value::String(whole), Value::String(part)) => whole.contains(part.as_str()),
+        _ => false,
+    }
+}

@@ -1,0 +1,186 @@
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::Order;
+
+/// Something with a document to order by.
+pub trait AsDocument {
+    /// The document.
+    fn as_document(&self) -> &Value;
+}
+
+impl AsDocument for Value {
+    fn as_document(&self) -> &Value {
+        self
+    }
+}
+
+impl<D: AsDocument + ?Sized> AsDocument for &D {
+    fn as_document(&self) -> &Value {
+        (**self).as_document()
+    }
+}
+
+impl<D: AsDocument + ?Sized> AsDocument for Arc<D> {
+    fn as_document(&self) -> &Value {
+        (**self).as_document()
+    }
+}
+
+/// A document with something in front of it, such as its key.
+impl<K, D: AsDocument> AsDocument for (K, D) {
+    fn as_document(&self) -> &Value {
+        self.1.as_document()
+    }
+}
+
+/// The first so many of a stream of documents in some [`Order`], in memory for so many.
+///
+/// Documents that the order leaves equal stay in the order in which they came, so the result is the beginning of a
+/// stable sort of the whole stream. With an offset, ask for limit and offset together and skip the offset at the end.
+///
+/// ```
+/// use bucketdb_query::{Order, TopK};
+/// use serde_json::json;
+///
+/// let order: Order = "n desc".parse()?;
+/// let mut top = TopK::new(order, 2);
+/// for n in [3, 9, 4, 7] {
+///     top.push(json!({"n": n}));
+/// }
+/// assert_eq!(top.into_sorted_vec(), [json!({"n": 9}), json!({"n": 7})]);
+/// # Ok::<(), bucketdb_query::ParseError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct TopK<D> {
+    order: Arc<Order>,
+    limit: usize,
+    arrivals: u64,
+    /// The last of those kept is on top.
+    kept: BinaryHeap<Kept<D>>,
+}
+
+impl<D: AsDocument> TopK<D> {
+    /// Keeps the first `limit` documents. No memory is set aside before they come.
+    #[must_use]
+    pub fn new(order: impl Into<Order>, limit: usize) -> Self {
+        Self { order: Arc::new(order.into()), limit, arrivals: 0, kept: BinaryHeap::new() }
+    }
+
+    /// Takes the next document of the stream.
+    pub fn push(&mut self, document: D) {
+        let arrival = self.arrivals;
+        self.arrivals += 1;
+        let candidate = Kept { order: Arc::clone(&self.order), arrival, document };
+        if self.kept.len() < self.limit {
+            self.kept.push(candidate);
+        } else if let Some(mut last) = self.kept.peek_mut()
+            && candidate < *last
+        {
+            *last = candidate;
+        }
+    }
+
+    /// Whether a further document can no longer be among the first, because they are full and nothing orders them.
+    ///
+    /// A scan may stop then.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.kept.len() >= self.limit && (self.order.is_empty() || self.limit == 0)
+    }
+
+    /// How many documents are kept.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// Whether no document is kept.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+
+    /// The documents kept, in order.
+    #[must_use]
+    pub fn into_sorted_vec(self) -> Vec<D> {
+        self.kept.into_sorted_vec().into_iter().map(|kept| kept.document).collect()
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Kept<D> {
+    order: Arc<Order>,
+    arrival: u64,
+    document: D,
+}
+
+impl<D: AsDocument> Ord for Kept<D> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.order
+            .compare(self.document.as_document(), other.document.as_document())
+            .then(self.arrival.cmp(&other.arrival))
+    }
+}
+
+impl<D: AsDocument> PartialOrd for Kept<D> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<D: AsDocument> PartialEq for Kept<D> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl<D: AsDocument> Eq for Kept<D> {}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::text::strategies::any_scalar;
+
+    #[test]
+    fn nothing_is_kept_of_nothing_wanted() {
+        let mut top = TopK::new(Order::default(), 0);
+        assert!(top.is_settled());
+        top.push(json!({"a": 1}));
+        assert!(top.is_empty());
+    }
+
+    #[test]
+    fn without_an_order_the_first_to_come_stay_and_the_scan_may_stop() {
+        let mut top = TopK::new(Order::default(), 2);
+        for n in 0..5 {
+            assert_eq!(top.is_settled(), n >= 2);
+            top.push(json!(n));
+        }
+        assert_eq!(top.into_sorted_vec(), [json!(0), json!(1)]);
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_the_beginning_of_a_stable_sort(values in vec(any_scalar(), 0..40), limit in 0_usize..12, desc: bool) {
+            let order: Order = if desc { "a desc" } else { "a" }.parse().unwrap();
+            let documents: Vec<_> = (0..).zip(&values).map(|(id, value)| (id, json!({"a": value}))).collect();
+            let mut top = TopK::new(order.clone(), limit);
+            for document in &documents {
+                top.push(document.clone());
+                prop_assert!(top.len() <= limit);
+            }
+            let mut sorted = documents;
+            sorted.sort_by(|(_, left), (_, right)| order.compare(left, right));
+            sorted.truncate(limit);
+            prop_assert_eq!(top.into_sorted_vec(), sorted);
+        }
+    }
+}
