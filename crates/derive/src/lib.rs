@@ -1,1 +1,50 @@
-//! The derive macro behind bucketdb::Document.
+//! The derive macro behind `bucketdb::Document`.
+
+mod attributes;
+mod document;
+mod expand;
+mod names;
+mod serde_attributes;
+
+use proc_macro::TokenStream;
+
+/// Makes a struct a document of a table: its schema, its primary key, and a typed column for every field.
+///
+/// ```ignore
+/// #[derive(serde::Serialize, serde::Deserialize, bucketdb::Document)]
+/// #[document(table = "users", version = 1)]
+/// struct User {
+///     #[document(key)]
+///     id: String,
+///     age: u8,
+/// }
+///
+/// User::AGE.ge(18)
+/// ```
+///
+/// # On the struct
+///
+/// - `#[document(table = "users")]`: the name of the table, 1 to 100 letters, digits, `_` and `-` of ASCII. Without
+///   it, the name of the struct in snake case: `OrderLine` is stored in `order_line`.
+/// - `#[document(version = 2)]`: the version of the schema, 1 or more; 1 without it.
+/// - `#[document(crate = "path")]`: where the crate `bucketdb` is found, if it is not `::bucketdb`.
+///
+/// # On a field
+///
+/// - `#[document(key)]`: the field is the primary key. On several fields, the key is the tuple of them in order.
+///
+/// # Columns
+///
+/// Every field has a constant of its name in upper case, `User::AGE`, as visible as the struct. Names are those under
+/// which serde stores the fields: `rename` and `rename_all` are honoured; a field that serde skips is in neither the
+/// schema nor the columns, and one that it flattens or writes `with` a function of its own has no column.
+///
+/// # Errors
+///
+/// What is no struct with named fields, is generic, has no key, or has an attribute that is unknown, given twice or not
+/// supported yet does not compile, and the error says why.
+#[proc_macro_derive(Document, attributes(document))]
+pub fn derive_document(input: TokenStream) -> TokenStream {
+    let input = syn::parse_macro_input!(input as syn::DeriveInput);
+    expand::expand(&input).unwrap_or_else(|error| error.to_compile_error()).into()
+}

@@ -1,0 +1,181 @@
+//! A struct that is to be a document: what was written, checked.
+
+use proc_macro2::Span;
+use syn::ext::IdentExt;
+use syn::{Data, DeriveInput, Field, Fields, Ident, Path, Type, Visibility};
+
+use crate::attributes::{ContainerAttributes, check_table, read_key};
+use crate::names::snake_case;
+use crate::serde_attributes::{SerdeContainer, SerdeField};
+
+pub(crate) struct DocumentType<'a> {
+    pub(crate) ident: &'a Ident,
+    pub(crate) visibility: &'a Visibility,
+    pub(crate) krate: Path,
+    pub(crate) table: String,
+    pub(crate) version: u32,
+    /// What is stored, in order.
+    pub(crate) fields: Vec<DocumentField<'a>>,
+}
+
+pub(crate) struct DocumentField<'a> {
+    pub(crate) ident: &'a Ident,
+    pub(crate) ty: &'a Type,
+    /// The constant of the column.
+    pub(crate) column: Ident,
+    /// Whether a value of the type is stored as that type stores itself.
+    pub(crate) has_column: bool,
+    /// The name under which serde stores the field.
+    pub(crate) name: String,
+    pub(crate) is_key: bool,
+}
+
+impl<'a> DocumentType<'a> {
+    /// Checks everything and reports all mistakes together.
+    pub(crate) fn read(input: &'a DeriveInput) -> syn::Result<Self> {
+        let fields = named_fields(input)?;
+        let mut mistakes = Mistakes::default();
+        mistakes.note(not_generic(input));
+        let attributes = mistakes.note(ContainerAttributes::read(&input.attrs)).unwrap_or_default();
+        let table = match &attributes.table {
+            Some(table) => table.value(),
+            None => {
+                let table = snake_case(&input.ident.unraw().to_string());
+                let named = check_table(&table, input.ident.span());
+                mistakes.note(named.map_err(|error| with_advice(&error, "give it with #[document(table = \"...\")]")));
+                table
+            }
+        };
+        let serde = mistakes.note(SerdeContainer::read(&input.attrs));
+        let mut has_key = false;
+        let mut stored: Vec<DocumentField<'a>> = Vec::new();
+        for field in fields {
+            let Some(field) = mistakes.note(read_field(field, serde.as_ref())) else {
+                has_key = true;
+                continue;
+            };
+            let Some(field) = field else { continue };
+            has_key |= field.is_key;
+            if let Some(twin) = stored.iter().find(|twin| twin.column == field.column) {
+                let message = format!("the columns of `{}` and `{}` have the same name", twin.ident, field.ident);
+                mistakes.note(Err::<(), _>(syn::Error::new(field.ident.span(), message)));
+            }
+            stored.push(field);
+        }
+        if !has_key {
+            let message = "a document needs a primary key: put #[document(key)] on a field";
+            mistakes.note(Err::<(), _>(syn::Error::new(input.ident.span(), message)));
+        }
+        mistakes.finish()?;
+        Ok(Self {
+            ident: &input.ident,
+            visibility: &input.vis,
+            krate: attributes.krate.unwrap_or_else(|| syn::parse_quote!(::bucketdb)),
+            table,
+            version: attributes.version.unwrap_or(1),
+            fields: stored,
+        })
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &DocumentField<'a>> {
+        self.fields.iter().filter(|field| field.is_key)
+    }
+}
+
+fn named_fields(input: &DeriveInput) -> syn::Result<impl Iterator<Item = &Field>> {
+    let what = match &input.data {
+        Data::Struct(data) => match &data.fields {
+            Fields::Named(fields) => return Ok(fields.named.iter()),
+            Fields::Unnamed(_) => "this struct is a tuple",
+            Fields::Unit => "this struct has no fields",
+        },
+        Data::Enum(_) => "this is an enum",
+        Data::Union(_) => "this is a union",
+    };
+    let message = format!("a document is a struct with named fields, and {what}");
+    Err(syn::Error::new(input.ident.span(), message))
+}
+
+fn not_generic(input: &DeriveInput) -> syn::Result<()> {
+    if input.generics.params.is_empty() {
+        return Ok(());
+    }
+    let message = "a document cannot be generic: every table holds documents of one type";
+    Err(syn::Error::new_spanned(&input.generics, message))
+}
+
+/// None if the field is not stored under a name of its own.
+fn read_field<'a>(field: &'a Field, serde: Option<&SerdeContainer>) -> syn::Result<Option<DocumentField<'a>>> {
+    let Some(ident) = &field.ident else { return Ok(None) };
+    let key = read_key(&field.attrs)?;
+    let serde_field = SerdeField::read(field)?;
+    if let Some(key) = key {
+        check_key(field, &serde_field, key)?;
+    }
+    if serde_field.skipped || serde_field.flattened {
+        return Ok(None);
+    }
+    let rust_name = ident.unraw().to_string();
+    let name = match (serde_field.renamed, serde) {
+        (Some(name), _) => name,
+        (None, Some(serde)) => serde.rename_all.apply(&rust_name),
+        (None, None) => rust_name.clone(),
+    };
+    Ok(Some(DocumentField {
+        ident,
+        ty: &field.ty,
+        column: Ident::new(&rust_name.to_uppercase(), ident.span()),
+        has_column: !serde_field.converted,
+        name,
+        is_key: key.is_some(),
+    }))
+}
+
+fn check_key(field: &Field, serde: &SerdeField, key: Span) -> syn::Result<()> {
+    let reason = if is_option(&field.ty) {
+        return Err(syn::Error::new_spanned(&field.ty, "a primary key always has a value: it cannot be an Option"));
+    } else if serde.skipped {
+        "serde skips it"
+    } else if serde.flattened {
+        "serde flattens it"
+    } else if serde.converted {
+        "serde stores it in another form than that of its type"
+    } else {
+        return Ok(());
+    };
+    Err(syn::Error::new(key, format!("this field cannot be the primary key: {reason}")))
+}
+
+fn is_option(ty: &Type) -> bool {
+    match ty {
+        Type::Path(path) => path.path.segments.last().is_some_and(|segment| segment.ident == "Option"),
+        Type::Group(group) => is_option(&group.elem),
+        Type::Paren(paren) => is_option(&paren.elem),
+        _ => false,
+    }
+}
+
+fn with_advice(error: &syn::Error, advice: &str) -> syn::Error {
+    syn::Error::new(error.span(), format!("{error}; {advice}"))
+}
+
+/// All mistakes of an input, so that one compilation shows them together.
+#[derive(Default)]
+struct Mistakes {
+    all: Option<syn::Error>,
+}
+
+impl Mistakes {
+    fn note<T>(&mut self, result: syn::Result<T>) -> Option<T> {
+        result
+            .map_err(|error| match &mut self.all {
+                Some(all) => all.combine(error),
+                None => self.all = Some(error),
+            })
+            .ok()
+    }
+
+    fn finish(self) -> syn::Result<()> {
+        self.all.map_or(Ok(()), Err)
+    }
+}

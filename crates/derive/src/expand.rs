@@ -1,0 +1,73 @@
+//! The code that a document type gets.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::DeriveInput;
+
+use crate::document::{DocumentField, DocumentType};
+use crate::names::column_path;
+
+pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
+    let document = DocumentType::read(input)?;
+    let columns = columns(&document);
+    let implementation = implementation(&document);
+    Ok(quote! {
+        #columns
+        #implementation
+    })
+}
+
+fn columns(document: &DocumentType<'_>) -> TokenStream {
+    let DocumentType { ident, visibility, krate, .. } = document;
+    let columns = document.fields.iter().filter(|field| field.has_column).map(|field| {
+        let DocumentField { column, ty, name, .. } = field;
+        let doc = format!("The column `{name}` of [`{ident}`].");
+        let path = column_path(name);
+        quote! {
+            #[doc = #doc]
+            #visibility const #column: #krate::Column<#ident, #ty> = #krate::Column::new(#path);
+        }
+    });
+    // Hardly any program uses every column, and a column may be more visible than the type of its field.
+    quote! {
+        #[automatically_derived]
+        #[allow(dead_code, private_interfaces)]
+        impl #ident {
+            #(#columns)*
+        }
+    }
+}
+
+fn implementation(document: &DocumentType<'_>) -> TokenStream {
+    let DocumentType { ident, krate, table, version, .. } = document;
+    let fields = document.fields.iter().map(|DocumentField { ty, name, .. }| quote!(.field::<#ty>(#name)));
+    let key_names = document.keys().map(|key| &key.name);
+    let key_types: Vec<_> = document.keys().map(|key| key.ty).collect();
+    let key_values: Vec<_> =
+        document.keys().map(|DocumentField { ident, .. }| quote!(::core::clone::Clone::clone(&self.#ident))).collect();
+    let (key_type, key_value) = match (key_types.as_slice(), key_values.as_slice()) {
+        ([key_type], [key_value]) => (quote!(#key_type), quote!(#key_value)),
+        _ => (quote!((#(#key_types,)*)), quote!((#(#key_values,)*))),
+    };
+    quote! {
+        #[automatically_derived]
+        impl #krate::Document for #ident {
+            type Key = #key_type;
+
+            fn schema() -> #krate::Schema {
+                #krate::Schema::builder(#table)
+                    .version(#version)
+                    #(#fields)*
+                    .key(&[#(#key_names),*])
+                    .finish()
+            }
+
+            fn key(&self) -> Self::Key {
+                #key_value
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

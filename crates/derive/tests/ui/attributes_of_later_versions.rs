@@ -1,0 +1,18 @@
+use bucketdb_derive::Document;
+
+#[derive(Document)]
+#[document(ttl = "1d")]
+struct User {
+    #[document(key)]
+    id: String,
+    #[document(unique)]
+    email: String,
+    #[document(index)]
+    role: String,
+    #[document(default = "18")]
+    age: u8,
+    #[document(rename = "nickname")]
+    nick: String,
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use bucketdb_derive::Document;
+
+#[derive(Document)]
+enum User {
+    Admin,
+}
+
+fn main() {}

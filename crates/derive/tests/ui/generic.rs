@@ -1,0 +1,10 @@
+use bucketdb_derive::Document;
+
+#[derive(Document)]
+struct User<T> {
+    #[document(key)]
+    id: String,
+    extra: T,
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use bucketdb_derive::Document;
+
+#[derive(Document)]
+struct User {
+    id: String,
+}
+
+fn main() {}

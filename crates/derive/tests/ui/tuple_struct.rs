@@ -1,0 +1,6 @@
+use bucketdb_derive::Document;
+
+#[derive(Document)]
+struct User(String);
+
+fn main() {}

@@ -1,0 +1,8 @@
+use bucketdb_derive::Document;
+
+#[derive(Document)]
+union User {
+    id: u64,
+}
+
+fn main() {}
