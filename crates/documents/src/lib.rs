@@ -1,1 +1,29 @@
-//! Keys, rows, schemas and the in-memory state that a log of document writes adds up to.
+//! Keys, rows, schemas, and the state that a log of document writes adds up to.
+//!
+//! - [`EncodedKey`] is a primary key whose bytes compare as the key does.
+//! - [`row`] is how a document is stored.
+//! - [`Schema`] describes a table; the [`Catalogue`] holds all of them.
+//! - [`Documents`] is the [`StateMachine`](bucketdb_log::StateMachine): every row of every table, in order, with the
+//!   versions that open snapshots still read.
+//!
+//! This crate knows the log's records, and no store: it never sees a driver, an object or a request.
+
+mod catalogue;
+mod documents;
+mod key;
+mod key_type;
+mod overlay;
+mod refusal;
+mod schema;
+mod transaction;
+
+pub mod row;
+
+pub use catalogue::{Catalogue, TableEntry, TableId};
+pub use documents::{Documents, Group, Proposal, TableStats};
+pub use key::{EncodedKey, InvalidKeyBytes, KeyPart, MAX_KEY_BYTES};
+pub use key_type::{AsKey, DocumentKey, KeyFromValueError, KeyType, key_from_text, key_from_value};
+pub use overlay::{Found, Scan, ScanRow};
+pub use refusal::Refusal;
+pub use schema::{InvalidSchema, KeyField, Schema, SchemaBuilder};
+pub use transaction::{Change, ChangeKind, Condition, Transaction};

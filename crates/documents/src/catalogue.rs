@@ -1,0 +1,106 @@
+use std::collections::BTreeMap;
+
+use bucketdb_log::codec::{self, Malformed, Reader};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::{InvalidSchema, Refusal, Schema};
+
+/// A table, for ever: its number is never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TableId(pub u32);
+
+/// All tables and all versions of their schemas.
+#[derive(Clone, Debug, Default)]
+pub struct Catalogue {
+    tables: BTreeMap<TableId, TableEntry>,
+    by_name: BTreeMap<String, TableId>,
+}
+
+/// One table of a [`Catalogue`].
+#[derive(Clone, Debug)]
+pub struct TableEntry {
+    /// Its number.
+    pub id: TableId,
+    /// Every version that was registered, oldest first; never empty.
+    versions: Vec<Schema>,
+}
+
+impl TableEntry {
+    /// The newest version of its schema.
+    #[must_use]
+    pub fn schema(&self) -> &Schema {
+        #[expect(clippy::expect_used, reason = "an entry is made with its first version and none is ever removed")]
+        self.versions.last().expect("a table has a schema")
+    }
+
+    /// Every version of its schema, oldest first.
+    #[must_use]
+    pub fn versions(&self) -> &[Schema] {
+        &self.versions
+    }
+}
+
+impl Catalogue {
+    /// The table of that name.
+    #[must_use]
+    pub fn by_name(&self, name: &str) -> Option<&TableEntry> {
+        self.by_name.get(name).and_then(|id| self.tables.get(id))
+    }
+
+    /// The table of that number.
+    #[must_use]
+    pub fn table(&self, id: TableId) -> Option<&TableEntry> {
+        self.tables.get(&id)
+    }
+
+    /// The tables in the order of their names.
+    pub fn tables(&self) -> impl Iterator<Item = &TableEntry> {
+        self.by_name.values().filter_map(|id| self.tables.get(id))
+    }
+
+    /// The payload of the record that registers `schema`.
+    pub(crate) fn register(&self, schema: &Schema) -> Result<Bytes, Refusal> {
+        schema.check().map_err(Refusal::Schema)?;
+        let id = match self.by_name(schema.table()) {
+            None => TableId(self.tables.last_key_value().map_or(1, |(last, _)| last.0 + 1)),
+            Some(entry) => {
+                let known = entry.versions.iter().find(|known| known.version() == schema.version());
+                if let Some(known) = known {
+                    known.check_successor(schema).map_err(Refusal::Schema)?;
+                    return Err(Refusal::AlreadyRegistered(entry.id));
+                }
+                let newest = entry.schema();
+                if schema.version() < newest.version() {
+                    let reason = format!(
+                        "version {} was never registered, and version {} is; only higher versions can be added",
+                        schema.version(),
+                        newest.version()
+                    );
+                    return Err(Refusal::Schema(InvalidSchema { table: schema.table().to_owned(), reason }));
+                }
+                newest.check_successor(schema).map_err(Refusal::Schema)?;
+                entry.id
+            }
+        };
+        let mut payload = Vec::new();
+        codec::put_varint(&mut payload, u64::from(id.0));
+        #[expect(clippy::expect_used, reason = "a schema is texts and numbers, which always serialise")]
+        payload.extend(rmp_serde::to_vec_named(schema).expect("a schema serialises"));
+        Ok(payload.into())
+    }
+
+    /// Takes in what [`register`](Self::register) wrote.
+    pub(crate) fn apply(&mut self, payload: Bytes) -> Result<(), Malformed> {
+        let mut reader = Reader::new(payload);
+        let id = u32::try_from(reader.varint()?).map_err(|_| Malformed("a table's number is out of range"))?;
+        let length = reader.remaining();
+        let schema: Schema =
+            rmp_serde::from_slice(&reader.take(length)?).map_err(|_| Malformed("a schema does not decode"))?;
+        let id = TableId(id);
+        self.by_name.insert(schema.table().to_owned(), id);
+        let entry = self.tables.entry(id).or_insert_with(|| TableEntry { id, versions: Vec::new() });
+        entry.versions.push(schema);
+        Ok(())
+    }
+}

@@ -1,0 +1,266 @@
+//! Keys as bytes that compare as the keys do.
+//!
+//! The encoding is the tuple layer's of FoundationDB (its specification, "FDB Tuple layer typecodes"), of which it uses
+//! byte strings, texts, integers and booleans: a type code, then the value. Integers of all widths share one order: the
+//! code counts their bytes, below 0x14 for negative ones, whose bytes are complemented. Texts and byte strings end in a
+//! zero byte, and a zero byte inside is followed by 0xff. A key of several fields is one part after the other.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+const CODE_BYTES: u8 = 0x01;
+const CODE_TEXT: u8 = 0x02;
+const CODE_ZERO: u8 = 0x14;
+const CODE_FALSE: u8 = 0x26;
+const CODE_TRUE: u8 = 0x27;
+
+/// The longest encoded key in bytes.
+pub const MAX_KEY_BYTES: usize = 4096;
+
+/// A primary key in its stored form. Orders as the key's fields do.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EncodedKey(Bytes);
+
+/// One field of a key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum KeyPart {
+    /// Bytes, in the order of the bytes.
+    Bytes(Vec<u8>),
+    /// Text, in the order of its UTF-8 bytes.
+    Text(String),
+    /// A whole number from `i64::MIN` to `u64::MAX`.
+    Integer(i128),
+    /// False before true.
+    Boolean(bool),
+}
+
+/// Bytes that are no key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a valid key: {0}")]
+pub struct InvalidKeyBytes(&'static str);
+
+impl EncodedKey {
+    /// Encodes the fields of a key, in order.
+    ///
+    /// # Errors
+    /// If there is none, if an integer is out of range, or if the key is over [`MAX_KEY_BYTES`].
+    pub fn new(parts: &[KeyPart]) -> Result<Self, InvalidKeyBytes> {
+        if parts.is_empty() {
+            return Err(InvalidKeyBytes("it has no field"));
+        }
+        let mut bytes = Vec::new();
+        for part in parts {
+            encode_part(&mut bytes, part)?;
+        }
+        if bytes.len() > MAX_KEY_BYTES {
+            return Err(InvalidKeyBytes("it is longer than 4096 bytes"));
+        }
+        Ok(Self(bytes.into()))
+    }
+
+    /// Takes stored bytes as a key, after checking that they are one.
+    ///
+    /// # Errors
+    /// If they are not what [`new`](Self::new) gives for any parts.
+    pub fn from_bytes(bytes: Bytes) -> Result<Self, InvalidKeyBytes> {
+        let key = Self(bytes);
+        if Self::new(&key.parts()?)? == key { Ok(key) } else { Err(InvalidKeyBytes("it has another canonical form")) }
+    }
+
+    /// Takes bytes that were checked before.
+    pub(crate) fn from_checked(bytes: Bytes) -> Self {
+        Self(bytes)
+    }
+
+    /// The fields of the key.
+    ///
+    /// # Errors
+    /// If the bytes are not a key.
+    pub fn parts(&self) -> Result<Vec<KeyPart>, InvalidKeyBytes> {
+        let mut rest: &[u8] = &self.0;
+        let mut parts = Vec::new();
+        while let Some((code, after)) = rest.split_first() {
+            let (part, after) = decode_part(*code, after)?;
+            parts.push(part);
+            rest = after;
+        }
+        Ok(parts)
+    }
+
+    /// The bytes, which compare as keys do.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The bytes, shared.
+    #[must_use]
+    pub fn to_bytes(&self) -> Bytes {
+        self.0.clone()
+    }
+}
+
+fn encode_part(bytes: &mut Vec<u8>, part: &KeyPart) -> Result<(), InvalidKeyBytes> {
+    match part {
+        KeyPart::Bytes(value) => encode_terminated(bytes, CODE_BYTES, value),
+        KeyPart::Text(value) => encode_terminated(bytes, CODE_TEXT, value.as_bytes()),
+        KeyPart::Boolean(value) => bytes.push(if *value { CODE_TRUE } else { CODE_FALSE }),
+        KeyPart::Integer(value) => {
+            if *value < i128::from(i64::MIN) || *value > i128::from(u64::MAX) {
+                return Err(InvalidKeyBytes("an integer is out of range"));
+            }
+            let magnitude = value.unsigned_abs() as u64;
+            let width = (u64::BITS - magnitude.leading_zeros()).div_ceil(8) as u8;
+            let negative = *value < 0;
+            bytes.push(if negative { CODE_ZERO - width } else { CODE_ZERO + width });
+            let stored = if negative { !magnitude } else { magnitude };
+            bytes.extend(stored.to_be_bytes().into_iter().skip(8 - usize::from(width)));
+        }
+    }
+    Ok(())
+}
+
+fn encode_terminated(bytes: &mut Vec<u8>, code: u8, value: &[u8]) {
+    bytes.push(code);
+    for byte in value {
+        bytes.push(*byte);
+        if *byte == 0 {
+            bytes.push(0xff);
+        }
+    }
+    bytes.push(0);
+}
+
+fn decode_part(code: u8, rest: &[u8]) -> Result<(KeyPart, &[u8]), InvalidKeyBytes> {
+    match code {
+        CODE_BYTES => decode_terminated(rest).map(|(value, rest)| (KeyPart::Bytes(value), rest)),
+        CODE_TEXT => {
+            let (value, rest) = decode_terminated(rest)?;
+            let text = String::from_utf8(value).map_err(|_| InvalidKeyBytes("a text is not UTF-8"))?;
+            Ok((KeyPart::Text(text), rest))
+        }
+        CODE_FALSE => Ok((KeyPart::Boolean(false), rest)),
+        CODE_TRUE => Ok((KeyPart::Boolean(true), rest)),
+        0x0c..=0x1c => {
+            let negative = code < CODE_ZERO;
+            let width = usize::from(code.abs_diff(CODE_ZERO));
+            let (digits, rest) = rest.split_at_checked(width).ok_or(InvalidKeyBytes("it ends inside an integer"))?;
+            let fill = if negative { 0xff } else { 0 };
+            let mut bytes = [fill; 8];
+            for (to, from) in bytes.iter_mut().skip(8 - width).zip(digits) {
+                *to = *from;
+            }
+            let stored = u64::from_be_bytes(bytes);
+            let value = if negative { -i128::from(!stored) } else { i128::from(stored) };
+            Ok((KeyPart::Integer(value), rest))
+        }
+        _ => Err(InvalidKeyBytes("it has a type that this version does not know")),
+    }
+}
+
+fn decode_terminated(mut rest: &[u8]) -> Result<(Vec<u8>, &[u8]), InvalidKeyBytes> {
+    let mut value = Vec::new();
+    loop {
+        match rest {
+            [0, 0xff, after @ ..] => {
+                value.push(0);
+                rest = after;
+            }
+            [0, after @ ..] => return Ok((value, after)),
+            [byte, after @ ..] => {
+                value.push(*byte);
+                rest = after;
+            }
+            [] => return Err(InvalidKeyBytes("it ends inside a text")),
+        }
+    }
+}
+
+impl fmt::Display for KeyPart {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(value) => value.iter().try_for_each(|byte| write!(formatter, "{byte:02x}")),
+            Self::Text(value) => write!(formatter, "{value:?}"),
+            Self::Integer(value) => value.fmt(formatter),
+            Self::Boolean(value) => value.fmt(formatter),
+        }
+    }
+}
+
+impl fmt::Display for EncodedKey {
+    /// As a person would write it: `"u_1"`, `42`, `("a", 7)`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.parts().as_deref() {
+            Ok([part]) => part.fmt(formatter),
+            Ok(parts) => {
+                formatter.write_str("(")?;
+                for (index, part) in parts.iter().enumerate() {
+                    write!(formatter, "{}{part}", if index > 0 { ", " } else { "" })?;
+                }
+                formatter.write_str(")")
+            }
+            Err(error) => error.fmt(formatter),
+        }
+    }
+}
+
+impl fmt::Debug for EncodedKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "EncodedKey({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_part() -> impl Strategy<Value = KeyPart> {
+        let integer = prop_oneof![any::<i64>().prop_map(i128::from), any::<u64>().prop_map(i128::from), -300i128..300];
+        prop_oneof![
+            prop::collection::vec(prop_oneof![Just(0u8), Just(0xff), any::<u8>()], 0..12).prop_map(KeyPart::Bytes),
+            "[\\x00a-c\u{ff}\u{10ffff}]{0,6}".prop_map(KeyPart::Text),
+            integer.prop_map(KeyPart::Integer),
+            any::<bool>().prop_map(KeyPart::Boolean),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_compare_as_keys_do(
+            a in prop::collection::vec(any_part(), 1..4), b in prop::collection::vec(any_part(), 1..4),
+        ) {
+            let (key_a, key_b) = (EncodedKey::new(&a).unwrap(), EncodedKey::new(&b).unwrap());
+            prop_assert_eq!(key_a.cmp(&key_b), a.cmp(&b));
+        }
+
+        #[test]
+        fn keys_round_trip(parts in prop::collection::vec(any_part(), 1..4)) {
+            let key = EncodedKey::new(&parts).unwrap();
+            prop_assert_eq!(key.parts().unwrap(), parts);
+            prop_assert_eq!(EncodedKey::from_bytes(key.to_bytes()).unwrap(), key);
+        }
+
+        #[test]
+        fn bytes_that_pass_have_one_form(bytes in prop::collection::vec(prop_oneof![0u8..0x30, any::<u8>()], 0..20)) {
+            if let Ok(key) = EncodedKey::from_bytes(bytes.clone().into()) {
+                let again = EncodedKey::new(&key.parts().unwrap()).unwrap();
+                prop_assert_eq!(again.as_bytes(), bytes.as_slice());
+            }
+        }
+    }
+
+    #[test]
+    fn golden_bytes() {
+        let key = |part| EncodedKey::new(&[part]).unwrap().as_bytes().to_vec();
+        assert_eq!(key(KeyPart::Integer(0)), [0x14]);
+        assert_eq!(key(KeyPart::Integer(255)), [0x15, 0xff]);
+        assert_eq!(key(KeyPart::Integer(-1)), [0x13, 0xfe]);
+        assert_eq!(key(KeyPart::Text("a\0b".to_owned())), [2, b'a', 0, 0xff, b'b', 0]);
+        assert!(EncodedKey::new(&[KeyPart::Integer(i128::from(u64::MAX) + 1)]).is_err());
+        assert!(EncodedKey::new(&[KeyPart::Text("x".repeat(5000))]).is_err());
+        assert!(EncodedKey::new(&[]).is_err());
+    }
+}

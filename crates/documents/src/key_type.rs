@@ -1,0 +1,241 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::key::InvalidKeyBytes;
+use crate::{EncodedKey, KeyPart};
+
+/// What kind of value a field of a key holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyType {
+    /// Text.
+    Text,
+    /// A whole number.
+    Integer,
+    /// True or false.
+    Boolean,
+    /// Bytes, such as a UUID's.
+    Bytes,
+}
+
+impl fmt::Display for KeyType {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Text => "text",
+            Self::Integer => "integer",
+            Self::Boolean => "boolean",
+            Self::Bytes => "bytes",
+        })
+    }
+}
+
+/// A Rust type that can be the primary key of a document: text, integers up to 64 bits, `bool`, `[u8; 16]`, and tuples
+/// of up to four of them.
+pub trait DocumentKey: Clone + Send + Sync + 'static {
+    /// The types of its fields.
+    fn types() -> Vec<KeyType>;
+
+    /// Its fields.
+    fn parts(&self) -> Vec<KeyPart>;
+}
+
+/// What can be given where a key of type `K` is asked for: the key, a reference to it, or a `&str` for text.
+pub trait AsKey<K> {
+    /// The key's fields.
+    fn key_parts(&self) -> Vec<KeyPart>;
+}
+
+impl<K: DocumentKey> AsKey<K> for &K {
+    fn key_parts(&self) -> Vec<KeyPart> {
+        self.parts()
+    }
+}
+
+impl AsKey<String> for &str {
+    fn key_parts(&self) -> Vec<KeyPart> {
+        vec![KeyPart::Text((*self).to_owned())]
+    }
+}
+
+/// Implements the traits for a type that is one part of a key.
+macro_rules! single_key {
+    ($($type:ty => $key_type:ident, $value:ident => $part:expr;)*) => {$(
+        impl DocumentKey for $type {
+            fn types() -> Vec<KeyType> {
+                vec![KeyType::$key_type]
+            }
+
+            fn parts(&self) -> Vec<KeyPart> {
+                let $value = self;
+                vec![$part]
+            }
+        }
+
+        impl AsKey<$type> for $type {
+            fn key_parts(&self) -> Vec<KeyPart> {
+                self.parts()
+            }
+        }
+    )*};
+}
+
+single_key! {
+    String => Text, value => KeyPart::Text(value.clone());
+    bool => Boolean, value => KeyPart::Boolean(*value);
+    [u8; 16] => Bytes, value => KeyPart::Bytes(value.to_vec());
+    u8 => Integer, value => KeyPart::Integer(i128::from(*value));
+    u16 => Integer, value => KeyPart::Integer(i128::from(*value));
+    u32 => Integer, value => KeyPart::Integer(i128::from(*value));
+    u64 => Integer, value => KeyPart::Integer(i128::from(*value));
+    i8 => Integer, value => KeyPart::Integer(i128::from(*value));
+    i16 => Integer, value => KeyPart::Integer(i128::from(*value));
+    i32 => Integer, value => KeyPart::Integer(i128::from(*value));
+    i64 => Integer, value => KeyPart::Integer(i128::from(*value));
+}
+
+/// Implements the traits for a tuple: a key of several fields.
+macro_rules! tuple_key {
+    ($($name:ident $given:ident $index:tt),*) => {
+        impl<$($name: DocumentKey),*> DocumentKey for ($($name,)*) {
+            fn types() -> Vec<KeyType> {
+                let mut types = Vec::new();
+                $(types.extend($name::types());)*
+                types
+            }
+
+            fn parts(&self) -> Vec<KeyPart> {
+                let mut parts = Vec::new();
+                $(parts.extend(self.$index.parts());)*
+                parts
+            }
+        }
+
+        impl<$($name: DocumentKey, $given: AsKey<$name>),*> AsKey<($($name,)*)> for ($($given,)*) {
+            fn key_parts(&self) -> Vec<KeyPart> {
+                let mut parts = Vec::new();
+                $(parts.extend(self.$index.key_parts());)*
+                parts
+            }
+        }
+    };
+}
+
+tuple_key!(A GA 0, B GB 1);
+tuple_key!(A GA 0, B GB 1, C GC 2);
+tuple_key!(A GA 0, B GB 1, C GC 2, D GD 3);
+
+/// A JSON value that cannot be the key that a schema asks for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyFromValueError {
+    /// It has another type.
+    #[error("{found} is not of type {wanted}")]
+    WrongType {
+        /// The value, as JSON.
+        found: String,
+        /// What the schema asks for.
+        wanted: KeyType,
+    },
+    /// It has another number of fields.
+    #[error("the key has {wanted} fields, and {found} were given")]
+    WrongCount {
+        /// How many the schema has.
+        wanted: usize,
+        /// How many were given.
+        found: usize,
+    },
+    /// It is too long or out of range.
+    #[error(transparent)]
+    Invalid(#[from] InvalidKeyBytes),
+}
+
+/// The key with these JSON values as its fields.
+///
+/// # Errors
+/// If a value has not the type that is asked for.
+pub fn key_from_value(types: &[KeyType], values: &[&Value]) -> Result<EncodedKey, KeyFromValueError> {
+    if types.len() != values.len() {
+        return Err(KeyFromValueError::WrongCount { wanted: types.len(), found: values.len() });
+    }
+    let parts: Result<Vec<_>, _> =
+        types.iter().zip(values).map(|(wanted, value)| part_from_value(*wanted, value)).collect();
+    Ok(EncodedKey::new(&parts?)?)
+}
+
+fn part_from_value(wanted: KeyType, value: &Value) -> Result<KeyPart, KeyFromValueError> {
+    let part = match (wanted, value) {
+        (KeyType::Text, Value::String(text)) => Some(KeyPart::Text(text.clone())),
+        (KeyType::Boolean, Value::Bool(value)) => Some(KeyPart::Boolean(*value)),
+        (KeyType::Integer, Value::Number(number)) => {
+            let signed = number.as_i64().map(i128::from);
+            signed.or_else(|| number.as_u64().map(i128::from)).map(KeyPart::Integer)
+        }
+        (KeyType::Bytes, Value::Array(items)) => {
+            let bytes: Option<Vec<u8>> =
+                items.iter().map(|item| item.as_u64().and_then(|byte| u8::try_from(byte).ok())).collect();
+            bytes.map(KeyPart::Bytes)
+        }
+        _ => None,
+    };
+    part.ok_or_else(|| KeyFromValueError::WrongType { found: shorten(&value.to_string()), wanted })
+}
+
+/// The key that a person wrote on a command line: for a single field the bare text of it, for several a JSON list.
+///
+/// # Errors
+/// If it does not fit the types.
+pub fn key_from_text(types: &[KeyType], text: &str) -> Result<EncodedKey, KeyFromValueError> {
+    if let [KeyType::Text] = types {
+        return Ok(EncodedKey::new(&[KeyPart::Text(text.to_owned())])?);
+    }
+    let wanted = types.first().copied().unwrap_or(KeyType::Text);
+    let value: Value = serde_json::from_str(text)
+        .map_err(|_| KeyFromValueError::WrongType { found: shorten(&format!("{text:?}")), wanted })?;
+    match (&value, types) {
+        (Value::Array(values), [_, _, ..]) => key_from_value(types, &values.iter().collect::<Vec<_>>()),
+        _ => key_from_value(types, &[&value]),
+    }
+}
+
+fn shorten(text: &str) -> String {
+    const SHOWN: usize = 60;
+    if text.chars().count() <= SHOWN {
+        return text.to_owned();
+    }
+    let mut shown: String = text.chars().take(SHOWN).collect();
+    shown.push('…');
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_typed_key_and_its_json_value_are_one() {
+        let typed = EncodedKey::new(&("a".to_owned(), 7u32).parts()).unwrap();
+        let types = <(String, u32)>::types();
+        assert_eq!(key_from_value(&types, &[&json!("a"), &json!(7)]).unwrap(), typed);
+        assert_eq!(key_from_text(&types, r#"["a", 7]"#).unwrap(), typed);
+        assert_eq!(typed.to_string(), r#"("a", 7)"#);
+    }
+
+    #[test]
+    fn a_value_of_another_type_is_refused_by_name() {
+        let error = key_from_value(&[KeyType::Integer], &[&json!("x")]).unwrap_err();
+        assert_eq!(error.to_string(), r#""x" is not of type integer"#);
+        assert!(key_from_value(&[KeyType::Integer], &[&json!(1.5)]).is_err());
+        assert!(key_from_value(&[KeyType::Text], &[&json!(null)]).is_err());
+        assert!(key_from_value(&[KeyType::Text], &[]).is_err());
+        assert!(key_from_text(&[KeyType::Integer], "abc").is_err());
+    }
+
+    #[test]
+    fn text_keys_need_no_quotes_on_a_command_line() {
+        let key = key_from_text(&[KeyType::Text], "u_1").unwrap();
+        assert_eq!(key, EncodedKey::new(&"u_1".to_owned().parts()).unwrap());
+    }
+}

@@ -1,0 +1,210 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use bucketdb_log::Seq;
+use bytes::Bytes;
+
+use crate::{EncodedKey, TableId};
+
+/// The rows of all tables in memory, in the order of their keys, with the versions that open snapshots still read.
+#[derive(Debug, Default)]
+pub(crate) struct Overlay {
+    tables: BTreeMap<TableId, Rows>,
+    /// Positions that somebody reads at, with how many do.
+    pins: BTreeMap<Seq, usize>,
+    /// The keys that have more than their newest version, or only a deletion: what to look at when a pin goes.
+    with_history: BTreeSet<(TableId, EncodedKey)>,
+}
+
+#[derive(Debug, Default)]
+struct Rows {
+    by_key: BTreeMap<EncodedKey, Versions>,
+    live: u64,
+    live_bytes: u64,
+}
+
+/// What a key held, newest last; never empty.
+#[derive(Debug)]
+struct Versions(Vec<Version>);
+
+#[derive(Clone, Debug)]
+struct Version {
+    seq: Seq,
+    /// `None` if the row was deleted.
+    row: Option<Bytes>,
+}
+
+/// A row that was found, and when it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The row.
+    pub row: Bytes,
+    /// The position of the record that wrote it.
+    pub version: Seq,
+}
+
+/// What to read of a table.
+#[derive(Clone, Debug)]
+pub struct Scan {
+    /// The table.
+    pub table: TableId,
+    /// The lowest key.
+    pub start: Bound<EncodedKey>,
+    /// The highest key.
+    pub end: Bound<EncodedKey>,
+    /// The position to read at.
+    pub at: Seq,
+    /// How many rows at most.
+    pub limit: usize,
+}
+
+/// One row of a scan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScanRow {
+    /// Its key.
+    pub key: EncodedKey,
+    /// The row.
+    pub row: Bytes,
+}
+
+impl Versions {
+    fn at(&self, seq: Seq) -> Option<&Version> {
+        self.0.iter().rev().find(|version| version.seq <= seq)
+    }
+
+    fn newest(&self) -> Option<&Version> {
+        self.0.last()
+    }
+}
+
+impl Overlay {
+    /// The newest row of a key.
+    pub(crate) fn newest(&self, table: TableId, key: &EncodedKey) -> Option<Found> {
+        let version = self.tables.get(&table)?.by_key.get(key)?.newest()?;
+        Some(Found { row: version.row.clone()?, version: version.seq })
+    }
+
+    /// The position at which a key's row was last written; `None` if there is no row.
+    pub(crate) fn version(&self, table: TableId, key: &EncodedKey) -> Option<Seq> {
+        let version = self.tables.get(&table)?.by_key.get(key)?.newest()?;
+        version.row.as_ref().map(|_| version.seq)
+    }
+
+    /// The row of a key as of a pinned position.
+    pub(crate) fn at(&self, table: TableId, key: &EncodedKey, at: Seq) -> Option<Found> {
+        let version = self.tables.get(&table)?.by_key.get(key)?.at(at)?;
+        Some(Found { row: version.row.clone()?, version: version.seq })
+    }
+
+    /// Rows in ascending order of their keys, as of a pinned position.
+    pub(crate) fn scan(&self, scan: &Scan) -> Vec<ScanRow> {
+        let Some(rows) = self.tables.get(&scan.table) else { return Vec::new() };
+        if is_empty_range(&scan.start, &scan.end) {
+            return Vec::new();
+        }
+        let range = rows.by_key.range((scan.start.clone(), scan.end.clone()));
+        let visible = range.filter_map(|(key, versions)| {
+            let row = versions.at(scan.at)?.row.clone()?;
+            Some(ScanRow { key: key.clone(), row })
+        });
+        visible.take(scan.limit).collect()
+    }
+
+    /// How many rows a table has, and how many bytes they and their keys take.
+    pub(crate) fn size(&self, table: TableId) -> (u64, u64) {
+        self.tables.get(&table).map_or((0, 0), |rows| (rows.live, rows.live_bytes))
+    }
+
+    pub(crate) fn write(&mut self, table: TableId, key: &EncodedKey, row: Option<Bytes>, seq: Seq) {
+        let rows = self.tables.entry(table).or_default();
+        let size = |row: &Bytes| (key.as_bytes().len() + row.len()) as u64;
+        if let Some(row) = &row {
+            rows.live += 1;
+            rows.live_bytes += size(row);
+        }
+        let Some(versions) = rows.by_key.get_mut(key) else {
+            if row.is_some() {
+                // Keys and rows get memory of their own: a slice would keep its whole record alive.
+                let key = EncodedKey::from_checked(Bytes::copy_from_slice(key.as_bytes()));
+                rows.by_key.insert(key, Versions(vec![Version { seq, row: row.map(own) }]));
+            }
+            return;
+        };
+        if let Some(Version { row: Some(old), .. }) = versions.newest() {
+            rows.live -= 1;
+            rows.live_bytes -= size(old);
+        }
+        versions.0.push(Version { seq, row: row.map(own) });
+        if !drop_unread(versions, &self.pins) {
+            rows.by_key.remove(key);
+            self.with_history.remove(&(table, key.clone()));
+        } else if versions.0.len() > 1 {
+            self.with_history.insert((table, key.clone()));
+        }
+    }
+
+    /// Keeps what is visible at `seq` until it is unpinned as often.
+    pub(crate) fn pin(&mut self, seq: Seq) {
+        *self.pins.entry(seq).or_default() += 1;
+    }
+
+    /// Lets go of what only the reader at `seq` needed.
+    pub(crate) fn unpin(&mut self, seq: Seq) {
+        let Some(count) = self.pins.get_mut(&seq) else { return };
+        *count -= 1;
+        if *count > 0 {
+            return;
+        }
+        self.pins.remove(&seq);
+        let Self { tables, pins, with_history } = self;
+        with_history.retain(|(table, key)| {
+            let Some(rows) = tables.get_mut(table) else { return false };
+            let Some(versions) = rows.by_key.get_mut(key) else { return false };
+            if !drop_unread(versions, pins) {
+                rows.by_key.remove(key);
+                return false;
+            }
+            versions.0.len() > 1
+        });
+    }
+}
+
+fn own(row: Bytes) -> Bytes {
+    Bytes::copy_from_slice(&row)
+}
+
+/// Drops the versions that no pin reads; tells whether anything is left that must be kept.
+fn drop_unread(versions: &mut Versions, pins: &BTreeMap<Seq, usize>) -> bool {
+    let mut next: Option<Seq> = None;
+    let mut kept: Vec<Version> = Vec::with_capacity(1);
+    for version in versions.0.drain(..).rev() {
+        let read = match next {
+            None => true,
+            // A version is visible from its own position up to just before the next one's. Two writes of one record
+            // have one position: only the later is visible.
+            Some(next) => version.seq < next && pins.range(version.seq..next).next().is_some(),
+        };
+        if read {
+            next = Some(version.seq);
+            kept.push(version);
+        }
+    }
+    kept.reverse();
+    // A deletion hides what lies below it; when nothing does, it says nothing.
+    while kept.first().is_some_and(|oldest| oldest.row.is_none()) {
+        kept.remove(0);
+    }
+    versions.0 = kept;
+    !versions.0.is_empty()
+}
+
+fn is_empty_range(start: &Bound<EncodedKey>, end: &Bound<EncodedKey>) -> bool {
+    match (start, end) {
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
+        (Bound::Included(start), Bound::Included(end)) => start > end,
+        (Bound::Included(start) | Bound::Excluded(start), Bound::Excluded(end) | Bound::Included(end)) => start >= end,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,33 @@
+use crate::{EncodedKey, InvalidSchema, TableId};
+
+/// Why a proposed change is not valid in the state that it met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The key was to be absent, and it is there.
+    AlreadyExists {
+        /// The table.
+        table: TableId,
+        /// The key.
+        key: EncodedKey,
+    },
+    /// The key was to be there, and it is absent.
+    NotFound {
+        /// The table.
+        table: TableId,
+        /// The key.
+        key: EncodedKey,
+    },
+    /// The row is not the version that the change was based on.
+    Changed {
+        /// The table.
+        table: TableId,
+        /// The key.
+        key: EncodedKey,
+    },
+    /// There is no such table.
+    UnknownTable(TableId),
+    /// The schema contradicts the one that is registered.
+    Schema(InvalidSchema),
+    /// The same schema is registered already: nothing is to be done.
+    AlreadyRegistered(TableId),
+}

@@ -1,0 +1,246 @@
+//! How a document is stored: a byte that says how, the version of the schema that it was written under (varint), then
+//! the document.
+//!
+//! Kind 1 is MessagePack with structs as maps by field name: it keeps integers of 64 bits, floats and bytes apart,
+//! which JSON would not. Later kinds may be laid out by schema; every row says its own, so that both can stand side
+//! by side.
+
+use std::fmt;
+
+use bucketdb_log::codec::{self, Reader};
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+const KIND_MESSAGE_PACK: u8 = 1;
+
+/// How deep a document may be nested, lists and maps together.
+const MAX_DEPTH: usize = 128;
+
+/// A document that cannot be stored, or stored bytes that are not a document.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct RowError(String);
+
+/// The row of a document under a schema version.
+///
+/// # Errors
+/// If the document does not serialise, or is nested deeper than 128 levels.
+pub fn encode<T: Serialize + ?Sized>(document: &T, schema_version: u32) -> Result<Bytes, RowError> {
+    let mut row = Vec::with_capacity(128);
+    row.push(KIND_MESSAGE_PACK);
+    codec::put_varint(&mut row, u64::from(schema_version));
+    let mut serializer = rmp_serde::Serializer::new(&mut row).with_struct_map();
+    document.serialize(&mut serializer).map_err(|error| RowError(error.to_string()))?;
+    let row = Bytes::from(row);
+    // The serialiser has no limit of depth that holds for lists, and nothing may be stored that could not be read.
+    decode::<IgnoredAny>(&row)?;
+    Ok(row)
+}
+
+/// The document in a row, as a Rust type.
+///
+/// # Errors
+/// If the row is of an unknown kind, or if the document has not the shape of the type.
+pub fn decode<T: DeserializeOwned>(row: &Bytes) -> Result<T, RowError> {
+    let body = body(row)?;
+    let mut deserializer = rmp_serde::Deserializer::from_read_ref(&body[..]);
+    deserializer.set_max_depth(MAX_DEPTH);
+    T::deserialize(&mut deserializer).map_err(|error| RowError(error.to_string()))
+}
+
+/// The document in a row, as JSON. Bytes become a list of numbers, keys of maps become text, and floats that JSON
+/// lacks (infinite, not a number) become null.
+///
+/// # Errors
+/// If the row is of an unknown kind or damaged.
+pub fn decode_value(row: &Bytes) -> Result<Value, RowError> {
+    let body = body(row)?;
+    let mut deserializer = rmp_serde::Deserializer::from_read_ref(&body[..]);
+    deserializer.set_max_depth(MAX_DEPTH);
+    AnyValue.deserialize(&mut deserializer).map_err(|error| RowError(error.to_string()))
+}
+
+/// The version of the schema that a row was written under.
+///
+/// # Errors
+/// If the row is of an unknown kind.
+pub fn schema_version(row: &Bytes) -> Result<u32, RowError> {
+    let mut reader = open(row)?;
+    let version = reader.varint().map_err(|error| RowError(error.to_string()))?;
+    u32::try_from(version).map_err(|_| RowError("its schema version is out of range".to_owned()))
+}
+
+fn open(row: &Bytes) -> Result<Reader, RowError> {
+    let mut reader = Reader::new(row.clone());
+    match reader.u8() {
+        Ok(KIND_MESSAGE_PACK) => Ok(reader),
+        Ok(kind) => Err(RowError(format!("it is a row of kind {kind}, and this version knows kind 1"))),
+        Err(error) => Err(RowError(error.to_string())),
+    }
+}
+
+fn body(row: &Bytes) -> Result<Bytes, RowError> {
+    let mut reader = open(row)?;
+    reader.varint().map_err(|error| RowError(error.to_string()))?;
+    let length = reader.remaining();
+    reader.take(length).map_err(|error| RowError(error.to_string()))
+}
+
+/// Builds a JSON value from whatever MessagePack holds.
+struct AnyValue;
+
+impl<'de> DeserializeSeed<'de> for AnyValue {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for AnyValue {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        self.deserialize(deserializer)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_bytes<E>(self, value: &[u8]) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element_seed(Self)? {
+            list.push(item);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some(key) = entries.next_key_seed(Self)? {
+            let key = match key {
+                Value::String(text) => text,
+                other => other.to_string(),
+            };
+            map.insert(key, entries.next_value_seed(Self)?);
+        }
+        Ok(Value::Object(map))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    struct Nested {
+        id: u64,
+        ratio: f64,
+        name: Option<String>,
+        shape: Shape,
+        numbers: BTreeMap<u8, i64>,
+    }
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    enum Shape {
+        Point,
+        Circle { radius: f32 },
+        Pair(i8, i8),
+    }
+
+    fn sample(shape: Shape) -> Nested {
+        Nested { id: u64::MAX, ratio: f64::INFINITY, name: None, shape, numbers: BTreeMap::from([(3, i64::MIN)]) }
+    }
+
+    #[test]
+    fn documents_keep_what_json_would_lose() {
+        for shape in [Shape::Point, Shape::Circle { radius: 1.5 }, Shape::Pair(-1, 1)] {
+            let document = sample(shape);
+            let row = encode(&document, 3).unwrap();
+            assert_eq!(decode::<Nested>(&row).unwrap(), document);
+            assert_eq!(schema_version(&row), Ok(3));
+        }
+    }
+
+    #[test]
+    fn any_document_can_be_seen_as_json() {
+        let row = encode(&sample(Shape::Circle { radius: 1.5 }), 1).unwrap();
+        let value = decode_value(&row).unwrap();
+        let expected = json!({
+            "id": u64::MAX, "ratio": null, "name": null, "shape": {"Circle": {"radius": 1.5}}, "numbers": {"3": i64::MIN},
+        });
+        assert_eq!(value, expected);
+    }
+
+    #[test]
+    fn json_reads_back_as_a_type_and_as_itself() {
+        let value = json!({"id": 7, "ratio": 0.5, "name": "x", "shape": "Point", "numbers": {}});
+        let row = encode(&value, 0).unwrap();
+        assert_eq!(decode_value(&row).unwrap(), value);
+        assert_eq!(decode::<Nested>(&row).unwrap().id, 7);
+    }
+
+    #[test]
+    fn what_is_nested_too_deep_is_refused_and_not_a_crash() {
+        let mut value = json!(1);
+        for _ in 0..200 {
+            value = json!([value]);
+        }
+        assert!(encode(&value, 0).is_err());
+        let mut row = vec![KIND_MESSAGE_PACK, 0];
+        row.extend_from_slice(&[0x91; 100_000]);
+        assert!(decode_value(&row.clone().into()).is_err());
+        assert!(decode::<Value>(&row.into()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let mut row = vec![KIND_MESSAGE_PACK, 0];
+            row.extend_from_slice(&bytes);
+            let _ = decode_value(&row.into());
+            let _ = decode_value(&bytes.into());
+        }
+    }
+}

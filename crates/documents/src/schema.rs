@@ -1,0 +1,236 @@
+use serde::{Deserialize, Serialize};
+
+use crate::KeyType;
+
+/// The longest name of a table in bytes.
+const MAX_TABLE_NAME_BYTES: usize = 100;
+
+/// What is known of a table: its name, its key, the fields that it declares.
+///
+/// Version 0 is a table without declared fields, such as one made by importing JSON: its documents may have any. A
+/// higher version declares its fields, and what was declared under a version never changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schema {
+    table: String,
+    version: u32,
+    key: Vec<KeyField>,
+    fields: Vec<String>,
+}
+
+/// One field of a primary key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyField {
+    /// The name of the field at the top of the document.
+    pub name: String,
+    /// What it holds.
+    pub key_type: KeyType,
+}
+
+/// A schema that cannot be, or that contradicts the one registered already.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("invalid schema of table {table:?}: {reason}")]
+pub struct InvalidSchema {
+    /// The name of the table.
+    pub table: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl Schema {
+    /// Begins the schema of a table.
+    #[must_use]
+    pub fn builder(table: &str) -> SchemaBuilder {
+        let schema = Self { table: table.to_owned(), version: 1, key: Vec::new(), fields: Vec::new() };
+        SchemaBuilder { schema }
+    }
+
+    /// The schema of a table without declared fields, whose key is one field at the top of the document.
+    #[must_use]
+    pub fn open(table: &str, key: &str, key_type: KeyType) -> Self {
+        let key = vec![KeyField { name: key.to_owned(), key_type }];
+        Self { table: table.to_owned(), version: 0, key, fields: Vec::new() }
+    }
+
+    /// The name of the table.
+    #[must_use]
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// The version; 0 declares no fields.
+    #[must_use]
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// The fields of the primary key, in order.
+    #[must_use]
+    pub fn key(&self) -> &[KeyField] {
+        &self.key
+    }
+
+    /// The types of the primary key's fields.
+    #[must_use]
+    pub fn key_types(&self) -> Vec<KeyType> {
+        self.key.iter().map(|field| field.key_type).collect()
+    }
+
+    /// The declared fields, in order.
+    #[must_use]
+    pub fn fields(&self) -> &[String] {
+        &self.fields
+    }
+
+    /// Says what the fields of the key hold. A derived schema learns it from the Rust type of the key.
+    #[must_use]
+    pub fn with_key_types(mut self, types: &[KeyType]) -> Self {
+        for (field, key_type) in self.key.iter_mut().zip(types) {
+            field.key_type = *key_type;
+        }
+        self
+    }
+
+    /// # Errors
+    /// If the schema could not be registered anywhere.
+    pub fn check(&self) -> Result<(), InvalidSchema> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        if self.table.is_empty() || self.table.len() > MAX_TABLE_NAME_BYTES || !self.table.bytes().all(allowed) {
+            return Err(
+                self.invalid(format!("a table's name has 1 to {MAX_TABLE_NAME_BYTES} letters, digits, `_` and `-`"))
+            );
+        }
+        if self.key.is_empty() {
+            return Err(self.invalid("it has no key".to_owned()));
+        }
+        for (index, field) in self.key.iter().enumerate() {
+            if field.name.is_empty() {
+                return Err(self.invalid("a field of the key has no name".to_owned()));
+            }
+            if self.key.iter().take(index).any(|earlier| earlier.name == field.name) {
+                return Err(self.invalid(format!("field {:?} is in the key twice", field.name)));
+            }
+            if self.version > 0 && !self.fields.contains(&field.name) {
+                return Err(self.invalid(format!("field {:?} is in the key and not declared", field.name)));
+            }
+        }
+        for (index, field) in self.fields.iter().enumerate() {
+            if self.fields.iter().take(index).any(|earlier| earlier == field) {
+                return Err(self.invalid(format!("field {field:?} is declared twice")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether `newer` may be registered where this one is the newest.
+    ///
+    /// # Errors
+    /// The reason why not, with the field that it is about.
+    pub fn check_successor(&self, newer: &Self) -> Result<(), InvalidSchema> {
+        newer.check()?;
+        if self.key != newer.key {
+            let show = |schema: &Self| {
+                let fields: Vec<_> =
+                    schema.key.iter().map(|field| format!("{} {}", field.name, field.key_type)).collect();
+                fields.join(", ")
+            };
+            return Err(newer.invalid(format!(
+                "its key is ({}), and the table was created with ({}); a key never changes",
+                show(newer),
+                show(self)
+            )));
+        }
+        if newer.version == self.version && newer.fields != self.fields {
+            let changed = newer.fields.iter().find(|field| !self.fields.contains(field));
+            let lost = self.fields.iter().find(|field| !newer.fields.contains(field));
+            let what = match (changed, lost) {
+                (Some(field), _) => format!("it adds field {field:?}"),
+                (None, Some(field)) => format!("it lacks field {field:?}"),
+                (None, None) => "its fields are in another order".to_owned(),
+            };
+            let version = newer.version;
+            return Err(
+                newer.invalid(format!("{what} under version {version}, which is registered; raise the version"))
+            );
+        }
+        Ok(())
+    }
+
+    fn invalid(&self, reason: String) -> InvalidSchema {
+        InvalidSchema { table: self.table.clone(), reason }
+    }
+}
+
+/// Puts a [`Schema`] together.
+#[derive(Clone, Debug)]
+pub struct SchemaBuilder {
+    schema: Schema,
+}
+
+impl SchemaBuilder {
+    /// The version, at least 1 for a schema that declares fields; 1 if not given.
+    #[must_use]
+    pub fn version(mut self, version: u32) -> Self {
+        self.schema.version = version;
+        self
+    }
+
+    /// Declares a field by its stored name. Its Rust type is not stored yet: rows carry their own types.
+    #[must_use]
+    pub fn field<T: ?Sized>(mut self, name: &str) -> Self {
+        self.schema.fields.push(name.to_owned());
+        self
+    }
+
+    /// The fields of the primary key, in order. Their types are text until [`Schema::with_key_types`] says otherwise.
+    #[must_use]
+    pub fn key(mut self, names: &[&str]) -> Self {
+        let field = |name: &&str| KeyField { name: (*name).to_owned(), key_type: KeyType::Text };
+        self.schema.key = names.iter().map(field).collect();
+        self
+    }
+
+    /// The schema. Whether it can be registered is told when it is.
+    #[must_use]
+    pub fn finish(self) -> Schema {
+        self.schema
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn users() -> SchemaBuilder {
+        Schema::builder("users").field::<String>("id").field::<u8>("age").key(&["id"])
+    }
+
+    #[test]
+    fn what_was_declared_under_a_version_never_changes() {
+        let first = users().finish();
+        assert_eq!(first.check(), Ok(()));
+        assert_eq!(first.check_successor(&first.clone()), Ok(()));
+        let more = users().field::<bool>("active").finish();
+        let error = first.check_successor(&more).unwrap_err().to_string();
+        assert!(error.contains(r#"adds field "active" under version 1"#), "{error}");
+        assert_eq!(first.check_successor(&users().version(2).field::<bool>("active").finish()), Ok(()));
+    }
+
+    #[test]
+    fn a_key_never_changes() {
+        let first = users().finish();
+        let other = users().version(2).finish().with_key_types(&[KeyType::Integer]);
+        let error = first.check_successor(&other).unwrap_err().to_string();
+        assert!(error.contains("its key is (id integer)") && error.contains("created with (id text)"), "{error}");
+    }
+
+    #[test]
+    fn impossible_schemas_are_refused() {
+        assert!(Schema::builder("").field::<u8>("id").key(&["id"]).finish().check().is_err());
+        assert!(Schema::builder("a b").field::<u8>("id").key(&["id"]).finish().check().is_err());
+        assert!(Schema::builder("a").finish().check().is_err());
+        assert!(Schema::builder("a").key(&["id"]).finish().check().is_err());
+        assert!(users().key(&["id", "id"]).finish().check().is_err());
+        assert!(users().field::<u8>("age").finish().check().is_err());
+        assert!(Schema::open("a", "id", KeyType::Text).check().is_ok());
+    }
+}
