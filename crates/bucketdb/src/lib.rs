@@ -1,1 +1,100 @@
-//! A document database whose only server is an object-storage bucket.
+//! BucketDB is a document database whose only server is an object-storage bucket.
+//!
+//! Open a [`Database`] on a bucket, a folder or memory, and any number of processes can share it: every change is one
+//! record in a totally ordered log, created with one conditional put, and nothing is ever lost or overwritten.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), bucketdb::Error> {
+//! use bucketdb::{Database, Document, MemoryDriver};
+//!
+//! #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize, Document)]
+//! #[document(table = "users", version = 1)]
+//! struct User {
+//!     #[document(key)]
+//!     id: String,
+//!     name: String,
+//!     age: u8,
+//! }
+//!
+//! let db = Database::builder().driver(MemoryDriver::new()).open().await?;
+//! let users = db.table::<User>().await?;
+//! let alice = User { id: "u_1".into(), name: "Alice".into(), age: 41 };
+//! users.insert(&alice).await?;
+//! users.update("u_1", |user| user.age += 1).await?;
+//! let adults = users.query().filter(User::AGE.ge(18)).order_by(User::NAME).fetch().await?;
+//! assert_eq!(adults, [User { age: 42, ..alice }]);
+//! db.close().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - [`Database::table`] gives a [`Table`] of a Rust type, [`Database::collection`] a [`Collection`] of JSON documents;
+//!   both see the same data.
+//! - [`Database::batch`] changes several tables at once.
+//! - [`Freshness`] says how much a read may lag behind other processes, and so what it costs.
+//! - [`Driver`] is all that a store must offer; [`conformance`] checks one of your own.
+//! - [`Error`] tells what can be done about a failure.
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+mod readme {}
+
+mod batch;
+mod builder;
+mod collection;
+mod cursor;
+mod database;
+mod document;
+mod error;
+mod feed;
+mod place;
+mod query;
+mod rows;
+mod stats;
+mod table;
+
+/// Lets the derive macro's code, which says `::bucketdb`, work in this crate's own tests.
+#[cfg(test)]
+extern crate self as bucketdb;
+
+pub use batch::{Batch, Nested, Root};
+pub use bucketdb_derive::Document;
+pub use bucketdb_documents::{
+    AsKey, DocumentKey, EncodedKey, InvalidSchema, KeyField, KeyPart, KeyType, Schema, SchemaBuilder, TableStats,
+};
+#[cfg(unix)]
+pub use bucketdb_driver::FileDriver;
+pub use bucketdb_driver::{
+    Capabilities, Condition, DelayDriver, Driver, DriverError, ETag, ErrorKind, Fault, FaultDriver, InvalidKey, Key,
+    Latency, Listed, MemoryDriver, MeteredDriver, Object, Operation, OperationUsage, Page, Support, Usage, conformance,
+};
+pub use bucketdb_env::{Environment, TokioEnvironment, WallTime};
+pub use bucketdb_log::{
+    Commit, CommitId, DatabaseId, Freshness, InvalidPrefix, Layout, LogError, LogTime, NodeId, Seq, SessionId,
+    SlotNames, StoreCheck, StoreReport, Verdict,
+};
+#[cfg(feature = "azure")]
+pub use bucketdb_object_store::AzureDriver;
+#[cfg(feature = "gcs")]
+pub use bucketdb_object_store::GcsDriver;
+#[cfg(feature = "s3")]
+pub use bucketdb_object_store::S3Driver;
+pub use bucketdb_query::{
+    Column, Comparison, Direction, Expression, Filter, Operand, Order, OrderTerm, ParseError, Path, Selection,
+    TypedFilter, TypedOrder,
+};
+#[cfg(feature = "redis")]
+pub use bucketdb_redis::RedisDriver;
+pub use builder::DatabaseBuilder;
+pub use collection::Collection;
+pub use cursor::{Cursor, InvalidCursor, Since};
+pub use database::Database;
+pub use document::Document;
+pub use error::{Error, Result};
+pub use feed::{Change, ChangeKind, Feed};
+pub use place::Place;
+pub use query::Query;
+pub use rows::Stored;
+pub use stats::{DatabaseStats, NamedTableStats, StorageSize};
+pub use table::Table;

@@ -1,0 +1,168 @@
+use std::fmt;
+
+use bucketdb_documents::{AsKey, Change, Condition, DocumentKey, EncodedKey};
+use bucketdb_log::Commit;
+use serde_json::Value;
+
+use crate::rows::TableRef;
+use crate::{Collection, Database, Document, Error, Result};
+
+/// Changes of any tables that take effect together or not at all, in the order in which they were added.
+///
+/// A batch reads nothing. It is refused as a whole if an insert meets a document that exists, also one that the batch
+/// itself puts before. Nothing is sent before [`commit`](Self::commit); a batch that is dropped changes nothing.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), bucketdb::Error> {
+/// # use bucketdb::{Database, Document, MemoryDriver};
+/// # #[derive(serde::Serialize, serde::Deserialize, Document)]
+/// # #[document(table = "events")]
+/// # struct Event { #[document(key)] id: u64 }
+/// # let db = Database::builder().driver(MemoryDriver::new()).open().await?;
+/// let events = db.table::<Event>().await?;
+/// let mut batch = db.batch();
+/// batch.insert(&Event { id: 1 })?;
+/// {
+///     let mut joined = batch.nested();
+///     joined.put(&Event { id: 2 })?;
+///     joined.merge();
+/// }
+/// {
+///     let mut dropped = batch.nested();
+///     dropped.put(&Event { id: 3 })?;
+/// }
+/// batch.commit().await?;
+/// assert_eq!(events.query().count().await?, 2);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a batch that is not committed or merged changes nothing"]
+pub struct Batch<K = Root> {
+    db: Database,
+    changes: Vec<Change>,
+    kind: K,
+}
+
+/// The kind of a [`Batch`] that is committed.
+#[derive(Debug)]
+pub struct Root(());
+
+/// The kind of a [`Batch`] inside another: it joins that one when it is merged, and vanishes when it is dropped.
+#[derive(Debug)]
+pub struct Nested<'a> {
+    parent: &'a mut Vec<Change>,
+}
+
+impl Batch {
+    pub(crate) fn new(db: Database) -> Self {
+        Self { db, changes: Vec::new(), kind: Root(()) }
+    }
+
+    /// Commits all changes: one put.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`] for the first insert that met a document; [`Error::BatchTooLarge`] over 8 MiB;
+    /// [`Error::EmptyBatch`] if there is nothing to commit.
+    pub async fn commit(self) -> Result<Commit> {
+        if self.changes.is_empty() {
+            return Err(Error::EmptyBatch);
+        }
+        self.db.inner.write(self.changes, self.db.freshness()).await
+    }
+}
+
+impl Batch<Nested<'_>> {
+    /// Adds the changes to the batch that this one is nested in.
+    pub fn merge(self) {
+        self.kind.parent.extend(self.changes);
+    }
+}
+
+impl<K> Batch<K> {
+    /// Adds a document, which must not exist.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTable`] if [`Database::table`] was not called for the type before.
+    pub fn insert<T: Document>(&mut self, document: &T) -> Result<()> {
+        let change = self.table::<T>()?.put_document(document, Condition::Absent)?;
+        self.changes.push(change);
+        Ok(())
+    }
+
+    /// Writes a document, whether or not there was one.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTable`] if [`Database::table`] was not called for the type before.
+    pub fn put<T: Document>(&mut self, document: &T) -> Result<()> {
+        let change = self.table::<T>()?.put_document(document, Condition::Always)?;
+        self.changes.push(change);
+        Ok(())
+    }
+
+    /// Removes a document, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTable`] if [`Database::table`] was not called for the type before.
+    pub fn delete<T: Document>(&mut self, key: impl AsKey<T::Key>) -> Result<()> {
+        let table = self.table::<T>()?;
+        let key = EncodedKey::new(&key.key_parts()).map_err(|error| table.invalid_key(error))?;
+        self.changes.push(table.delete(key, Condition::Always));
+        Ok(())
+    }
+
+    /// Adds a JSON document to a collection, which must exist; the document must not.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTable`] if the collection does not exist.
+    pub fn insert_into(&mut self, collection: &Collection, document: &Value) -> Result<()> {
+        let change = self.find(collection.name())?.put_value(document, Condition::Absent)?;
+        self.changes.push(change);
+        Ok(())
+    }
+
+    /// Writes a JSON document to a collection, which must exist.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTable`] if the collection does not exist.
+    pub fn put_into(&mut self, collection: &Collection, document: &Value) -> Result<()> {
+        let change = self.find(collection.name())?.put_value(document, Condition::Always)?;
+        self.changes.push(change);
+        Ok(())
+    }
+
+    /// A batch inside this one, to any depth.
+    pub fn nested(&mut self) -> Batch<Nested<'_>> {
+        Batch { db: self.db.clone(), changes: Vec::new(), kind: Nested { parent: &mut self.changes } }
+    }
+
+    /// How many changes it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.changes.len()
+    }
+
+    /// Whether it has no changes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    fn table<T: Document>(&self) -> Result<TableRef> {
+        let schema = T::schema().with_key_types(&T::Key::types());
+        let table = self.find(schema.table())?;
+        // Rows say the version of the schema that they were written under.
+        Ok(TableRef { id: table.id, schema })
+    }
+
+    fn find(&self, name: &str) -> Result<TableRef> {
+        let unknown = || Error::UnknownTable { table: name.to_owned() };
+        self.db.inner.log.read(|documents, _| TableRef::find(documents.catalogue(), name))?.ok_or_else(unknown)
+    }
+}
+
+impl<K> fmt::Debug for Batch<K> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Batch").field("changes", &self.changes.len()).finish_non_exhaustive()
+    }
+}

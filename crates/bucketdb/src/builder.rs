@@ -1,0 +1,195 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bucketdb_documents::Documents;
+use bucketdb_driver::{Driver, MeteredDriver};
+use bucketdb_env::{Environment, TokioEnvironment};
+use bucketdb_log::{Log, LogError, NodeId, OpenOptions, StoreCheck};
+
+use crate::database::Inner;
+use crate::{Database, Error, Place, Result};
+
+/// Options for opening a database. Every one has a default that needs no thought.
+#[must_use = "a builder does nothing until it is opened"]
+pub struct DatabaseBuilder {
+    driver: Option<Arc<dyn Driver>>,
+    url: Option<String>,
+    prefix: Option<String>,
+    node_id: u64,
+    ring_size: Option<u64>,
+    staleness: Duration,
+    commit_timeout: Duration,
+    request_timeout: Duration,
+    read_only: bool,
+    create: bool,
+    store_check: StoreCheck,
+    environment: Option<Arc<dyn Environment>>,
+}
+
+impl DatabaseBuilder {
+    pub(crate) fn new() -> Self {
+        let defaults = OpenOptions::default();
+        Self {
+            driver: None,
+            url: None,
+            prefix: None,
+            node_id: 0,
+            ring_size: None,
+            staleness: Duration::from_secs(1),
+            commit_timeout: Duration::from_secs(60),
+            request_timeout: defaults.request_timeout,
+            read_only: false,
+            create: true,
+            store_check: defaults.creation_check,
+            environment: None,
+        }
+    }
+
+    /// The store. Without one and without a [`url`](Self::url), the environment names it: `BUCKETDB_URL`, or an S3
+    /// bucket in `BUCKETDB_S3_BUCKET`.
+    pub fn driver(mut self, driver: impl Driver) -> Self {
+        self.driver = Some(Arc::new(driver));
+        self
+    }
+
+    /// As [`driver`](Self::driver), for a store that is shared already.
+    pub fn shared_driver(mut self, driver: Arc<dyn Driver>) -> Self {
+        self.driver = Some(driver);
+        self
+    }
+
+    /// The store and the prefix by a URL; [`Place`] lists its forms.
+    pub fn url(mut self, url: impl Into<String>) -> Self {
+        self.url = Some(url.into());
+        self
+    }
+
+    /// Where in the store the database is; empty by default. One store holds any number of databases, none inside
+    /// another.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = Some(prefix.into());
+        self
+    }
+
+    /// Which node this process is, 0 to 255 and below the ring size; 0 by default. Two processes with one id are safe;
+    /// different ids make them get in each other's way less.
+    pub fn node_id(mut self, node_id: u64) -> Self {
+        self.node_id = node_id;
+        self
+    }
+
+    /// How many nodes take turns, 1 to 256. All nodes share it: a new database takes it (1 by default), for an existing
+    /// one it must be the stored one, which [`Database::set_ring_size`] changes.
+    pub fn ring_size(mut self, ring_size: u64) -> Self {
+        self.ring_size = Some(ring_size);
+        self
+    }
+
+    /// How much reads may lag behind other processes unless they say otherwise; one second by default. Zero is strict:
+    /// every read sees everything that was acknowledged before it, at one get.
+    pub fn staleness(mut self, staleness: Duration) -> Self {
+        self.staleness = staleness;
+        self
+    }
+
+    /// How long a commit is waited for before its outcome counts as unknown; one minute by default.
+    pub fn commit_timeout(mut self, timeout: Duration) -> Self {
+        self.commit_timeout = timeout;
+        self
+    }
+
+    /// How long one request to the store may take before it counts as lost and is repeated; ten seconds by default.
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = timeout;
+        self
+    }
+
+    /// Whether nothing is to be written: then credentials that may only read are enough.
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        self.read_only = read_only;
+        self
+    }
+
+    /// Whether a database is created where there is none; true by default.
+    pub fn create(mut self, create: bool) -> Self {
+        self.create = create;
+        self
+    }
+
+    /// How thoroughly a store is tried that the database has not seen before.
+    pub fn store_check(mut self, check: StoreCheck) -> Self {
+        self.store_check = check;
+        self
+    }
+
+    /// Where time, chance and tasks come from; the tokio runtime by default.
+    pub fn environment(mut self, environment: impl Environment) -> Self {
+        self.environment = Some(Arc::new(environment));
+        self
+    }
+
+    /// Opens the database.
+    ///
+    /// # Errors
+    /// What is wrong with an option, the store, or what is stored.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime, unless an [`environment`](Self::environment) was given.
+    pub async fn open(self) -> Result<Database> {
+        let node = NodeId::try_from(self.node_id)
+            .map_err(|error| LogError::InvalidOption { option: "node_id", reason: error.to_string() })?;
+        let ring_size = self.ring_size.map(checked_ring_size).transpose()?;
+        let (driver, prefix) = match (self.driver, self.url) {
+            (Some(_), Some(url)) => {
+                let reason = "a driver was given as well".to_owned();
+                return Err(Error::InvalidUrl { url, reason });
+            }
+            (Some(driver), None) => (driver, self.prefix.unwrap_or_default()),
+            (None, url) => {
+                let place = match url {
+                    Some(url) => Place::parse(&url).await?,
+                    None => Place::from_env().await?,
+                };
+                place.with_prefix(self.prefix.as_deref())?
+            }
+        };
+        let env = self.environment.unwrap_or_else(|| Arc::new(TokioEnvironment::new()));
+        let meter = MeteredDriver::shared(driver, env.clone());
+        let options = OpenOptions {
+            prefix,
+            node,
+            ring_size,
+            read_only: self.read_only,
+            create: self.create,
+            creation_check: self.store_check,
+            request_timeout: self.request_timeout,
+            deadline: self.commit_timeout,
+        };
+        let log = Log::open(Arc::new(meter.clone()), env, options, Documents::default()).await?;
+        let (staleness, commit_timeout) = (self.staleness, self.commit_timeout);
+        Ok(Database { inner: Arc::new(Inner { log, meter, staleness, commit_timeout }) })
+    }
+}
+
+fn checked_ring_size(ring_size: u64) -> Result<u16, LogError> {
+    match u16::try_from(ring_size) {
+        Ok(ring_size @ 1..=256) => Ok(ring_size),
+        _ => {
+            let reason = format!("{ring_size} is not between 1 and 256");
+            Err(LogError::InvalidOption { option: "ring_size", reason })
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseBuilder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("DatabaseBuilder")
+            .field("driver", &self.driver)
+            .field("prefix", &self.prefix)
+            .field("node_id", &self.node_id)
+            .field("ring_size", &self.ring_size)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,230 @@
+use bucketdb_documents::{Condition, EncodedKey, KeyType, key_from_text, key_from_value};
+use bucketdb_log::{Commit, Freshness};
+use serde_json::Value;
+
+use crate::rows::TableRef;
+use crate::{Database, Error, Feed, Query, Result, Schema, Since};
+
+/// The field that is the key of a collection made without a schema.
+const DEFAULT_KEY_FIELD: &str = "id";
+
+/// A table whose documents are JSON objects. Cheap to clone.
+///
+/// A collection that does not exist yet comes into being with its first document, whose field `id`, a text or a whole
+/// number, becomes the key; [`Database::create_collection`] makes one with another key.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), bucketdb::Error> {
+/// use bucketdb::{Database, MemoryDriver};
+/// use serde_json::json;
+///
+/// let db = Database::builder().driver(MemoryDriver::new()).open().await?;
+/// let events = db.collection("events");
+/// events.insert(&json!({"id": 1, "kind": "login", "user": "u_1"})).await?;
+/// let logins = events.query().filter_text(r#"kind = "login""#)?.count().await?;
+/// assert_eq!(logins, 1);
+/// assert_eq!(events.get(&json!(1)).await?.unwrap()["user"], "u_1");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Collection {
+    db: Database,
+    name: String,
+    freshness: Freshness,
+}
+
+impl Database {
+    /// A collection by its name. No request.
+    #[must_use]
+    pub fn collection(&self, name: &str) -> Collection {
+        Collection { db: self.clone(), name: name.to_owned(), freshness: self.freshness() }
+    }
+
+    /// A collection with a schema that is given at run time. One put if it is new, afterwards no request.
+    ///
+    /// # Errors
+    /// [`Error::Schema`] if the schema cannot be, or contradicts what is registered.
+    pub async fn create_collection(&self, schema: Schema) -> Result<Collection> {
+        let table = self.inner.register(&schema).await?;
+        Ok(self.collection(table.name()))
+    }
+}
+
+impl Collection {
+    /// The same collection, read with another freshness than the database's.
+    #[must_use]
+    pub fn with_freshness(mut self, freshness: Freshness) -> Self {
+        self.freshness = freshness;
+        self
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its schema; `None` if it does not exist yet.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn schema(&self) -> Result<Option<Schema>> {
+        Ok(self.find().await?.map(|table| table.schema))
+    }
+
+    /// The document with that key, which is a JSON value, or a list of them if the key has several fields.
+    ///
+    /// # Errors
+    /// [`Error::InvalidKey`] if the value cannot be a key here.
+    pub async fn get(&self, key: &Value) -> Result<Option<Value>> {
+        let Some(table) = self.find().await? else { return Ok(None) };
+        let key = parse_key(&table, key)?;
+        self.get_encoded(&table, &key).await
+    }
+
+    /// As [`get`](Self::get), with the key as a person writes it: bare text where the key is text, JSON otherwise.
+    ///
+    /// # Errors
+    /// [`Error::InvalidKey`] if the text cannot be a key here.
+    pub async fn get_by_text(&self, key: &str) -> Result<Option<Value>> {
+        let Some(table) = self.find().await? else { return Ok(None) };
+        let key = parse_key_text(&table, key)?;
+        self.get_encoded(&table, &key).await
+    }
+
+    async fn get_encoded(&self, table: &TableRef, key: &EncodedKey) -> Result<Option<Value>> {
+        let found = self.db.inner.get(table.id, key, Freshness::Local).await?;
+        found.map(|found| table.decode(key, &found.row)).transpose()
+    }
+
+    /// Adds a document. One put, and one more for the first of a new collection.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`] if there is one with its key.
+    pub async fn insert(&self, document: &Value) -> Result<Commit> {
+        self.write(document, Condition::Absent).await
+    }
+
+    /// Writes a document, whether or not there was one with its key. One put, and one more for the first of a new
+    /// collection.
+    ///
+    /// # Errors
+    /// If the document cannot be stored, or the store fails.
+    pub async fn put(&self, document: &Value) -> Result<Commit> {
+        self.write(document, Condition::Always).await
+    }
+
+    async fn write(&self, document: &Value, condition: Condition) -> Result<Commit> {
+        let table = self.find_or_create(document).await?;
+        let change = table.put_value(document, condition)?;
+        self.db.inner.write(vec![change], self.freshness).await
+    }
+
+    /// Reads a document, changes it and writes it back; if somebody else wrote it in between, once more with what they
+    /// wrote. Gives the document as it was written.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such document; [`Error::InvalidKey`] if `change` changes its key.
+    pub async fn update(&self, key: &Value, mut change: impl FnMut(&mut Value)) -> Result<Value> {
+        let not_found = || Error::NotFound { table: self.name.clone(), key: key.to_string() };
+        let Some(table) = self.find().await? else { return Err(not_found()) };
+        let key = parse_key(&table, key)?;
+        loop {
+            let found = self.db.inner.get(table.id, &key, Freshness::Local).await?.ok_or_else(not_found)?;
+            let mut document: Value = table.decode(&key, &found.row)?;
+            change(&mut document);
+            let write = table.put_value(&document, Condition::Version(Some(found.version)))?;
+            if write.key != key {
+                return Err(table.invalid_key(format!("an update of {key} changed the key to {}", write.key)));
+            }
+            match self.db.inner.write(vec![write], Freshness::Local).await {
+                Err(Error::Conflict { .. }) => {}
+                outcome => return outcome.map(|_| document),
+            }
+        }
+    }
+
+    /// Removes the document with that key, if there is one. One put.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTable`] if the collection does not exist.
+    pub async fn delete(&self, key: &Value) -> Result<Commit> {
+        let table = self.find_existing().await?;
+        let key = parse_key(&table, key)?;
+        self.delete_encoded(&table, key, Condition::Always).await
+    }
+
+    /// Removes the document with the key as a person writes it, which must exist.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such document.
+    pub async fn delete_by_text(&self, key: &str) -> Result<Commit> {
+        let table = self.find_existing().await?;
+        let key = parse_key_text(&table, key)?;
+        self.delete_encoded(&table, key, Condition::Exists).await
+    }
+
+    async fn delete_encoded(&self, table: &TableRef, key: EncodedKey, condition: Condition) -> Result<Commit> {
+        self.db.inner.write(vec![table.delete(key, condition)], self.freshness).await
+    }
+
+    /// Asks for documents by what is in them. A collection that does not exist is empty.
+    pub fn query(&self) -> Query<Value> {
+        Query::by_name(self.db.clone(), self.name.clone(), self.freshness)
+    }
+
+    /// Follows the collection's changes in the order of their commits.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTable`] if the collection does not exist; [`Error::InvalidCursor`] if the cursor is of another
+    /// database, or lies in the future.
+    pub async fn watch(&self, since: Since) -> Result<Feed<Value>> {
+        let table = self.find_existing().await?;
+        Feed::open(self.db.clone(), Some(table), since).await
+    }
+
+    /// The table, if the state, made as fresh as wanted, has it.
+    async fn find(&self) -> Result<Option<TableRef>> {
+        self.db.inner.log.refresh(self.freshness).await?;
+        Ok(self.db.inner.log.read(|documents, _| TableRef::find(documents.catalogue(), &self.name))?)
+    }
+
+    async fn find_existing(&self) -> Result<TableRef> {
+        let unknown = || Error::UnknownTable { table: self.name.clone() };
+        self.find().await?.ok_or_else(unknown)
+    }
+
+    pub(crate) async fn find_or_create(&self, first: &Value) -> Result<TableRef> {
+        let local = self.db.inner.log.read(|documents, _| TableRef::find(documents.catalogue(), &self.name))?;
+        if let Some(table) = local {
+            return Ok(table);
+        }
+        let invalid = |reason: &str| Error::InvalidKey { table: self.name.clone(), reason: reason.to_owned() };
+        let key_type = match first.get(DEFAULT_KEY_FIELD) {
+            Some(Value::String(_)) => KeyType::Text,
+            Some(Value::Number(number)) if !number.is_f64() => KeyType::Integer,
+            Some(_) => return Err(invalid("field \"id\" of the first document is neither text nor a whole number")),
+            None => return Err(invalid("the first document has no field \"id\", and no other key was declared")),
+        };
+        // Somebody else may make it at the same time, with another key: then theirs it is.
+        match self.db.inner.register(&Schema::open(&self.name, DEFAULT_KEY_FIELD, key_type)).await {
+            Err(Error::Schema(error)) => self.find().await?.ok_or(Error::Schema(error)),
+            outcome => outcome,
+        }
+    }
+}
+
+fn parse_key(table: &TableRef, key: &Value) -> Result<EncodedKey> {
+    let types = table.schema.key_types();
+    let parsed = match (key, types.as_slice()) {
+        (Value::Array(values), [_, _, ..]) => key_from_value(&types, &values.iter().collect::<Vec<_>>()),
+        _ => key_from_value(&types, &[key]),
+    };
+    parsed.map_err(|error| table.invalid_key(error))
+}
+
+fn parse_key_text(table: &TableRef, key: &str) -> Result<EncodedKey> {
+    key_from_text(&table.schema.key_types(), key).map_err(|error| table.invalid_key(error))
+}

@@ -1,0 +1,192 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bucketdb_documents::Documents;
+use bucketdb_driver::MeteredDriver;
+use bucketdb_log::{Freshness, Log, Seq, StoreCheck, StoreReport};
+use serde_json::Value;
+
+use crate::{Batch, DatabaseBuilder, DatabaseStats, Feed, NamedTableStats, Result, Since, StorageSize};
+
+/// An open database. Cheap to clone: all clones share one state and one committer.
+///
+/// Any number of processes may open the same database at the same time. See the [crate's documentation](crate) for an
+/// example.
+#[derive(Clone)]
+pub struct Database {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) log: Log<Documents>,
+    pub(crate) meter: MeteredDriver,
+    pub(crate) staleness: Duration,
+    pub(crate) commit_timeout: Duration,
+}
+
+impl Database {
+    /// Opens the database at a URL, or creates it; everything else comes from the environment and the defaults.
+    ///
+    /// [`Place`](crate::Place) lists the forms of URLs.
+    ///
+    /// # Errors
+    /// [`Error::InvalidUrl`](crate::Error::InvalidUrl), or what is wrong with the store or the database.
+    pub async fn open(url: &str) -> Result<Self> {
+        Self::builder().url(url).open().await
+    }
+
+    /// Opens a database with options.
+    pub fn builder() -> DatabaseBuilder {
+        DatabaseBuilder::new()
+    }
+
+    /// Begins a batch of changes that take effect together.
+    pub fn batch(&self) -> Batch {
+        Batch::new(self.clone())
+    }
+
+    /// How fresh reads are unless they say otherwise.
+    #[must_use]
+    pub fn freshness(&self) -> Freshness {
+        if self.inner.staleness.is_zero() { Freshness::Strict } else { Freshness::Bounded(self.inner.staleness) }
+    }
+
+    /// Makes what this process knows as fresh as wanted.
+    ///
+    /// # Errors
+    /// If the store fails, or if what it holds is broken.
+    pub async fn refresh(&self, freshness: Freshness) -> Result<()> {
+        Ok(self.inner.log.refresh(freshness).await?)
+    }
+
+    /// The position of the last commit that this process has seen.
+    #[must_use]
+    pub fn position(&self) -> Seq {
+        self.inner.log.position()
+    }
+
+    /// Follows the changes of all tables in the order of their commits.
+    ///
+    /// # Errors
+    /// [`Error::InvalidCursor`](crate::Error::InvalidCursor) if the cursor is of another database, or lies in the
+    /// future.
+    pub async fn watch(&self, since: Since) -> Result<Feed<Value>> {
+        Feed::open(self.clone(), None, since).await
+    }
+
+    /// What the database holds, and what this process has used. No request.
+    ///
+    /// # Errors
+    /// If the log was found broken.
+    pub fn stats(&self) -> Result<DatabaseStats> {
+        let log = &self.inner.log;
+        let (tables, position) = log.read(|documents, position| {
+            let stats = documents.catalogue().tables().map(|entry| NamedTableStats {
+                name: entry.schema().table().to_owned(),
+                schema_version: entry.schema().version(),
+                stats: documents.stats(entry.id),
+            });
+            (stats.collect(), position)
+        })?;
+        Ok(DatabaseStats {
+            database: log.database(),
+            store: log.driver().fingerprint(),
+            prefix: log.layout().prefix().to_owned(),
+            node: log.node(),
+            ring_size: log.options().ring_size,
+            slot_names: log.slot_names(),
+            position,
+            tables,
+            usage: self.inner.meter.usage(),
+        })
+    }
+
+    /// What the objects of the database take in the store. One list for every 1,000 objects.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn storage_size(&self) -> Result<StorageSize> {
+        let log = &self.inner.log;
+        let prefix = log.layout().prefix();
+        let mut size = StorageSize { objects: 0, bytes: Some(0) };
+        let mut page = log.driver().list(prefix, None).await?;
+        loop {
+            for object in &page.objects {
+                size.objects += 1;
+                size.bytes = size.bytes.zip(object.size_bytes).map(|(sum, bytes)| sum + bytes);
+            }
+            match page.next {
+                Some(next) => page = log.driver().list(prefix, Some(&next)).await?,
+                None => return Ok(size),
+            }
+        }
+    }
+
+    /// Finds out by trial what the store honours.
+    ///
+    /// # Errors
+    /// If the store cannot be used at all.
+    pub async fn check_store(&self, check: StoreCheck) -> Result<StoreReport> {
+        Ok(self.inner.log.check_store(check).await?)
+    }
+
+    /// Changes how many nodes take turns. All nodes have to be opened with the new size from then on.
+    ///
+    /// # Errors
+    /// [`LogError::UnfitStore`](crate::LogError::UnfitStore) if the store, which is tried first, cannot serve several
+    /// nodes.
+    pub async fn set_ring_size(&self, ring_size: u16) -> Result<()> {
+        Ok(self.inner.log.set_ring_size(ring_size, StoreCheck::CREATION, self.inner.commit_timeout).await?)
+    }
+
+    /// Settles the commit that is under way and stops. Later commits of any clone answer
+    /// [`LogError::Closed`](crate::LogError::Closed); reads of what is in memory go on.
+    ///
+    /// # Errors
+    /// If the store does not answer in time. Whoever waits for the commit is told that its outcome is unknown.
+    pub async fn close(&self) -> Result<()> {
+        Ok(self.inner.log.close(self.inner.commit_timeout).await?)
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Database").field(&self.inner.log).finish()
+    }
+}
+
+impl Inner {
+    /// Holds on to the present state for a reader that takes its time.
+    pub(crate) fn pin(self: &Arc<Self>) -> Result<Pin> {
+        // A broken log is an error here, not at the first page.
+        self.log.read(|_, _| ())?;
+        let seq = self.log.adjust(|documents, seq| {
+            documents.pin(seq);
+            seq
+        });
+        Ok(Pin { inner: self.clone(), seq })
+    }
+}
+
+/// Keeps one position of the database readable while it lives.
+pub(crate) struct Pin {
+    inner: Arc<Inner>,
+    seq: Seq,
+}
+
+impl Pin {
+    pub(crate) fn seq(&self) -> Seq {
+        self.seq
+    }
+
+    pub(crate) fn log(&self) -> &Log<Documents> {
+        &self.inner.log
+    }
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        self.inner.log.adjust(|documents, _| documents.unpin(self.seq));
+    }
+}

@@ -1,0 +1,131 @@
+use bucketdb_documents::InvalidSchema;
+use bucketdb_driver::DriverError;
+use bucketdb_log::{CommitId, LogError, Seq};
+use bucketdb_query::ParseError;
+
+/// The result of working with a database.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong, by what can be done about it.
+///
+/// After every error but [`CommitOutcomeUnknown`](Self::CommitOutcomeUnknown), nothing of the failed call will ever
+/// appear in the database.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An insert met a document with the same key.
+    #[error("table {table} has a document with key {key} already")]
+    AlreadyExists {
+        /// The table.
+        table: String,
+        /// The key, as text.
+        key: String,
+    },
+    /// A change asked for a document that is not there.
+    #[error("table {table} has no document with key {key}")]
+    NotFound {
+        /// The table.
+        table: String,
+        /// The key, as text.
+        key: String,
+    },
+    /// Somebody else changed the document in the meantime, again and again. Try again.
+    #[error("the document with key {key} in table {table} was changed by others at the same time")]
+    Conflict {
+        /// The table.
+        table: String,
+        /// The key, as text.
+        key: String,
+    },
+    /// The store did not answer in time: the change took effect, will, or never will. It can be looked for at the
+    /// position `slot`, and appears nowhere else.
+    #[error(
+        "the outcome of commit {id} is unknown: the store did not answer in time; it can only appear at position {slot}"
+    )]
+    CommitOutcomeUnknown {
+        /// Identifies the commit in the log.
+        id: CommitId,
+        /// The only position at which it may appear.
+        slot: Seq,
+    },
+    /// The change could not be sent in time, and never will be. Try again.
+    #[error("the commit timed out before it was written; nothing of it will appear")]
+    CommitTimedOut,
+    /// A batch is over the limit. Split it.
+    #[error("the batch has {size_bytes} bytes, and at most {limit_bytes} fit one commit")]
+    BatchTooLarge {
+        /// Its size in bytes.
+        size_bytes: usize,
+        /// The limit in bytes.
+        limit_bytes: usize,
+    },
+    /// A batch without changes was to be committed.
+    #[error("the batch is empty: there is nothing to commit")]
+    EmptyBatch,
+    /// There is no such table.
+    #[error("there is no table {table}")]
+    UnknownTable {
+        /// Its name.
+        table: String,
+    },
+    /// A schema cannot be, or contradicts the one that is registered.
+    #[error(transparent)]
+    Schema(#[from] InvalidSchema),
+    /// A value cannot be the key of a document in this table.
+    #[error("invalid key for table {table}: {reason}")]
+    InvalidKey {
+        /// The table.
+        table: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A document cannot be stored, or has not the shape that is asked for.
+    #[error("document {key} of table {table}: {reason}")]
+    InvalidDocument {
+        /// The table.
+        table: String,
+        /// The key, as text.
+        key: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A filter, order or selection is not understood.
+    #[error(transparent)]
+    Parse(#[from] ParseError),
+    /// The address of a database is not understood.
+    #[error("invalid database URL {url:?}: {reason}")]
+    InvalidUrl {
+        /// The address, without secrets.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A position to read changes from cannot be used.
+    #[error("invalid cursor: {reason}")]
+    InvalidCursor {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The log or the store beneath it failed.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+impl Error {
+    /// Whether the same call may succeed if it is made again. False after
+    /// [`CommitOutcomeUnknown`](Self::CommitOutcomeUnknown): repeating might do it twice.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Conflict { .. } | Self::CommitTimedOut => true,
+            Self::Log(error) => error.is_retryable(),
+            _ => false,
+        }
+    }
+}
+
+impl From<DriverError> for Error {
+    fn from(error: DriverError) -> Self {
+        Self::Log(error.into())
+    }
+}

@@ -1,0 +1,201 @@
+use std::collections::VecDeque;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use bucketdb_documents::{self as documents, EncodedKey, Transaction};
+use bucketdb_log::{Freshness, LogTime, Record, RecordKind, Seq};
+use futures::future::{self, Either};
+use futures::stream::{self, Stream};
+
+use crate::rows::{Stored, TableRef};
+use crate::{Cursor, Database, Error, Result, Since};
+
+/// How often a feed asks the store for news unless told otherwise.
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// One change of one document.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change<T> {
+    /// Where to go on behind this change.
+    pub cursor: Cursor,
+    /// The position of its commit in the log.
+    pub seq: Seq,
+    /// When it was committed.
+    pub time: LogTime,
+    /// The table.
+    pub table: String,
+    /// The document's key.
+    pub key: EncodedKey,
+    /// What happened.
+    pub kind: ChangeKind<T>,
+}
+
+/// What happened to a document.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ChangeKind<T> {
+    /// It was written, and is this now.
+    Put(T),
+    /// It was removed.
+    Delete,
+}
+
+/// The changes of a table, or of a whole database, in the order of their commits, each exactly once.
+///
+/// A feed reads the log itself: changes that were committed while nobody followed are there too. Changes of this
+/// process appear at once; for those of others it asks the store once in every [`interval`](Self::interval), and all
+/// feeds of a process share what is found.
+#[derive(Debug)]
+pub struct Feed<T> {
+    db: Database,
+    /// `None` for all tables.
+    table: Option<TableRef>,
+    interval: Duration,
+    generation: u64,
+    /// The next record to read.
+    next: Seq,
+    /// Changes of that record that were given already.
+    given: u64,
+    pending: VecDeque<Change<T>>,
+    documents: PhantomData<fn() -> T>,
+}
+
+impl<T: Stored> Feed<T> {
+    pub(crate) async fn open(db: Database, table: Option<TableRef>, since: Since) -> Result<Self> {
+        let log = &db.inner.log;
+        let generation = log.options().generation;
+        let (next, given) = match since {
+            Since::Beginning => (Seq::FIRST, 0),
+            Since::Now => {
+                log.refresh(Freshness::Strict).await?;
+                (log.position().next(), 0)
+            }
+            Since::Seq(seq) => (seq.next(), 0),
+            Since::Cursor(cursor) if cursor.generation != generation => {
+                let reason = format!(
+                    "it is of generation {} of the database, and this is generation {generation}",
+                    cursor.generation
+                );
+                return Err(Error::InvalidCursor { reason });
+            }
+            Since::Cursor(cursor) => (cursor.seq.max(Seq::FIRST), cursor.place),
+        };
+        if next > log.position().next() {
+            log.refresh(Freshness::Strict).await?;
+        }
+        if next > log.position().next() {
+            let reason = format!("position {next} is behind the end of the log, which is {}", log.position());
+            return Err(Error::InvalidCursor { reason });
+        }
+        let interval = DEFAULT_INTERVAL;
+        Ok(Self { db, table, interval, generation, next, given, pending: VecDeque::new(), documents: PhantomData })
+    }
+
+    /// How often the store is asked for news of other processes: at most one get in every interval, shared by all feeds
+    /// of the process. One second by default; it is also about how late a change is seen.
+    #[must_use]
+    pub fn interval(mut self, interval: Duration) -> Self {
+        self.interval = interval;
+        self
+    }
+
+    /// Where to go on behind what was given so far.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        Cursor { generation: self.generation, seq: self.next, place: self.given }
+    }
+
+    /// The next change; waits for it.
+    ///
+    /// # Errors
+    /// If the store fails, or if a document has not the shape of the type. The feed can be asked again.
+    pub async fn next(&mut self) -> Result<Change<T>> {
+        loop {
+            if let Some(change) = self.next_known().await? {
+                return Ok(change);
+            }
+            let mut positions = self.db.inner.log.positions();
+            if *positions.borrow_and_update() >= self.next {
+                continue;
+            }
+            let grown = std::pin::pin!(positions.changed());
+            let waited = self.db.inner.log.env().sleep(self.interval);
+            if let Either::Right(((), _)) = future::select(grown, waited).await {
+                self.db.inner.log.refresh(Freshness::Bounded(self.interval)).await?;
+            }
+        }
+    }
+
+    /// The next change that the store has now; `None` if this was the last. One get at the end of the log.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub async fn try_next(&mut self) -> Result<Option<Change<T>>> {
+        if let Some(change) = self.next_known().await? {
+            return Ok(Some(change));
+        }
+        self.db.inner.log.refresh(Freshness::Strict).await?;
+        self.next_known().await
+    }
+
+    /// The changes as a stream that ends with the first error.
+    pub fn into_stream(self) -> impl Stream<Item = Result<Change<T>>> + Send {
+        stream::try_unfold(self, |mut feed| async move { feed.next().await.map(|change| Some((change, feed))) })
+    }
+
+    async fn next_known(&mut self) -> Result<Option<Change<T>>> {
+        loop {
+            if let Some(change) = self.pending.pop_front() {
+                (self.next, self.given) = (change.cursor.seq, change.cursor.place);
+                return Ok(Some(change));
+            }
+            let Some(record) = self.db.inner.log.record(self.next).await? else { return Ok(None) };
+            let changes = self.changes(&record)?;
+            let given = self.given;
+            self.pending = changes.into_iter().filter(|change| change.cursor.place > given).collect();
+            if self.pending.is_empty() {
+                (self.next, self.given) = (record.seq.next(), 0);
+            }
+        }
+    }
+
+    /// The changes of a record that this feed is about.
+    fn changes(&self, record: &Record) -> Result<Vec<Change<T>>> {
+        let mut changes = Vec::new();
+        if record.kind != RecordKind::Transactions {
+            return Ok(changes);
+        }
+        let mut place = 0;
+        for entry in &record.entries {
+            let transaction = Transaction::decode(entry.payload.clone()).map_err(|malformed| {
+                let object = format!("{}{}", self.db.inner.log.layout().log_prefix(), record.seq);
+                bucketdb_log::LogError::Damaged { object, detail: malformed.to_string() }
+            })?;
+            for change in transaction.changes {
+                place += 1;
+                let cursor = Cursor { generation: self.generation, seq: record.seq, place };
+                changes.extend(self.change(record, cursor, change)?);
+            }
+        }
+        Ok(changes)
+    }
+
+    fn change(&self, record: &Record, cursor: Cursor, change: documents::Change) -> Result<Option<Change<T>>> {
+        let table = match &self.table {
+            Some(table) if table.id != change.table => return Ok(None),
+            Some(table) => table.clone(),
+            None => {
+                let find = |documents: &documents::Documents, _| documents.catalogue().table(change.table).cloned();
+                match self.db.inner.log.read(find)? {
+                    Some(entry) => TableRef { id: entry.id, schema: entry.schema().clone() },
+                    None => return Ok(None),
+                }
+            }
+        };
+        let kind = match &change.kind {
+            documents::ChangeKind::Put(row) => ChangeKind::Put(table.decode(&change.key, row)?),
+            documents::ChangeKind::Delete => ChangeKind::Delete,
+        };
+        let name = table.name().to_owned();
+        Ok(Some(Change { cursor, seq: record.seq, time: record.time, table: name, key: change.key, kind }))
+    }
+}

@@ -1,0 +1,201 @@
+use std::fmt;
+use std::sync::Arc;
+
+use bucketdb_driver::{Driver, MemoryDriver};
+
+use crate::{Error, Result};
+
+/// A store, and a prefix in it: what a database URL names.
+///
+/// | URL | store |
+/// |---|---|
+/// | `memory:` | the memory of this process; gone when it ends |
+/// | `file:PATH`, or a plain path | a folder, which is made if need be |
+/// | `s3://BUCKET/PREFIX` | Amazon S3 or a compatible store; `?region=`, `?endpoint=`, `?style=path` or `virtual` |
+/// | `gs://BUCKET/PREFIX` | Google Cloud Storage |
+/// | `az://CONTAINER/PREFIX` | Azure Blob Storage |
+/// | `redis://HOST:PORT/…` | a Redis server or cluster |
+///
+/// Credentials come from the environment, as each provider's own tools read it, and never from a URL (Redis excepted,
+/// where the password is part of the address by convention).
+#[derive(Clone)]
+pub struct Place {
+    driver: Arc<dyn Driver>,
+    prefix: String,
+}
+
+impl Place {
+    /// The place that a URL names.
+    ///
+    /// # Errors
+    /// [`Error::InvalidUrl`] if it is not understood; the store's error if it cannot be reached at all.
+    pub async fn parse(url: &str) -> Result<Self> {
+        let (scheme, rest) = match url.split_once(':') {
+            Some((scheme, rest)) if is_scheme(scheme) => (scheme.to_ascii_lowercase(), rest),
+            _ => ("file".to_owned(), url),
+        };
+        match scheme.as_str() {
+            "memory" if rest.is_empty() => Ok(Self { driver: Arc::new(MemoryDriver::new()), prefix: String::new() }),
+            "memory" => Err(invalid(url, "nothing may follow `memory:`")),
+            "file" => Self::file(url, rest),
+            "s3" => Self::s3(url),
+            "gs" => Self::gcs(url),
+            "az" => Self::azure(url),
+            "redis" | "rediss" | "redis-cluster" | "rediss-cluster" => Self::redis(url).await,
+            _ => Err(invalid(url, &format!("`{scheme}:` is none of memory, file, s3, gs, az and redis"))),
+        }
+    }
+
+    /// The place that the environment names: `BUCKETDB_URL`, or the S3 bucket in `BUCKETDB_S3_BUCKET`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidUrl`] if neither is set.
+    pub async fn from_env() -> Result<Self> {
+        if let Some(url) = variable("BUCKETDB_URL") {
+            return Self::parse(&url).await;
+        }
+        match variable("BUCKETDB_S3_BUCKET") {
+            Some(bucket) => Self::s3(&format!("s3://{bucket}")),
+            None => Err(invalid("", "no store was given, and neither BUCKETDB_URL nor BUCKETDB_S3_BUCKET is set")),
+        }
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn driver(&self) -> &Arc<dyn Driver> {
+        &self.driver
+    }
+
+    /// The prefix.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The store, and the prefix that was given either here or in the URL.
+    pub(crate) fn with_prefix(self, prefix: Option<&str>) -> Result<(Arc<dyn Driver>, String)> {
+        match prefix {
+            None => Ok((self.driver, self.prefix)),
+            Some(prefix) if self.prefix.is_empty() => Ok((self.driver, prefix.to_owned())),
+            Some(prefix) => {
+                let reason = format!("it names the prefix {:?}, and {prefix:?} was given as well", self.prefix);
+                Err(invalid(&self.driver.fingerprint(), &reason))
+            }
+        }
+    }
+
+    #[cfg(unix)]
+    fn file(url: &str, path: &str) -> Result<Self> {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        if path.is_empty() {
+            return Err(invalid(url, "the path is empty"));
+        }
+        let driver = crate::FileDriver::new(path).map_err(|error| invalid(url, &error.to_string()))?;
+        Ok(Self { driver: Arc::new(driver), prefix: String::new() })
+    }
+
+    #[cfg(not(unix))]
+    fn file(url: &str, _path: &str) -> Result<Self> {
+        Err(invalid(url, "files are not supported on this platform"))
+    }
+
+    #[cfg(feature = "s3")]
+    fn s3(url: &str) -> Result<Self> {
+        let (driver, prefix) = crate::S3Driver::from_url(url).map_err(|error| invalid(url, &error.to_string()))?;
+        Ok(Self { driver: Arc::new(driver), prefix })
+    }
+
+    #[cfg(not(feature = "s3"))]
+    fn s3(url: &str) -> Result<Self> {
+        Err(invalid(url, "this program was built without the feature `s3`"))
+    }
+
+    #[cfg(feature = "gcs")]
+    fn gcs(url: &str) -> Result<Self> {
+        let (driver, prefix) = crate::GcsDriver::from_url(url).map_err(|error| invalid(url, &error.to_string()))?;
+        Ok(Self { driver: Arc::new(driver), prefix })
+    }
+
+    #[cfg(not(feature = "gcs"))]
+    fn gcs(url: &str) -> Result<Self> {
+        Err(invalid(url, "this program was built without the feature `gcs`"))
+    }
+
+    #[cfg(feature = "azure")]
+    fn azure(url: &str) -> Result<Self> {
+        let (driver, prefix) = crate::AzureDriver::from_url(url).map_err(|error| invalid(url, &error.to_string()))?;
+        Ok(Self { driver: Arc::new(driver), prefix })
+    }
+
+    #[cfg(not(feature = "azure"))]
+    fn azure(url: &str) -> Result<Self> {
+        Err(invalid(url, "this program was built without the feature `azure`"))
+    }
+
+    #[cfg(feature = "redis")]
+    async fn redis(url: &str) -> Result<Self> {
+        let parsed = bucketdb_redis::RedisUrl::parse(url).map_err(|error| invalid(url, &error.to_string()))?;
+        let driver = parsed.connect().await?;
+        Ok(Self { driver: Arc::new(driver), prefix: parsed.prefix().to_owned() })
+    }
+
+    #[cfg(not(feature = "redis"))]
+    async fn redis(url: &str) -> Result<Self> {
+        Err(invalid(url, "this program was built without the feature `redis`"))
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Place").field("driver", &self.driver).field("prefix", &self.prefix).finish()
+    }
+}
+
+/// Whether a text before a colon is a scheme and not part of a path: on Windows a single letter is a drive.
+fn is_scheme(text: &str) -> bool {
+    text.len() > 1 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn invalid(url: &str, reason: &str) -> Error {
+    Error::InvalidUrl { url: without_secrets(url), reason: reason.to_owned() }
+}
+
+/// The URL without user and password, which must not show in an error.
+fn without_secrets(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    // A password may hold a `/`, so everything up to the last `@` counts as one, at the cost of hiding a path with `@`.
+    match rest.rsplit_once('@') {
+        Some((_, rest)) => format!("{scheme}://***@{rest}"),
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn urls_name_places_or_say_why_not() {
+        assert_eq!(Place::parse("memory:").await.unwrap().prefix(), "");
+        for (bad, reason) in [
+            ("memory:x", "nothing may follow"),
+            ("ftp://x", "is none of"),
+            ("file:", "the path is empty"),
+            ("file://", "the path is empty"),
+        ] {
+            let error = Place::parse(bad).await.unwrap_err().to_string();
+            assert!(error.contains(reason), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn secrets_do_not_show() {
+        assert_eq!(without_secrets("redis://u:p@host:1/0"), "redis://***@host:1/0");
+        assert_eq!(without_secrets("redis://u:p/s@s@host"), "redis://***@host");
+        assert_eq!(without_secrets("s3://bucket/a"), "s3://bucket/a");
+    }
+}

@@ -1,0 +1,166 @@
+use bucketdb_documents::{
+    Catalogue, Change, ChangeKind, Condition, DocumentKey, Documents, EncodedKey, Found, KeyType, Proposal, Refusal,
+    Schema, TableId, Transaction, row,
+};
+use bucketdb_log::format::MAX_BODY_BYTES;
+use bucketdb_log::{Commit, CommitError, Freshness, Seq};
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::database::Inner;
+use crate::{Document, Error, Result};
+
+/// What a row can be read as: a [`Document`], or a JSON value.
+pub trait Stored: Sized + Send + 'static {
+    /// Reads it from a row.
+    ///
+    /// # Errors
+    /// If the document has not the shape of the type.
+    fn from_row(row: &Bytes) -> Result<Self, row::RowError>;
+}
+
+impl<T: Document> Stored for T {
+    fn from_row(row: &Bytes) -> Result<Self, row::RowError> {
+        row::decode(row)
+    }
+}
+
+impl Stored for Value {
+    fn from_row(row: &Bytes) -> Result<Self, row::RowError> {
+        row::decode_value(row)
+    }
+}
+
+/// A table as its users' handles hold it: what it takes to reach its rows.
+#[derive(Clone, Debug)]
+pub(crate) struct TableRef {
+    pub(crate) id: TableId,
+    pub(crate) schema: Schema,
+}
+
+impl TableRef {
+    pub(crate) fn name(&self) -> &str {
+        self.schema.table()
+    }
+
+    pub(crate) fn find(catalogue: &Catalogue, name: &str) -> Option<Self> {
+        catalogue.by_name(name).map(|entry| Self { id: entry.id, schema: entry.schema().clone() })
+    }
+
+    pub(crate) fn invalid_key(&self, reason: impl ToString) -> Error {
+        Error::InvalidKey { table: self.name().to_owned(), reason: reason.to_string() }
+    }
+
+    pub(crate) fn invalid_document(&self, key: impl ToString, reason: impl ToString) -> Error {
+        Error::InvalidDocument { table: self.name().to_owned(), key: key.to_string(), reason: reason.to_string() }
+    }
+
+    pub(crate) fn decode<T: Stored>(&self, key: &EncodedKey, row: &Bytes) -> Result<T> {
+        T::from_row(row).map_err(|error| self.invalid_document(key, error))
+    }
+
+    /// The change that writes a typed document.
+    pub(crate) fn put_document<T: Document>(&self, document: &T, condition: Condition) -> Result<Change> {
+        let key = EncodedKey::new(&document.key().parts()).map_err(|error| self.invalid_key(error))?;
+        let row = row::encode(document, self.schema.version()).map_err(|error| self.invalid_document(&key, error))?;
+        Ok(Change { table: self.id, key, condition, kind: ChangeKind::Put(row) })
+    }
+
+    /// The change that writes a JSON document.
+    pub(crate) fn put_value(&self, document: &Value, condition: Condition) -> Result<Change> {
+        let key = self.key_of(document)?;
+        let row = row::encode(document, self.schema.version()).map_err(|error| self.invalid_document(&key, error))?;
+        Ok(Change { table: self.id, key, condition, kind: ChangeKind::Put(row) })
+    }
+
+    pub(crate) fn delete(&self, key: EncodedKey, condition: Condition) -> Change {
+        Change { table: self.id, key, condition, kind: ChangeKind::Delete }
+    }
+
+    /// The key in a JSON document.
+    pub(crate) fn key_of(&self, document: &Value) -> Result<EncodedKey> {
+        if !document.is_object() {
+            return Err(self.invalid_key("a document is a JSON object"));
+        }
+        let values: Vec<&Value> = self
+            .schema
+            .key()
+            .iter()
+            .map(|field| {
+                let missing = || self.invalid_key(format!("field {:?} is missing", field.name));
+                document.get(&field.name).ok_or_else(missing)
+            })
+            .collect::<Result<_>>()?;
+        let types: Vec<KeyType> = self.schema.key_types();
+        bucketdb_documents::key_from_value(&types, &values).map_err(|error| self.invalid_key(error))
+    }
+}
+
+impl Inner {
+    /// The newest row of a key, as fresh as wanted.
+    pub(crate) async fn get(&self, table: TableId, key: &EncodedKey, freshness: Freshness) -> Result<Option<Found>> {
+        self.log.refresh(freshness).await?;
+        Ok(self.log.read(|documents, _| documents.newest(table, key))?)
+    }
+
+    /// Commits changes together.
+    pub(crate) async fn write(&self, changes: Vec<Change>, freshness: Freshness) -> Result<Commit> {
+        let transaction = Transaction { changes };
+        let size_bytes = transaction.size_bytes();
+        if size_bytes > MAX_BODY_BYTES {
+            return Err(Error::BatchTooLarge { size_bytes, limit_bytes: MAX_BODY_BYTES });
+        }
+        let outcome = self.log.commit(Proposal::Write(transaction), freshness, self.commit_timeout).await;
+        outcome.map_err(|error| self.explain(error))
+    }
+
+    /// Registers a schema, unless it is registered already, and tells its table.
+    pub(crate) async fn register(&self, schema: &Schema) -> Result<TableRef> {
+        let known = self.log.read(|documents, _| registered(documents, schema))?;
+        if let Some(table) = known {
+            return Ok(table);
+        }
+        let proposal = Proposal::Register(schema.clone());
+        match self.log.commit(proposal, Freshness::Strict, self.commit_timeout).await {
+            Ok(_) | Err(CommitError::Refused(Refusal::AlreadyRegistered(_))) => {}
+            Err(error) => return Err(self.explain(error)),
+        }
+        let unknown = || Error::UnknownTable { table: schema.table().to_owned() };
+        self.log.read(|documents, _| registered(documents, schema))?.ok_or_else(unknown)
+    }
+
+    /// What went wrong, in words that name tables and keys.
+    pub(crate) fn explain(&self, error: CommitError<Refusal>) -> Error {
+        let name = |table: TableId| {
+            let name = |documents: &Documents, _: Seq| {
+                documents.catalogue().table(table).map(|entry| entry.schema().table().to_owned())
+            };
+            self.log.read(name).ok().flatten().unwrap_or_else(|| format!("number {}", table.0))
+        };
+        match error {
+            CommitError::Refused(refusal) => match refusal {
+                Refusal::AlreadyExists { table, key } => {
+                    Error::AlreadyExists { table: name(table), key: key.to_string() }
+                }
+                Refusal::NotFound { table, key } => Error::NotFound { table: name(table), key: key.to_string() },
+                Refusal::Changed { table, key } => Error::Conflict { table: name(table), key: key.to_string() },
+                Refusal::UnknownTable(table) | Refusal::AlreadyRegistered(table) => {
+                    Error::UnknownTable { table: name(table) }
+                }
+                Refusal::Schema(invalid) => Error::Schema(invalid),
+            },
+            CommitError::OutcomeUnknown { id, slot } => Error::CommitOutcomeUnknown { id, slot },
+            CommitError::TooLarge { size_bytes, limit_bytes } => Error::BatchTooLarge { size_bytes, limit_bytes },
+            CommitError::Log(error) => Error::Log(error),
+            // The enum may grow: what is not known to have been written is not claimed to have been.
+            CommitError::TimedOut | _ => Error::CommitTimedOut,
+        }
+    }
+}
+
+/// The table of a schema that is registered as it is.
+fn registered(documents: &Documents, schema: &Schema) -> Option<TableRef> {
+    let entry = documents.catalogue().by_name(schema.table())?;
+    let known = entry.versions().iter().any(|known| known == schema);
+    known.then(|| TableRef { id: entry.id, schema: schema.clone() })
+}

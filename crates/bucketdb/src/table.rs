@@ -1,0 +1,146 @@
+use std::fmt;
+use std::marker::PhantomData;
+
+use bucketdb_documents::{AsKey, Condition, DocumentKey, EncodedKey};
+use bucketdb_log::{Commit, Freshness};
+
+use crate::rows::TableRef;
+use crate::{Database, Document, Error, Feed, Query, Result, Since};
+
+/// A table whose documents are values of a Rust type. Cheap to clone.
+pub struct Table<T> {
+    db: Database,
+    table: TableRef,
+    freshness: Freshness,
+    documents: PhantomData<fn() -> T>,
+}
+
+impl<T: Document> Table<T> {
+    pub(crate) fn new(db: Database, table: TableRef) -> Self {
+        let freshness = db.freshness();
+        Self { db, table, freshness, documents: PhantomData }
+    }
+
+    /// The same table, read with another freshness than the database's.
+    #[must_use]
+    pub fn with_freshness(mut self, freshness: Freshness) -> Self {
+        self.freshness = freshness;
+        self
+    }
+
+    /// The name of the table.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.table.name()
+    }
+
+    /// The document with that key. With local freshness no request, with strict freshness one get that all who read at
+    /// the same time share.
+    ///
+    /// # Errors
+    /// [`Error::InvalidDocument`] if what is stored has not the shape of the type.
+    pub async fn get(&self, key: impl AsKey<T::Key>) -> Result<Option<T>> {
+        let key = self.key(&key)?;
+        let found = self.db.inner.get(self.table.id, &key, self.freshness).await?;
+        found.map(|found| self.table.decode(&key, &found.row)).transpose()
+    }
+
+    /// Adds a document. One put.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`] if there is one with its key.
+    pub async fn insert(&self, document: &T) -> Result<Commit> {
+        self.write(document, Condition::Absent).await
+    }
+
+    /// Writes a document, whether or not there was one with its key. One put.
+    ///
+    /// # Errors
+    /// If the document cannot be stored, or the store fails.
+    pub async fn put(&self, document: &T) -> Result<Commit> {
+        self.write(document, Condition::Always).await
+    }
+
+    async fn write(&self, document: &T, condition: Condition) -> Result<Commit> {
+        let change = self.table.put_document(document, condition)?;
+        self.db.inner.write(vec![change], self.freshness).await
+    }
+
+    /// Reads a document, changes it and writes it back; if somebody else wrote it in between, once more with what they
+    /// wrote. Gives the document as it was written.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such document; [`Error::InvalidKey`] if `change` changes its key.
+    pub async fn update(&self, key: impl AsKey<T::Key>, mut change: impl FnMut(&mut T)) -> Result<T> {
+        let key = self.key(&key)?;
+        let mut freshness = self.freshness;
+        loop {
+            let Some(found) = self.db.inner.get(self.table.id, &key, freshness).await? else {
+                return Err(Error::NotFound { table: self.name().to_owned(), key: key.to_string() });
+            };
+            let mut document: T = self.table.decode(&key, &found.row)?;
+            change(&mut document);
+            let write = self.table.put_document(&document, Condition::Version(Some(found.version)))?;
+            if write.key != key {
+                let reason = format!("an update of {key} changed the key to {}", write.key);
+                return Err(self.table.invalid_key(reason));
+            }
+            // A refusal is followed by another try, so what it rests on need not be fresh: the next try is.
+            match self.db.inner.write(vec![write], Freshness::Local).await {
+                Err(Error::Conflict { .. }) => freshness = Freshness::Local,
+                outcome => return outcome.map(|_| document),
+            }
+        }
+    }
+
+    /// Removes the document with that key, if there is one. One put.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn delete(&self, key: impl AsKey<T::Key>) -> Result<Commit> {
+        let change = self.table.delete(self.key(&key)?, Condition::Always);
+        self.db.inner.write(vec![change], self.freshness).await
+    }
+
+    /// Asks for documents by what is in them.
+    pub fn query(&self) -> Query<T> {
+        Query::new(self.db.clone(), self.table.clone(), self.freshness)
+    }
+
+    /// Follows the table's changes in the order of their commits.
+    ///
+    /// # Errors
+    /// [`Error::InvalidCursor`] if the cursor is of another database, or lies in the future.
+    pub async fn watch(&self, since: Since) -> Result<Feed<T>> {
+        Feed::open(self.db.clone(), Some(self.table.clone()), since).await
+    }
+
+    fn key(&self, key: &impl AsKey<T::Key>) -> Result<EncodedKey> {
+        EncodedKey::new(&key.key_parts()).map_err(|error| self.table.invalid_key(error))
+    }
+}
+
+impl Database {
+    /// A table by its Rust type: registers its schema, or checks it against the stored one. The first time in a
+    /// database one put, afterwards no request.
+    ///
+    /// # Errors
+    /// [`Error::Schema`] if the type contradicts what is registered.
+    pub async fn table<T: Document>(&self) -> Result<Table<T>> {
+        let schema = T::schema().with_key_types(&T::Key::types());
+        let table = self.inner.register(&schema).await?;
+        Ok(Table::new(self.clone(), table))
+    }
+}
+
+impl<T> Clone for Table<T> {
+    fn clone(&self) -> Self {
+        Self { db: self.db.clone(), table: self.table.clone(), freshness: self.freshness, documents: PhantomData }
+    }
+}
+
+impl<T> fmt::Debug for Table<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Table").field(&self.table.name()).finish()
+    }
+}
