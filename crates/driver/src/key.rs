@@ -94,6 +94,14 @@ pub struct InvalidKey {
     rule: &'static str,
 }
 
+impl InvalidKey {
+    /// The rule that the text breaks, as in "it is empty".
+    #[must_use]
+    pub fn rule(&self) -> &'static str {
+        self.rule
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

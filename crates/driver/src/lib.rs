@@ -6,6 +6,7 @@
 //!
 //! This crate knows no database: no log, no record, no document.
 
+mod delay;
 mod driver;
 mod error;
 mod fault;
@@ -17,6 +18,7 @@ mod metered;
 
 pub mod conformance;
 
+pub use delay::DelayDriver;
 pub use driver::{Capabilities, Condition, Driver, ETag, Listed, Object, Page, Support};
 pub use error::{DriverError, ErrorKind, Operation, Result};
 pub use fault::{Fault, FaultDriver};

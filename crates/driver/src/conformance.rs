@@ -1,1 +1,0 @@
-//! A suite that any driver can be checked with.

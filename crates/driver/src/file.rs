@@ -1,3 +1,0 @@
-/// Objects in files.
-#[derive(Debug)]
-pub struct FileDriver;
