@@ -57,6 +57,9 @@ pub trait Driver: Debug + Send + Sync + 'static {
     ///
     /// `continuation` is `None` for the first page and then [`Page::next`] of the page before. Objects whose names are
     /// not valid [`Key`]s are not BucketDB's and are passed over.
+    ///
+    /// A listing holds everything that was there before it began. Of what is written or deleted while it runs, it may
+    /// hold any part, whatever the order of the writes.
     async fn list(&self, prefix: &str, continuation: Option<&str>) -> Result<Page>;
 
     /// One page of the keys that begin with `prefix` and are greater than `after`. What follows it is read with

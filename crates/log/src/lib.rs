@@ -1,1 +1,50 @@
-//! A totally ordered log of immutable records in an object store, with many writers.
+//! A totally ordered log of immutable records in an object store, with any number of writers.
+//!
+//! The log rests on one primitive: creating an object only if it is absent. Whoever creates `log/<n+1>` has appended;
+//! everyone else learns it from the store's refusal, reads the record and goes on behind it. Each record carries the
+//! hash of the one before it, so that a store that broke its promise is found out instead of believed.
+//!
+//! - [`Log`] is an open log: it keeps a [`StateMachine`] in step with the records, commits proposals in groups and
+//!   answers how fresh its state is.
+//! - [`Record`] and [`mod@format`] are what is stored.
+//! - [`StoreCheck`] finds out by trial what a store honours.
+//!
+//! This crate knows no table and no document: what a payload means is the state machine's business.
+
+mod commit;
+mod committer;
+mod error;
+mod follow;
+mod halt;
+mod ids;
+mod layout;
+mod log;
+mod machine;
+mod open;
+mod options;
+mod plan;
+mod probes;
+mod reads;
+mod recent;
+mod record;
+mod replay;
+mod shared;
+mod slot;
+mod store_check;
+mod submission;
+mod timed;
+
+pub mod codec;
+pub mod format;
+
+pub use commit::{Commit, CommitError};
+pub use error::{LogError, Result};
+pub use ids::{ChainHash, CommitId, DatabaseId, InvalidNodeId, LogTime, NodeId, Seq, SessionId};
+pub use layout::{InvalidPrefix, Layout, SlotNames};
+pub use log::Log;
+pub use machine::{StateMachine, Validated};
+pub use open::OpenOptions;
+pub use options::SharedOptions;
+pub use probes::Freshness;
+pub use record::{Entry, Record, RecordKind};
+pub use store_check::{StoreCheck, StoreReport, Verdict};

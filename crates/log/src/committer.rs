@@ -1,0 +1,306 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bucketdb_driver::{Condition, Key};
+use bucketdb_env::{Environment, Random};
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::plan::{Numbering, Plan, plan};
+use crate::probes::Sent;
+use crate::replay::{Place, Stored};
+use crate::shared::Shared;
+use crate::slot::{Holder, Slot, Unsettled};
+use crate::submission::{Message, Progress, Submission};
+use crate::{Commit, CommitError, CommitId, LogError, Result, Seq, SlotNames, StateMachine, format, reads};
+
+/// From this many positions lost in a row on, a writer reads ahead before it tries again.
+const LOSSES_BEFORE_CATCHING_UP: u32 = 2;
+
+/// Longest pause after a lost position.
+const MAX_BACK_OFF: Duration = Duration::from_secs(1);
+
+/// The one task of an open log that writes: it groups what waits, and has at most one record under way.
+pub(crate) struct Committer<M: StateMachine> {
+    shared: Arc<Shared<M>>,
+    intake: Intake<M>,
+    numbering: Numbering,
+    /// How many positions in a row somebody else got.
+    losses: u32,
+    /// How long the last record took to write.
+    put_latency: Duration,
+}
+
+/// What was asked for and not begun yet.
+struct Intake<M: StateMachine> {
+    inbox: mpsc::UnboundedReceiver<Message<M>>,
+    queue: VecDeque<Submission<M>>,
+    closing: Vec<oneshot::Sender<()>>,
+}
+
+/// What became of a record that was sent.
+enum Settled {
+    Held(Holder),
+    /// Nothing was written.
+    Refused(LogError),
+    /// Whether it is or will be in the log cannot be told.
+    Doubtful(LogError),
+}
+
+impl<M: StateMachine> Intake<M> {
+    fn take(&mut self, message: Message<M>) {
+        match message {
+            // Whoever closed the log is told that all earlier ones are settled: there must be an end to them.
+            Message::Submit(submission) if !self.closing.is_empty() => {
+                submission.answer(Err(LogError::Closed.into()));
+            }
+            Message::Submit(submission) => self.queue.push_back(submission),
+            Message::Close(closed) => self.closing.push(closed),
+        }
+    }
+
+    fn take_all(&mut self) {
+        while let Ok(message) = self.inbox.try_recv() {
+            self.take(message);
+        }
+    }
+
+    fn fail_queue(&mut self, error: &LogError) {
+        for submission in self.queue.drain(..) {
+            submission.answer(Err(error.clone().into()));
+        }
+    }
+
+    /// Whether nobody would learn how `members` end: all of them have gone, and nobody holds the log any more or all
+    /// who closed it have gone too.
+    fn nobody_waits_for(&mut self, members: &[(Submission<M>, CommitId)]) -> bool {
+        self.take_all();
+        if members.iter().any(|(submission, _)| submission.is_awaited()) {
+            return false;
+        }
+        let left_by_all = self.inbox.is_closed();
+        let closed_in_vain = !self.closing.is_empty() && self.closing.iter().all(oneshot::Sender::is_closed);
+        left_by_all || closed_in_vain
+    }
+}
+
+impl<M: StateMachine> Committer<M> {
+    pub(crate) fn new(shared: Arc<Shared<M>>, inbox: mpsc::UnboundedReceiver<Message<M>>) -> Self {
+        let intake = Intake { inbox, queue: VecDeque::new(), closing: Vec::new() };
+        Self { shared, intake, numbering: Numbering::default(), losses: 0, put_latency: Duration::ZERO }
+    }
+
+    /// Works until it is told to close, or until nobody can ask for anything any more.
+    pub(crate) async fn run(mut self) {
+        loop {
+            if self.intake.queue.is_empty() {
+                if !self.intake.closing.is_empty() {
+                    break;
+                }
+                match self.intake.inbox.recv().await {
+                    Some(message) => self.intake.take(message),
+                    None => break,
+                }
+            }
+            self.intake.take_all();
+            if let Err(error) = self.shared.failure.check() {
+                self.intake.fail_queue(&error);
+                continue;
+            }
+            if self.round().await.is_err() {
+                break;
+            }
+        }
+        let mut intake = self.intake;
+        intake.inbox.close();
+        intake.fail_queue(&LogError::Closed);
+        // Ends once nobody is in the middle of sending: no message stays without an answer.
+        while let Some(message) = intake.inbox.recv().await {
+            intake.take(message);
+            intake.fail_queue(&LogError::Closed);
+        }
+        for closed in intake.closing {
+            // Whoever asked may have gone.
+            let _ = closed.send(());
+        }
+    }
+
+    /// Writes one record from the front of the queue, or finds out what is needed before that.
+    ///
+    /// # Errors
+    /// If everybody left while a slot could not be settled: nothing may be written behind it.
+    async fn round(&mut self) -> Result<(), Abandoned> {
+        let Some(plan) = plan(&self.shared, &mut self.intake.queue, &mut self.numbering) else {
+            // All that is left was refused by a state that may be too old for a refusal.
+            if !self.intake.queue.is_empty()
+                && let Err(error) = self.shared.probe().await
+            {
+                self.intake.fail_queue(&error);
+            }
+            return Ok(());
+        };
+        let sent = self.shared.probes.about_to_send(self.shared.env.monotonic());
+        let bytes = format::encode(&plan.record, &plan.name, &self.shared.checksums);
+        let settled = match self.shared.names {
+            SlotNames::Shared => self.settle_shared(&plan, &bytes).await?,
+            SlotNames::PerSession => self.settle_per_session(&plan, &bytes).await?,
+        };
+        match settled {
+            Settled::Held(Holder::Us) => self.created(plan, &bytes, sent).await,
+            Settled::Held(Holder::Other(other)) => self.lost(plan, &other).await,
+            Settled::Refused(error) => {
+                for (submission, _) in plan.members {
+                    submission.answer(Err(error.clone().into()));
+                }
+            }
+            Settled::Doubtful(error) => answer_unknown(plan.members, plan.record.seq, &error),
+        }
+        Ok(())
+    }
+
+    async fn settle_shared(&mut self, plan: &Plan<M>, bytes: &Bytes) -> Result<Settled, Abandoned> {
+        let key = self.shared.layout.key(&plan.name);
+        let slot = Slot { driver: &*self.shared.store, env: &*self.shared.env, key: &key };
+        let started = self.shared.env.monotonic();
+        let settled = slot.settle(bytes, || self.intake.nobody_waits_for(&plan.members)).await;
+        self.put_latency = self.shared.env.monotonic().saturating_sub(started);
+        match settled {
+            Ok(holder) => Ok(Settled::Held(holder)),
+            Err(Unsettled::Refused(error)) => Ok(Settled::Refused(error.into())),
+            Err(Unsettled::GivenUp) => Err(Abandoned),
+        }
+    }
+
+    /// On a store without create-only: writes under a name of our own, then makes sure that nobody else wrote into the
+    /// last position or this one.
+    async fn settle_per_session(&mut self, plan: &Plan<M>, bytes: &Bytes) -> Result<Settled, Abandoned> {
+        let key = self.shared.layout.key(&plan.name);
+        if let Some(error) = self.put_own_name(plan, &key, bytes).await? {
+            return Ok(Settled::Refused(error));
+        }
+        let (last_seq, last_name) = {
+            let applied = self.shared.applied.read();
+            (applied.seq, applied.name.clone())
+        };
+        let mut attempt = 1;
+        let names = loop {
+            match self.shared.list_from(last_seq).await {
+                Ok(names) => break names,
+                Err(_) if self.intake.nobody_waits_for(&plan.members) => return Err(Abandoned),
+                Err(_) => reads::pause(&*self.shared.env, attempt).await,
+            }
+            attempt += 1;
+        };
+        let checked = self.shared.check_continues(&names, last_seq, &last_name);
+        let ours = names.get(1).filter(|name| name.name == plan.name);
+        match (checked, ours) {
+            // Whatever is behind ours was written by somebody who saw it there: it is in the log.
+            (Ok(()), Some(_)) => Ok(Settled::Held(Holder::Us)),
+            (Ok(()), None) => {
+                let detail = "it was written a moment ago, and a listing does not show it".to_owned();
+                let error = LogError::Missing { object: key.to_string(), detail };
+                self.shared.failure.stop(&error);
+                Ok(Settled::Doubtful(error))
+            }
+            (Err(error), _) => {
+                self.shared.failure.stop(&error);
+                Ok(Settled::Doubtful(error))
+            }
+        }
+    }
+
+    /// Puts a record under its own name. The name is ours alone, so repeating is harmless; and it must be repeated
+    /// until it is known to be there, because it may arrive at any time. Gives the error if it will never be there.
+    async fn put_own_name(&mut self, plan: &Plan<M>, key: &Key, bytes: &Bytes) -> Result<Option<LogError>, Abandoned> {
+        let mut attempt = 1;
+        loop {
+            match self.shared.store.put(key, bytes.clone(), Condition::Always).await {
+                Ok(_) => return Ok(None),
+                Err(error) if !error.is_transient() && attempt == 1 => return Ok(Some(error.into())),
+                Err(_) if self.intake.nobody_waits_for(&plan.members) => return Err(Abandoned),
+                Err(_) => reads::pause(&*self.shared.env, attempt).await,
+            }
+            attempt += 1;
+        }
+    }
+
+    /// The store says that our record is in the log.
+    async fn created(&mut self, plan: Plan<M>, bytes: &Bytes, sent: Sent) {
+        let Plan { members, record, name } = plan;
+        let (seq, time, hash) = (record.seq, record.time, format::chain_hash(bytes));
+        self.numbering.last_written = Some(hash);
+        self.losses = 0;
+        match self.shared.apply(Stored { record, hash, name }) {
+            // A reader may have gone past the position meanwhile, and have seen another record there.
+            Err(error @ LogError::BrokenChain { .. }) => {
+                answer_unknown(members, seq, &error);
+                self.shared.raise_halt(&error).await;
+                return;
+            }
+            Ok(Place::Unknown) => {
+                let detail = "it was passed by before its writer was told that it is there".to_owned();
+                let object = self.shared.object(&crate::Layout::slot_name(seq));
+                answer_unknown(members, seq, &LogError::Missing { object, detail });
+                return;
+            }
+            Ok(Place::InChain) => self.shared.probes.proved_fresh(sent),
+            // It is in the log, whatever is wrong with the state: saying anything else would be a lie.
+            Err(error) => tracing::error!(%error, "a record was written that cannot be applied"),
+        }
+        for (submission, id) in members {
+            submission.answer(Ok(Commit { seq, time, id }));
+        }
+    }
+
+    /// Somebody else got the position: takes in what is there, and lines the group up again.
+    async fn lost(&mut self, plan: Plan<M>, other: &Bytes) {
+        let Plan { members, record, name } = plan;
+        let stored = match self.shared.decode(record.seq, &name, other) {
+            // What cannot be read may as well be ours, spoilt on its way.
+            Err(error @ LogError::Damaged { .. }) => {
+                answer_unknown(members, record.seq, &error);
+                self.intake.fail_queue(&error);
+                return;
+            }
+            stored => stored,
+        };
+        for (submission, _) in members.into_iter().rev() {
+            if submission.ticket.advance(Progress::Queued) {
+                self.intake.queue.push_front(submission);
+            }
+        }
+        if let Err(error) = stored.and_then(|stored| self.shared.apply(stored)) {
+            if matches!(error, LogError::BrokenChain { .. }) {
+                self.shared.raise_halt(&error).await;
+            }
+            self.intake.fail_queue(&error);
+            return;
+        }
+        self.losses += 1;
+        if self.losses >= LOSSES_BEFORE_CATCHING_UP {
+            self.back_off().await;
+            if let Err(error) = self.shared.catch_up().await {
+                self.intake.fail_queue(&error);
+            }
+        }
+    }
+
+    /// Waits a random time up to a bound that grows with the losses ("full jitter").
+    async fn back_off(&self) {
+        let most = (self.put_latency * 2u32.saturating_pow(self.losses.min(6))).min(MAX_BACK_OFF);
+        let pause_us = self.shared.env.random_below(most.as_micros() as u64);
+        self.shared.env.sleep(Duration::from_micros(pause_us)).await;
+    }
+}
+
+/// Everybody left before a slot was settled.
+struct Abandoned;
+
+/// Tells the members that nobody knows, and the log of the program why.
+fn answer_unknown<M: StateMachine>(members: Vec<(Submission<M>, CommitId)>, slot: Seq, error: &LogError) {
+    tracing::error!(%error, %slot, "whether a record is in the log cannot be told");
+    for (submission, id) in members {
+        submission.answer(Err(CommitError::OutcomeUnknown { id, slot }));
+    }
+}

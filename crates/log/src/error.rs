@@ -1,0 +1,161 @@
+use std::sync::Arc;
+
+use bucketdb_driver::DriverError;
+
+use crate::format::FormatError;
+use crate::{InvalidPrefix, Seq};
+
+/// The result of working with a log.
+pub type Result<T, E = LogError> = std::result::Result<T, E>;
+
+/// Why a log cannot be opened, read or written. Cheap to clone: one failure may answer many callers.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LogError {
+    /// The store failed or refused.
+    #[error(transparent)]
+    Driver(#[from] DriverError),
+    /// An object is not as it was written.
+    #[error("object {object} is damaged: {detail}")]
+    Damaged {
+        /// Its full key.
+        object: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// An object that must exist does not.
+    #[error("object {object} is missing: {detail}")]
+    Missing {
+        /// Its full key.
+        object: String,
+        /// Why it must exist.
+        detail: String,
+    },
+    /// A record does not follow the one before it: the store let somebody overwrite or lose a record.
+    #[error(
+        "object {object} does not continue the log: its predecessor was overwritten, lost or rolled back; the store \
+         does not keep its promises, and nothing is read or written any more"
+    )]
+    BrokenChain {
+        /// The full key of the record that does not fit.
+        object: String,
+    },
+    /// Two records in one position, on a store without create-only.
+    #[error(
+        "position {seq} of the log was written twice, as {first} and as {second}: two processes wrote to a store that \
+         cannot keep them apart; stop all of them, keep the object that holds what was acknowledged and delete the other"
+    )]
+    Forked {
+        /// The position.
+        seq: Seq,
+        /// The full key of one of the two.
+        first: String,
+        /// The full key of the other.
+        second: String,
+    },
+    /// A node stopped the log because it found it broken.
+    #[error("the log was stopped at position {seq}: {reason}; open it read-only to get its contents out")]
+    Halted {
+        /// The position of the record that says so.
+        seq: Seq,
+        /// What that node found.
+        reason: String,
+    },
+    /// Written by a newer version of this library.
+    #[error("object {object} needs a newer version of BucketDB: {detail}")]
+    NeedsNewerVersion {
+        /// Its full key.
+        object: String,
+        /// What is newer.
+        detail: String,
+    },
+    /// There is no database at this prefix, and none was to be created.
+    #[error("there is no database at {place}")]
+    NoDatabase {
+        /// Store and prefix.
+        place: String,
+    },
+    /// The prefix lies inside another database, or contains one.
+    #[error("prefix {prefix:?} cannot hold a database: it {relation} the database at prefix {other:?}")]
+    Nested {
+        /// The prefix that was asked for.
+        prefix: String,
+        /// "lies inside" or "contains".
+        relation: &'static str,
+        /// The prefix of the other database.
+        other: String,
+    },
+    /// The text cannot be a prefix.
+    #[error(transparent)]
+    InvalidPrefix(#[from] InvalidPrefix),
+    /// An option has a value that cannot be, or that contradicts the database.
+    #[error("invalid option {option}: {reason}")]
+    InvalidOption {
+        /// Its name.
+        option: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The store does not honour what the database needs.
+    #[error("the store {place} is not fit for this database: {reason}")]
+    UnfitStore {
+        /// The store.
+        place: String,
+        /// What was tried, and what it did.
+        reason: String,
+    },
+    /// The database was opened read-only.
+    #[error("the database was opened read-only")]
+    ReadOnly,
+    /// The database was closed.
+    #[error("the database is closed")]
+    Closed,
+}
+
+impl LogError {
+    /// Whether the same call may succeed later without anyone's doing.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Driver(error) if error.is_transient())
+    }
+
+    /// Whether the log itself is broken, so that an open handle must not answer from it any more.
+    pub(crate) fn is_fatal(&self) -> bool {
+        matches!(self, Self::BrokenChain { .. } | Self::Forked { .. } | Self::Halted { .. })
+    }
+
+    pub(crate) fn of_format(object: impl Into<String>, error: FormatError) -> Self {
+        let object = object.into();
+        match error {
+            FormatError::Damaged(detail) => Self::Damaged { object, detail: detail.to_owned() },
+            newer @ FormatError::Newer { .. } => Self::NeedsNewerVersion { object, detail: newer.to_string() },
+        }
+    }
+}
+
+/// Keeps the error that made an open log unusable.
+#[derive(Debug, Default)]
+pub(crate) struct Failure(parking_lot::RwLock<Option<Arc<LogError>>>);
+
+impl Failure {
+    /// # Errors
+    /// The fatal error, if there was one.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.0.read().as_deref() {
+            None => Ok(()),
+            Some(error) => Err(error.clone()),
+        }
+    }
+
+    /// Remembers `error` if it is fatal and the first one.
+    pub(crate) fn note(&self, error: &LogError) {
+        if error.is_fatal() {
+            self.stop(error);
+        }
+    }
+
+    /// Remembers `error` if it is the first one, for a log that cannot go on after it.
+    pub(crate) fn stop(&self, error: &LogError) {
+        self.0.write().get_or_insert_with(|| Arc::new(error.clone()));
+    }
+}

@@ -1,0 +1,240 @@
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use bucketdb_env::Environment;
+use bytes::Bytes;
+use futures::future;
+use futures::stream::{self, StreamExt, TryStreamExt};
+
+use crate::layout::RecordName;
+use crate::probes::Ask;
+use crate::shared::Shared;
+use crate::{Layout, LogError, Record, Result, Seq, SlotNames, StateMachine, reads};
+
+/// The most records that are fetched at the same time.
+const MAX_FETCH_AHEAD: u64 = 32;
+
+/// How often a hole below a record that exists is asked for again before it is an error.
+const HOLE_ATTEMPTS: u32 = 5;
+
+impl<M: StateMachine> Shared<M> {
+    /// Makes the state as fresh as `ask` wants it. Those who wait at the same time share one request.
+    pub(crate) async fn refresh(&self, ask: Ask) -> Result<()> {
+        self.failure.check()?;
+        if self.probes.satisfied(&ask, self.env.monotonic()) {
+            return Ok(());
+        }
+        let _running = self.probes.running.lock().await;
+        if self.probes.satisfied(&ask, self.env.monotonic()) {
+            return self.failure.check();
+        }
+        if let Some(outcome) = self.probes.outcome(&ask) {
+            return outcome;
+        }
+        self.probe().await
+    }
+
+    /// As a strict [`refresh`](Self::refresh), without waiting for anybody: whoever holds up a probe, by not polling
+    /// what it waits with, must not hold up the one that writes.
+    pub(crate) async fn probe(&self) -> Result<()> {
+        let sent = self.probes.about_to_send(self.env.monotonic());
+        let outcome = self.catch_up().await;
+        self.probes.finished(sent, &outcome);
+        outcome
+    }
+
+    /// Applies every record that the store has.
+    pub(crate) async fn catch_up(&self) -> Result<()> {
+        let outcome = match self.names {
+            SlotNames::Shared => self.catch_up_by_name().await,
+            SlotNames::PerSession => self.catch_up_by_listing().await,
+        };
+        if let Err(error @ LogError::BrokenChain { .. }) = &outcome {
+            self.raise_halt(error).await;
+        }
+        outcome
+    }
+
+    /// Asks for the next record, and for twice as many each time that all were there.
+    async fn catch_up_by_name(&self) -> Result<()> {
+        let mut width = 1;
+        let mut hole_attempts = 0;
+        let mut first = self.seq().next();
+        loop {
+            let next = self.seq().next();
+            if next > first {
+                // Others go on appending while this reads: only a hole that stays is one.
+                hole_attempts = 0;
+            }
+            first = next;
+            let sent = self.probes.about_to_send(self.env.monotonic());
+            let ahead = (first.0..first.0.saturating_add(width)).map(|seq| async move {
+                let name = Layout::slot_name(Seq(seq));
+                self.fetch(&name).await.map(|bytes| (Seq(seq), name, bytes))
+            });
+            let mut hole = None;
+            let mut found_behind_hole = false;
+            for (seq, name, bytes) in future::try_join_all(ahead).await? {
+                match bytes {
+                    Some(bytes) if hole.is_none() => {
+                        self.apply(self.decode(seq, &name, &bytes)?)?;
+                    }
+                    Some(_) => found_behind_hole = true,
+                    None => hole = hole.or(Some(name)),
+                }
+            }
+            match hole {
+                None => width = (width * 2).min(MAX_FETCH_AHEAD),
+                Some(_) if !found_behind_hole => {
+                    self.probes.proved_fresh(sent);
+                    return Ok(());
+                }
+                Some(name) => {
+                    hole_attempts += 1;
+                    if hole_attempts == HOLE_ATTEMPTS {
+                        let detail = "a later record exists".to_owned();
+                        return Err(LogError::Missing { object: self.object(&name), detail });
+                    }
+                    reads::pause(&*self.env, hole_attempts).await;
+                }
+            }
+        }
+    }
+
+    /// Lists from the last record on, which shows whether anybody else wrote into its position.
+    async fn catch_up_by_listing(&self) -> Result<()> {
+        let sent = self.probes.about_to_send(self.env.monotonic());
+        let (last_seq, last_name) = {
+            let applied = self.applied.read();
+            (applied.seq, applied.name.clone())
+        };
+        let names = self.list_from(last_seq).await?;
+        self.check_continues(&names, last_seq, &last_name)?;
+        self.replay(names.into_iter().skip(1)).await?;
+        self.probes.proved_fresh(sent);
+        Ok(())
+    }
+
+    /// Checks that `names`, listed from the position of the last record on, begin with that record and go on from it.
+    pub(crate) fn check_continues(&self, names: &[RecordName], last_seq: Seq, last_name: &str) -> Result<()> {
+        self.check_names(names)?;
+        match names.first() {
+            Some(first) if first.seq == last_seq && first.name == last_name => Ok(()),
+            Some(first) if first.seq == last_seq => Err(self.forked(last_seq, last_name, &first.name)),
+            _ => Err(self.gone(last_name)),
+        }
+    }
+
+    fn gone(&self, name: &str) -> LogError {
+        let detail = "it was read before, and log records are never removed".to_owned();
+        LogError::Missing { object: self.object(name), detail }
+    }
+
+    /// The records from `seq` on, by their names.
+    pub(crate) async fn list_from(&self, seq: Seq) -> Result<Vec<RecordName>> {
+        self.list_names(&self.layout.log_prefix(), Some(seq)).await
+    }
+
+    async fn list_names(&self, prefix: &str, from: Option<Seq>) -> Result<Vec<RecordName>> {
+        let after = from.map(|seq| self.layout.just_before(seq));
+        let mut names = Vec::new();
+        reads::list(&*self.store, &*self.env, prefix, after.as_ref(), |object| {
+            names.extend(self.layout.parse_record(&object.key));
+            ControlFlow::Continue(())
+        })
+        .await?;
+        Ok(names)
+    }
+
+    /// Checks that names are of this log's kind.
+    pub(crate) fn check_kinds(&self, names: &[RecordName]) -> Result<()> {
+        match names.iter().find(|name| name.names != self.names) {
+            None => Ok(()),
+            Some(name) => {
+                let detail = "it is named as in a log of another kind".to_owned();
+                Err(LogError::Damaged { object: self.object(&name.name), detail })
+            }
+        }
+    }
+
+    /// Checks that names in ascending order are one for each position, without a gap, and of this log's kind.
+    pub(crate) fn check_names(&self, names: &[RecordName]) -> Result<()> {
+        self.check_kinds(names)?;
+        for (first, second) in names.iter().zip(names.iter().skip(1)) {
+            if first.seq == second.seq {
+                return Err(self.forked(first.seq, &first.name, &second.name));
+            }
+            if second.seq != first.seq.next() {
+                let object = self.object(&Layout::slot_name(first.seq.next()));
+                let detail = format!("there is a record at position {} behind it", second.seq);
+                return Err(LogError::Missing { object, detail });
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn forked(&self, seq: Seq, first: &str, second: &str) -> LogError {
+        let error = LogError::Forked { seq, first: self.object(first), second: self.object(second) };
+        self.failure.note(&error);
+        error
+    }
+
+    /// Applies the named records, which follow the last one applied and must exist: one that is not seen at first is
+    /// asked for again.
+    pub(crate) async fn replay(&self, names: impl Iterator<Item = RecordName>) -> Result<()> {
+        let fetched = stream::iter(names.map(|name| async move {
+            let mut attempt = 1;
+            loop {
+                if let Some(bytes) = self.fetch(&name.name).await? {
+                    return Ok((name, bytes));
+                }
+                if attempt == HOLE_ATTEMPTS {
+                    let detail = "it or a later record was listed a moment ago".to_owned();
+                    return Err(LogError::Missing { object: self.object(&name.name), detail });
+                }
+                reads::pause(&*self.env, attempt).await;
+                attempt += 1;
+            }
+        }));
+        let mut fetched = fetched.buffered(MAX_FETCH_AHEAD as usize);
+        while let Some((name, bytes)) = fetched.try_next().await? {
+            self.apply(self.decode(name.seq, &name.name, &bytes)?)?;
+        }
+        Ok(())
+    }
+
+    /// The record at `seq`, from memory if it is recent; `None` if the log does not reach so far.
+    pub(crate) async fn record(&self, seq: Seq) -> Result<Option<Arc<Record>>> {
+        if let Some(record) = self.recent.lock().get(seq) {
+            return Ok(Some(record));
+        }
+        if seq < Seq::FIRST || seq > self.seq() {
+            return Ok(None);
+        }
+        let name = match self.names {
+            SlotNames::Shared => Layout::slot_name(seq),
+            SlotNames::PerSession => {
+                let names = self.list_names(&self.object(&Layout::slot_name(seq)), None).await?;
+                self.check_names(&names)?;
+                match names.into_iter().next() {
+                    Some(name) => name.name,
+                    None => return Err(self.gone(&Layout::slot_name(seq))),
+                }
+            }
+        };
+        match self.fetch(&name).await? {
+            Some(bytes) if seq == Seq::FIRST => {
+                let (record, _) = crate::format::decode_genesis(&bytes, &name)
+                    .map_err(|error| LogError::of_format(self.object(&name), error))?;
+                Ok(Some(Arc::new(record)))
+            }
+            Some(bytes) => Ok(Some(Arc::new(self.decode(seq, &name, &bytes)?.record))),
+            None => Err(self.gone(&name)),
+        }
+    }
+
+    /// The bytes of an object named relative to the database; `None` if there is none. Passing faults are tried again.
+    pub(crate) async fn fetch(&self, name: &str) -> Result<Option<Bytes>> {
+        Ok(reads::get(&*self.store, &*self.env, &self.layout.key(name)).await?)
+    }
+}

@@ -1,0 +1,181 @@
+use bucketdb_driver::Key;
+
+use crate::{Seq, SessionId};
+
+/// How the object of a log position is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SlotNames {
+    /// `log/<seq>`: one name for a position. Only safe where the store honours create-only.
+    Shared,
+    /// `log/<seq>-<session>`: each session has a name of its own for a position, so that nobody can overwrite another
+    /// where the store has no create-only. Two names in one position are a fork.
+    PerSession,
+}
+
+/// Digits of a position in an object's name: enough for any 64-bit number, so that names sort as positions do.
+const SEQ_DIGITS: usize = 20;
+
+/// Longest prefix in bytes: it leaves room for the longest name below it in a key of 1024 bytes.
+const MAX_PREFIX_BYTES: usize = 512;
+
+/// Where the objects of one database are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Empty, or ending in exactly one `/`.
+    prefix: String,
+}
+
+/// A text that cannot be the prefix of a database, and why.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("invalid prefix {prefix:?}: {reason}")]
+pub struct InvalidPrefix {
+    prefix: String,
+    reason: String,
+}
+
+impl Layout {
+    /// The database under `prefix`. One `/` at its end may be given or left out; empty is the whole bucket.
+    ///
+    /// # Errors
+    /// [`InvalidPrefix`] if the names below it would not be valid keys.
+    pub fn new(prefix: &str) -> Result<Self, InvalidPrefix> {
+        let invalid = |reason: String| InvalidPrefix { prefix: prefix.chars().take(80).collect(), reason };
+        let trimmed = prefix.strip_suffix('/').unwrap_or(prefix);
+        if trimmed.is_empty() {
+            if prefix.is_empty() {
+                return Ok(Self { prefix: String::new() });
+            }
+            return Err(invalid("it has an empty segment".to_owned()));
+        }
+        if trimmed.len() > MAX_PREFIX_BYTES {
+            return Err(invalid(format!("it is longer than {MAX_PREFIX_BYTES} bytes")));
+        }
+        let key = Key::new(trimmed).map_err(|error| invalid(error.rule().to_owned()))?;
+        Ok(Self { prefix: format!("{key}/") })
+    }
+
+    /// The prefix: empty, or ending in one `/`.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// What all names of log records begin with.
+    #[must_use]
+    pub fn log_prefix(&self) -> String {
+        format!("{}log/", self.prefix)
+    }
+
+    /// The full key of an object named relative to the database.
+    pub(crate) fn key(&self, name: &str) -> Key {
+        #[expect(clippy::expect_used, reason = "the prefix was checked and leaves room for every name of this layout")]
+        Key::new(format!("{}{name}", self.prefix)).expect("names below a checked prefix are valid keys")
+    }
+
+    /// The name, relative to the database, of the record at `seq`.
+    pub(crate) fn record_name(names: SlotNames, seq: Seq, session: SessionId) -> String {
+        match names {
+            SlotNames::Shared => Self::slot_name(seq),
+            SlotNames::PerSession => format!("{}-{session}", Self::slot_name(seq)),
+        }
+    }
+
+    /// What the names of all records at `seq` begin with; itself the name where names are shared.
+    pub(crate) fn slot_name(seq: Seq) -> String {
+        format!("log/{seq:0SEQ_DIGITS$}", seq = seq.0)
+    }
+
+    /// The key of a name that is behind no record at `seq` or later and not before any earlier one: list after it to
+    /// get everything from `seq` on.
+    pub(crate) fn just_before(&self, seq: Seq) -> Key {
+        self.key(&format!("{}~", Self::slot_name(Seq(seq.0.saturating_sub(1)))))
+    }
+
+    /// The position and the kind of name of a key, if it is one of a log record of this database.
+    pub(crate) fn parse_record(&self, key: &Key) -> Option<RecordName> {
+        let name = key.as_str().strip_prefix(&self.prefix)?;
+        let rest = name.strip_prefix("log/")?;
+        let (digits, session) = match rest.split_once('-') {
+            Some((digits, session)) => (digits, Some(session)),
+            None => (rest, None),
+        };
+        if digits.len() != SEQ_DIGITS || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let seq = Seq(digits.parse().ok().filter(|number| *number > 0)?);
+        let names = match session {
+            None => SlotNames::Shared,
+            Some(text) if text.parse::<SessionId>().is_ok_and(|session| session.to_string() == text) => {
+                SlotNames::PerSession
+            }
+            Some(_) => return None,
+        };
+        Some(RecordName { seq, names, name: name.to_owned() })
+    }
+}
+
+/// What the key of a log record tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RecordName {
+    pub(crate) seq: Seq,
+    pub(crate) names: SlotNames,
+    /// Relative to the database.
+    pub(crate) name: String,
+}
+
+impl RecordName {
+    /// The one name that a position has where names are shared.
+    pub(crate) fn shared(seq: Seq) -> Self {
+        Self { seq, names: SlotNames::Shared, name: Layout::slot_name(seq) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_end_in_one_slash() {
+        assert_eq!(Layout::new("").unwrap().prefix(), "");
+        assert_eq!(Layout::new("a/b").unwrap().prefix(), "a/b/");
+        assert_eq!(Layout::new("a/b/").unwrap().prefix(), "a/b/");
+        for bad in ["/", "a//", "/a", "a//b", "a/../b", "."] {
+            assert!(Layout::new(bad).is_err(), "{bad:?}");
+        }
+        assert!(Layout::new(&"x".repeat(513)).is_err());
+    }
+
+    #[test]
+    fn names_sort_as_positions_and_parse_back() {
+        let layout = Layout::new("db").unwrap();
+        let session = SessionId([7; 16]);
+        for names in [SlotNames::Shared, SlotNames::PerSession] {
+            let keys: Vec<Key> = [1, 9, 10, 99, 100, u64::MAX]
+                .into_iter()
+                .map(|seq| layout.key(&Layout::record_name(names, Seq(seq), session)))
+                .collect();
+            assert!(keys.is_sorted());
+            let parsed: Vec<_> = keys.iter().map(|key| layout.parse_record(key).unwrap()).collect();
+            assert_eq!(parsed[3].seq, Seq(99));
+            assert!(parsed.iter().all(|name| name.names == names));
+            assert!(layout.just_before(Seq(99)) < keys[3] && layout.just_before(Seq(100)) > keys[3]);
+        }
+    }
+
+    #[test]
+    fn foreign_names_are_no_records() {
+        let layout = Layout::new("db").unwrap();
+        for foreign in [
+            "log/00000000000000000001",
+            "db/log/1",
+            "db/log/00000000000000000000",
+            "db/log/00000000000000000001-abc",
+            "db/log/0000000000000000000x",
+            "db/log/99999999999999999999",
+            "db/log/00000000000000000001-+0000000000000000000000000000001",
+            "db/log/00000000000000000001-0000000000000000000000000000000A",
+        ] {
+            assert_eq!(layout.parse_record(&Key::new(foreign).unwrap()), None, "{foreign}");
+        }
+    }
+}

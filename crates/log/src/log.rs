@@ -1,0 +1,284 @@
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bucketdb_driver::{Driver, DriverError, ErrorKind, Operation};
+use bucketdb_env::Environment;
+use futures::future::{self, Either};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::committer::Committer;
+use crate::shared::Shared;
+use crate::submission::{Message, Outcome, Progress, Submission, Ticket, Work};
+use crate::{
+    Commit, CommitError, DatabaseId, Freshness, Layout, LogError, NodeId, OpenOptions, Record, Result, Seq,
+    SharedOptions, SlotNames, StateMachine, StoreReport,
+};
+
+/// An open log: a state machine that is kept in step with the records, and the way to add to them.
+///
+/// Clones are handles to the same open log. The log's task ends when it is [closed](Self::close), or when the last
+/// handle is dropped and nothing is under way.
+pub struct Log<M: StateMachine> {
+    shared: Arc<Shared<M>>,
+    committer: mpsc::UnboundedSender<Message<M>>,
+}
+
+impl<M: StateMachine> Log<M> {
+    /// Opens the log at the prefix in `options`, or creates it, and brings `machine`, which is in its initial state, up
+    /// to date.
+    ///
+    /// Opening an existing log takes one listing for every 1,000 records and one get for each record. Creating one
+    /// takes a listing of the prefix and of each prefix above it, the trial of the store, and one put.
+    ///
+    /// # Errors
+    /// [`LogError`] says what is wrong with the store, the prefix, the options or a stored object.
+    pub async fn open(
+        driver: Arc<dyn Driver>,
+        env: Arc<dyn Environment>,
+        options: OpenOptions,
+        machine: M,
+    ) -> Result<Self> {
+        let shared = Arc::new(crate::open::open(driver, env, &options, machine).await?);
+        let (committer, inbox) = mpsc::unbounded_channel();
+        shared.env.spawn(Box::pin(Committer::new(shared.clone(), inbox).run()));
+        let log = Self { shared, committer };
+        log.admit_store(&options).await?;
+        Ok(log)
+    }
+
+    /// Commits a proposal, together with whatever else waits at the same time. Uncontended, that is one put.
+    ///
+    /// Dropping the future takes nothing back: the proposal may be committed or not.
+    ///
+    /// # Errors
+    /// [`CommitError`] says whether it may still appear. A refusal rests on a state as fresh as `freshness` wants it.
+    pub async fn commit(
+        &self,
+        proposal: M::Proposal,
+        freshness: Freshness,
+        deadline: Duration,
+    ) -> Result<Commit, CommitError<M::Refusal>> {
+        self.submit(Work::Propose(proposal), freshness, deadline).await
+    }
+
+    async fn submit(&self, work: Work<M>, freshness: Freshness, deadline: Duration) -> Outcome<M> {
+        if self.shared.read_only {
+            return Err(LogError::ReadOnly.into());
+        }
+        self.shared.failure.check()?;
+        if self.shared.closing.load(Ordering::SeqCst) {
+            return Err(LogError::Closed.into());
+        }
+        let ticket = Arc::new(Ticket::default());
+        let (reply, answer) = oneshot::channel();
+        let ask = self.shared.probes.ask(freshness);
+        let submission = Submission { work, ask, ticket: ticket.clone(), reply };
+        self.committer.send(Message::Submit(submission)).map_err(|_| LogError::Closed)?;
+        match future::select(answer, self.shared.env.sleep(deadline)).await {
+            Either::Left((Ok(outcome), _)) => outcome,
+            // The task ended without an answer: its runtime was shut down, or the state machine panicked.
+            Either::Left((Err(_), _)) => match ticket.abandon() {
+                Progress::InFlight { slot, id } => Err(CommitError::OutcomeUnknown { id, slot }),
+                _ => Err(LogError::Closed.into()),
+            },
+            Either::Right(((), answer)) => match ticket.abandon() {
+                Progress::Queued | Progress::Abandoned => Err(CommitError::TimedOut),
+                Progress::InFlight { slot, id } => Err(CommitError::OutcomeUnknown { id, slot }),
+                Progress::Settled => answer.await.unwrap_or(Err(LogError::Closed.into())),
+            },
+        }
+    }
+
+    /// Makes sure that the store was found fit, unless the log says so already.
+    async fn admit_store(&self, options: &OpenOptions) -> Result<()> {
+        let fingerprint = self.shared.store.fingerprint();
+        if options.read_only || self.options().knows_store(&fingerprint) {
+            return Ok(());
+        }
+        let report = options.creation_check.run(&self.shared.store, &self.shared.env, &self.shared.layout).await?;
+        let ring_size = self.options().ring_size;
+        crate::open::check_fit(&report, self.shared.names, ring_size, &fingerprint)?;
+        self.change_options(options.deadline, move |current| {
+            let mut changed = current.clone();
+            changed.add_store(&fingerprint, report.if_match.is_honoured());
+            changed
+        })
+        .await
+    }
+
+    /// Changes how many nodes take turns, after trying the store as thoroughly as `check` says.
+    ///
+    /// # Errors
+    /// [`LogError::UnfitStore`] if the store cannot serve several nodes; [`LogError::InvalidOption`] if the size is out
+    /// of range or would leave no place for this node.
+    pub async fn set_ring_size(&self, ring_size: u16, check: crate::StoreCheck, deadline: Duration) -> Result<()> {
+        crate::options::check_ring_size(ring_size)?;
+        crate::options::check_node(self.shared.node, ring_size)?;
+        let report = self.check_store(check).await?;
+        crate::open::check_fit(&report, self.shared.names, ring_size, &self.shared.store.fingerprint())?;
+        self.change_options(deadline, move |current| {
+            let mut changed = current.clone();
+            changed.ring_size = ring_size;
+            changed
+        })
+        .await
+    }
+
+    async fn change_options(
+        &self,
+        deadline: Duration,
+        change: impl Fn(&SharedOptions) -> SharedOptions + Send + Sync + 'static,
+    ) -> Result<()> {
+        match self.submit(Work::Options(Box::new(change)), Freshness::Local, deadline).await {
+            Ok(_) => Ok(()),
+            Err(CommitError::Log(error)) => Err(error),
+            Err(CommitError::OutcomeUnknown { slot, .. }) => Err(self.unsettled(slot)),
+            Err(_) => Err(self.unsettled(self.position().next())),
+        }
+    }
+
+    /// The error for a record that was not settled in time.
+    fn unsettled(&self, slot: Seq) -> LogError {
+        let subject = self.shared.object(&Layout::slot_name(slot));
+        DriverError::new(ErrorKind::Transient, Operation::Put, subject, "it was not settled by the deadline").into()
+    }
+
+    /// Makes the state as fresh as wanted: no request, or one that is shared with all who wait, plus those for the
+    /// records that are new.
+    ///
+    /// # Errors
+    /// If the store fails, or if what it holds is broken.
+    pub async fn refresh(&self, freshness: Freshness) -> Result<()> {
+        let ask = self.shared.probes.ask(freshness);
+        self.shared.refresh(ask).await
+    }
+
+    /// Reads the state as it is now, with its position. Writers wait meanwhile: keep it short, and call nothing else of
+    /// this log from inside.
+    ///
+    /// # Errors
+    /// If the log was found broken.
+    pub fn read<T>(&self, read: impl FnOnce(&M, Seq) -> T) -> Result<T> {
+        self.shared.failure.check()?;
+        let applied = self.shared.applied.read();
+        Ok(read(&applied.machine, applied.seq))
+    }
+
+    /// Changes what is not part of the replicated state, such as which positions are still being read. Call nothing else
+    /// of this log from inside.
+    pub fn adjust<T>(&self, adjust: impl FnOnce(&mut M, Seq) -> T) -> T {
+        let mut applied = self.shared.applied.write();
+        let seq = applied.seq;
+        adjust(&mut applied.machine, seq)
+    }
+
+    /// The record at a position that was applied: from memory if it is recent, else one request.
+    ///
+    /// # Errors
+    /// If the store fails or the record is damaged.
+    pub async fn record(&self, seq: Seq) -> Result<Option<Arc<Record>>> {
+        self.shared.failure.check()?;
+        self.shared.record(seq).await
+    }
+
+    /// The position of the last record that was applied.
+    #[must_use]
+    pub fn position(&self) -> Seq {
+        self.shared.seq()
+    }
+
+    /// Follows the position.
+    #[must_use]
+    pub fn positions(&self) -> watch::Receiver<Seq> {
+        self.shared.position.subscribe()
+    }
+
+    /// The options that all nodes share.
+    #[must_use]
+    pub fn options(&self) -> SharedOptions {
+        self.shared.applied.read().options.clone()
+    }
+
+    /// The id of the database.
+    #[must_use]
+    pub fn database(&self) -> DatabaseId {
+        self.shared.checksums.database()
+    }
+
+    /// This node.
+    #[must_use]
+    pub fn node(&self) -> NodeId {
+        self.shared.node
+    }
+
+    /// Where its objects are.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.shared.layout
+    }
+
+    /// How its records are named.
+    #[must_use]
+    pub fn slot_names(&self) -> SlotNames {
+        self.shared.names
+    }
+
+    /// The environment that it was opened with.
+    #[must_use]
+    pub fn env(&self) -> &Arc<dyn Environment> {
+        &self.shared.env
+    }
+
+    /// The driver that it was opened with.
+    #[must_use]
+    pub fn driver(&self) -> &Arc<dyn Driver> {
+        &self.shared.driver
+    }
+
+    /// Tries the store beneath, as thoroughly as `check` says. The trial writes, and removes what it wrote.
+    ///
+    /// # Errors
+    /// If the store cannot be used at all, or if the log was opened read-only.
+    pub async fn check_store(&self, check: crate::StoreCheck) -> Result<StoreReport> {
+        if self.shared.read_only {
+            return Err(LogError::ReadOnly);
+        }
+        check.run(&self.shared.store, &self.shared.env, &self.shared.layout).await
+    }
+
+    /// Settles what is under way and stops the log's task; later commits answer [`LogError::Closed`].
+    ///
+    /// # Errors
+    /// A transient error if the store does not answer by `deadline`; the commit under way is then unknown to whoever
+    /// waits for it.
+    pub async fn close(&self, deadline: Duration) -> Result<()> {
+        self.shared.closing.store(true, Ordering::SeqCst);
+        let (reply, closed) = oneshot::channel();
+        if self.committer.send(Message::Close(reply)).is_err() {
+            return Ok(());
+        }
+        match future::select(closed, self.shared.env.sleep(deadline)).await {
+            Either::Left(_) => Ok(()),
+            Either::Right(_) => Err(self.unsettled(self.position().next())),
+        }
+    }
+}
+
+impl<M: StateMachine> Clone for Log<M> {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone(), committer: self.committer.clone() }
+    }
+}
+
+impl<M: StateMachine> fmt::Debug for Log<M> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Log")
+            .field("database", &self.database())
+            .field("prefix", &self.shared.layout.prefix())
+            .field("position", &self.position())
+            .finish_non_exhaustive()
+    }
+}

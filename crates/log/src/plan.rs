@@ -1,0 +1,184 @@
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bucketdb_env::Environment;
+
+use crate::format::MAX_BODY_BYTES;
+use crate::shared::{Applied, Shared};
+use crate::submission::{Progress, Submission, Work};
+use crate::{ChainHash, CommitError, CommitId, Entry, Layout, Record, RecordKind, Seq, StateMachine, Validated};
+
+/// The most transactions that share a record.
+const MAX_GROUP: usize = 65_536;
+
+/// What an entry adds to its payload, at most: its counter and its size.
+const ENTRY_OVERHEAD_BYTES: usize = 16;
+
+/// The largest payload that fits a record.
+const MAX_PAYLOAD_BYTES: usize = MAX_BODY_BYTES - ENTRY_OVERHEAD_BYTES;
+
+/// A group that was validated together and will be one record.
+pub(crate) struct Plan<M: StateMachine> {
+    pub(crate) members: Vec<(Submission<M>, CommitId)>,
+    pub(crate) record: Record,
+    pub(crate) name: String,
+}
+
+/// What a session has numbered and written so far.
+#[derive(Debug, Default)]
+pub(crate) struct Numbering {
+    /// How many proposals of the session were numbered.
+    pub(crate) counter: u64,
+    /// The hash of the last record that this process wrote in the session.
+    pub(crate) last_written: Option<ChainHash>,
+}
+
+/// What came of an attempt to plan.
+enum Attempt<M: StateMachine> {
+    Done(Option<Plan<M>>),
+    /// A member left whose effects the group had taken in: validating the rest anew is simpler than taking them out.
+    MemberLeft,
+    /// [H6] The log holds a record of our session that is not ours: a copy of this machine commits too.
+    SessionTaken,
+}
+
+/// The members of a record to be.
+struct Gathering<M: StateMachine> {
+    slot: Seq,
+    group: M::Group,
+    members: Vec<(Submission<M>, CommitId)>,
+    entries: Vec<Entry>,
+    kind: RecordKind,
+    body_bytes: usize,
+    /// What was refused by a state that may be too old for it, or on the strength of a member.
+    later: VecDeque<Submission<M>>,
+}
+
+/// Validates what waits, in order, and makes a record of what is valid. What is refused is answered if the state is
+/// fresh enough for that, and waits otherwise. `None` if nothing is valid.
+pub(crate) fn plan<M: StateMachine>(
+    shared: &Shared<M>,
+    queue: &mut VecDeque<Submission<M>>,
+    numbering: &mut Numbering,
+) -> Option<Plan<M>> {
+    loop {
+        match attempt(shared, queue, numbering) {
+            Attempt::Done(plan) => return plan,
+            Attempt::MemberLeft => {}
+            Attempt::SessionTaken => {
+                shared.renew_session();
+                *numbering = Numbering::default();
+            }
+        }
+    }
+}
+
+fn attempt<M: StateMachine>(
+    shared: &Shared<M>,
+    queue: &mut VecDeque<Submission<M>>,
+    numbering: &mut Numbering,
+) -> Attempt<M> {
+    let now = shared.env.monotonic();
+    let applied = shared.applied.read();
+    if applied.last_of_session != numbering.last_written {
+        return Attempt::SessionTaken;
+    }
+    let mut gathering = Gathering {
+        slot: applied.seq.next(),
+        group: M::Group::default(),
+        members: Vec::new(),
+        entries: Vec::new(),
+        kind: RecordKind::Transactions,
+        body_bytes: 0,
+        later: VecDeque::new(),
+    };
+    let complete = gathering.gather(shared, &applied, now, queue, numbering);
+    let Gathering { slot, members, entries, kind, mut later, .. } = gathering;
+    later.append(queue);
+    *queue = later;
+    if !complete {
+        for (submission, _) in members.into_iter().rev() {
+            if submission.ticket.advance(Progress::Queued) {
+                queue.push_front(submission);
+            }
+        }
+        return Attempt::MemberLeft;
+    }
+    if members.is_empty() {
+        return Attempt::Done(None);
+    }
+    let record = Record {
+        kind,
+        seq: slot,
+        time: applied.time.tick(shared.env.wall_clock().0),
+        node: shared.node,
+        session: applied.session,
+        previous: applied.hash,
+        entries,
+    };
+    let name = Layout::record_name(shared.names, slot, applied.session);
+    Attempt::Done(Some(Plan { members, record, name }))
+}
+
+impl<M: StateMachine> Gathering<M> {
+    /// Takes members from the queue until it is empty or the record full. `false` if one left that the group counts on.
+    fn gather(
+        &mut self,
+        shared: &Shared<M>,
+        applied: &Applied<M>,
+        now: Duration,
+        queue: &mut VecDeque<Submission<M>>,
+        numbering: &mut Numbering,
+    ) -> bool {
+        while let Some(submission) = queue.pop_front() {
+            if submission.ticket.is_abandoned() {
+                continue;
+            }
+            let validated = match &submission.work {
+                Work::Propose(proposal) => applied.machine.validate(&mut self.group, proposal),
+                Work::Options(change) => {
+                    let mut payload = Vec::new();
+                    change(&applied.options).encode(&mut payload);
+                    Ok(Validated { kind: RecordKind::Options, payload: payload.into() })
+                }
+            };
+            let Validated { kind, payload } = match validated {
+                Ok(validated) => validated,
+                // [H10] It may rest on a member of this group, which is not in the log yet: look again after it.
+                Err(_) if !self.members.is_empty() || !shared.probes.satisfied(&submission.ask, now) => {
+                    self.later.push_back(submission);
+                    continue;
+                }
+                Err(refusal) => {
+                    submission.answer(Err(CommitError::Refused(refusal)));
+                    continue;
+                }
+            };
+            if payload.len() > MAX_PAYLOAD_BYTES {
+                let (size_bytes, limit_bytes) = (payload.len(), MAX_PAYLOAD_BYTES);
+                submission.answer(Err(CommitError::TooLarge { size_bytes, limit_bytes }));
+                return false;
+            }
+            let size = payload.len() + ENTRY_OVERHEAD_BYTES;
+            let alone = kind != RecordKind::Transactions;
+            let full = self.body_bytes + size > MAX_BODY_BYTES || self.members.len() == MAX_GROUP;
+            if !self.members.is_empty() && (alone || full) {
+                queue.push_front(submission);
+                return true;
+            }
+            let id = CommitId { session: applied.session, counter: numbering.counter + 1 };
+            if !submission.ticket.advance(Progress::InFlight { slot: self.slot, id }) {
+                return false;
+            }
+            numbering.counter += 1;
+            self.body_bytes += size;
+            self.kind = kind;
+            self.entries.push(Entry { counter: id.counter, payload });
+            self.members.push((submission, id));
+            if alone {
+                return true;
+            }
+        }
+        true
+    }
+}

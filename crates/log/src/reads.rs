@@ -1,0 +1,70 @@
+//! Reads that survive passing faults: reading twice does no harm, so they are tried again.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use bucketdb_driver::{Driver, DriverError, Key, Listed};
+use bucketdb_env::{Environment, Random};
+use bytes::Bytes;
+
+/// How often a read that failed in passing is tried in all.
+const READ_ATTEMPTS: u32 = 4;
+
+/// Mean pause before the first repetition; it doubles with each.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
+
+/// Waits before a repetition: a random time around a mean that doubles with each attempt ("full jitter").
+pub(crate) async fn pause(env: &dyn Environment, attempt: u32) {
+    let most = RETRY_PAUSE * 2u32.saturating_pow(attempt.min(8));
+    let pause_us = env.random_below(most.as_micros() as u64);
+    env.sleep(Duration::from_micros(pause_us)).await;
+}
+
+/// The result of `call`, which is repeated a few times while it fails in passing.
+pub(crate) async fn retry<T, C>(env: &dyn Environment, call: impl Fn() -> C) -> Result<T, DriverError>
+where
+    C: Future<Output = Result<T, DriverError>>,
+{
+    let mut attempt = 1;
+    loop {
+        match call().await {
+            Err(error) if error.is_transient() && attempt < READ_ATTEMPTS => pause(env, attempt).await,
+            outcome => return outcome,
+        }
+        attempt += 1;
+    }
+}
+
+/// The bytes of an object; `None` if there is none.
+pub(crate) async fn get(driver: &dyn Driver, env: &dyn Environment, key: &Key) -> Result<Option<Bytes>, DriverError> {
+    match retry(env, || driver.get(key)).await {
+        Ok(object) => Ok(Some(object.body)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Shows every object below `prefix` and behind `after` to `visit`, in order, until it breaks.
+pub(crate) async fn list(
+    driver: &dyn Driver,
+    env: &dyn Environment,
+    prefix: &str,
+    after: Option<&Key>,
+    mut visit: impl FnMut(Listed) -> ControlFlow<()>,
+) -> Result<(), DriverError> {
+    let mut page = match after {
+        Some(after) => retry(env, || driver.list_after(prefix, after)).await?,
+        None => retry(env, || driver.list(prefix, None)).await?,
+    };
+    loop {
+        for listed in page.objects {
+            if visit(listed).is_break() {
+                return Ok(());
+            }
+        }
+        match page.next {
+            Some(next) => page = retry(env, || driver.list(prefix, Some(&next))).await?,
+            None => return Ok(()),
+        }
+    }
+}

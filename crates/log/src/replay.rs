@@ -1,0 +1,108 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::format::{self, FormatError};
+use crate::shared::Shared;
+use crate::{ChainHash, LogError, Record, RecordKind, Result, Seq, SharedOptions, StateMachine};
+
+/// A record as it was read from an object.
+pub(crate) struct Stored {
+    pub(crate) record: Record,
+    /// The hash of the object's bytes.
+    pub(crate) hash: ChainHash,
+    /// The object's name, relative to the database.
+    pub(crate) name: String,
+}
+
+/// What is known of a record after it was applied or passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// It is part of the chain that the state was made from.
+    InChain,
+    /// The state went past its position long ago.
+    Unknown,
+}
+
+impl<M: StateMachine> Shared<M> {
+    /// Reads the object `name` as the record at `seq`.
+    pub(crate) fn decode(&self, seq: Seq, name: &str, bytes: &Bytes) -> Result<Stored> {
+        let record = format::decode(bytes, name, &self.checksums)
+            .map_err(|error| LogError::of_format(self.object(name), error))?;
+        if record.seq != seq {
+            let error = FormatError::Damaged("it says that it is at another position");
+            return Err(LogError::of_format(self.object(name), error));
+        }
+        Ok(Stored { record, hash: format::chain_hash(bytes), name: name.to_owned() })
+    }
+
+    /// Brings the state to the position of `stored`, which must be the next one. What is applied already is passed
+    /// over, after checking that it is the same.
+    pub(crate) fn apply(&self, stored: Stored) -> Result<Place> {
+        let outcome = self.try_apply(stored);
+        if let Err(error) = &outcome {
+            self.failure.note(error);
+        }
+        outcome
+    }
+
+    fn try_apply(&self, stored: Stored) -> Result<Place> {
+        let Stored { record, hash, name } = stored;
+        let seq = record.seq;
+        let mut applied = self.applied.write();
+        if seq <= applied.seq {
+            let known = match self.recent.lock().get(seq.next()) {
+                _ if seq == applied.seq => applied.hash,
+                Some(behind) => behind.previous,
+                None => return Ok(Place::Unknown),
+            };
+            let same = hash == known;
+            return if same { Ok(Place::InChain) } else { Err(LogError::BrokenChain { object: self.object(&name) }) };
+        }
+        if seq != applied.seq.next() {
+            let missing = crate::Layout::slot_name(applied.seq.next());
+            let detail = format!("there is a record at position {seq} behind it");
+            return Err(LogError::Missing { object: self.object(&missing), detail });
+        }
+        if record.previous != applied.hash {
+            return Err(LogError::BrokenChain { object: self.object(&name) });
+        }
+        let damaged = |malformed: crate::codec::Malformed| LogError::Damaged {
+            object: self.object(&name),
+            detail: malformed.to_string(),
+        };
+        match record.kind {
+            RecordKind::Transactions | RecordKind::Schema => applied.machine.apply(&record).map_err(damaged)?,
+            RecordKind::Options => {
+                let payload = record.entries.first().map(|entry| entry.payload.clone()).unwrap_or_default();
+                applied.options = SharedOptions::decode(payload).map_err(damaged)?;
+            }
+            RecordKind::Halt if self.read_only => {
+                tracing::warn!(%seq, "the log was stopped here; reading goes on because it was opened read-only");
+            }
+            RecordKind::Halt => {
+                let reason = record.entries.first().map(|entry| entry.payload.clone()).unwrap_or_default();
+                return Err(LogError::Halted { seq, reason: String::from_utf8_lossy(&reason).into_owned() });
+            }
+            RecordKind::Genesis => {
+                let detail = "it is a first record in a later position".to_owned();
+                return Err(LogError::Damaged { object: self.object(&name), detail });
+            }
+        }
+        applied.seq = seq;
+        applied.hash = hash;
+        applied.time = applied.time.max(record.time);
+        applied.name = name;
+        if record.session == applied.session {
+            applied.last_of_session = Some(hash);
+        }
+        self.recent.lock().push(Arc::new(record));
+        drop(applied);
+        self.position.send_if_modified(|position| {
+            let grew = seq > *position;
+            *position = seq.max(*position);
+            grew
+        });
+        Ok(Place::InChain)
+    }
+}

@@ -1,0 +1,76 @@
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use bucketdb_driver::Driver;
+use bucketdb_env::{Environment, Random};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
+
+use crate::error::Failure;
+use crate::format::Checksums;
+use crate::probes::Probes;
+use crate::recent::Recent;
+use crate::{ChainHash, Layout, LogTime, NodeId, Seq, SessionId, SharedOptions, SlotNames};
+
+/// What all parts of an open log share.
+pub(crate) struct Shared<M> {
+    /// Answers every request in time.
+    pub(crate) store: Arc<dyn Driver>,
+    /// The driver that the log was opened with.
+    pub(crate) driver: Arc<dyn Driver>,
+    pub(crate) env: Arc<dyn Environment>,
+    pub(crate) layout: Layout,
+    pub(crate) names: SlotNames,
+    pub(crate) checksums: Checksums,
+    pub(crate) node: NodeId,
+    pub(crate) read_only: bool,
+    /// Whether somebody closed the log.
+    pub(crate) closing: AtomicBool,
+    pub(crate) applied: RwLock<Applied<M>>,
+    /// Tells those who follow the log that it grew.
+    pub(crate) position: watch::Sender<Seq>,
+    pub(crate) probes: Probes,
+    pub(crate) recent: Mutex<Recent>,
+    pub(crate) failure: Failure,
+}
+
+/// The state at one position of the log.
+pub(crate) struct Applied<M> {
+    /// The position of the last record that was applied.
+    pub(crate) seq: Seq,
+    /// The hash of that record, which the next one has to carry.
+    pub(crate) hash: ChainHash,
+    /// The time in that record.
+    pub(crate) time: LogTime,
+    /// The name of that record's object.
+    pub(crate) name: String,
+    /// The session under which this process writes.
+    pub(crate) session: SessionId,
+    /// The hash of the last record of that session, whoever wrote it.
+    pub(crate) last_of_session: Option<ChainHash>,
+    pub(crate) options: SharedOptions,
+    pub(crate) machine: M,
+}
+
+impl<M> Shared<M> {
+    pub(crate) fn seq(&self) -> Seq {
+        self.applied.read().seq
+    }
+
+    /// Becomes a new session.
+    ///
+    /// A machine that was copied or set back while it ran may draw the same random bits again. The hash of the last
+    /// record makes sure that it can meet only with itself at the same position: there both see each other at once.
+    pub(crate) fn renew_session(&self) {
+        let random = self.env.random_128();
+        let mut applied = self.applied.write();
+        let mixed = blake3::keyed_hash(blake3::hash(&random).as_bytes(), &applied.hash.0);
+        applied.session = SessionId(crate::format::first_128(&mixed));
+        applied.last_of_session = None;
+    }
+
+    /// The full key of an object named relative to the database, for messages.
+    pub(crate) fn object(&self, name: &str) -> String {
+        format!("{}{name}", self.layout.prefix())
+    }
+}

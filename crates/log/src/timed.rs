@@ -1,0 +1,102 @@
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use bucketdb_driver::{
+    Capabilities, Condition, Driver, DriverError, ETag, ErrorKind, Key, Object, Operation, Page, Result,
+};
+use bucketdb_env::Environment;
+use bytes::Bytes;
+use futures::future::{self, Either};
+use futures::stream::BoxStream;
+
+/// A driver that answers every request in time: one that takes too long gets a transient error.
+///
+/// Everything that the log asks of a store goes through here, so that no store, however dead, can hold up an open log
+/// for longer than its deadlines say. A request that was given up may still take effect, as after any transient error.
+#[derive(Clone, Debug)]
+pub(crate) struct TimedDriver {
+    inner: Arc<dyn Driver>,
+    env: Arc<dyn Environment>,
+    request_timeout: Duration,
+}
+
+impl TimedDriver {
+    pub(crate) fn new(inner: Arc<dyn Driver>, env: Arc<dyn Environment>, request_timeout: Duration) -> Self {
+        Self { inner, env, request_timeout }
+    }
+
+    async fn timed<T>(
+        &self,
+        operation: Operation,
+        subject: &str,
+        call: impl Future<Output = Result<T>> + Send,
+    ) -> Result<T> {
+        let timeout = self.env.sleep(self.request_timeout);
+        match future::select(std::pin::pin!(call), timeout).await {
+            Either::Left((result, _)) => result,
+            Either::Right(((), _)) => {
+                let detail = format!("no answer within {} s", self.request_timeout.as_secs_f64());
+                Err(DriverError::new(ErrorKind::Transient, operation, subject, detail))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Driver for TimedDriver {
+    async fn get(&self, key: &Key) -> Result<Object> {
+        self.timed(Operation::Get, key.as_str(), self.inner.get(key)).await
+    }
+
+    async fn put(&self, key: &Key, body: Bytes, condition: Condition) -> Result<ETag> {
+        self.timed(Operation::Put, key.as_str(), self.inner.put(key, body, condition)).await
+    }
+
+    async fn delete(&self, key: &Key) -> Result<()> {
+        self.timed(Operation::Delete, key.as_str(), self.inner.delete(key)).await
+    }
+
+    async fn list(&self, prefix: &str, continuation: Option<&str>) -> Result<Page> {
+        self.timed(Operation::List, prefix, self.inner.list(prefix, continuation)).await
+    }
+
+    async fn list_after(&self, prefix: &str, after: &Key) -> Result<Page> {
+        self.timed(Operation::List, prefix, self.inner.list_after(prefix, after)).await
+    }
+
+    async fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Object> {
+        self.timed(Operation::Get, key.as_str(), self.inner.get_range(key, range)).await
+    }
+
+    // How long a stream takes depends on its size: it is passed on as it is.
+    async fn get_stream(&self, key: &Key) -> Result<BoxStream<'_, Result<Bytes>>> {
+        self.inner.get_stream(key).await
+    }
+
+    async fn put_stream(&self, key: &Key, pieces: BoxStream<'_, Result<Bytes>>, condition: Condition) -> Result<ETag> {
+        self.inner.put_stream(key, pieces, condition).await
+    }
+
+    async fn delete_many(&self, keys: &[Key]) -> Result<()> {
+        let subject = keys.first().map(Key::as_str).unwrap_or_default();
+        self.timed(Operation::Delete, subject, self.inner.delete_many(keys)).await
+    }
+
+    async fn presign_get(&self, key: &Key, expires_in: Duration) -> Result<String> {
+        self.inner.presign_get(key, expires_in).await
+    }
+
+    async fn server_time(&self) -> Result<Option<SystemTime>> {
+        self.timed(Operation::ServerTime, "the store", self.inner.server_time()).await
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn fingerprint(&self) -> String {
+        self.inner.fingerprint()
+    }
+}

@@ -1,0 +1,21 @@
+//! The log as its users see it, on stores that behave and stores that do not.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it fails"
+)]
+
+mod ambiguity;
+mod closing;
+mod damage;
+mod liar;
+mod lying_stores;
+mod many_writers;
+mod opening;
+mod per_session;
+mod performance;
+mod requests;
+mod support;
