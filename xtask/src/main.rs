@@ -1,3 +1,59 @@
-//! What developers and continuous integration run.
+//! What developers and continuous integration run, as `cargo xtask COMMAND`.
 
-fn main() {}
+mod check;
+mod clock;
+mod interrupt;
+mod ports;
+mod process;
+mod report;
+mod rules;
+mod servers;
+mod sockets;
+mod suite;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::servers::ServerKind;
+use crate::suite::TestOptions;
+
+/// What developers and continuous integration run.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Starts real servers on this machine, runs all tests against them, stops the servers.
+    Test(TestOptions),
+    /// Starts the servers, prints the variables that tests look for, and serves until Ctrl-C.
+    Servers {
+        /// Only these servers, separated by commas.
+        #[arg(long, value_delimiter = ',', value_name = "SERVERS")]
+        only: Vec<ServerKind>,
+    },
+    /// Checks format, lints, documentation and the rules of this repository. Runs no tests.
+    Check,
+}
+
+fn main() -> ExitCode {
+    report::begin();
+    let arguments = Arguments::parse();
+    let outcome = interrupt::listen().and_then(|()| match arguments.command {
+        Command::Test(options) => suite::test(&options),
+        Command::Servers { only } => suite::serve(&only),
+        Command::Check => check::check(),
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report::line("error", format!("{error:#}"));
+            if interrupt::requested() { ExitCode::from(interrupt::EXIT_CODE) } else { ExitCode::FAILURE }
+        }
+    }
+}

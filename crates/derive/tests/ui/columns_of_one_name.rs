@@ -4,7 +4,7 @@ use bucketdb_derive::Document;
 struct User {
     #[document(key)]
     id: String,
-    #[allow(non_snake_case)]
+    // The names of the fields differ, those of the columns do not.
     Id: String,
 }
 
