@@ -99,7 +99,8 @@ impl DatabaseBuilder {
         self
     }
 
-    /// How long one request to the store may take before it counts as lost and is repeated; ten seconds by default.
+    /// How long one request to the store may take before it counts as lost and is repeated; thirty seconds by default, enough for
+    /// a full batch over a slow line.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout = timeout;
         self
@@ -148,6 +149,7 @@ impl DatabaseBuilder {
             (Some(driver), None) => (driver, self.prefix.unwrap_or_default()),
             (None, url) => {
                 let place = match url {
+                    Some(url) if self.read_only || !self.create => Place::parse_existing(&url).await?,
                     Some(url) => Place::parse(&url).await?,
                     None => Place::from_env().await?,
                 };

@@ -100,6 +100,14 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// The store that a URL names cannot be opened.
+    #[error("cannot use the store {place}: {reason}")]
+    StoreUnavailable {
+        /// The store.
+        place: String,
+        /// What stands in the way.
+        reason: String,
+    },
     /// A position to read changes from cannot be used.
     #[error("invalid cursor: {reason}")]
     InvalidCursor {

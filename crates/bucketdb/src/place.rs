@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use bucketdb_driver::{Driver, MemoryDriver};
 
-use crate::{Error, Result};
+use crate::{Error, LogError, Result};
 
 /// A store, and a prefix in it: what a database URL names.
 ///
@@ -43,6 +43,26 @@ impl Place {
             "az" => Self::azure(url),
             "redis" | "rediss" | "redis-cluster" | "rediss-cluster" => Self::redis(url).await,
             _ => Err(invalid(url, &format!("`{scheme}:` is none of memory, file, s3, gs, az and redis"))),
+        }
+    }
+
+    /// As [`parse`](Self::parse), for a database that is there already: a folder is not made.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse); [`LogError::NoDatabase`] if the URL names a folder that does not exist.
+    pub async fn parse_existing(url: &str) -> Result<Self> {
+        let folder = match url.split_once(':') {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("file") => {
+                Some(rest.strip_prefix("//").unwrap_or(rest))
+            }
+            Some((scheme, _)) if is_scheme(scheme) => None,
+            _ => Some(url),
+        };
+        match folder {
+            Some(path) if !path.is_empty() && matches!(std::fs::exists(path), Ok(false)) => {
+                Err(LogError::NoDatabase { place: format!("file:{path}") }.into())
+            }
+            _ => Self::parse(url).await,
         }
     }
 
@@ -90,7 +110,15 @@ impl Place {
         if path.is_empty() {
             return Err(invalid(url, "the path is empty"));
         }
-        let driver = crate::FileDriver::new(path).map_err(|error| invalid(url, &error.to_string()))?;
+        let driver = crate::FileDriver::new(path).map_err(|error| {
+            let cause = error.get_ref().and_then(|inner| inner.source()).map(ToString::to_string);
+            let reason = match cause {
+                _ if std::path::Path::new(path).is_file() => "it is a file and not a folder".to_owned(),
+                Some(cause) => cause,
+                None => error.to_string(),
+            };
+            Error::StoreUnavailable { place: format!("file:{path}"), reason }
+        })?;
         Ok(Self { driver: Arc::new(driver), prefix: String::new() })
     }
 
@@ -190,6 +218,21 @@ mod tests {
             let error = Place::parse(bad).await.unwrap_err().to_string();
             assert!(error.contains(reason), "{bad}: {error}");
         }
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_folder_that_must_exist_is_not_made() {
+        let folder = tempfile::tempdir().unwrap();
+        for form in ["", "file:", "file://"] {
+            let url = format!("{form}{}/missing", folder.path().display());
+            let error = Place::parse_existing(&url).await.unwrap_err();
+            assert!(matches!(&error, Error::Log(LogError::NoDatabase { .. })), "{error}");
+            assert!(!folder.path().join("missing").exists());
+        }
+        std::fs::write(folder.path().join("text"), "no folder").unwrap();
+        let error = Place::parse(&format!("file:{}/text", folder.path().display())).await.unwrap_err().to_string();
+        assert!(error.contains("cannot use the store") && error.contains("it is a file"), "{error}");
     }
 
     #[test]

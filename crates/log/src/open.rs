@@ -53,7 +53,7 @@ impl Default for OpenOptions {
             read_only: false,
             create: true,
             creation_check: StoreCheck::CREATION,
-            request_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(30),
             deadline: Duration::from_secs(60),
         }
     }

@@ -1,6 +1,7 @@
 //! The whole database against a plain map: random changes by two openings, read back by each and by a third.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use bucketdb::{Error, MemoryDriver};
@@ -42,11 +43,12 @@ async fn run(steps: Vec<(bool, Step)>) {
         match step {
             Step::Insert(number, total) => {
                 let outcome = orders.insert(&order("a", number, total)).await;
-                if model.contains_key(&number) {
-                    assert!(matches!(outcome, Err(Error::AlreadyExists { .. })), "{outcome:?}");
-                } else {
-                    outcome.unwrap();
-                    model.insert(number, total);
+                match model.entry(number) {
+                    Entry::Occupied(_) => assert!(matches!(outcome, Err(Error::AlreadyExists { .. })), "{outcome:?}"),
+                    Entry::Vacant(vacant) => {
+                        outcome.unwrap();
+                        vacant.insert(total);
+                    }
                 }
             }
             Step::Put(number, total) => {
