@@ -1,1 +1,11 @@
-//! Tests of the whole system against real servers and with several processes.
+//! Tests of the whole system: several processes, real stores, and what goes wrong between them.
+//!
+//! The tests are in `tests/system`. They start `system-test-worker` as further processes of a database, which say what
+//! was acknowledged to them in [`Line`]s on their standard output, and compare that with what the store holds in the
+//! end.
+
+mod documents;
+mod line;
+
+pub use documents::{COUNTER, Counter, Entry};
+pub use line::{InvalidLine, Line};

@@ -1,0 +1,256 @@
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use bucketdb::{Cursor, Seq, Since};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A document database whose only server is an object-storage bucket.
+#[derive(Debug, Parser)]
+#[command(name = "bucketdb", version, propagate_version = true, max_term_width = 100)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Where the database is: file:PATH or a path, s3://BUCKET/PREFIX, gs://…, az://…, redis://HOST:PORT/…, memory:
+    #[arg(long, value_name = "URL", env = "BUCKETDB_URL", hide_env_values = true, global = true)]
+    pub(crate) db: Option<String>,
+    /// The prefix of the database in the store, for URLs that cannot say it, such as file:PATH
+    #[arg(long, global = true)]
+    pub(crate) prefix: Option<String>,
+    /// Print for machines: JSON on standard output, errors as JSON on standard error
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Which node of the ring this process is, from 0
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, global = true)]
+    pub(crate) node_id: u64,
+    /// How many nodes share the database, 1 to 256; a new database keeps it
+    #[arg(long, value_name = "NUMBER", global = true)]
+    pub(crate) ring_size: Option<u64>,
+    /// A price list to use instead of the built-in one
+    #[arg(long, value_name = "FILE", env = "BUCKETDB_PRICES", hide_env_values = true, global = true)]
+    pub(crate) prices: Option<PathBuf>,
+    /// Log to standard error; twice for more. RUST_LOG says it in detail
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Import a real data set, query it, change it, watch it, and see what it costs
+    Demo,
+    /// Import a file of documents: JSON, NDJSON or CSV, also compressed with gzip
+    Import(Import),
+    /// Write all documents of a table to a file or to standard output
+    Export(Export),
+    /// Print one document
+    Get {
+        table: String,
+        /// Bare text if the key is text, otherwise JSON; a JSON list if the key has several fields
+        key: String,
+    },
+    /// Write one document
+    Put(Put),
+    /// Remove documents by their keys
+    Delete {
+        table: String,
+        #[arg(required = true, value_name = "KEY")]
+        keys: Vec<String>,
+    },
+    /// Ask for documents by what is in them
+    Query(Query),
+    /// List the tables
+    Tables,
+    /// Show what the database holds, what this command has used, and what that costs
+    Stats,
+    /// Try the store: is it reachable, fast, and what may it be used for
+    Doctor(Doctor),
+    /// Print the changes of a table, or of all, in the order of their commits
+    Watch(Watch),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    pub(crate) table: String,
+    /// The file; - is standard input
+    pub(crate) file: PathBuf,
+    /// The field that is the key, or several; by default what the table has, or id
+    #[arg(long, value_name = "FIELD[,FIELD]", value_delimiter = ',')]
+    pub(crate) key: Option<Vec<String>>,
+    /// What the file holds; by default its name tells
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(crate) input_format: Option<InputFormat>,
+    /// Whether a document may replace another
+    #[arg(long, value_enum, default_value_t = Mode::Put)]
+    pub(crate) mode: Mode,
+    /// The most documents in one commit
+    #[arg(long, value_name = "DOCUMENTS", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) batch_size: u32,
+    /// Whether the columns of a CSV file become numbers and booleans where all their cells are
+    #[arg(long, value_enum, default_value_t = CsvTypes::Infer)]
+    pub(crate) csv_types: CsvTypes,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InputFormat {
+    /// A list of objects, or one object after the other
+    Json,
+    /// One object on every line
+    Ndjson,
+    /// Comma-separated values below a line of column names
+    Csv,
+    /// Tab-separated values below a line of column names
+    Tsv,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// Replace what has the same key
+    Put,
+    /// Stop at a key that exists
+    Insert,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CsvTypes {
+    /// Numbers, booleans or text, column by column
+    Infer,
+    /// Text only
+    Text,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    pub(crate) table: String,
+    /// By default what the name of the output says, or ndjson
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<ExportFormat>,
+    /// The file to write, which gets its name when it is complete; .gz at the end of the name compresses
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    Json,
+    Ndjson,
+    Csv,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Put {
+    pub(crate) table: String,
+    /// The document; without it, or with -, from standard input
+    pub(crate) document: Option<String>,
+    /// Refuse to replace a document
+    #[arg(long)]
+    pub(crate) insert: bool,
+    /// The field that is the key of a new table, or several; id by default
+    #[arg(long, value_name = "FIELD[,FIELD]", value_delimiter = ',')]
+    pub(crate) key: Option<Vec<String>>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Query {
+    pub(crate) table: String,
+    /// Only documents of which this is true, such as 'age >= 18 and role = "admin"'; several must all be true
+    #[arg(long = "where", value_name = "FILTER")]
+    pub(crate) filters: Vec<String>,
+    /// The order, such as 'elevation desc, name'; by key otherwise
+    #[arg(long, value_name = "FIELDS")]
+    pub(crate) order: Option<String>,
+    /// At most so many documents
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) limit: Option<usize>,
+    /// Without the first so many
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub(crate) offset: usize,
+    /// Only these fields, such as 'name, address.city'
+    #[arg(long, value_name = "FIELDS")]
+    pub(crate) select: Option<String>,
+    /// Print only how many there are
+    #[arg(long, conflicts_with_all = ["select", "format"])]
+    pub(crate) count: bool,
+    /// Ask the store for what others have committed up to now
+    #[arg(long)]
+    pub(crate) strict: bool,
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<QueryFormat>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum QueryFormat {
+    Table,
+    Json,
+    Ndjson,
+    Csv,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// As few trials as the creation of a database does
+    #[arg(long, conflicts_with = "rounds")]
+    pub(crate) quick: bool,
+    /// How many races are run for each condition; 250 by default
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(crate) rounds: Option<u16>,
+    /// How many writers take part in a race; 8 by default
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(2..=1_000))]
+    pub(crate) racers: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Watch {
+    /// All tables without it
+    pub(crate) table: Option<String>,
+    /// Where to begin: a cursor that was printed before, a position in the log, beginning or now
+    #[arg(long, value_name = "PLACE", default_value = "beginning", value_parser = parse_since)]
+    pub(crate) since: Since,
+    /// Wait for further changes until Ctrl-C
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+}
+
+fn parse_since(text: &str) -> Result<Since, String> {
+    match text {
+        "beginning" => return Ok(Since::Beginning),
+        "now" => return Ok(Since::Now),
+        _ => {}
+    }
+    if let Ok(seq) = text.parse() {
+        return Ok(Since::Seq(Seq(seq)));
+    }
+    let cursor: Result<Cursor, _> = text.parse();
+    cursor.map(Since::Cursor).map_err(|_| "it is neither a cursor, a position, `beginning` nor `now`".to_owned())
+}
+
+/// Whether errors are to be JSON, asked when the arguments themselves are wrong.
+pub(crate) fn is_json_wanted(arguments: impl Iterator<Item = OsString>) -> bool {
+    arguments.take_while(|argument| argument != "--").any(|argument| argument == "--json")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_of_the_arguments_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_place_to_watch_from_has_four_forms() {
+        assert_eq!(parse_since("beginning"), Ok(Since::Beginning));
+        assert_eq!(parse_since("now"), Ok(Since::Now));
+        assert_eq!(parse_since("17"), Ok(Since::Seq(Seq(17))));
+        assert!(matches!(parse_since("1.17.2"), Ok(Since::Cursor(_))));
+        assert!(parse_since("yesterday").is_err());
+    }
+}

@@ -1,0 +1,38 @@
+use bucketdb::{Collection, Database, Error, Schema};
+
+use super::{delete, demo, doctor, export, get, import, put, query, stats, tables, watch};
+use crate::arguments::{Arguments, Command};
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// Runs the command that was asked for.
+pub(crate) async fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Failure> {
+    let global = &arguments.global;
+    match &arguments.command {
+        Command::Demo => Box::pin(demo::run(global, output)).await,
+        Command::Import(options) => import::run(global, options, output).await,
+        Command::Export(options) => export::run(global, options, output).await,
+        Command::Get { table, key } => get::run(global, table, key, output).await,
+        Command::Put(options) => put::run(global, options, output).await,
+        Command::Delete { table, keys } => delete::run(global, table, keys, output).await,
+        Command::Query(options) => query::run(global, options, output).await,
+        Command::Tables => tables::run(global, output).await,
+        Command::Stats => stats::run(global, output).await,
+        Command::Doctor(options) => doctor::run(global, options, output).await,
+        Command::Watch(options) => watch::run(global, options, output).await,
+    }
+}
+
+/// A table that must exist, with its schema.
+pub(super) async fn existing_table(db: &Database, name: &str) -> Result<(Collection, Schema), Failure> {
+    let collection = db.collection(name);
+    match collection.schema().await? {
+        Some(schema) => Ok((collection, schema)),
+        None => Err(Error::UnknownTable { table: name.to_owned() }.into()),
+    }
+}
+
+/// The names of the fields of a table's key.
+pub(super) fn key_names(schema: &Schema) -> Vec<String> {
+    schema.key().iter().map(|field| field.name.clone()).collect()
+}

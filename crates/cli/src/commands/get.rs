@@ -1,0 +1,16 @@
+use bucketdb::Error;
+
+use super::dispatch::existing_table;
+use crate::arguments::Global;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::session::{self, Access};
+
+pub(super) async fn run(global: &Global, table: &str, key: &str, output: &mut Output) -> Result<(), Failure> {
+    let (db, _) = session::open(global, Access::Read).await?;
+    let (collection, _) = existing_table(&db, table).await?;
+    match collection.get_by_text(key).await? {
+        Some(document) => Ok(output.value(&document)?),
+        None => Err(Error::NotFound { table: table.to_owned(), key: key.to_owned() }.into()),
+    }
+}

@@ -1,0 +1,126 @@
+use std::io::{self, IsTerminal};
+use std::time::Duration;
+
+use bucketdb::Environment;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use crate::arguments::{Global, Import};
+use crate::failure::Failure;
+use crate::import::{ImportOptions, ImportReport, Importer, ReadError, RowReader, Source};
+use crate::output::{Output, count, duration, plural, requests_text};
+use crate::session::{self, Access};
+
+pub(super) async fn run(global: &Global, options: &Import, output: &mut Output) -> Result<(), Failure> {
+    let source = Source::of(&options.file, options.input_format, options.csv_types)?;
+    let (db, store) = session::open(global, Access::Create).await?;
+    let (started, before) = (store.env.monotonic(), store.meter.usage());
+    let batch_size = usize::try_from(options.batch_size).unwrap_or(usize::MAX);
+    let import_options = ImportOptions { key: options.key.clone(), mode: options.mode, batch_size };
+    let mut importer = Importer::new(&db, &options.table, import_options).await?;
+    let progress = progress_bar(&source);
+    let outcome = match source.read(importer.schema(), importer.key(), &progress) {
+        Ok(mut reader) => import_all(&mut *reader, &mut importer, &source.name).await,
+        Err(error) => Err(explain(error, &source.name)),
+    };
+    progress.finish_and_clear();
+    let report = importer.report().clone();
+    outcome.map_err(|failure| {
+        let stored = report.imported + report.replaced + report.unchanged;
+        let failure = failure.with("stored", stored);
+        match stored {
+            0 => failure,
+            1 => failure.and("the document before it is stored"),
+            _ => failure.and(&format!("{} before it are stored", plural(stored, "document"))),
+        }
+    })?;
+    db.close().await?;
+    let (took, used) = (store.env.monotonic().saturating_sub(started), store.used_since(&before));
+    if output.is_json() {
+        let mut value =
+            json!({"table": options.table, "seconds": took.as_secs_f64(), "requests": used.total_requests()});
+        if let (Some(value), Ok(serde_json::Value::Object(report))) =
+            (value.as_object_mut(), serde_json::to_value(&report))
+        {
+            value.extend(report);
+        }
+        return Ok(output.value(&value)?);
+    }
+    output.line(describe(&options.table, &report))?;
+    output.line(format_args!(
+        "{} in {}, {}",
+        plural(report.commits, "commit"),
+        duration(took),
+        requests_text(&used)
+    ))?;
+    Ok(())
+}
+
+/// One sentence about what an import did.
+pub(super) fn describe(table: &str, report: &ImportReport) -> String {
+    let ImportReport { read, imported, replaced, unchanged, duplicates, .. } = report;
+    let mut text = format!(
+        "read {} for {table}: {} new, {} replaced, {} unchanged",
+        plural(*read, "document"),
+        count(*imported),
+        count(*replaced),
+        count(*unchanged)
+    );
+    if *duplicates > 0 {
+        text.push_str(&format!(", {} with a key that came before (the last one counts)", count(*duplicates)));
+    }
+    text
+}
+
+/// Imports everything that can be read. Whatever stands before a mistake is committed.
+pub(super) async fn import_all(reader: &mut dyn RowReader, importer: &mut Importer, name: &str) -> Result<(), Failure> {
+    let mut stopped = None;
+    while stopped.is_none() {
+        match reader.next_row() {
+            Ok(None) => break,
+            Ok(Some(row)) => {
+                if let Err(failed) = importer.add(row).await {
+                    stopped = Some((failed.line, failed.failure));
+                }
+            }
+            Err(error) => stopped = Some((None, explain(error, name))),
+        }
+    }
+    let at = |line: Option<u64>, failure: Failure| match line {
+        Some(line) => failure.about(&format!("{name}, line {line}")).with("file", name).with("line", line),
+        None => failure,
+    };
+    // What comes out of the rest stands before what stopped us.
+    importer.finish().await.map_err(|failed| at(failed.line, failed.failure))?;
+    stopped.map_or(Ok(()), |(line, failure)| Err(at(line, failure)))
+}
+
+fn explain(error: ReadError, name: &str) -> Failure {
+    match error {
+        ReadError::Io(error) => Failure::of_io("read", name, &error),
+        ReadError::Malformed { line, column, reason } => {
+            let place = match column {
+                Some(column) => format!("{name}, line {line}, column {column}"),
+                None => format!("{name}, line {line}"),
+            };
+            let failure = Failure::new("malformed_input", format!("{place}: {reason}"));
+            failure.with("file", name).with("line", line).with("column", column)
+        }
+    }
+}
+
+/// On a terminal only.
+fn progress_bar(source: &Source) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let (bar, template) = match source.size_bytes {
+        Some(size_bytes) => (ProgressBar::new(size_bytes), "{wide_bar} {bytes}/{total_bytes}, {eta} left"),
+        None => (ProgressBar::new_spinner(), "{spinner} {bytes} read"),
+    };
+    bar.enable_steady_tick(Duration::from_millis(100));
+    match ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}

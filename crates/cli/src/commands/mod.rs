@@ -1,0 +1,20 @@
+//! One module for every command.
+
+mod dispatch;
+
+mod delete;
+mod demo;
+mod demo_report;
+mod doctor;
+mod doctor_trial;
+mod doctor_verdict;
+mod export;
+mod get;
+mod import;
+mod put;
+mod query;
+mod stats;
+mod tables;
+mod watch;
+
+pub(crate) use dispatch::run;

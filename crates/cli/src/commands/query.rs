@@ -1,0 +1,116 @@
+use std::pin::pin;
+
+use bucketdb::{Filter, Freshness, Order, Query as DatabaseQuery, Selection};
+use futures::stream::{Stream, StreamExt};
+use serde_json::{Value, json};
+
+use super::dispatch::{existing_table, key_names};
+use crate::arguments::{Global, Query, QueryFormat};
+use crate::failure::Failure;
+use crate::output::{Columns, DocumentFormat, DocumentWriter, Output, document_table};
+use crate::session::{self, Access};
+
+/// What is asked for, understood.
+struct Wanted {
+    filters: Vec<Filter>,
+    order: Option<Order>,
+    selection: Selection,
+}
+
+pub(super) async fn run(global: &Global, options: &Query, output: &mut Output) -> Result<(), Failure> {
+    // A mistyped filter should not cost a request.
+    let wanted = parse(options)?;
+    let (db, _) = session::open(global, Access::Read).await?;
+    let (collection, schema) = existing_table(&db, &options.table).await?;
+    let mut query = collection.query().offset(options.offset);
+    for filter in wanted.filters {
+        query = query.filter(filter);
+    }
+    if let Some(order) = wanted.order {
+        query = query.order_by(order);
+    }
+    if let Some(limit) = options.limit {
+        query = query.limit(limit);
+    }
+    if options.strict {
+        query = query.freshness(Freshness::Strict);
+    }
+    if options.count {
+        let count = query.count().await?;
+        let written = if output.is_json() { output.value(&json!({ "count": count })) } else { output.line(count) };
+        return Ok(written?);
+    }
+    let default = if output.is_json() { QueryFormat::Json } else { QueryFormat::Table };
+    let selection = &wanted.selection;
+    match options.format.unwrap_or(default) {
+        QueryFormat::Table => {
+            let documents = query.fetch().await?;
+            if documents.is_empty() {
+                return Ok(output.line("no documents")?);
+            }
+            let selected: Vec<Value> = documents.iter().map(|document| selection.apply(document)).collect();
+            let shown = document_table(&selected, selection, &key_names(&schema), output.width());
+            Ok(output.line(shown)?)
+        }
+        QueryFormat::Json => write(query, selection, DocumentFormat::Json, output).await,
+        QueryFormat::Ndjson => write(query, selection, DocumentFormat::Ndjson, output).await,
+        QueryFormat::Csv => {
+            let first = if selection.is_all() { key_names(&schema) } else { Vec::new() };
+            let columns = columns_of(query.clone(), selection, &first).await?;
+            // What this process knows does not change between the two passes unless it asks.
+            write(query.freshness(Freshness::Local), selection, DocumentFormat::Csv { columns }, output).await
+        }
+    }
+}
+
+fn parse(options: &Query) -> Result<Wanted, Failure> {
+    let mut filters = Vec::new();
+    for text in &options.filters {
+        filters.push(text.parse().map_err(|error| Failure::parse("--where", &error))?);
+    }
+    let order = options.order.as_deref().map(str::parse).transpose();
+    let selection = options.select.as_deref().map(str::parse).transpose();
+    Ok(Wanted {
+        filters,
+        order: order.map_err(|error| Failure::parse("--order", &error))?,
+        selection: selection.map_err(|error| Failure::parse("--select", &error))?.unwrap_or_else(Selection::all),
+    })
+}
+
+async fn write(
+    query: DatabaseQuery<Value>,
+    selection: &Selection,
+    format: DocumentFormat,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let mut writer = DocumentWriter::new(format, output)?;
+    let mut documents = pin!(query.stream().await?);
+    while let Some(document) = documents.next().await {
+        writer.write(&selection.apply(&document?))?;
+    }
+    writer.finish()?;
+    Ok(())
+}
+
+/// The fields of all documents: `first`, then the others as they turn up.
+pub(super) async fn columns_of(
+    query: DatabaseQuery<Value>,
+    selection: &Selection,
+    first: &[String],
+) -> Result<Vec<String>, Failure> {
+    let mut columns = Columns::default();
+    for name in first {
+        columns.add(name);
+    }
+    let mut documents = pin!(query.stream().await?);
+    while let Some(document) = next(&mut documents).await? {
+        columns.add_all(&selection.apply(&document));
+    }
+    Ok(columns.names)
+}
+
+async fn next<S: Stream<Item = bucketdb::Result<Value>>>(
+    documents: &mut std::pin::Pin<&mut S>,
+) -> Result<Option<Value>, Failure> {
+    Ok(documents.next().await.transpose()?)
+}

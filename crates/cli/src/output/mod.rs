@@ -1,0 +1,15 @@
+//! What the user sees.
+
+mod documents;
+mod format;
+mod printer;
+mod table;
+mod time;
+mod usage;
+
+pub(crate) use documents::{Columns, DocumentFormat, DocumentWriter, csv_columns};
+pub(crate) use format::{bytes, count, duration, plural};
+pub(crate) use printer::Output;
+pub(crate) use table::{document_table, table};
+pub(crate) use time::timestamp;
+pub(crate) use usage::{price_table, prices_json, requests_text, usage_json, usage_table};

@@ -1,0 +1,202 @@
+//! Single documents, queries and what a database tells about itself.
+
+use crate::sandbox::{Sandbox, lines};
+use serde_json::json;
+
+fn with_people() -> Sandbox {
+    let sandbox = Sandbox::new();
+    for document in [
+        r#"{"id":"ann","age":41,"tags":["a","b"],"address":{"city":"Bern"}}"#,
+        r#"{"id":"bob","age":17,"address":{"city":"Zürich"}}"#,
+        r#"{"id":"eve","age":65,"tags":[],"note":null}"#,
+    ] {
+        sandbox.ok(&["put", "people", document]);
+    }
+    sandbox
+}
+
+#[test]
+fn documents_are_put_got_and_deleted() {
+    let sandbox = with_people();
+    assert_eq!(sandbox.json(&["get", "people", "eve"]), json!({"id": "eve", "age": 65, "tags": [], "note": null}));
+    assert_eq!(sandbox.json(&["put", "people", r#"{"id":"eve","age":66}"#])["table"], "people");
+    assert_eq!(sandbox.json(&["get", "people", "eve"])["age"], 66);
+    assert!(sandbox.ok(&["get", "people", "eve"]).contains("\n  \"age\": 66\n"), "indented for people");
+
+    sandbox.run(&["put", "people", "--insert", r#"{"id":"eve"}"#]).failed(1, &["people", "\"eve\"", "already"]);
+    assert_eq!(sandbox.json(&["get", "people", "eve"])["age"], 66);
+
+    assert_eq!(sandbox.ok(&["delete", "people", "ann", "bob"]), "deleted 2 documents from people\n");
+    sandbox.run(&["get", "people", "ann"]).failed(1, &["people", "ann"]);
+    sandbox.run(&["delete", "people", "eve", "ann"]).failed(1, &["ann"]);
+    assert_eq!(sandbox.documents("people").len(), 1, "a missing key must be found before anything is deleted");
+}
+
+#[test]
+fn documents_come_from_standard_input() {
+    let sandbox = Sandbox::new();
+    sandbox.feed(&["put", "t"], r#"{"id": 7}"#).succeeded();
+    sandbox.feed(&["put", "t", "-"], r#"{"id": 8}"#).succeeded();
+    assert_eq!(sandbox.documents("t"), [json!({"id": 7}), json!({"id": 8})]);
+    assert_eq!(sandbox.json(&["get", "t", "8"]), json!({"id": 8}));
+}
+
+#[test]
+fn keys_can_have_other_names_and_several_fields() {
+    let sandbox = Sandbox::new();
+    sandbox.ok(&["put", "seats", "--key", "row,number", r#"{"row":"A","number":3,"who":"ann"}"#]);
+    sandbox.ok(&["put", "seats", r#"{"row":"A","number":4}"#]);
+    assert_eq!(sandbox.json(&["get", "seats", r#"["A", 3]"#])["who"], "ann");
+    assert_eq!(sandbox.json(&["tables"])[0]["key"], json!(["row", "number"]));
+    sandbox.run(&["put", "seats", "--key", "row", "{}"]).failed(2, &["row,number", "--key"]);
+    sandbox.ok(&["delete", "seats", r#"["A", 3]"#]);
+    assert_eq!(sandbox.documents("seats").len(), 1);
+}
+
+#[test]
+fn what_cannot_be_a_document_or_a_key_is_wrong_usage() {
+    let sandbox = with_people();
+    sandbox.run(&["put", "people", "{"]).failed(2, &["not JSON"]);
+    sandbox.run(&["put", "people", "[1]"]).failed(2, &["must be a JSON object"]);
+    sandbox.run(&["put", "people", r#"{"age": 1}"#]).failed(2, &["people", "\"id\"", "missing"]);
+    sandbox.run(&["put", "people", r#"{"id": 1}"#]).failed(2, &["people", "1 is not of type text"]);
+    sandbox.run(&["put", "new", r#"{"id": 1.5}"#]).failed(2, &["new", "\"id\""]);
+    sandbox.run(&["put", "no name", r#"{"id": 1}"#]).failed(2, &["\"no name\""]);
+    sandbox.run(&["get", "nobody", "x"]).failed(1, &["no table nobody"]);
+    sandbox.ok(&["put", "numbers", r#"{"id": 1}"#]);
+    sandbox.run(&["get", "numbers", "x"]).failed(2, &["numbers", "\"x\" is not of type integer"]);
+    sandbox.run(&["delete", "numbers", "x"]).failed(2, &["numbers", "\"x\" is not of type integer"]);
+}
+
+#[test]
+fn queries_filter_order_and_select() {
+    let sandbox = with_people();
+    let ids = |arguments: &[&str]| {
+        let found = sandbox.json(&[&["query", "people"], arguments].concat());
+        found.as_array().unwrap().iter().map(|found| found["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&[]), ["ann", "bob", "eve"]);
+    assert_eq!(ids(&["--where", "age >= 18", "--where", "tags exists"]), ["ann", "eve"]);
+    assert_eq!(ids(&["--order", "age desc", "--limit", "2"]), ["eve", "ann"]);
+    assert_eq!(ids(&["--offset", "1", "--strict"]), ["bob", "eve"]);
+    let selected = sandbox.json(&["query", "people", "--select", "address.city", "--where", "id = 'bob'"]);
+    assert_eq!(selected, json!([{"address": {"city": "Zürich"}}]));
+    assert_eq!(sandbox.ok(&["query", "people", "--count", "--where", "age < 50"]), "2\n");
+    assert_eq!(sandbox.json(&["query", "people", "--count"]), json!({"count": 3}));
+}
+
+#[test]
+fn results_have_four_formats() {
+    let sandbox = with_people();
+    let query = |format| sandbox.ok(&["query", "people", "--select", "id, age", "--limit", "2", "--format", format]);
+    assert_eq!(query("table"), "| id  | age |\n|-----|-----|\n| ann |  41 |\n| bob |  17 |\n");
+    assert_eq!(query("csv"), "id,age\nann,41\nbob,17\n");
+    assert_eq!(query("json"), "[\n{\"id\":\"ann\",\"age\":41},\n{\"id\":\"bob\",\"age\":17}\n]\n");
+    assert_eq!(query("ndjson"), "{\"id\":\"ann\",\"age\":41}\n{\"id\":\"bob\",\"age\":17}\n");
+    let csv = sandbox.ok(&["query", "people", "--format", "csv"]);
+    assert_eq!(csv.lines().next(), Some("id,age,tags,address,note"), "a field that turns up late has a column too");
+    assert_eq!(sandbox.ok(&["query", "people", "--where", "false"]), "no documents\n");
+}
+
+#[test]
+fn a_filter_that_is_not_understood_points_at_the_place() {
+    let sandbox = Sandbox::new();
+    // The database does not even exist: the filter is read first.
+    let run = sandbox.run(&["query", "people", "--where", "age =~ 3"]);
+    run.failed(2, &["--where", "unknown operator \"=~\" at column 5", "\n  age =~ 3\n      ^\n"]);
+    let error = sandbox.run(&["--json", "query", "people", "--order", "age sideways"]).json_error(2);
+    assert_eq!((error["kind"].as_str(), error["option"].as_str()), (Some("parse"), Some("--order")));
+    assert!(error["column"].is_u64());
+}
+
+#[test]
+fn tables_and_stats_tell_what_is_there() {
+    let sandbox = with_people();
+    let tables = sandbox.json(&["tables"]);
+    assert_eq!((tables[0]["name"].as_str(), tables[0]["documents"].as_u64()), (Some("people"), Some(3)));
+    let shown = sandbox.ok(&["tables"]);
+    assert!(shown.contains("| people") && !shown.contains('\u{1b}'), "{shown}");
+
+    let stats = sandbox.json(&["stats"]);
+    assert_eq!((stats["position"].as_u64(), stats["objects"].as_u64()), (Some(5), Some(5)));
+    assert!(stats["requests"]["get"]["requests"].as_u64() >= Some(5) && stats["requests"].get("put").is_none());
+    assert!(stats["requests"]["get"]["p99_ms"].is_f64());
+    let s3 = &stats["prices"][0];
+    assert!(s3["store"].as_str().unwrap().contains("S3") && s3["usd"]["this command"].as_f64().unwrap() > 0.0, "{s3}");
+    assert!(sandbox.ok(&["stats"]).contains("Requests of this command"));
+
+    sandbox.write(
+        "prices.json",
+        r#"[{"store": "Mine", "date": "2026-01", "source": "me", "put_per_1000_usd": 0,
+        "list_per_1000_usd": 0, "get_per_1000_usd": 1000, "gb_month_usd": 0}]"#,
+    );
+    let mine = sandbox.json(&["stats", "--prices", "prices.json"]);
+    let gets = mine["requests"]["get"]["requests"].as_f64().unwrap();
+    assert_eq!(mine["prices"][0]["usd"]["this command"].as_f64(), Some(gets));
+    sandbox.run(&["stats", "--prices", "no.json"]).failed(1, &["no.json"]);
+}
+
+#[test]
+fn changes_are_watched_from_any_place() {
+    let sandbox = with_people();
+    sandbox.ok(&["put", "numbers", r#"{"id": 18446744073709551615}"#]);
+    sandbox.ok(&["delete", "people", "bob"]);
+    let all = lines(&sandbox.ok(&["watch"]));
+    let seen: Vec<_> = all.iter().map(|change| (change["kind"].as_str().unwrap(), change["key"].clone())).collect();
+    let put = |key: serde_json::Value| ("put", key);
+    let expected =
+        [put(json!("ann")), put(json!("bob")), put(json!("eve")), put(json!(u64::MAX)), ("delete", json!("bob"))];
+    assert_eq!(seen, expected);
+    assert_eq!(all[0]["document"]["address"]["city"], "Bern");
+    assert!(all[0]["time"].as_str().unwrap().ends_with('Z'));
+
+    let rest = |since: &str| lines(&sandbox.ok(&["watch", "--since", since]));
+    assert_eq!(rest(all[1]["cursor"].as_str().unwrap()), all[2..]);
+    assert_eq!(rest(&all[3]["seq"].to_string()), all[4..]);
+    assert!(rest("now").is_empty());
+    assert_eq!(lines(&sandbox.ok(&["watch", "numbers"])), [all[3].clone()]);
+    sandbox.run(&["watch", "nobody"]).failed(1, &["no table nobody"]);
+    sandbox.run(&["watch", "--since", "yesterday"]).failed(2, &["yesterday"]);
+    sandbox.run(&["watch", "--since", "1000"]).failed(1, &["the end of the log, which is 8"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn following_ends_with_ctrl_c_and_tells_where_to_go_on() {
+    use std::io::{BufRead, BufReader, Read};
+    use std::process::{Command, Stdio};
+
+    let sandbox = with_people();
+    let mut watch = sandbox.command(&["watch", "people", "--follow", "--since", "now"]);
+    watch.env("BUCKETDB_URL", "file:db").stdout(Stdio::piped()).stderr(Stdio::piped());
+    // A change is only new to a watcher that has opened the database; the first of several is certain to be followed
+    // by one that is.
+    let mut child = watch.spawn().unwrap();
+    let mut seen = BufReader::new(child.stdout.take().unwrap());
+    let reader = std::thread::spawn(move || {
+        let mut line = String::new();
+        seen.read_line(&mut line).unwrap();
+        (line, seen)
+    });
+    let mut written = 0;
+    while !reader.is_finished() {
+        written += 1;
+        assert!(written < 1000, "no change was ever seen");
+        sandbox.ok(&["put", "people", r#"{"id":"zoe"}"#]);
+    }
+    let (line, mut seen) = reader.join().unwrap();
+    assert_eq!(lines(&line)[0]["key"], "zoe");
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let mut rest = String::new();
+    seen.read_to_string(&mut rest).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{message}");
+    let cursor = message.trim_end().rsplit(' ').next().unwrap();
+    assert!(message.starts_with("stopped; go on with --since "), "{message}");
+    let given = 1 + rest.lines().count();
+    let left = lines(&sandbox.ok(&["watch", "people", "--since", cursor])).len();
+    let first = lines(&line)[0]["seq"].as_u64().unwrap();
+    let all = lines(&sandbox.ok(&["watch", "people", "--since", &(first - 1).to_string()])).len();
+    assert_eq!(given + left, all, "nothing may be lost or given twice");
+}

@@ -1,0 +1,261 @@
+//! Importing and exporting files.
+
+use std::io::Write;
+
+use crate::sandbox::{Sandbox, names};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use serde_json::{Value, json};
+
+const AIRPORTS: &[u8] = include_bytes!("../../data/airports.csv.gz");
+
+#[test]
+fn the_airports_take_a_handful_of_puts_and_repeating_takes_none() {
+    let sandbox = Sandbox::new();
+    sandbox.write("airports.csv.gz", AIRPORTS);
+    let first = sandbox.json(&["import", "airports", "airports.csv.gz", "--key", "icao"]);
+    assert_eq!((first["imported"].as_u64(), first["replaced"].as_u64()), (Some(28_298), Some(0)), "{first}");
+    assert!(first["commits"].as_u64() <= Some(4) && first["requests"].as_u64() < Some(10), "{first}");
+
+    let again = sandbox.json(&["import", "airports", "airports.csv.gz"]);
+    assert_eq!((again["unchanged"].as_u64(), again["commits"].as_u64()), (Some(28_298), Some(0)), "{again}");
+
+    let bern = sandbox.json(&["get", "airports", "LSZB"]);
+    assert_eq!((&bern["elevation"], &bern["lat"]), (&json!(1674), &json!(46.9141)));
+    assert_eq!(bern.get("lid"), None, "an empty cell is a missing field");
+    let code = sandbox.json(&["get", "airports", "00AA"]);
+    assert_eq!(code["lid"], "00AA");
+}
+
+#[test]
+fn a_malformed_line_7_ends_an_import_that_keeps_what_stands_before() {
+    let sandbox = Sandbox::new();
+    let lines: Vec<String> = (1..=9).map(|id| format!(r#"{{"id": {id}}}"#)).collect();
+    let broken = |replacement: &str| {
+        let mut lines = lines.clone();
+        replacement.clone_into(&mut lines[6]);
+        lines
+    };
+    sandbox.write("a.ndjson", broken(r#"{"id": 7,, }"#).join("\n"));
+    let run = sandbox.run(&["import", "a", "a.ndjson"]);
+    run.failed(1, &["a.ndjson, line 7, column 10", "6 documents before it are stored"]);
+    assert_eq!(sandbox.documents("a").len(), 6);
+
+    sandbox.write("b.json", format!("[{}]", broken("{oops}").join(",\n")));
+    let error = sandbox.run(&["--json", "import", "b", "b.json"]).json_error(1);
+    assert_eq!((&error["line"], &error["column"], &error["stored"]), (&json!(7), &json!(2), &json!(6)));
+    assert_eq!(sandbox.documents("b").len(), 6);
+
+    let cells: Vec<String> = std::iter::once("id,n".to_owned()).chain((1..=8).map(|id| format!("{id},x"))).collect();
+    let mut cells = cells;
+    "6,x,y".clone_into(&mut cells[6]);
+    sandbox.write("c.csv", cells.join("\n"));
+    sandbox.run(&["import", "c", "c.csv"]).failed(1, &["c.csv, line 7", "3 cells"]);
+    assert_eq!(sandbox.documents("c").len(), 5);
+
+    sandbox.write("d.ndjson", broken(r#"{"name": "no key"}"#).join("\n"));
+    sandbox.run(&["import", "d", "d.ndjson"]).failed(1, &["d.ndjson, line 7", "\"id\"", "missing"]);
+    assert_eq!(sandbox.documents("d").len(), 6);
+
+    sandbox.write("e.ndjson", broken(r#"{"id": "seven"}"#).join("\n"));
+    sandbox.run(&["import", "e", "e.ndjson"]).failed(1, &["e.ndjson, line 7", "\"seven\"", "integer"]);
+    assert_eq!(sandbox.documents("e").len(), 6);
+}
+
+#[test]
+fn a_document_over_the_limit_is_named_by_its_line() {
+    let sandbox = Sandbox::new();
+    let large = "x".repeat(9 << 20);
+    sandbox.write("a.ndjson", format!("{{\"id\":1}}\n{{\"id\":2,\"x\":\"{large}\"}}\n{{\"id\":3}}\n"));
+    sandbox.run(&["import", "t", "a.ndjson"]).failed(1, &["a.ndjson, line 2", "bytes"]);
+    assert_eq!(sandbox.documents("t"), [json!({"id": 1})]);
+}
+
+#[test]
+fn large_documents_are_spread_over_commits() {
+    let sandbox = Sandbox::new();
+    let text = "x".repeat(1 << 20);
+    let lines: Vec<String> = (0..20).map(|id| json!({"id": id, "x": text}).to_string()).collect();
+    sandbox.write("a.jsonl", lines.join("\n"));
+    let report = sandbox.json(&["import", "t", "a.jsonl"]);
+    assert_eq!((&report["imported"], &report["commits"]), (&json!(20), &json!(3)), "{report}");
+    let report = sandbox.json(&["import", "t", "a.jsonl", "--batch-size", "2"]);
+    assert_eq!(report["unchanged"], 20);
+    let report = sandbox.json(&["import", "u", "a.jsonl", "--batch-size", "2"]);
+    assert_eq!(report["commits"], 10);
+}
+
+#[test]
+fn repeating_writes_only_what_has_changed() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a.json", r#"[{"id": "a", "n": 1}, {"id": "b", "n": 1}, {"id": "c"}]"#);
+    sandbox.ok(&["import", "t", "a.json"]);
+    sandbox.write("a.json", r#"[{"n": 1, "id": "a"}, {"id": "b", "n": 1.0}, {"id": "c"}, {"id": "d"}]"#);
+    let report = sandbox.json(&["import", "t", "a.json"]);
+    let counts = ["imported", "replaced", "unchanged", "commits"].map(|name| report[name].as_u64().unwrap());
+    assert_eq!(counts, [1, 1, 2, 1], "{report}");
+    assert_eq!(sandbox.json(&["get", "t", "b"])["n"], json!(1.0));
+}
+
+#[test]
+fn of_documents_with_one_key_the_last_counts() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a.ndjson", "{\"id\":1,\"n\":1}\n{\"id\":2}\n{\"id\":1,\"n\":2}\n{\"id\":1,\"n\":3}\n");
+    for batch_size in ["1", "100"] {
+        let table = format!("t{batch_size}");
+        let report = sandbox.json(&["import", &table, "a.ndjson", "--batch-size", batch_size]);
+        assert_eq!((&report["imported"], &report["duplicates"]), (&json!(2), &json!(2)), "{report}");
+        assert_eq!(sandbox.json(&["get", &table, "1"])["n"], 3);
+    }
+    let report = sandbox.json(&["import", "t100", "a.ndjson"]);
+    assert_eq!((&report["unchanged"], &report["commits"]), (&json!(2), &json!(0)), "{report}");
+}
+
+#[test]
+fn inserting_stops_at_a_key_that_exists() {
+    let sandbox = Sandbox::new();
+    sandbox.ok(&["put", "t", r#"{"id":3}"#]);
+    sandbox.write("a.ndjson", "{\"id\":1}\n{\"id\":2}\n{\"id\":3,\"n\":1}\n{\"id\":4}\n");
+    let run = sandbox.run(&["import", "t", "a.ndjson", "--mode", "insert"]);
+    run.failed(1, &["a.ndjson, line 3", "key 3", "already", "2 documents before it are stored"]);
+    assert_eq!(sandbox.documents("t"), [json!({"id": 1}), json!({"id": 2}), json!({"id": 3})]);
+    sandbox.write("b.ndjson", "{\"id\":7}\n{\"id\":7}\n");
+    sandbox.run(&["import", "t", "b.ndjson", "--mode", "insert"]).failed(1, &["line 2", "second time"]);
+}
+
+#[test]
+fn csv_columns_are_typed_by_all_their_cells() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a.csv", "id,zip,phone,n,mixed,yes,none\n01,007,+4412,1,1,true,\n2,8000,0,2.5,x,false,\n");
+    sandbox.ok(&["import", "t", "a.csv"]);
+    assert_eq!(
+        sandbox.documents("t"),
+        [
+            json!({"id": "01", "zip": "007", "phone": "+4412", "n": 1, "mixed": "1", "yes": true}),
+            json!({"id": "2", "zip": "8000", "phone": "0", "n": 2.5, "mixed": "x", "yes": false}),
+        ]
+    );
+    // A table whose key is text takes codes that happen to look like numbers.
+    sandbox.write("b.csv", "id\n3\n4\n");
+    sandbox.ok(&["import", "t", "b.csv"]);
+    assert_eq!(sandbox.json(&["get", "t", "3"]), json!({"id": "3"}));
+    sandbox.write("c.tsv", "id\tn\na\t1\n");
+    sandbox.ok(&["import", "u", "c.tsv", "--csv-types", "text"]);
+    assert_eq!(sandbox.documents("u"), [json!({"id": "a", "n": "1"})]);
+}
+
+#[test]
+fn standard_input_is_read_once() {
+    let sandbox = Sandbox::new();
+    let read = |text: &str, format| sandbox.feed(&["import", "t", "-", "--input-format", format], text);
+    read("id,n\n1,5\n", "csv").succeeded();
+    read(r#"{"id":2} {"id":3}"#, "json").succeeded();
+    assert_eq!(sandbox.documents("t"), [json!({"id": 1, "n": 5}), json!({"id": 2}), json!({"id": 3})]);
+    sandbox.feed(&["import", "t", "-"], "").failed(2, &["standard input", "--input-format"]);
+
+    // What is behind the part that was looked at cannot change what its columns are.
+    let filler = "x".repeat(1 << 20);
+    let mut text = "id,n,x\n".to_owned();
+    for id in 0..9 {
+        text.push_str(&format!("{id},{id},{filler}\n"));
+    }
+    text.push_str("9,nine,\n");
+    let error = sandbox.feed(&["--json", "import", "big", "-", "--input-format", "csv"], &text).json_error(1);
+    assert_eq!((&error["line"], &error["stored"]), (&json!(11), &json!(9)), "{error}");
+    assert!(error["message"].as_str().unwrap().contains("--csv-types text"), "{error}");
+    sandbox.write("big.csv", text);
+    sandbox.ok(&["import", "big2", "big.csv"]);
+    assert_eq!(sandbox.json(&["get", "big2", "1"])["n"], "1");
+}
+
+#[test]
+fn files_that_cannot_be_read_say_so() {
+    let sandbox = Sandbox::new();
+    sandbox.run(&["import", "t", "no.json"]).failed(1, &["no.json", "No such file"]);
+    sandbox.write("a.txt", "");
+    sandbox.run(&["import", "t", "a.txt"]).failed(2, &["a.txt", "--input-format"]);
+    assert!(!sandbox.path("db").exists(), "a file is looked at before a database is created");
+    let mut cut = AIRPORTS.to_vec();
+    cut.truncate(cut.len() / 2);
+    sandbox.write("cut.csv.gz", cut);
+    sandbox.run(&["import", "t", "cut.csv.gz", "--key", "icao"]).failed(1, &["cannot read cut.csv.gz"]);
+    sandbox.write("empty.json", "");
+    let report = sandbox.json(&["import", "t", "empty.json"]);
+    assert_eq!(report["read"], 0);
+    sandbox.run(&["import", "no name", "empty.json"]).failed(2, &["\"no name\""]);
+    sandbox.write("twice.csv", "id,id\n1,2\n");
+    sandbox.run(&["import", "t", "twice.csv"]).failed(1, &["twice.csv, line 1", "\"id\""]);
+}
+
+#[test]
+fn files_are_exported_whole_or_not_at_all() {
+    let sandbox = Sandbox::new();
+    sandbox.ok(&["put", "t", r#"{"id":"a","n":{"x":[1,null]},"t":"é,\""}"#]);
+    sandbox.ok(&["put", "t", r#"{"id":"b","late":true}"#]);
+    assert_eq!(sandbox.ok(&["export", "t", "--output", "a.json"]), "wrote 2 documents to a.json\n");
+    assert_eq!(serde_json::from_str::<Vec<Value>>(&sandbox.read("a.json")).unwrap(), sandbox.documents("t"));
+    assert_eq!(sandbox.json(&["export", "t", "-o", "a.csv"])["documents"], 2);
+    assert_eq!(sandbox.read("a.csv"), "id,n,t,late\na,\"{\"\"x\"\":[1,null]}\",\"é,\"\"\",\nb,,,true\n");
+    sandbox.ok(&["export", "t", "-o", "a.ndjson.gz"]);
+    sandbox.ok(&["import", "u", "a.ndjson.gz"]);
+    assert_eq!(sandbox.documents("u"), sandbox.documents("t"));
+
+    sandbox.run(&["export", "nobody", "-o", "b.json"]).failed(1, &["no table nobody"]);
+    sandbox.run(&["export", "t", "-o", "no/folder.json"]).failed(1, &["no/folder.json"]);
+    std::fs::create_dir(sandbox.path("taken")).unwrap();
+    sandbox.run(&["export", "t", "-o", "taken"]).failed(1, &["taken"]);
+    assert_eq!(names(&sandbox.path(".")), ["a.csv", "a.json", "a.ndjson.gz", "db", "taken"], "nothing is left behind");
+}
+
+fn any_value() -> impl Strategy<Value = Value> {
+    let finite = any::<f64>().prop_filter("JSON has no other", |number| number.is_finite());
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        prop_oneof![Just(u64::MAX), Just(1 << 53)].prop_map(Value::from),
+        finite.prop_map(Value::from),
+        prop_oneof![Just(1.0), Just(-0.0), Just(1e300), Just(5e-324)].prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 24, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec((any::<String>(), inner), 0..4).prop_map(|fields| fields.into_iter().collect()),
+        ]
+    })
+}
+
+#[test]
+fn what_is_exported_and_imported_again_is_the_same() {
+    let sandbox = Sandbox::new();
+    // Running the program is slow: many documents a time, few times.
+    let mut runner = TestRunner::new(Config { cases: 3, failure_persistence: None, ..Config::default() });
+    let strategy = prop::collection::vec(prop::collection::vec((any::<String>(), any_value()), 0..5), 200);
+    let case = std::cell::Cell::new(0);
+    let test = |bodies: Vec<Vec<(String, Value)>>| {
+        case.set(case.get() + 1);
+        let document = |(id, fields): (usize, Vec<(String, Value)>)| {
+            let mut document: serde_json::Map<String, Value> = fields.into_iter().collect();
+            document.insert("id".to_owned(), json!(id));
+            Value::Object(document)
+        };
+        let documents: Vec<Value> = bodies.into_iter().enumerate().map(document).collect();
+        let mut file = GzEncoder::new(Vec::new(), Compression::fast());
+        for document in &documents {
+            writeln!(file, "{document}").unwrap();
+        }
+        sandbox.write("in.ndjson.gz", file.finish().unwrap());
+        let (first, second) = (format!("first{}", case.get()), format!("second{}", case.get()));
+        sandbox.ok(&["import", &first, "in.ndjson.gz"]);
+        sandbox.ok(&["export", &first, "-o", "out.json"]);
+        sandbox.ok(&["import", &second, "out.json"]);
+        prop_assert_eq!(&sandbox.documents(&first), &documents);
+        prop_assert_eq!(&sandbox.documents(&second), &documents);
+        Ok(())
+    };
+    runner.run(&strategy, test).unwrap();
+}

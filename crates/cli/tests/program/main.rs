@@ -1,0 +1,13 @@
+//! Runs the real program: every command, what it prints, and how it fails.
+
+// Marked, so that the lints treat their helpers as tests too.
+#[cfg(test)]
+mod documents;
+#[cfg(test)]
+mod import;
+#[cfg(test)]
+mod sandbox;
+#[cfg(test)]
+mod stories;
+#[cfg(test)]
+mod usage;

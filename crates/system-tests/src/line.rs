@@ -1,0 +1,140 @@
+use std::fmt;
+use std::str::FromStr;
+
+/// What a worker says on its standard output, one line each.
+///
+/// A line is written in one piece and flushed at once: what was said before a worker was killed can be read, and
+/// nothing is said by halves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// The database is open, and this is its id.
+    Opened(String),
+    /// Counting begins with this operation.
+    Begin(u64),
+    /// An operation was acknowledged, and is in the log at or before this position.
+    Counted {
+        /// The number of the operation.
+        operation: u64,
+        /// The position of the log that the worker had seen when it was told.
+        position: u64,
+    },
+    /// The outcome of an operation's commit is unknown; the worker will find out by reading.
+    Unknown {
+        /// The number of the operation.
+        operation: u64,
+        /// The only position at which the commit can be.
+        slot: u64,
+    },
+    /// The insertion of an entry was acknowledged.
+    Inserted {
+        /// The key of the entry.
+        id: String,
+        /// The position of the log.
+        position: u64,
+        /// The session that committed it.
+        session: String,
+    },
+    /// An insertion failed, and why.
+    Failed {
+        /// The key of the entry.
+        id: String,
+        /// The error, on one line.
+        reason: String,
+    },
+    /// A round of a race was won.
+    Won(u32),
+    /// The requests that the whole work took.
+    Used {
+        /// Puts, refused ones included.
+        puts: u64,
+        /// Gets, those that found nothing included.
+        gets: u64,
+    },
+}
+
+/// A text that is no [`Line`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidLine(String);
+
+impl fmt::Display for InvalidLine {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "a worker never says {:?}", self.0)
+    }
+}
+
+impl std::error::Error for InvalidLine {}
+
+impl fmt::Display for Line {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Opened(database) => write!(formatter, "opened {database}"),
+            Self::Begin(operation) => write!(formatter, "begin {operation}"),
+            Self::Counted { operation, position } => write!(formatter, "counted {operation} {position}"),
+            Self::Unknown { operation, slot } => write!(formatter, "unknown {operation} {slot}"),
+            Self::Inserted { id, position, session } => write!(formatter, "inserted {id} {position} {session}"),
+            Self::Failed { id, reason } => write!(formatter, "failed {id} {}", reason.replace('\n', " ")),
+            Self::Won(round) => write!(formatter, "won {round}"),
+            Self::Used { puts, gets } => write!(formatter, "used {puts} {gets}"),
+        }
+    }
+}
+
+impl FromStr for Line {
+    type Err = InvalidLine;
+
+    fn from_str(text: &str) -> Result<Self, InvalidLine> {
+        parse(text).ok_or_else(|| InvalidLine(text.to_owned()))
+    }
+}
+
+fn parse(text: &str) -> Option<Line> {
+    let (word, rest) = text.split_once(' ')?;
+    if word == "failed" {
+        let (id, reason) = rest.split_once(' ')?;
+        return Some(Line::Failed { id: id.to_owned(), reason: reason.to_owned() });
+    }
+    let rest: Vec<&str> = rest.split(' ').collect();
+    match (word, rest.as_slice()) {
+        ("opened", [database]) => Some(Line::Opened((*database).to_owned())),
+        ("begin", [operation]) => Some(Line::Begin(operation.parse().ok()?)),
+        ("counted", [operation, position]) => {
+            Some(Line::Counted { operation: operation.parse().ok()?, position: position.parse().ok()? })
+        }
+        ("unknown", [operation, slot]) => {
+            Some(Line::Unknown { operation: operation.parse().ok()?, slot: slot.parse().ok()? })
+        }
+        ("inserted", [id, position, session]) => {
+            let (id, session) = ((*id).to_owned(), (*session).to_owned());
+            Some(Line::Inserted { id, position: position.parse().ok()?, session })
+        }
+        ("won", [round]) => Some(Line::Won(round.parse().ok()?)),
+        ("used", [puts, gets]) => Some(Line::Used { puts: puts.parse().ok()?, gets: gets.parse().ok()? }),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_print_and_parse() {
+        for line in [
+            Line::Opened("00ff".into()),
+            Line::Begin(7),
+            Line::Counted { operation: 3, position: 12 },
+            Line::Unknown { operation: 3, slot: 12 },
+            Line::Inserted { id: "a-1".into(), position: 4, session: "0a".into() },
+            Line::Failed { id: "a-1".into(), reason: "the store says: no".into() },
+            Line::Won(9),
+            Line::Used { puts: 1, gets: 2 },
+        ] {
+            assert_eq!(line.to_string().parse(), Ok(line));
+        }
+        let broken = Line::Failed { id: "a".into(), reason: "two\nlines".into() };
+        assert_eq!(broken.to_string(), "failed a two lines");
+        for bad in ["", "counted", "counted 1", "counted 1 x", "won 1 2", "hello 1"] {
+            assert!(bad.parse::<Line>().is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! A further process of a database, for the tests of the whole system.
+
+mod count;
+mod insert;
+mod race;
+
+use std::error::Error;
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bucketdb::{Database, Operation};
+use bucketdb_system_tests::Line;
+use clap::{Parser, Subcommand};
+
+/// A further process of a database, for the tests of the whole system.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// The store; credentials come from the environment.
+    #[arg(long)]
+    url: String,
+
+    /// Where in the store the database is.
+    #[arg(long, default_value = "")]
+    prefix: String,
+
+    /// How long one request may take before it counts as lost.
+    #[arg(long, default_value_t = 10_000)]
+    request_timeout_ms: u64,
+
+    /// How long a commit is waited for before its outcome counts as unknown.
+    #[arg(long, default_value_t = 60_000)]
+    commit_timeout_ms: u64,
+
+    #[command(subcommand)]
+    role: Role,
+}
+
+#[derive(Debug, Subcommand)]
+enum Role {
+    /// Counts the one counter up, from wherever this worker stopped before.
+    Count {
+        #[arg(long)]
+        worker: u32,
+        /// The number of the last operation.
+        #[arg(long)]
+        operations: u64,
+    },
+    /// Opens the database at the first line of the standard input, and inserts an entry for each further line.
+    Insert {
+        #[arg(long)]
+        worker: u32,
+    },
+    /// Takes part in the conformance suite's race between processes.
+    Race {
+        #[arg(long)]
+        worker: u32,
+        #[arg(long)]
+        workers: u32,
+        #[arg(long)]
+        rounds: u32,
+    },
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match work(&arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell if this fails.
+            let _ = writeln!(std::io::stderr(), "{}", with_sources(&*error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn work(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    match arguments.role {
+        Role::Count { worker, operations } => count::count(arguments, worker, operations).await,
+        Role::Insert { worker } => insert::insert(arguments, worker).await,
+        Role::Race { worker, workers, rounds } => race::race(arguments, worker, workers, rounds).await,
+    }
+}
+
+impl Arguments {
+    async fn open(&self) -> Result<Database, bucketdb::Error> {
+        Database::builder()
+            .url(&self.url)
+            .prefix(&self.prefix)
+            .request_timeout(Duration::from_millis(self.request_timeout_ms))
+            .commit_timeout(Duration::from_millis(self.commit_timeout_ms))
+            .open()
+            .await
+    }
+}
+
+/// Says it in one write, at once: whoever reads it never gets half of it.
+fn say(line: &Line) -> std::io::Result<()> {
+    let mut output = std::io::stdout().lock();
+    output.write_all(format!("{line}\n").as_bytes())?;
+    output.flush()
+}
+
+fn say_usage(db: &Database) -> Result<(), Box<dyn Error>> {
+    let usage = db.stats()?.usage;
+    say(&Line::Used { puts: usage.requests(Operation::Put), gets: usage.requests(Operation::Get) })?;
+    Ok(())
+}
+
+fn with_sources(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}

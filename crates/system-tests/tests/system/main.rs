@@ -1,0 +1,36 @@
+//! Whole databases on real stores, used by several processes at a time.
+//!
+//! `cargo xtask test` starts the servers and says where they are in environment variables, which `stores.rs` lists. A
+//! test whose server is not there says so and passes, unless `BUCKETDB_TEST_REQUIRED=1` is set.
+
+// Marked, so that the lints treat their helpers as tests too.
+#[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod counting;
+#[cfg(test)]
+mod creation;
+#[cfg(test)]
+mod freshness;
+#[cfg(test)]
+mod history;
+#[cfg(test)]
+mod interruption;
+#[cfg(test)]
+mod kills;
+#[cfg(test)]
+mod limited_store;
+#[cfg(test)]
+mod opening;
+#[cfg(test)]
+mod proxy;
+#[cfg(test)]
+mod races;
+#[cfg(test)]
+mod requests;
+#[cfg(test)]
+mod stores;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod workers;
