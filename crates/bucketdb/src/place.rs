@@ -129,7 +129,7 @@ impl Place {
 
     #[cfg(feature = "s3")]
     fn s3(url: &str) -> Result<Self> {
-        let (driver, prefix) = crate::S3Driver::from_url(url).map_err(|error| invalid(url, &error.to_string()))?;
+        let (driver, prefix) = crate::S3Driver::from_url(url).map_err(|error| invalid(url, &with_cause(&error)))?;
         Ok(Self { driver: Arc::new(driver), prefix })
     }
 
@@ -140,7 +140,7 @@ impl Place {
 
     #[cfg(feature = "gcs")]
     fn gcs(url: &str) -> Result<Self> {
-        let (driver, prefix) = crate::GcsDriver::from_url(url).map_err(|error| invalid(url, &error.to_string()))?;
+        let (driver, prefix) = crate::GcsDriver::from_url(url).map_err(|error| invalid(url, &with_cause(&error)))?;
         Ok(Self { driver: Arc::new(driver), prefix })
     }
 
@@ -151,7 +151,7 @@ impl Place {
 
     #[cfg(feature = "azure")]
     fn azure(url: &str) -> Result<Self> {
-        let (driver, prefix) = crate::AzureDriver::from_url(url).map_err(|error| invalid(url, &error.to_string()))?;
+        let (driver, prefix) = crate::AzureDriver::from_url(url).map_err(|error| invalid(url, &with_cause(&error)))?;
         Ok(Self { driver: Arc::new(driver), prefix })
     }
 
@@ -190,6 +190,15 @@ fn variable(name: &str) -> Option<String> {
 
 fn invalid(url: &str, reason: &str) -> Error {
     Error::InvalidUrl { url: without_secrets(url), reason: reason.to_owned() }
+}
+
+/// The sentence of an error, and of what caused it.
+#[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+fn with_cause(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
 }
 
 /// The URL without user and password, which must not show in an error.

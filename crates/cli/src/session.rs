@@ -57,7 +57,7 @@ impl Store {
             Either::Left((place, _)) => place?,
             Either::Right(((), _)) => return Err(no_answer("the store")),
         };
-        let prefix = match prefix {
+        let prefix = match prefix.filter(|prefix| !prefix.is_empty()) {
             Some(prefix) if !place.prefix().is_empty() => {
                 let message = format!("the URL names the prefix {:?}, and --prefix {prefix:?} another", place.prefix());
                 return Err(Failure::usage(message));

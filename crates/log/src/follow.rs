@@ -55,9 +55,11 @@ impl<M: StateMachine> Shared<M> {
         outcome
     }
 
-    /// Asks for the next record, and for twice as many each time that all were there.
+    /// Asks for the next record, once more for the next one, and then for twice as many each time that all were there:
+    /// most often there is one, and what was asked for behind the end was in vain.
     async fn catch_up_by_name(&self) -> Result<()> {
         let mut width = 1;
+        let mut found_all = false;
         let mut hole_attempts = 0;
         let mut first = self.seq().next();
         loop {
@@ -84,7 +86,10 @@ impl<M: StateMachine> Shared<M> {
                 }
             }
             match hole {
-                None => width = (width * 2).min(MAX_FETCH_AHEAD),
+                None => {
+                    width = if found_all { (width * 2).min(MAX_FETCH_AHEAD) } else { 1 };
+                    found_all = true;
+                }
                 Some(_) if !found_behind_hole => {
                     self.probes.proved_fresh(sent);
                     return Ok(());

@@ -23,10 +23,10 @@ const DEFAULT_PREFIX: &str = "demo";
 
 /// What a small web application asks for in a month of 30 days. Every write is a commit of its own, and every read comes
 /// more than a second after the one before, so that each asks the store once: more than it really would.
-const WEB_APP_WRITES: f64 = 5_000.0 * 30.0;
-const WEB_APP_READS: f64 = 50_000.0 * 30.0;
+const WEB_APP_WRITES: f64 = 500.0 * 30.0;
+const WEB_APP_READS: f64 = 10_000.0 * 30.0;
 const WEB_APP_RECORD_BYTES: f64 = 1_000.0;
-const WEB_APP_STORED_BYTES: u64 = 1_000_000_000;
+const WEB_APP_STORED_BYTES: u64 = 100_000_000;
 
 pub(super) async fn run(global: &Global, output: &mut Output) -> Result<(), Failure> {
     check_options(global)?;
@@ -219,8 +219,9 @@ fn conclude(
         output.line(format_args!("   {line}"))?;
     }
     output.line("   This demo daily: these requests 30 times, and what is now in the store.")?;
-    output.line("   Small web app: 5,000 writes a day of 1 kB, a put each; 50,000 reads a day, a get each, though")?;
-    output.line("   all that fall into one second share one; 1 GB stored. One process, kept open: reading the log")?;
+    output.line("   Small web app: 500 writes a day of 1 kB, a put each; 10,000 reads a day, a get each, though")?;
+    output
+        .line("   all that fall into one second share one; 100 MB stored. One process, kept open: reading the log")?;
     output.line("   again at a restart is not in it.")?;
     output.line("")?;
     output.heading("How to go on")?;

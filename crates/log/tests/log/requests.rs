@@ -94,3 +94,20 @@ async fn opening_takes_one_listing_and_a_get_for_each_record_and_creates_nothing
     assert_eq!((used.requests(Operation::List), used.requests(Operation::Get), used.total_requests()), (1, 21, 22));
     assert_eq!(again.position(), log.position());
 }
+
+#[tokio::test]
+async fn one_commit_of_somebody_else_costs_a_reader_one_get_more() {
+    let store = MemoryDriver::new();
+    let meter = metered(&store);
+    let (reader, writer) = (open(meter.clone()).await, open(store).await);
+    for (commits, gets) in [(1, 2), (2, 4), (10, 16)] {
+        for round in 0..commits {
+            set(&writer, "a", &round.to_string()).await.unwrap();
+        }
+        let before = meter.usage();
+        reader.refresh(Freshness::Strict).await.unwrap();
+        let used = meter.usage() - before;
+        assert_eq!((used.requests(Operation::Get), used.total_requests()), (gets, gets), "{commits} commits");
+        assert_eq!(reader.position(), writer.position());
+    }
+}
