@@ -1,7 +1,7 @@
 use bucketdb::{Error, Freshness};
 use serde_json::json;
 
-use super::dispatch::existing_table;
+use super::table::existing_table;
 use crate::arguments::Global;
 use crate::failure::Failure;
 use crate::output::{Output, plural};

@@ -1,5 +1,3 @@
-use bucketdb::{Collection, Database, Error, Schema};
-
 use super::{delete, demo, doctor, export, get, import, put, query, stats, tables, watch};
 use crate::arguments::{Arguments, Command};
 use crate::failure::Failure;
@@ -21,18 +19,4 @@ pub(crate) async fn run(arguments: &Arguments, output: &mut Output) -> Result<()
         Command::Doctor(options) => doctor::run(global, options, output).await,
         Command::Watch(options) => watch::run(global, options, output).await,
     }
-}
-
-/// A table that must exist, with its schema.
-pub(super) async fn existing_table(db: &Database, name: &str) -> Result<(Collection, Schema), Failure> {
-    let collection = db.collection(name);
-    match collection.schema().await? {
-        Some(schema) => Ok((collection, schema)),
-        None => Err(Error::UnknownTable { table: name.to_owned() }.into()),
-    }
-}
-
-/// The names of the fields of a table's key.
-pub(super) fn key_names(schema: &Schema) -> Vec<String> {
-    schema.key().iter().map(|field| field.name.clone()).collect()
 }

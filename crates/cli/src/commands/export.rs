@@ -9,8 +9,8 @@ use flate2::write::GzEncoder;
 use futures::stream::StreamExt;
 use serde_json::json;
 
-use super::dispatch::{existing_table, key_names};
 use super::query::columns_of;
+use super::table::{existing_table, key_names};
 use crate::arguments::{Export, ExportFormat, Global};
 use crate::failure::Failure;
 use crate::output::{DocumentFormat, DocumentWriter, Output, plural};

@@ -1,6 +1,6 @@
 use bucketdb::Error;
 
-use super::dispatch::existing_table;
+use super::table::existing_table;
 use crate::arguments::Global;
 use crate::failure::Failure;
 use crate::output::Output;

@@ -14,6 +14,7 @@ mod import;
 mod put;
 mod query;
 mod stats;
+mod table;
 mod tables;
 mod watch;
 

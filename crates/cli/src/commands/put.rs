@@ -3,7 +3,7 @@ use std::io::{self, IsTerminal, Read};
 use bucketdb::{Freshness, KeyType, Schema};
 use serde_json::{Value, json};
 
-use super::dispatch::key_names;
+use super::table::key_names;
 use crate::arguments::{Global, Put};
 use crate::failure::Failure;
 use crate::output::{Output, timestamp};

@@ -4,7 +4,7 @@ use bucketdb::{Filter, Freshness, Order, Query as DatabaseQuery, Selection};
 use futures::stream::{Stream, StreamExt};
 use serde_json::{Value, json};
 
-use super::dispatch::{existing_table, key_names};
+use super::table::{existing_table, key_names};
 use crate::arguments::{Global, Query, QueryFormat};
 use crate::failure::Failure;
 use crate::output::{Columns, DocumentFormat, DocumentWriter, Output, document_table};

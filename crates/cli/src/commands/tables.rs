@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::dispatch::{existing_table, key_names};
+use super::table::{existing_table, key_names};
 use crate::arguments::Global;
 use crate::failure::Failure;
 use crate::output::{Output, bytes, count, table};

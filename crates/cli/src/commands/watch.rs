@@ -2,7 +2,7 @@ use bucketdb::{Change, ChangeKind, Feed, KeyPart, Seq};
 use futures::future::{self, Either};
 use serde_json::{Value, json};
 
-use super::dispatch::existing_table;
+use super::table::existing_table;
 use crate::arguments::{Global, Watch};
 use crate::failure::Failure;
 use crate::output::{Output, timestamp};
