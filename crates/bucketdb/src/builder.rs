@@ -99,8 +99,8 @@ impl DatabaseBuilder {
         self
     }
 
-    /// How long one request to the store may take before it counts as lost and is repeated; thirty seconds by default, enough for
-    /// a full batch over a slow line.
+    /// How long one request to the store may take before it counts as lost and is repeated; ten seconds by default. A put
+    /// may take longer by a second for every 256 KiB.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout = timeout;
         self

@@ -205,6 +205,7 @@ impl<M: StateMachine> Committer<M> {
             }
             (Err(error), _) => {
                 self.shared.failure.stop(&error);
+                self.shared.raise_halt(&error).await;
                 Ok(Settled::Doubtful(error))
             }
         }
@@ -271,9 +272,7 @@ impl<M: StateMachine> Committer<M> {
             }
         }
         if let Err(error) = stored.and_then(|stored| self.shared.apply(stored)) {
-            if matches!(error, LogError::BrokenChain { .. }) {
-                self.shared.raise_halt(&error).await;
-            }
+            self.shared.raise_halt(&error).await;
             self.intake.fail_queue(&error);
             return;
         }

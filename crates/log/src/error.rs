@@ -54,10 +54,15 @@ pub enum LogError {
         second: String,
     },
     /// A node stopped the log because it found it broken.
-    #[error("the log was stopped at position {seq}: {reason}; open it read-only to get its contents out")]
+    #[error(
+        "the log was stopped by object {object}: {reason}; open it read-only to get its contents out, or delete that \
+         object once the cause is mended"
+    )]
     Halted {
         /// The position of the record that says so.
         seq: Seq,
+        /// The full key of that record, which is the last one of the log.
+        object: String,
         /// What that node found.
         reason: String,
     },

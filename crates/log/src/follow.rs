@@ -49,7 +49,7 @@ impl<M: StateMachine> Shared<M> {
             SlotNames::Shared => self.catch_up_by_name().await,
             SlotNames::PerSession => self.catch_up_by_listing().await,
         };
-        if let Err(error @ LogError::BrokenChain { .. }) = &outcome {
+        if let Err(error) = &outcome {
             self.raise_halt(error).await;
         }
         outcome

@@ -10,11 +10,18 @@ const HALT_ATTEMPTS: u32 = 10;
 
 impl<M: StateMachine> Shared<M> {
     /// Tells the other nodes that the log is broken, so that they stop too, by a record behind what they see as its
-    /// end. They cannot find out by themselves: for the writer whose records survived, the chain is whole.
+    /// end. They may not find out by themselves: for the writer whose records survived, the chain is whole, and one that
+    /// has gone on from a fork does not look back at it.
     ///
-    /// This is an effort, not a promise: what went wrong is a store that does not keep promises.
+    /// This is an effort, not a promise: what went wrong is a store that does not keep promises. Whoever mends the log
+    /// deletes the record: nothing is ever written behind it.
     pub(crate) async fn raise_halt(&self, found: &LogError) {
-        if self.read_only || self.names != SlotNames::Shared {
+        let is_news = match (found, self.names) {
+            (LogError::BrokenChain { .. }, names) => names == SlotNames::Shared,
+            (LogError::Forked { .. }, names) => names == SlotNames::PerSession,
+            _ => false,
+        };
+        if self.read_only || !is_news {
             return;
         }
         for _ in 0..HALT_ATTEMPTS {
@@ -33,6 +40,10 @@ impl<M: StateMachine> Shared<M> {
     async fn try_raise_halt(&self, found: &LogError) -> Result<()> {
         let names = self.list_from(Seq::FIRST).await?;
         let Some(last) = names.last() else { return Ok(()) };
+        if matches!(found, LogError::Forked { seq, .. } if *seq >= last.seq) {
+            // Everybody looks at the last position before going on from it.
+            return Ok(());
+        }
         let Some(bytes) = self.fetch(&last.name).await? else { return Ok(()) };
         let last = self.decode(last.seq, &last.name, &bytes)?;
         if last.record.kind == RecordKind::Halt {
@@ -52,7 +63,11 @@ impl<M: StateMachine> Shared<M> {
         };
         let name = Layout::record_name(self.names, seq, session);
         let bytes = format::encode(&record, &name, &self.checksums);
-        self.store.put(&self.layout.key(&name), bytes, Condition::IfAbsent).await?;
+        let condition = match self.names {
+            SlotNames::Shared => Condition::IfAbsent,
+            SlotNames::PerSession => Condition::Always,
+        };
+        self.store.put(&self.layout.key(&name), bytes, condition).await?;
         Ok(())
     }
 }

@@ -38,7 +38,7 @@ pub struct OpenOptions {
     pub create: bool,
     /// How thoroughly a store is tried that the database has not seen before.
     pub creation_check: StoreCheck,
-    /// How long one request may take before it counts as lost.
+    /// How long one request may take before it counts as lost; a put may take longer by a second for every 256 KiB.
     pub request_timeout: Duration,
     /// How long the writes that opening may need are waited for.
     pub deadline: Duration,
@@ -53,7 +53,7 @@ impl Default for OpenOptions {
             read_only: false,
             create: true,
             creation_check: StoreCheck::CREATION,
-            request_timeout: Duration::from_secs(30),
+            request_timeout: Duration::from_secs(10),
             deadline: Duration::from_secs(60),
         }
     }

@@ -20,15 +20,21 @@ pub(crate) async fn pause(env: &dyn Environment, attempt: u32) {
     env.sleep(Duration::from_micros(pause_us)).await;
 }
 
+/// How long a read is tried again. One that hung longer than that has had its time.
+const RETRY_WITHIN: Duration = Duration::from_secs(5);
+
 /// The result of `call`, which is repeated a few times while it fails in passing.
 pub(crate) async fn retry<T, C>(env: &dyn Environment, call: impl Fn() -> C) -> Result<T, DriverError>
 where
     C: Future<Output = Result<T, DriverError>>,
 {
+    let give_up_at = env.monotonic().saturating_add(RETRY_WITHIN);
     let mut attempt = 1;
     loop {
         match call().await {
-            Err(error) if error.is_transient() && attempt < READ_ATTEMPTS => pause(env, attempt).await,
+            Err(error) if error.is_transient() && attempt < READ_ATTEMPTS && env.monotonic() < give_up_at => {
+                pause(env, attempt).await;
+            }
             outcome => return outcome,
         }
         attempt += 1;

@@ -82,7 +82,8 @@ impl<M: StateMachine> Shared<M> {
             }
             RecordKind::Halt => {
                 let reason = record.entries.first().map(|entry| entry.payload.clone()).unwrap_or_default();
-                return Err(LogError::Halted { seq, reason: String::from_utf8_lossy(&reason).into_owned() });
+                let reason = String::from_utf8_lossy(&reason).into_owned();
+                return Err(LogError::Halted { seq, object: self.object(&name), reason });
             }
             RecordKind::Genesis => {
                 let detail = "it is a first record in a later position".to_owned();

@@ -11,6 +11,9 @@ use bytes::Bytes;
 use futures::future::{self, Either};
 use futures::stream::BoxStream;
 
+/// Over a slower line, a full record never arrives in time.
+const SLOWEST_UPLOAD_BYTES_PER_S: u64 = 256 << 10;
+
 /// A driver that answers every request in time: one that takes too long gets a transient error.
 ///
 /// Everything that the log asks of a store goes through here, so that no store, however dead, can hold up an open log
@@ -33,11 +36,23 @@ impl TimedDriver {
         subject: &str,
         call: impl Future<Output = Result<T>> + Send,
     ) -> Result<T> {
-        let timeout = self.env.sleep(self.request_timeout);
+        self.timed_beyond(Duration::ZERO, operation, subject, call).await
+    }
+
+    /// As [`timed`](Self::timed), for a call that may take longer by so much.
+    async fn timed_beyond<T>(
+        &self,
+        extra: Duration,
+        operation: Operation,
+        subject: &str,
+        call: impl Future<Output = Result<T>> + Send,
+    ) -> Result<T> {
+        let allowed = self.request_timeout.saturating_add(extra);
+        let timeout = self.env.sleep(allowed);
         match future::select(std::pin::pin!(call), timeout).await {
             Either::Left((result, _)) => result,
             Either::Right(((), _)) => {
-                let detail = format!("no answer within {} s", self.request_timeout.as_secs_f64());
+                let detail = format!("no answer from {} within {} s", self.inner.fingerprint(), allowed.as_secs_f64());
                 Err(DriverError::new(ErrorKind::Transient, operation, subject, detail))
             }
         }
@@ -51,7 +66,8 @@ impl Driver for TimedDriver {
     }
 
     async fn put(&self, key: &Key, body: Bytes, condition: Condition) -> Result<ETag> {
-        self.timed(Operation::Put, key.as_str(), self.inner.put(key, body, condition)).await
+        let extra = Duration::from_secs(body.len() as u64 / SLOWEST_UPLOAD_BYTES_PER_S);
+        self.timed_beyond(extra, Operation::Put, key.as_str(), self.inner.put(key, body, condition)).await
     }
 
     async fn delete(&self, key: &Key) -> Result<()> {

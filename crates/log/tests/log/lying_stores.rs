@@ -101,8 +101,13 @@ async fn a_stopped_log_can_still_be_read() {
     set(&two, "b", "two").await.unwrap();
     assert_stopped(&one).await;
     assert!(matches!(open_with(driver.clone(), |_| {}).await, Err(LogError::Halted { seq: Seq(4), .. })));
-    let reader = open_with(driver, |options| options.read_only = true).await.unwrap();
+    let reader = open_with(driver.clone(), |options| options.read_only = true).await.unwrap();
     assert_eq!(read(&reader, "a").await.unwrap().as_deref(), Some("two"));
+    // Whoever accepts the loss goes on from what survived.
+    let Err(LogError::Halted { object, .. }) = open_with(driver.clone(), |_| {}).await else { panic!("it is stopped") };
+    driver.delete(&Key::new(object).unwrap()).await.unwrap();
+    *driver.behaviour.lie.lock() = Lie::None;
+    assert_eq!(set(&open(driver).await, "a", "three").await.unwrap().seq, Seq(4));
 }
 
 #[tokio::test(start_paused = true)]
@@ -187,13 +192,13 @@ async fn a_hole_is_an_error_that_names_it_however_it_is_met() {
         set(&writer, "a", &round.to_string()).await.unwrap();
     }
     // It is listed and cannot be read.
-    driver.behaviour.unreadable.lock().insert(record_key(5).to_string());
+    driver.behaviour.unreadable.lock().insert(record_key(7).to_string());
     let unreadable = open_with(driver.clone(), |_| {}).await.unwrap_err();
-    store.delete(&record_key(5)).await.unwrap();
+    store.delete(&record_key(7)).await.unwrap();
     let deleted = open_with(store.clone(), |_| {}).await.unwrap_err();
     let refreshed = behind.refresh(Freshness::Strict).await.unwrap_err();
     for error in [unreadable, deleted, refreshed] {
-        assert!(matches!(&error, LogError::Missing { object, .. } if object == record_key(5).as_str()), "{error}");
+        assert!(matches!(&error, LogError::Missing { object, .. } if object == record_key(7).as_str()), "{error}");
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bucketdb_driver::{DelayDriver, ErrorKind, Fault, FaultDriver, MemoryDriver, Operation};
+use bucketdb_driver::{DelayDriver, Driver, ErrorKind, Fault, FaultDriver, Key, MemoryDriver, Operation};
 use bucketdb_log::{CommitError, Freshness, Log, LogError, NodeId, Seq, SlotNames};
 use parking_lot::Mutex;
 
@@ -221,7 +221,7 @@ async fn a_record_that_no_listing_shows_is_not_acknowledged_and_a_vanished_one_i
     let (writer, reader) =
         (open(driver.clone()).await, open_with(driver.clone(), |o| o.read_only = true).await.unwrap());
     let newest = format!("db/log/{:020}-{}", first.seq.0, first.id.session);
-    bucketdb_driver::Driver::delete(&driver.store, &bucketdb_driver::Key::new(&newest).unwrap()).await.unwrap();
+    Driver::delete(&driver.store, &Key::new(&newest).unwrap()).await.unwrap();
     let read = reader.refresh(Freshness::Strict).await.unwrap_err();
     assert!(matches!(set(&writer, "c", "1").await, Err(CommitError::OutcomeUnknown { .. })));
     let CommitError::Log(written) = set(&writer, "c", "1").await.unwrap_err() else { panic!("the log is broken") };
@@ -253,5 +253,40 @@ async fn a_dead_store_keeps_no_task_alive_once_everybody_left() {
             }
         })
         .await;
+    }
+}
+
+/// A process that wrote from a position that another had long left is told, and so is the other, which would not look
+/// back at that position; and doing what the errors say makes the log whole again without losing what was acknowledged.
+#[tokio::test(start_paused = true)]
+async fn a_fork_far_behind_a_writer_stops_it_as_well_and_can_be_mended() {
+    for writes_first in [true, false] {
+        let driver = unfit();
+        let (first, late) = (open(driver.clone()).await, open(driver.clone()).await);
+        for round in 0..3 {
+            set(&first, "a", &round.to_string()).await.unwrap();
+        }
+        let acknowledged = keys(&driver.store).await;
+        assert!(matches!(set(&late, "a", "late").await, Err(CommitError::OutcomeUnknown { slot: Seq(2), .. })));
+        assert!(matches!(read(&late, "a").await, Err(LogError::Forked { seq: Seq(2), .. })));
+        if writes_first {
+            assert!(matches!(set(&first, "a", "3").await, Err(CommitError::OutcomeUnknown { slot: Seq(5), .. })));
+        }
+        let error = read(&first, "a").await.unwrap_err();
+        assert!(matches!(error, LogError::Forked { .. } | LogError::Halted { .. }), "{error}");
+        loop {
+            let object = match open_with(driver.clone(), |_| {}).await {
+                Ok(_) => break,
+                Err(LogError::Forked { first, second, .. }) if acknowledged.contains(&first) => second,
+                Err(LogError::Forked { first, .. }) => first,
+                Err(LogError::Halted { object, .. }) => object,
+                Err(error) => panic!("{error}"),
+            };
+            assert!(!acknowledged.contains(&object));
+            driver.store.delete(&Key::new(object).unwrap()).await.unwrap();
+        }
+        // What nobody could say of may be there or not.
+        let found = fresh_state(&driver.store).await.0["a"].clone();
+        assert!(found == "2" || (writes_first && found == "3"), "{found}");
     }
 }

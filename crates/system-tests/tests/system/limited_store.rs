@@ -1,9 +1,8 @@
 //! Stores that ignore conditions, as rclone's S3 server does: it says yes to every writer.
 
-use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use bucketdb::{Condition, Error, Freshness, Key, LogError, Seq, SlotNames};
+use bucketdb::{Condition, Error, Freshness, Key, LogError, SlotNames};
 use bucketdb_system_tests::{Entry, Line};
 use tokio::runtime::Runtime;
 
@@ -88,9 +87,10 @@ fn a_second_process_is_found_out_and_nothing_acknowledged_is_lost() {
 }
 
 /// Held: a second process that was opened by mistake long ago and then writes, knowing nothing of what the first one
-/// wrote since, is told so at its first commit, and whoever opens the database later too; what was acknowledged to the
-/// first one is not lost.
-/// Catches: a second history that begins in the middle of the first and is taken for it.
+/// wrote since, is told so at its first commit, the first one at its next, and whoever opens the database later too;
+/// what was acknowledged to the first one is not lost.
+/// Catches: a second history that begins in the middle of the first and is taken for it; a first process that goes on in
+/// a log that nobody can open.
 #[test]
 fn a_second_process_that_is_behind_is_found_out() {
     let _alone = alone();
@@ -102,8 +102,12 @@ fn a_second_process_that_is_behind_is_found_out() {
     let late = insert_until_it_fails(second, 1);
     check_failures(&late.failures);
     assert_eq!(late.acknowledged, []);
-    first.succeed();
-    told.push(late);
+    let stopped = insert_until_it_fails(first, 0);
+    assert_eq!(stopped.acknowledged, []);
+    let [unknown, later @ ..] = stopped.failures.as_slice() else { panic!("nothing failed") };
+    assert!(unknown.contains("the outcome of commit") || unknown.contains("was stopped by object"), "{unknown}");
+    assert!(later.iter().all(|text| text.contains("was written twice") || text.contains("was stopped by object")));
+    told.extend([late, stopped]);
     check_resolved(&runtime, &store, &told);
 }
 
@@ -172,22 +176,35 @@ fn insert_until_it_fails(mut process: Worker, worker: u32) -> Told {
     told
 }
 
-/// Does what the error says: keeps the object that holds what was acknowledged and deletes the other, which it gives.
+/// Does what the errors say: keeps the objects that hold what was acknowledged, and deletes the others and the one that
+/// stopped the log. Gives what it deleted.
 fn resolve(runtime: &Runtime, store: &Store, told: &[Told]) -> String {
-    let error = runtime.block_on(store.builder().create(false).open()).unwrap_err();
-    let Error::Log(LogError::Forked { seq, first, second }) = &error else { panic!("{error}") };
-    let acknowledged: BTreeMap<&str, Seq> = told
+    let acknowledged: Vec<String> = told
         .iter()
         .flat_map(|told| &told.acknowledged)
-        .filter(|(_, position, _)| *position == seq.0)
-        .map(|(_, position, session)| (session.as_str(), Seq(*position)))
+        .map(|(_, position, session)| format!("{PREFIX}/log/{position:020}-{session}"))
         .collect();
-    assert!(acknowledged.len() <= 1, "two sessions were each told that they wrote {seq}");
-    let is_acknowledged = |key: &str| acknowledged.keys().any(|session| key.ends_with(session));
-    let deleted = if is_acknowledged(first) { second } else { first };
-    assert!(deleted.starts_with(&format!("{PREFIX}/log/")) && !is_acknowledged(deleted));
-    runtime.block_on(store.driver.delete(&Key::new(deleted).unwrap())).unwrap();
-    deleted.clone()
+    let mut deleted = Vec::new();
+    loop {
+        let object = match runtime.block_on(store.builder().create(false).open()) {
+            Ok(_) => break,
+            Err(Error::Log(LogError::Halted { object, .. })) => object,
+            Err(Error::Log(LogError::Forked { first, second, .. })) => {
+                if acknowledged.contains(&first) {
+                    second
+                } else {
+                    first
+                }
+            }
+            Err(error) => panic!("{error}"),
+        };
+        assert!(object.starts_with(&format!("{PREFIX}/log/")));
+        assert!(!acknowledged.contains(&object), "{object} was acknowledged and has to go");
+        runtime.block_on(store.driver.delete(&Key::new(&object).unwrap())).unwrap();
+        deleted.push(object);
+    }
+    assert!(!deleted.is_empty(), "whoever opens the database is told as well");
+    deleted.join(", ")
 }
 
 /// Held: the store of these tests is one that lies.
