@@ -131,6 +131,18 @@ impl<K> Batch<K> {
         Ok(())
     }
 
+    /// Removes a document of a collection, which must exist, by its key as a person writes it: bare text where the key
+    /// is text, JSON otherwise. The document must exist.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTable`] if the collection does not exist; [`Error::InvalidKey`] if the text cannot be a key there.
+    pub fn delete_from_by_text(&mut self, collection: &Collection, key: &str) -> Result<()> {
+        let table = self.find(collection.name())?;
+        let key = table.parse_key_text(key)?;
+        self.changes.push(table.delete(key, Condition::Exists));
+        Ok(())
+    }
+
     /// A batch inside this one, to any depth.
     pub fn nested(&mut self) -> Batch<Nested<'_>> {
         Batch { db: self.db.clone(), changes: Vec::new(), kind: Nested { parent: &mut self.changes } }

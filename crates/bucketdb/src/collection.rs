@@ -1,8 +1,8 @@
-use bucketdb_documents::{Condition, EncodedKey, KeyType, key_from_text, key_from_value};
+use bucketdb_documents::{Condition, EncodedKey, KeyType, TableId, Transaction, key_from_value};
 use bucketdb_log::{Commit, Freshness};
 use serde_json::Value;
 
-use crate::rows::TableRef;
+use crate::rows::{TableRef, check_size};
 use crate::{Database, Error, Feed, Query, Result, Schema, Since};
 
 /// The field that is the key of a collection made without a schema.
@@ -90,7 +90,7 @@ impl Collection {
     /// [`Error::InvalidKey`] if the text cannot be a key here.
     pub async fn get_by_text(&self, key: &str) -> Result<Option<Value>> {
         let Some(table) = self.find().await? else { return Ok(None) };
-        let key = parse_key_text(&table, key)?;
+        let key = table.parse_key_text(key)?;
         self.get_encoded(&table, &key).await
     }
 
@@ -162,7 +162,7 @@ impl Collection {
     /// [`Error::NotFound`] if there is no such document.
     pub async fn delete_by_text(&self, key: &str) -> Result<Commit> {
         let table = self.find_existing().await?;
-        let key = parse_key_text(&table, key)?;
+        let key = table.parse_key_text(key)?;
         self.delete_encoded(&table, key, Condition::Exists).await
     }
 
@@ -208,8 +208,13 @@ impl Collection {
             Some(_) => return Err(invalid("field \"id\" of the first document is neither text nor a whole number")),
             None => return Err(invalid("the first document has no field \"id\", and no other key was declared")),
         };
+        let schema = Schema::open(&self.name, DEFAULT_KEY_FIELD, key_type);
+        schema.check()?;
+        // A document that cannot be stored must not leave an empty collection behind whose key it decided.
+        let trial = TableRef { id: TableId(u32::MAX), schema };
+        check_size(&Transaction { changes: vec![trial.put_value(first, Condition::Always)?] })?;
         // Somebody else may make it at the same time, with another key: then theirs it is.
-        match self.db.inner.register(&Schema::open(&self.name, DEFAULT_KEY_FIELD, key_type)).await {
+        match self.db.inner.register(&trial.schema).await {
             Err(Error::Schema(error)) => self.find().await?.ok_or(Error::Schema(error)),
             outcome => outcome,
         }
@@ -223,8 +228,4 @@ fn parse_key(table: &TableRef, key: &Value) -> Result<EncodedKey> {
         _ => key_from_value(&types, &[key]),
     };
     parsed.map_err(|error| table.invalid_key(error))
-}
-
-fn parse_key_text(table: &TableRef, key: &str) -> Result<EncodedKey> {
-    key_from_text(&table.schema.key_types(), key).map_err(|error| table.invalid_key(error))
 }

@@ -52,7 +52,9 @@ pub enum Error {
     #[error("the commit timed out before it was written; nothing of it will appear")]
     CommitTimedOut,
     /// A batch is over the limit. Split it.
-    #[error("the batch has {size_bytes} bytes, and at most {limit_bytes} fit one commit")]
+    #[error(
+        "the changes take {size_bytes} bytes, and one commit, of one document or a batch, holds at most {limit_bytes}"
+    )]
     BatchTooLarge {
         /// Its size in bytes.
         size_bytes: usize,

@@ -83,7 +83,7 @@ impl<T: Stored> Feed<T> {
             log.refresh(Freshness::Strict).await?;
         }
         if next > log.position().next() {
-            let reason = format!("position {next} is behind the end of the log, which is {}", log.position());
+            let reason = format!("the log ends at position {}, and the cursor lies beyond", log.position());
             return Err(Error::InvalidCursor { reason });
         }
         let interval = DEFAULT_INTERVAL;

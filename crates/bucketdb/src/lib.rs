@@ -85,7 +85,7 @@ pub use bucketdb_query::{
     TypedFilter, TypedOrder,
 };
 #[cfg(feature = "redis")]
-pub use bucketdb_redis::RedisDriver;
+pub use bucketdb_redis::{RedisDriver, RedisUrl};
 pub use builder::DatabaseBuilder;
 pub use collection::Collection;
 pub use cursor::{Cursor, InvalidCursor, Since};

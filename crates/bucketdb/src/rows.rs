@@ -77,6 +77,11 @@ impl TableRef {
         Change { table: self.id, key, condition, kind: ChangeKind::Delete }
     }
 
+    /// The key that a person wrote.
+    pub(crate) fn parse_key_text(&self, key: &str) -> Result<EncodedKey> {
+        bucketdb_documents::key_from_text(&self.schema.key_types(), key).map_err(|error| self.invalid_key(error))
+    }
+
     /// The key in a JSON document.
     pub(crate) fn key_of(&self, document: &Value) -> Result<EncodedKey> {
         if !document.is_object() {
@@ -106,10 +111,7 @@ impl Inner {
     /// Commits changes together.
     pub(crate) async fn write(&self, changes: Vec<Change>, freshness: Freshness) -> Result<Commit> {
         let transaction = Transaction { changes };
-        let size_bytes = transaction.size_bytes();
-        if size_bytes > MAX_BODY_BYTES {
-            return Err(Error::BatchTooLarge { size_bytes, limit_bytes: MAX_BODY_BYTES });
-        }
+        check_size(&transaction)?;
         let outcome = self.log.commit(Proposal::Write(transaction), freshness, self.commit_timeout).await;
         outcome.map_err(|error| self.explain(error))
     }
@@ -156,6 +158,13 @@ impl Inner {
             CommitError::TimedOut | _ => Error::CommitTimedOut,
         }
     }
+}
+
+/// # Errors
+/// [`Error::BatchTooLarge`] if the transaction does not fit a record.
+pub(crate) fn check_size(transaction: &Transaction) -> Result<()> {
+    let (size_bytes, limit_bytes) = (transaction.size_bytes(), MAX_BODY_BYTES);
+    if size_bytes > limit_bytes { Err(Error::BatchTooLarge { size_bytes, limit_bytes }) } else { Ok(()) }
 }
 
 /// The table of a schema that is registered as it is.

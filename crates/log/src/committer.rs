@@ -230,6 +230,7 @@ impl<M: StateMachine> Committer<M> {
     async fn created(&mut self, plan: Plan<M>, bytes: &Bytes, sent: Sent) {
         let Plan { members, record, name } = plan;
         let (seq, time, hash) = (record.seq, record.time, format::chain_hash(bytes));
+        tracing::debug!(%seq, transactions = members.len(), bytes = bytes.len(), took = ?self.put_latency, "committed");
         self.numbering.last_written = Some(hash);
         self.losses = 0;
         match self.shared.apply(Stored { record, hash, name }) {
@@ -277,6 +278,7 @@ impl<M: StateMachine> Committer<M> {
             return;
         }
         self.losses += 1;
+        tracing::debug!(seq = %record.seq, losses = self.losses, "somebody else got the position");
         if self.losses >= LOSSES_BEFORE_CATCHING_UP {
             self.back_off().await;
             if let Err(error) = self.shared.catch_up().await {

@@ -312,6 +312,7 @@ impl Opener<'_> {
         }
         self.check_shared_options(&shared.applied.read().options)?;
         shared.renew_session();
+        tracing::info!(place = self.place(), position = %shared.seq(), "opened the log");
         Ok(shared)
     }
 
@@ -320,8 +321,8 @@ impl Opener<'_> {
             && wanted != stored.ring_size
         {
             let reason = format!(
-                "this database has a ring size of {}, and {wanted} was asked for; all nodes share it, and \
-                 `set_ring_size` changes it",
+                "this database has a ring size of {}, and {wanted} was asked for; all nodes share it, and only a \
+                 program that calls `Database::set_ring_size` changes it",
                 stored.ring_size
             );
             return Err(LogError::InvalidOption { option: "ring_size", reason });

@@ -47,7 +47,8 @@ fn classify(error: &RedisError) -> (ErrorKind, &'static str) {
             (ErrorKind::Permanent, "the client refused the request")
         }
         Redis::ClusterConnectionNotFound => (ErrorKind::Transient, "no node of the cluster could be reached"),
-        _ => (ErrorKind::Transient, "there was no answer, so its outcome is unknown"),
+        _ if error.is_connection_refusal() => (ErrorKind::Transient, "the server cannot be reached"),
+        _ => (ErrorKind::Transient, "there was no answer"),
     }
 }
 

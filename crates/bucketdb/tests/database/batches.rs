@@ -106,6 +106,29 @@ async fn batches_say_what_is_wrong_with_them() {
 }
 
 #[tokio::test]
+async fn documents_that_must_exist_are_deleted_together_or_not_at_all() {
+    let db = in_memory().await;
+    let notes = db.collection("notes");
+    for id in 1..=3 {
+        notes.insert(&json!({"id": id})).await.unwrap();
+    }
+    for keys in [&["1", "9"][..], &["1", "1"]] {
+        let mut batch = db.batch();
+        for key in keys {
+            batch.delete_from_by_text(&notes, key).unwrap();
+        }
+        assert!(matches!(batch.commit().await, Err(Error::NotFound { .. })));
+        assert_eq!(notes.query().count().await.unwrap(), 3);
+    }
+    let mut batch = db.batch();
+    batch.delete_from_by_text(&notes, "1").unwrap();
+    batch.delete_from_by_text(&notes, "2").unwrap();
+    assert!(matches!(batch.delete_from_by_text(&notes, "x"), Err(Error::InvalidKey { .. })));
+    batch.commit().await.unwrap();
+    assert_eq!(notes.query().count().await.unwrap(), 1);
+}
+
+#[tokio::test]
 async fn a_batch_may_mix_types_and_json() {
     let db = in_memory().await;
     let users = db.table::<User>().await.unwrap();

@@ -36,6 +36,10 @@ async fn the_first_document_decides_what_the_key_is() {
     for bad in [json!({"name": "x"}), json!({"id": 1.5}), json!({"id": null}), json!([1]), json!("x")] {
         assert!(matches!(events.insert(&bad).await, Err(Error::InvalidKey { .. })), "{bad}");
     }
+    for too_much in [json!({"id": "x".repeat(5000)}), json!({"id": "a", "text": "x".repeat(9 << 20)})] {
+        events.insert(&too_much).await.unwrap_err();
+    }
+    assert!(db.stats().unwrap().tables.is_empty(), "what could not be stored decides nothing");
     events.insert(&json!({"id": 7, "name": "x"})).await.unwrap();
     let error = events.insert(&json!({"id": "seven"})).await.unwrap_err().to_string();
     assert!(error.contains(r#""seven" is not of type integer"#), "{error}");

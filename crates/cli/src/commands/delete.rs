@@ -1,4 +1,5 @@
-use bucketdb::{Error, Freshness};
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use super::table::existing_table;
@@ -10,21 +11,16 @@ use crate::session::{self, Access};
 pub(super) async fn run(global: &Global, table: &str, keys: &[String], output: &mut Output) -> Result<(), Failure> {
     let (db, _) = session::open(global, Access::Change).await?;
     let (collection, _) = existing_table(&db, table).await?;
-    let collection = collection.with_freshness(Freshness::Local);
-    // A mistyped key is found before anything is removed.
-    for key in keys {
-        if collection.get_by_text(key).await?.is_none() {
-            return Err(Error::NotFound { table: table.to_owned(), key: key.clone() }.into());
-        }
+    let mut batch = db.batch();
+    let distinct: BTreeSet<&String> = keys.iter().collect();
+    for key in &distinct {
+        batch.delete_from_by_text(&collection, key)?;
     }
-    let mut last = None;
-    for key in keys {
-        last = Some(collection.delete_by_text(key).await?);
-    }
+    let commit = batch.commit().await?;
     db.close().await?;
-    let deleted = keys.len() as u64;
+    let deleted = distinct.len() as u64;
     if output.is_json() {
-        output.value(&json!({"table": table, "deleted": deleted, "seq": last.map(|commit| commit.seq.0)}))?;
+        output.value(&json!({"table": table, "deleted": deleted, "seq": commit.seq.0}))?;
     } else {
         output.line(format_args!("deleted {} from {table}", plural(deleted, "document")))?;
     }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use bucketdb::{Driver, Layout, RedisDriver, StoreCheck};
+use bucketdb::{Driver, Layout, RedisUrl, StoreCheck};
 use serde_json::{Map, Value, json};
 
 use super::doctor_trial::Trial;
@@ -93,7 +93,8 @@ fn describe_skew(skew_ms: Option<i128>) -> String {
 /// What only Redis needs to be asked: whether an acknowledged write is on a disk.
 async fn durability(global: &Global, output: &mut Output, found: &mut Map<String, Value>) -> Result<(), Failure> {
     let Some(url) = global.db.as_deref().filter(|url| url.starts_with("redis")) else { return Ok(()) };
-    let durability = RedisDriver::connect(url).await?.durability().await.to_string();
+    let place = RedisUrl::parse(url).map_err(|error| Failure::usage(error.to_string()))?;
+    let durability = place.connect().await?.durability().await.to_string();
     say(output, format_args!("durability  {durability}"))?;
     found.insert("durability".to_owned(), durability.into());
     Ok(())

@@ -54,9 +54,23 @@ async fn write_all<W: Write>(collection: &Collection, format: DocumentFormat, ou
 
 /// Writes a file under another name first, so that a file with the final name is complete.
 async fn write_file(collection: &Collection, format: DocumentFormat, path: &Path) -> Result<u64, Failure> {
-    let temporary = Temporary::beside(path)?;
     let of_io = |error: &io::Error| Failure::of_io("write", &path.display().to_string(), error);
-    let file = BufWriter::new(File::create_new(&temporary.path).map_err(|error| of_io(&error))?);
+    // A link stays one: the file that it leads to is replaced.
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let existing = fs::metadata(&target).ok();
+    if existing.as_ref().is_some_and(|existing| !existing.is_file()) {
+        // A pipe or a device is written to. Renaming a file over it would destroy it.
+        let file = File::options().write(true).open(&target).map_err(|error| of_io(&error))?;
+        let (written, mut file) = write_all(collection, format, BufWriter::new(file)).await?;
+        file.flush().map_err(|error| of_io(&error))?;
+        return Ok(written);
+    }
+    let temporary = Temporary::beside(&target)?;
+    let file = File::create_new(&temporary.path).map_err(|error| of_io(&error))?;
+    if let Some(existing) = existing {
+        file.set_permissions(existing.permissions()).map_err(|error| of_io(&error))?;
+    }
+    let file = BufWriter::new(file);
     let is_compressed = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
     let (written, file) = if is_compressed {
         let (written, encoder) = write_all(collection, format, GzEncoder::new(file, Compression::default())).await?;
@@ -67,7 +81,7 @@ async fn write_file(collection: &Collection, format: DocumentFormat, path: &Path
     let finish = || {
         let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.sync_all()?;
-        fs::rename(&temporary.path, path)
+        fs::rename(&temporary.path, &target)
     };
     finish().map_err(|error| of_io(&error))?;
     Ok(written)

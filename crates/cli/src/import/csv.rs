@@ -35,23 +35,68 @@ struct NumberedLines<R> {
     was_line_end: bool,
     /// Where text begins behind the end of a line, and the number of its line, from 1.
     starts: VecDeque<(u64, u64)>,
+    delimiter: u8,
+    cell: Cell,
+    /// The line in which the last quoted cell began.
+    quoted_in_line: u64,
+    /// The same, if the input ended inside of it: to the CSV library the rest of the file would be that cell.
+    unclosed_in_line: Option<u64>,
+}
+
+/// Where in a cell the last byte was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cell {
+    Start,
+    Plain,
+    Quoted,
+    /// Behind a quotation mark in a quoted cell: its end, or the first half of a doubled one.
+    AtQuote,
 }
 
 impl<R: Read> NumberedLines<R> {
-    fn new(input: R) -> Self {
-        Self { input, bytes: 0, line_feeds: 0, was_line_end: true, starts: VecDeque::new() }
+    fn new(input: R, delimiter: u8) -> Self {
+        Self {
+            input,
+            bytes: 0,
+            line_feeds: 0,
+            was_line_end: true,
+            starts: VecDeque::new(),
+            delimiter,
+            cell: Cell::Start,
+            quoted_in_line: 0,
+            unclosed_in_line: None,
+        }
+    }
+
+    fn follow_cell(&mut self, byte: u8) {
+        let ends_cell = byte == self.delimiter || matches!(byte, b'\n' | b'\r');
+        self.cell = match self.cell {
+            Cell::Quoted if byte == b'"' => Cell::AtQuote,
+            Cell::Quoted => Cell::Quoted,
+            Cell::AtQuote if byte == b'"' => Cell::Quoted,
+            Cell::Start if byte == b'"' => {
+                self.quoted_in_line = self.line_feeds + 1;
+                Cell::Quoted
+            }
+            _ if ends_cell => Cell::Start,
+            Cell::Start | Cell::Plain | Cell::AtQuote => Cell::Plain,
+        };
     }
 }
 
 impl<R: Read> Read for NumberedLines<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.input.read(buffer)?;
+        if read == 0 && !buffer.is_empty() && self.cell == Cell::Quoted {
+            self.unclosed_in_line = Some(self.quoted_in_line);
+        }
         for byte in buffer.iter().take(read) {
             let is_line_end = matches!(byte, b'\n' | b'\r');
             if self.was_line_end && !is_line_end {
                 self.starts.push_back((self.bytes, self.line_feeds + 1));
             }
             self.was_line_end = is_line_end;
+            self.follow_cell(*byte);
             self.bytes += 1;
             self.line_feeds += u64::from(*byte == b'\n');
         }
@@ -70,7 +115,7 @@ fn line_at<R: Read>(reader: &mut csv::Reader<NumberedLines<R>>, position: Option
 
 /// Opens a CSV file; a line with more or fewer cells than the first is an error.
 fn open<R: Read>(input: R, delimiter: u8) -> csv::Reader<NumberedLines<R>> {
-    csv::ReaderBuilder::new().delimiter(delimiter).from_reader(NumberedLines::new(input))
+    csv::ReaderBuilder::new().delimiter(delimiter).from_reader(NumberedLines::new(input, delimiter))
 }
 
 /// Learns the columns from a file, up to its end or the first mistake: who reads it again finds the mistake too.
@@ -137,6 +182,10 @@ impl<R: Read> RowReader for CsvReader<R> {
             Ok(false) => return Ok(None),
             Err(error) => return Err(explain(&mut self.reader, error)),
         }
+        if let Some(line) = self.reader.get_ref().unclosed_in_line {
+            let reason = "a cell that begins with a quotation mark in this line is never closed".to_owned();
+            return Err(ReadError::Malformed { line, column: None, reason });
+        }
         let line = line_at(&mut self.reader, self.record.position());
         let mut document = Map::new();
         let columns = self.columns.names.iter().zip(&self.columns.kinds);
@@ -188,6 +237,16 @@ mod tests {
                 Err(error) => return (rows, Some(error)),
             }
         }
+    }
+
+    #[test]
+    fn a_cell_that_is_never_closed_is_found() {
+        let (rows, error) = read("id,a\n1,\"x \"\"y\"\"\"\n2,\"abc\n3,d\n");
+        assert_eq!(rows.len(), 1);
+        assert!(matches!(error, Some(ReadError::Malformed { line: 3, .. })), "{error:?}");
+        let (rows, error) = read("id,a\n1,x\"y\n2,\"z\"\"\"\n3,\"a\nb\"");
+        assert!(error.is_none(), "{error:?}");
+        assert_eq!(rows.len(), 3);
     }
 
     #[test]

@@ -209,6 +209,33 @@ fn files_are_exported_whole_or_not_at_all() {
     assert_eq!(names(&sandbox.path(".")), ["a.csv", "a.json", "a.ndjson.gz", "db", "taken"], "nothing is left behind");
 }
 
+/// A file renamed over a device or a pipe would destroy it, and over a link would part it from its file.
+#[cfg(unix)]
+#[test]
+fn what_is_no_plain_file_is_written_to_and_not_replaced() {
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+
+    let sandbox = Sandbox::new();
+    sandbox.ok(&["put", "t", r#"{"id":"a"}"#]);
+    std::fs::write(sandbox.path("file"), "old").unwrap();
+    std::fs::set_permissions(sandbox.path("file"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::os::unix::fs::symlink("file", sandbox.path("link")).unwrap();
+    sandbox.ok(&["export", "t", "-o", "link"]);
+    assert!(std::fs::symlink_metadata(sandbox.path("link")).unwrap().is_symlink());
+    assert_eq!(sandbox.read("file"), "{\"id\":\"a\"}\n");
+    assert_eq!(std::fs::metadata(sandbox.path("file")).unwrap().permissions().mode() & 0o777, 0o600);
+
+    let pipe = sandbox.path("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let reader = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || std::fs::read_to_string(pipe).unwrap()
+    });
+    sandbox.ok(&["export", "t", "-o", "pipe"]);
+    assert_eq!(reader.join().unwrap(), "{\"id\":\"a\"}\n");
+    assert!(std::fs::metadata(&pipe).unwrap().file_type().is_fifo());
+}
+
 fn any_value() -> impl Strategy<Value = Value> {
     let finite = any::<f64>().prop_filter("JSON has no other", |number| number.is_finite());
     let leaf = prop_oneof![
