@@ -129,21 +129,15 @@ impl Collection {
     /// [`Error::NotFound`] if there is no such document; [`Error::InvalidKey`] if `change` changes its key.
     pub async fn update(&self, key: &Value, mut change: impl FnMut(&mut Value)) -> Result<Value> {
         let not_found = || Error::NotFound { table: self.name.clone(), key: key.to_string() };
-        let Some(table) = self.find().await? else { return Err(not_found()) };
+        let table = self.find().await?.ok_or_else(not_found)?;
         let key = parse_key(&table, key)?;
-        loop {
-            let found = self.db.inner.get(table.id, &key, Freshness::Local).await?.ok_or_else(not_found)?;
+        let written = self.db.inner.update(&table, &key, Freshness::Local, |found| {
             let mut document: Value = table.decode(&key, &found.row)?;
             change(&mut document);
             let write = table.put_value(&document, Condition::Version(Some(found.version)))?;
-            if write.key != key {
-                return Err(table.invalid_key(format!("an update of {key} changed the key to {}", write.key)));
-            }
-            match self.db.inner.write(vec![write], Freshness::Local).await {
-                Err(Error::Conflict { .. }) => {}
-                outcome => return outcome.map(|_| document),
-            }
-        }
+            Ok((document, write))
+        });
+        written.await
     }
 
     /// Removes the document with that key, if there is one. One put.

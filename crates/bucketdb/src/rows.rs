@@ -116,6 +116,31 @@ impl Inner {
         outcome.map_err(|error| self.explain(error))
     }
 
+    /// Reads a row and writes what `change` makes of it, which also gives the document as it will be; once more, from
+    /// what is there then, whenever somebody else wrote the row in between.
+    pub(crate) async fn update<T>(
+        &self,
+        table: &TableRef,
+        key: &EncodedKey,
+        mut freshness: Freshness,
+        mut change: impl FnMut(&Found) -> Result<(T, Change)>,
+    ) -> Result<T> {
+        loop {
+            let Some(found) = self.get(table.id, key, freshness).await? else {
+                return Err(Error::NotFound { table: table.name().to_owned(), key: key.to_string() });
+            };
+            let (document, write) = change(&found)?;
+            if write.key != *key {
+                return Err(table.invalid_key(format!("an update of {key} changed the key to {}", write.key)));
+            }
+            // A refusal is followed by another try, so what it rests on need not be fresh: the next try is.
+            match self.write(vec![write], Freshness::Local).await {
+                Err(Error::Conflict { .. }) => freshness = Freshness::Local,
+                outcome => return outcome.map(|_| document),
+            }
+        }
+    }
+
     /// Registers a schema, unless it is registered already, and tells its table.
     pub(crate) async fn register(&self, schema: &Schema) -> Result<TableRef> {
         let known = self.log.read(|documents, _| registered(documents, schema))?;

@@ -5,7 +5,7 @@ use bucketdb_documents::{AsKey, Condition, DocumentKey, EncodedKey};
 use bucketdb_log::{Commit, Freshness};
 
 use crate::rows::TableRef;
-use crate::{Database, Document, Error, Feed, Query, Result, Since};
+use crate::{Database, Document, Feed, Query, Result, Since};
 
 /// A table whose documents are values of a Rust type. Cheap to clone.
 pub struct Table<T> {
@@ -38,7 +38,7 @@ impl<T: Document> Table<T> {
     /// the same time share.
     ///
     /// # Errors
-    /// [`Error::InvalidDocument`] if what is stored has not the shape of the type.
+    /// [`Error::InvalidDocument`](crate::Error::InvalidDocument) if what is stored has not the shape of the type.
     pub async fn get(&self, key: impl AsKey<T::Key>) -> Result<Option<T>> {
         let key = self.key(&key)?;
         let found = self.db.inner.get(self.table.id, &key, self.freshness).await?;
@@ -48,7 +48,7 @@ impl<T: Document> Table<T> {
     /// Adds a document. One put.
     ///
     /// # Errors
-    /// [`Error::AlreadyExists`] if there is one with its key.
+    /// [`Error::AlreadyExists`](crate::Error::AlreadyExists) if there is one with its key.
     pub async fn insert(&self, document: &T) -> Result<Commit> {
         self.write(document, Condition::Absent).await
     }
@@ -70,27 +70,17 @@ impl<T: Document> Table<T> {
     /// wrote. Gives the document as it was written.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if there is no such document; [`Error::InvalidKey`] if `change` changes its key.
+    /// [`Error::NotFound`](crate::Error::NotFound) if there is no such document; [`Error::InvalidKey`](crate::Error::InvalidKey) if `change` changes its key.
     pub async fn update(&self, key: impl AsKey<T::Key>, mut change: impl FnMut(&mut T)) -> Result<T> {
         let key = self.key(&key)?;
-        let mut freshness = self.freshness;
-        loop {
-            let Some(found) = self.db.inner.get(self.table.id, &key, freshness).await? else {
-                return Err(Error::NotFound { table: self.name().to_owned(), key: key.to_string() });
-            };
-            let mut document: T = self.table.decode(&key, &found.row)?;
+        let table = &self.table;
+        let written = self.db.inner.update(table, &key, self.freshness, |found| {
+            let mut document: T = table.decode(&key, &found.row)?;
             change(&mut document);
-            let write = self.table.put_document(&document, Condition::Version(Some(found.version)))?;
-            if write.key != key {
-                let reason = format!("an update of {key} changed the key to {}", write.key);
-                return Err(self.table.invalid_key(reason));
-            }
-            // A refusal is followed by another try, so what it rests on need not be fresh: the next try is.
-            match self.db.inner.write(vec![write], Freshness::Local).await {
-                Err(Error::Conflict { .. }) => freshness = Freshness::Local,
-                outcome => return outcome.map(|_| document),
-            }
-        }
+            let write = table.put_document(&document, Condition::Version(Some(found.version)))?;
+            Ok((document, write))
+        });
+        written.await
     }
 
     /// Removes the document with that key, if there is one. One put.
@@ -110,7 +100,7 @@ impl<T: Document> Table<T> {
     /// Follows the table's changes in the order of their commits.
     ///
     /// # Errors
-    /// [`Error::InvalidCursor`] if the cursor is of another database, or lies in the future.
+    /// [`Error::InvalidCursor`](crate::Error::InvalidCursor) if the cursor is of another database, or lies in the future.
     pub async fn watch(&self, since: Since) -> Result<Feed<T>> {
         Feed::open(self.db.clone(), Some(self.table.clone()), since).await
     }
@@ -125,7 +115,7 @@ impl Database {
     /// database one put, afterwards no request.
     ///
     /// # Errors
-    /// [`Error::Schema`] if the type contradicts what is registered.
+    /// [`Error::Schema`](crate::Error::Schema) if the type contradicts what is registered.
     pub async fn table<T: Document>(&self) -> Result<Table<T>> {
         let schema = T::schema().with_key_types(&T::Key::types());
         let table = self.inner.register(&schema).await?;
