@@ -70,7 +70,8 @@ impl<T: Document> Table<T> {
     /// wrote. Gives the document as it was written.
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::Error::NotFound) if there is no such document; [`Error::InvalidKey`](crate::Error::InvalidKey) if `change` changes its key.
+    /// [`Error::NotFound`](crate::Error::NotFound) if there is no such document;
+    /// [`Error::InvalidKey`](crate::Error::InvalidKey) if `change` changes its key.
     pub async fn update(&self, key: impl AsKey<T::Key>, mut change: impl FnMut(&mut T)) -> Result<T> {
         let key = self.key(&key)?;
         let table = &self.table;

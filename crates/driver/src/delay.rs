@@ -8,7 +8,8 @@ use bytes::Bytes;
 
 use crate::{Capabilities, Condition, Driver, ETag, Key, Object, Page, Result};
 
-/// A driver that makes another one as slow as a distant store.
+/// A driver that makes another one as slow as a distant store. Streams and batched deletes are made of single calls,
+/// each of which takes its time.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

@@ -28,7 +28,8 @@ type Rule = dyn Fn(Operation, &str) -> Fault + Send + Sync;
 
 /// A driver that makes another one fail as a test wants it.
 ///
-/// The rule is asked before each call with the operation and the key (for a listing, the prefix).
+/// The rule is asked before each call with the operation and the key (for a listing, the prefix). Streams and batched
+/// deletes are made of single calls, and the rule sees each of them.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
