@@ -132,9 +132,9 @@ impl<T: Stored> Query<T> {
     pub async fn count(mut self) -> Result<u64> {
         // The order changes nothing about the number.
         self.order = None;
-        let Some(run) = self.run().await? else { return Ok(0) };
+        let Some((_, matches)) = self.run().await? else { return Ok(0) };
         let mut count = 0;
-        let mut matches = std::pin::pin!(run);
+        let mut matches = std::pin::pin!(matches);
         while matches.try_next().await?.is_some() {
             count += 1;
         }
@@ -147,16 +147,13 @@ impl<T: Stored> Query<T> {
     /// # Errors
     /// If the store fails.
     pub async fn stream(self) -> Result<impl Stream<Item = Result<T>> + Send> {
-        let source = self.source()?;
-        let matches = self.run().await?;
-        let documents = stream::iter(matches).flatten().map(move |found| {
-            let found = found?;
-            match &source {
-                Some(table) => table.decode(&found.key, &found.row).map(Some),
-                None => Ok(None),
-            }
-        });
-        Ok(documents.try_filter_map(|document| async { Ok(document) }))
+        let run = self.run().await?;
+        Ok(stream::iter(run).flat_map(|(table, matches)| {
+            matches.map(move |found| {
+                let found = found?;
+                table.decode(&found.key, &found.row)
+            })
+        }))
     }
 
     fn source(&self) -> Result<Option<TableRef>> {
@@ -168,15 +165,15 @@ impl<T: Stored> Query<T> {
         }
     }
 
-    /// The rows that match, in order; `None` if there is no such table.
-    async fn run(self) -> Result<Option<impl Stream<Item = Result<Match>> + Send>> {
+    /// The table and its rows that match, in order; `None` if there is no such table.
+    async fn run(self) -> Result<Option<(TableRef, impl Stream<Item = Result<Match>> + Send)>> {
         self.db.inner.log.refresh(self.freshness).await?;
         let Some(table) = self.source()? else { return Ok(None) };
         let rows = Rows::new(self.db.inner.pin()?, table.clone());
         let (offset, limit) = (self.offset, self.limit.unwrap_or(usize::MAX));
         let Some(order) = self.order else {
-            let matches = rows.matching(self.filter, table);
-            return Ok(Some(matches.skip(offset).take(limit).left_stream()));
+            let matches = rows.matching(self.filter, table.clone());
+            return Ok(Some((table, matches.skip(offset).take(limit).left_stream())));
         };
         let mut sorted = TopK::new(order, offset.saturating_add(limit));
         let mut rows = rows;
@@ -187,7 +184,7 @@ impl<T: Stored> Query<T> {
             }
         }
         let matches = sorted.into_sorted_vec().into_iter().skip(offset).map(|(found, _)| Ok(found));
-        Ok(Some(stream::iter(matches).right_stream()))
+        Ok(Some((table, stream::iter(matches).right_stream())))
     }
 }
 

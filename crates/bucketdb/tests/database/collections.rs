@@ -47,6 +47,17 @@ async fn the_first_document_decides_what_the_key_is() {
     assert_eq!(events.get_by_text("7").await.unwrap().unwrap()["name"], "x");
 }
 
+/// The table came into being after the asking process had opened the database: it was looked for too early once.
+#[tokio::test]
+async fn a_collection_that_somebody_else_made_is_found() {
+    let store = MemoryDriver::new();
+    let (maker, asker) = (open(store.clone()).await, open(store).await);
+    let events = asker.collection("events").with_freshness(bucketdb::Freshness::Strict);
+    assert!(events.query().fetch().await.unwrap().is_empty());
+    maker.collection("events").insert(&json!({"id": 1})).await.unwrap();
+    assert_eq!(events.query().fetch().await.unwrap(), [json!({"id": 1})]);
+}
+
 #[tokio::test]
 async fn a_collection_can_be_made_with_another_key() {
     let store = MemoryDriver::new();
