@@ -223,6 +223,8 @@ fn conclude(
     output
         .line("   all that fall into one second share one; 100 MB stored. One process, kept open: reading the log")?;
     output.line("   again at a restart is not in it.")?;
+    output.line("   Backblaze B2 has no create-only writes: there each write takes a list as well, and each read")?;
+    output.line("   is a list and not a get, which its row does not count.")?;
     output.line("")?;
     output.heading("How to go on")?;
     for line in next {
