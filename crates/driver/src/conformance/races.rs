@@ -25,26 +25,25 @@ const LONGEST_PAUSE_MS: u64 = 2000;
 
 /// Creates an object, and tells whether this call did it.
 pub(super) async fn create(driver: &dyn Driver, env: &dyn Environment, key: &Key, body: &Bytes) -> Result<bool> {
-    let mut unclear = 0;
-    loop {
-        match driver.put(key, body.clone(), Condition::IfAbsent).await {
-            Ok(_) => return Ok(true),
-            Err(error) if error.is_precondition_failed() && unclear == 0 => return Ok(false),
-            Err(error) if error.is_precondition_failed() => return Ok(driver.get(key).await?.body == *body),
-            Err(error) if error.is_transient() && unclear < UNCLEAR_ATTEMPTS => {
-                unclear += 1;
-                pause(env, unclear).await;
-            }
-            Err(error) => return Err(error),
-        }
-    }
+    put_settled(driver, env, key, body, Condition::IfAbsent).await
 }
 
 /// Replaces the version with this ETag, and tells whether this call did it. Nobody may write onto `body` meanwhile.
 async fn replace(driver: &dyn Driver, env: &dyn Environment, key: &Key, etag: &ETag, body: &Bytes) -> Result<bool> {
+    put_settled(driver, env, key, body, Condition::IfMatch(etag.clone())).await
+}
+
+/// Puts until it is clear who won: after an unclear answer, what is stored tells.
+async fn put_settled(
+    driver: &dyn Driver,
+    env: &dyn Environment,
+    key: &Key,
+    body: &Bytes,
+    condition: Condition,
+) -> Result<bool> {
     let mut unclear = 0;
     loop {
-        match driver.put(key, body.clone(), Condition::IfMatch(etag.clone())).await {
+        match driver.put(key, body.clone(), condition.clone()).await {
             Ok(_) => return Ok(true),
             Err(error) if error.is_precondition_failed() && unclear == 0 => return Ok(false),
             Err(error) if error.is_precondition_failed() => return Ok(driver.get(key).await?.body == *body),
