@@ -37,10 +37,10 @@ pub enum Error {
         /// The key, as text.
         key: String,
     },
-    /// The store did not answer in time: the change took effect, will, or never will. It can be looked for at the
+    /// The store did not answer in time, or contradicted itself: the change took effect, will, or never will. It can be looked for at the
     /// position `slot`, and appears nowhere else.
     #[error(
-        "the outcome of commit {id} is unknown: the store did not answer in time; it can only appear at position {slot}"
+        "the outcome of commit {id} is unknown: the store gave no clear answer; it can only appear at position {slot}"
     )]
     CommitOutcomeUnknown {
         /// Identifies the commit in the log.
