@@ -1,10 +1,13 @@
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 
-use bucketdb_documents::{AsKey, Change, Condition, DocumentKey, EncodedKey};
+use bucketdb_documents::{AsKey, Change, Condition, DocumentKey, EncodedKey, InvalidSchema};
 use bucketdb_log::Commit;
 use serde_json::Value;
 
-use crate::rows::TableRef;
+use crate::rows::{TableRef, registered};
 use crate::{Collection, Database, Document, Error, Result};
 
 /// Changes of any tables that take effect together or not at all, in the order in which they were added.
@@ -41,6 +44,7 @@ use crate::{Collection, Database, Document, Error, Result};
 pub struct Batch<K = Root> {
     db: Database,
     changes: Vec<Change>,
+    tables: HashMap<TypeId, TableRef>,
     kind: K,
 }
 
@@ -56,7 +60,7 @@ pub struct Nested<'a> {
 
 impl Batch {
     pub(crate) fn new(db: Database) -> Self {
-        Self { db, changes: Vec::new(), kind: Root(()) }
+        Self { db, changes: Vec::new(), tables: HashMap::new(), kind: Root(()) }
     }
 
     /// Commits all changes: one put.
@@ -83,7 +87,7 @@ impl<K> Batch<K> {
     /// Adds a document, which must not exist.
     ///
     /// # Errors
-    /// [`Error::UnknownTable`] if [`Database::table`] was not called for the type before.
+    /// [`Error::UnknownTable`] or [`Error::Schema`] if the type was never registered, by [`Database::table`].
     pub fn insert<T: Document>(&mut self, document: &T) -> Result<()> {
         let change = self.table::<T>()?.put_document(document, Condition::Absent)?;
         self.changes.push(change);
@@ -93,7 +97,7 @@ impl<K> Batch<K> {
     /// Writes a document, whether or not there was one.
     ///
     /// # Errors
-    /// [`Error::UnknownTable`] if [`Database::table`] was not called for the type before.
+    /// [`Error::UnknownTable`] or [`Error::Schema`] if the type was never registered, by [`Database::table`].
     pub fn put<T: Document>(&mut self, document: &T) -> Result<()> {
         let change = self.table::<T>()?.put_document(document, Condition::Always)?;
         self.changes.push(change);
@@ -103,11 +107,12 @@ impl<K> Batch<K> {
     /// Removes a document, if there is one.
     ///
     /// # Errors
-    /// [`Error::UnknownTable`] if [`Database::table`] was not called for the type before.
+    /// [`Error::UnknownTable`] or [`Error::Schema`] if the type was never registered, by [`Database::table`].
     pub fn delete<T: Document>(&mut self, key: impl AsKey<T::Key>) -> Result<()> {
         let table = self.table::<T>()?;
         let key = EncodedKey::new(&key.key_parts()).map_err(|error| table.invalid_key(error))?;
-        self.changes.push(table.delete(key, Condition::Always));
+        let change = table.delete(key, Condition::Always);
+        self.changes.push(change);
         Ok(())
     }
 
@@ -145,7 +150,8 @@ impl<K> Batch<K> {
 
     /// A batch inside this one, to any depth.
     pub fn nested(&mut self) -> Batch<Nested<'_>> {
-        Batch { db: self.db.clone(), changes: Vec::new(), kind: Nested { parent: &mut self.changes } }
+        let kind = Nested { parent: &mut self.changes };
+        Batch { db: self.db.clone(), changes: Vec::new(), tables: HashMap::new(), kind }
     }
 
     /// How many changes it has.
@@ -160,16 +166,36 @@ impl<K> Batch<K> {
         self.changes.is_empty()
     }
 
-    fn table<T: Document>(&self) -> Result<TableRef> {
-        let schema = T::schema().with_key_types(&T::Key::types());
-        let table = self.find(schema.table())?;
-        // Rows say the version of the schema that they were written under.
-        Ok(TableRef { id: table.id, schema })
+    /// The table of a type, looked up once for a batch.
+    fn table<T: Document>(&mut self) -> Result<&TableRef> {
+        match self.tables.entry(TypeId::of::<T>()) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(unknown) => Ok(unknown.insert(find_registered::<T>(&self.db)?)),
+        }
     }
 
     fn find(&self, name: &str) -> Result<TableRef> {
         let unknown = || Error::UnknownTable { table: name.to_owned() };
         self.db.inner.log.read(|documents, _| TableRef::find(documents.catalogue(), name))?.ok_or_else(unknown)
+    }
+}
+
+/// The table of a type whose schema is registered: its name alone would let other keys and fields in.
+fn find_registered<T: Document>(db: &Database) -> Result<TableRef> {
+    let schema = T::schema().with_key_types(&T::Key::types());
+    let (found, is_known) = db.inner.log.read(|documents, _| {
+        (registered(documents, &schema), documents.catalogue().by_name(schema.table()).is_some())
+    })?;
+    let table = schema.table().to_owned();
+    match found {
+        Some(found) => Ok(found),
+        None if is_known => {
+            let version = schema.version();
+            let reason =
+                format!("version {version}, as this type has it, is not registered: call `Database::table` first");
+            Err(InvalidSchema { table, reason }.into())
+        }
+        None => Err(Error::UnknownTable { table }),
     }
 }
 

@@ -193,7 +193,7 @@ pub(crate) fn check_size(transaction: &Transaction) -> Result<()> {
 }
 
 /// The table of a schema that is registered as it is.
-fn registered(documents: &Documents, schema: &Schema) -> Option<TableRef> {
+pub(crate) fn registered(documents: &Documents, schema: &Schema) -> Option<TableRef> {
     let entry = documents.catalogue().by_name(schema.table())?;
     let known = entry.versions().iter().any(|known| known == schema);
     known.then(|| TableRef { id: entry.id, schema: schema.clone() })

@@ -119,6 +119,21 @@ async fn a_type_that_contradicts_the_registered_schema_is_refused_by_field() {
     assert!(error.to_string().contains("its key is (id integer)"), "{error}");
 }
 
+/// A batch once took the name of the table for enough, and wrote keys of another type into it.
+#[tokio::test]
+async fn a_batch_takes_no_type_whose_schema_is_not_registered() {
+    let db = in_memory().await;
+    db.table::<User>().await.unwrap();
+    let mut batch = db.batch();
+    let error = batch.put(&NumberedUser { id: 7 }).unwrap_err();
+    assert!(matches!(&error, Error::Schema(_)), "{error}");
+    assert!(error.to_string().contains("version 2") && error.to_string().contains("not registered"), "{error}");
+    assert!(batch.delete::<NumberedUser>(7).is_err());
+    assert!(batch.is_empty());
+    batch.put(&user(1)).unwrap();
+    batch.commit().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_read_only_database_reads_and_refuses_writes() {
     let store = MemoryDriver::new();
