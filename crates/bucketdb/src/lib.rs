@@ -51,6 +51,9 @@ mod feed;
 mod place;
 mod query;
 mod rows;
+#[cfg(feature = "simulation")]
+#[doc(hidden)]
+pub mod simulation;
 mod stats;
 mod table;
 

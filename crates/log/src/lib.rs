@@ -36,6 +36,8 @@ mod timed;
 
 pub mod codec;
 pub mod format;
+#[doc(hidden)]
+pub mod planted;
 
 pub use commit::{Commit, CommitError};
 pub use error::{LogError, Result};

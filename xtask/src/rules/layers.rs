@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! env ← driver ← object-store, redis, log      log ← documents      query: nobody      derive: query, in tests
-//! bucketdb: all of these      cli, system-tests, sim, bench: bucketdb only      xtask: nobody
+//! bucketdb: all of these      history: nobody      cli, bench: bucketdb only      system-tests, sim: history too
+//! xtask: nobody
 //! ```
 
 use std::path::Path;
@@ -43,7 +44,7 @@ const LEAF_REASON: &str = "what they need and bucketdb does not offer, users are
 const STORE_RULE: &str = "a kind of store knows the driver contract and the environment only";
 const STORE_REASON: &str = "a store that knew what is kept in it could not be swapped for another";
 
-const LAYERS: [Layer; 14] = [
+const LAYERS: [Layer; 15] = [
     layer(
         "bucketdb-env",
         "crates/env/",
@@ -112,8 +113,15 @@ const LAYERS: [Layer; 14] = [
         "it is what others build on",
     ),
     layer("bucketdb-cli", "crates/cli/", &["bucketdb"], LEAF_RULE, LEAF_REASON),
-    layer("bucketdb-system-tests", "crates/system-tests/", &["bucketdb"], LEAF_RULE, LEAF_REASON),
-    layer("bucketdb-sim", "crates/sim/", &["bucketdb"], LEAF_RULE, LEAF_REASON),
+    layer(
+        "bucketdb-history",
+        "crates/history/",
+        &[],
+        "the checker of histories knows no part of the database",
+        "it judges what clients saw, and must not believe what the database says of itself",
+    ),
+    layer("bucketdb-system-tests", "crates/system-tests/", &["bucketdb", "bucketdb-history"], LEAF_RULE, LEAF_REASON),
+    layer("bucketdb-sim", "crates/sim/", &["bucketdb", "bucketdb-history"], LEAF_RULE, LEAF_REASON),
     layer("bucketdb-bench", "crates/bench/", &["bucketdb"], LEAF_RULE, LEAF_REASON),
     layer(
         "xtask",
@@ -137,7 +145,7 @@ struct Confined {
 }
 
 const PROGRAM_RULE: Rule = Rule {
-    rule: "only programs talk to a terminal: clap and indicatif belong to crates/cli, the system tests' workers and xtask",
+    rule: "only programs talk to a terminal: clap and indicatif belong to crates/cli, the simulator, the system tests' workers and xtask",
     reason: "a library that prints or parses arguments cannot be embedded, and makes everybody's build longer",
 };
 
@@ -158,7 +166,11 @@ const CONFINED: [Confined; 4] = [
             reason: "its types in other parts would tie all of them to its releases",
         },
     },
-    Confined { dependency: "clap", packages: &["bucketdb-cli", "bucketdb-system-tests", "xtask"], rule: PROGRAM_RULE },
+    Confined {
+        dependency: "clap",
+        packages: &["bucketdb-cli", "bucketdb-sim", "bucketdb-system-tests", "xtask"],
+        rule: PROGRAM_RULE,
+    },
     Confined { dependency: "indicatif", packages: &["bucketdb-cli", "xtask"], rule: PROGRAM_RULE },
 ];
 

@@ -1,0 +1,70 @@
+//! Bugs that can be planted on purpose, so that the simulator proves that it would find them.
+//!
+//! Without the feature `simulation`, nothing can be planted and the questions are answered at compile time.
+
+/// A mistake that an implementation of this protocol might make. Each is planted where it would really be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum PlantedBug {
+    /// A commit is acknowledged when its record is sent, not when the store has it.
+    AnswerBeforePut,
+    /// What a transaction read is not compared with what was written since.
+    SkipValidation,
+    /// An unclear answer is taken for a lost slot: the record is written to the next one.
+    NextSlotWhileOpen,
+    /// "It exists already" is reported as a failure, without looking whose record it is.
+    TakenIsFailure,
+    /// The wall clock alone says how much time has passed.
+    TrustClock,
+    /// The number of a commit whose outcome was unknown is given to another one.
+    ReuseCommitId,
+    /// Point reads are validated, ranges are not.
+    MissRangeRead,
+    /// A record is applied whatever record it was written behind.
+    DropChainCheck,
+    /// A record of one's own that is read back is applied although it was applied before.
+    ApplyTwice,
+    /// The answer "it exists already" counts as proof that the end of the log was seen.
+    TakenRenewsWindow,
+    /// [H3] A slot that answers "not found" or takes a record is believed however long ago it was known to be empty.
+    NoWindow,
+    /// [H7] The window counts from the last repetition of a put, not from the first.
+    RepeatRenewsWindow,
+    /// [H6] A record is taken for one's own because session and counter are, whatever its bytes.
+    SessionDecidesHolder,
+    /// [H9] A commit whose caller was told "unknown" is written to another slot.
+    MoveAbandoned,
+    /// [H9] What a session table has forgotten is reported as not committed.
+    ForgottenIsNotCommitted,
+    /// [H10] A refusal that rests on a member of the same group is given before that member is in the log.
+    EarlyRefusal,
+    /// [H21] "Forbidden" is believed although an earlier attempt had an unclear answer.
+    ForbiddenIsFinal,
+    /// [H22] A record below the floor is read as if it were part of the log.
+    ReadBelowFloor,
+}
+
+#[cfg(feature = "simulation")]
+std::thread_local! {
+    static PLANTED: std::cell::Cell<Option<PlantedBug>> = const { std::cell::Cell::new(None) };
+}
+
+/// Plants a bug in everything that runs on this thread from now on, instead of the one before.
+#[cfg(feature = "simulation")]
+pub fn plant(bug: Option<PlantedBug>) {
+    PLANTED.set(bug);
+}
+
+/// Whether `bug` was planted.
+#[cfg(feature = "simulation")]
+#[must_use]
+pub fn is_planted(bug: PlantedBug) -> bool {
+    PLANTED.get() == Some(bug)
+}
+
+/// Whether `bug` was planted: no.
+#[cfg(not(feature = "simulation"))]
+#[must_use]
+pub const fn is_planted(_bug: PlantedBug) -> bool {
+    false
+}
