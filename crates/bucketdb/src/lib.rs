@@ -48,6 +48,7 @@ mod database;
 mod document;
 mod error;
 mod feed;
+mod outcome;
 mod place;
 mod query;
 mod rows;
@@ -74,8 +75,8 @@ pub use bucketdb_driver::{
 };
 pub use bucketdb_env::{Environment, TokioEnvironment, WallTime};
 pub use bucketdb_log::{
-    Commit, CommitId, DatabaseId, Freshness, InvalidPrefix, Layout, LogError, LogTime, NodeId, Seq, SessionId,
-    SlotNames, StoreCheck, StoreReport, Verdict,
+    Commit, CommitId, CommitOutcome, DatabaseId, Freshness, InvalidPrefix, Layout, LogError, LogTime, NodeId, Seq,
+    SessionId, SlotNames, StoreCheck, StoreReport, Verdict,
 };
 #[cfg(feature = "azure")]
 pub use bucketdb_object_store::AzureDriver;
