@@ -13,3 +13,4 @@ mod queries;
 mod requests;
 mod support;
 mod tables;
+mod transactions;
