@@ -57,8 +57,6 @@ impl Database {
     /// wait at the same time) if it does not or ends with an error, so that a stale state decides nothing.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), BankError> {
     /// use bucketdb::{Database, Document, MemoryDriver};
     ///
     /// #[derive(serde::Serialize, serde::Deserialize, Document)]
@@ -82,6 +80,8 @@ impl Database {
     ///     }
     /// }
     ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), BankError> {
     /// let db = Database::builder().driver(MemoryDriver::new()).open().await?;
     /// let accounts = db.table::<Account>().await?;
     /// for id in ["a", "b"] {
