@@ -51,6 +51,7 @@ mod feed;
 mod key_bounds;
 mod moment;
 mod origin;
+mod outcome;
 mod place;
 mod query;
 mod row_scan;
@@ -81,8 +82,8 @@ pub use bucketdb_driver::{
 };
 pub use bucketdb_env::{Environment, TokioEnvironment, WallTime};
 pub use bucketdb_log::{
-    Commit, CommitId, DatabaseId, Freshness, InvalidPrefix, Layout, LogError, LogTime, NodeId, Seq, SessionId,
-    SlotNames, StoreCheck, StoreReport, Verdict,
+    Commit, CommitId, CommitOutcome, DatabaseId, Freshness, InvalidPrefix, Layout, LogError, LogTime, NodeId, Seq,
+    SessionId, SlotNames, StoreCheck, StoreReport, Verdict,
 };
 #[cfg(feature = "azure")]
 pub use bucketdb_object_store::AzureDriver;

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The state of a database: its catalogue and every row.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Documents {
     catalogue: Catalogue,
     overlay: Overlay,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::{EncodedKey, KeyRange, TableId};
 
 /// The rows of all tables in memory, in the order of their keys, with the versions that open snapshots still read.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Overlay {
     tables: BTreeMap<TableId, Rows>,
     /// Positions that somebody reads at, with how many do.
@@ -16,7 +16,7 @@ pub(crate) struct Overlay {
     with_history: BTreeSet<(TableId, EncodedKey)>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Rows {
     by_key: BTreeMap<EncodedKey, Versions>,
     live: u64,
@@ -24,7 +24,7 @@ struct Rows {
 }
 
 /// What a key held, newest last; never empty.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Versions(Vec<Version>);
 
 #[derive(Clone, Debug)]

@@ -19,7 +19,7 @@ const OVERHEAD_BYTES: usize = 160;
 ///
 /// Bounded: the oldest records are forgotten first, whole, and it is known up to where. The newest record is always
 /// kept, so that a single large one does not fail everybody; if its rows are over the limit, they are left out.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct RecentWrites {
     records: VecDeque<RecordWrites>,
     /// For every key that occurs in `records`, the position of its last write.
@@ -32,7 +32,7 @@ pub(crate) struct RecentWrites {
     max_bytes: usize,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct RecordWrites {
     seq: Seq,
     /// In the order of the record.
@@ -40,7 +40,7 @@ struct RecordWrites {
     bytes: usize,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Write {
     table: TableId,
     key: EncodedKey,
