@@ -188,3 +188,6 @@ impl StateMachine for Documents {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
