@@ -48,15 +48,22 @@ mod database;
 mod document;
 mod error;
 mod feed;
+mod key_bounds;
+mod moment;
+mod origin;
 mod outcome;
 mod place;
 mod query;
+mod row_scan;
 mod rows;
 #[cfg(feature = "simulation")]
 #[doc(hidden)]
 pub mod simulation;
 mod stats;
 mod table;
+mod transact;
+mod transaction;
+mod writes;
 
 /// Lets the derive macro's code, which says `::bucketdb`, work in this crate's own tests.
 #[cfg(test)]
@@ -102,3 +109,5 @@ pub use query::Query;
 pub use rows::Stored;
 pub use stats::{DatabaseStats, NamedTableStats, StorageSize};
 pub use table::Table;
+pub use transact::{TransactOptions, Transacted};
+pub use transaction::Transaction;
