@@ -305,7 +305,6 @@ impl Scheduler {
     }
 
     /// Completes once that much virtual time has passed.
-    #[must_use]
     pub fn sleep(&self, duration: Duration) -> Sleep {
         let until_ns = self.core.state.lock().now_ns.saturating_add(nanoseconds(duration));
         Sleep { core: self.core.clone(), until_ns, timer: None }

@@ -60,8 +60,7 @@ fn the_seed_chooses_the_order_and_nothing_else_does() {
                 scheduler.sleep(Duration::from_secs(1)).await;
             })
             .unwrap();
-        let order = order.lock().clone();
-        order
+        order.lock().clone()
     };
     assert_eq!(order(5, false), order(5, true));
     assert!((0..20).any(|seed| order(seed, false) != order(5, false)));
