@@ -4,6 +4,7 @@
 
 mod batches;
 mod collections;
+mod conditions;
 mod damage;
 mod feeds;
 mod freshness;
@@ -13,6 +14,7 @@ mod processes;
 mod queries;
 mod requests;
 mod serial_model;
+mod snapshots;
 mod support;
 mod tables;
 mod transactions;
