@@ -56,6 +56,43 @@ impl<M: StateMachine> Shared<M> {
         outcome
     }
 
+    /// Applies the next records, up to `width`, as far as they exist, at one get each, all at once: for whoever waits for
+    /// them and has no time for the answer that there is none behind them.
+    pub(crate) async fn look_ahead(&self, width: u64) -> Result<()> {
+        if !self.is_window_open() {
+            return self.catch_up().await;
+        }
+        let next = self.seq().next();
+        let sent = self.probes.about_to_send(self.now());
+        let fetched = self.fetch_ahead(next, width).await?;
+        if !self.is_window_open() {
+            return self.catch_up().await;
+        }
+        let is_end = matches!(fetched.first(), Some((_, _, None)));
+        let outcome =
+            fetched.into_iter().map_while(|(seq, name, bytes)| bytes.map(|bytes| (seq, name, bytes))).try_for_each(
+                |(seq, name, bytes)| self.decode(seq, &name, &bytes).and_then(|stored| self.apply(stored)).map(|_| ()),
+            );
+        if let Err(error) = &outcome {
+            self.raise_halt(error).await;
+        }
+        // A reader may have found more meanwhile: then this answer is old.
+        if is_end && self.seq().next() == next {
+            self.window.proved(sent.at);
+            self.probes.proved_fresh(sent);
+        }
+        outcome
+    }
+
+    /// What the store has at `width` positions from `first` on.
+    async fn fetch_ahead(&self, first: Seq, width: u64) -> Result<Vec<(Seq, String, Option<Bytes>)>> {
+        let ahead = (first.0..first.0.saturating_add(width)).map(|seq| async move {
+            let name = Layout::slot_name(Seq(seq));
+            self.fetch(&name).await.map(|bytes| (Seq(seq), name, bytes))
+        });
+        future::try_join_all(ahead).await
+    }
+
     /// Asks for the next record, once more for the next one, and then for twice as many each time that all were there:
     /// most often there is one, and what was asked for behind the end was in vain. Outside the window no answer is
     /// believed: neither that nothing is there, nor what is.
@@ -75,13 +112,9 @@ impl<M: StateMachine> Shared<M> {
                 return self.prove_by_listing().await;
             }
             let sent = self.probes.about_to_send(self.now());
-            let ahead = (first.0..first.0.saturating_add(width)).map(|seq| async move {
-                let name = Layout::slot_name(Seq(seq));
-                self.fetch(&name).await.map(|bytes| (Seq(seq), name, bytes))
-            });
             let mut hole = None;
             let mut found_behind_hole = false;
-            let fetched = future::try_join_all(ahead).await?;
+            let fetched = self.fetch_ahead(first, width).await?;
             if !self.is_window_open() {
                 continue;
             }

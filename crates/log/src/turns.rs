@@ -3,7 +3,10 @@ use std::time::Duration;
 use crate::{Record, SessionId};
 
 /// How many records a writer may add before it is the next one's turn.
-pub(crate) const RECORDS_PER_TURN: u32 = 1;
+pub(crate) const RECORDS_PER_TURN: u32 = 4;
+
+/// After so many turns, and for so many after somebody joined, room is left for somebody to join.
+const TURNS_BETWEEN_GAPS: u32 = 8;
 
 /// The most writers that take turns; who is over joins when another leaves.
 const MAX_WRITERS: usize = 256;
@@ -31,6 +34,10 @@ pub(crate) struct Turns {
     last: usize,
     /// How many records in a row that writer has added.
     run: u32,
+    /// How many turns ago room was left for whoever wants to join.
+    since_gap: u32,
+    /// How many turns ago somebody joined.
+    since_join: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -43,6 +50,8 @@ struct Writer {
 /// How far away a writer's turn is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
+    /// Nobody else writes.
+    Alone,
     /// It may write at once.
     Now,
     /// Others come first.
@@ -62,6 +71,10 @@ impl Turns {
         let now_ms = record.time.unix_ms();
         let writer = Writer { session: record.session, wrote_ms: now_ms };
         let place = self.circle.iter().position(|known| known.session == record.session);
+        if place.is_none_or(|place| place != self.last) {
+            self.since_gap = if self.is_gap() { 0 } else { self.since_gap.saturating_add(1) };
+            self.since_join = if place.is_none() { 0 } else { self.since_join.saturating_add(1) };
+        }
         match place {
             Some(place) if place == self.last && !self.circle.is_empty() => self.run += 1,
             Some(place) => {
@@ -93,6 +106,14 @@ impl Turns {
         self.forget_silent(now_ms, record.session);
     }
 
+    /// Whether those in the circle leave room, behind the last record, for somebody who wants to join: now and then, and
+    /// as long as others do join.
+    pub(crate) fn is_gap(&self) -> bool {
+        let is_over = self.run >= RECORDS_PER_TURN;
+        self.circle.len() < 2
+            || is_over && (self.since_gap >= TURNS_BETWEEN_GAPS || self.since_join <= TURNS_BETWEEN_GAPS)
+    }
+
     /// The places strictly between the last writer's and `place`, going round.
     fn between(&self, place: usize) -> Vec<usize> {
         let count = self.circle.len();
@@ -115,14 +136,14 @@ impl Turns {
 
     /// How far away the turn of `session` is, where adding a record takes about `pace`.
     pub(crate) fn of(&self, session: SessionId, pace: Duration) -> Turn {
-        let Some(last) = self.circle.get(self.last) else { return Turn::Now };
+        let Some(last) = self.circle.get(self.last) else { return Turn::Alone };
         let count = self.circle.len();
         let round = pace * RECORDS_PER_TURN * u32::try_from(count).unwrap_or(u32::MAX);
         let silence_ms = (round * ROUNDS_OF_SILENCE).max(SHORTEST_SILENCE).as_millis() as u64;
         let is_active = |known: &&Writer| last.wrote_ms.saturating_sub(known.wrote_ms) <= silence_ms;
         let others = self.circle.iter().filter(is_active).filter(|known| known.session != session).count();
         if others == 0 {
-            return Turn::Now;
+            return Turn::Alone;
         }
         let is_last = last.session == session;
         let is_known = self.circle.iter().filter(is_active).any(|known| known.session == session);
@@ -216,8 +237,8 @@ mod tests {
     #[test]
     fn a_single_writer_never_waits() {
         let turns = turns_of([1, 1, 1]);
-        assert_eq!(turns.of(session(1), PACE), Turn::Now);
-        assert_eq!(Turns::default().of(session(1), PACE), Turn::Now);
+        assert_eq!(turns.of(session(1), PACE), Turn::Alone);
+        assert_eq!(Turns::default().of(session(1), PACE), Turn::Alone);
         assert_eq!(turns.of(session(2), PACE), Turn::Joining);
     }
 
@@ -263,7 +284,7 @@ mod tests {
         }
         assert_eq!(turns.of(session(1), PACE), after(1));
         write(&mut turns, 1, 2_500);
-        assert_eq!(turns.of(session(1), PACE), Turn::Now);
+        assert_eq!(turns.of(session(1), PACE), Turn::Alone);
         write(&mut turns, 1, 100_000);
         assert_eq!(turns.circle.len(), 1);
     }
