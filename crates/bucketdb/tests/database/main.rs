@@ -7,6 +7,8 @@ mod collections;
 mod conditions;
 mod damage;
 mod feeds;
+#[cfg(feature = "simulation")]
+mod floor;
 mod freshness;
 mod isolation;
 mod model;
