@@ -12,9 +12,9 @@ use crate::{Collection, Database, Document, Error, Result};
 
 /// Changes of any tables that take effect together or not at all, in the order in which they were added.
 ///
-/// A batch reads nothing. It is refused as a whole if one of its conditions does not hold, such as an insert that meets a
-/// document, also one that the batch itself puts before. Nothing is sent before [`commit`](Self::commit); a batch that is
-/// dropped changes nothing. Changes that depend on what is read belong in a [transaction](Database::transact).
+/// A batch reads nothing. It is refused as a whole if one of its conditions does not hold, such as an insert that meets
+/// a document, also one that the batch itself puts before. Nothing is sent before [`commit`](Self::commit); a batch that
+/// is dropped changes nothing. Changes that depend on what is read belong in a [transaction](Database::transact).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -67,8 +67,8 @@ impl Batch {
     /// Commits all changes: one put.
     ///
     /// # Errors
-    /// [`Error::AlreadyExists`], [`Error::NotFound`] or [`Error::VersionMismatch`] for the first condition that does not
-    /// hold; [`Error::BatchTooLarge`] over 8 MiB; [`Error::EmptyBatch`] if there is nothing to commit.
+    /// [`Error::AlreadyExists`], [`Error::NotFound`] or [`Error::VersionMismatch`] for the first condition that does
+    /// not hold; [`Error::BatchTooLarge`] over 8 MiB; [`Error::EmptyBatch`] if there is nothing to commit.
     pub async fn commit(self) -> Result<Commit> {
         if self.changes.is_empty() {
             return Err(Error::EmptyBatch);

@@ -95,7 +95,8 @@ impl Collection {
         self.get_encoded(&table, &key).await
     }
 
-    /// As [`get`](Self::get), with the document's version, for [`put_if`](Self::put_if) and [`delete_if`](Self::delete_if).
+    /// As [`get`](Self::get), with the document's version, for [`put_if`](Self::put_if) and
+    /// [`delete_if`](Self::delete_if).
     ///
     /// # Errors
     /// As [`get`](Self::get).

@@ -144,8 +144,8 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// The changes that a feed was to go on with were given up: what lies between is lost to it. Read the tables as they
-    /// are, and follow from there.
+    /// The changes that a feed was to go on with were given up: what lies between is lost to it. Read the tables as
+    /// they are, and follow from there.
     #[error("the changes to be read next are not kept any more; the oldest that are begin at cursor {resume_from}")]
     FeedExpired {
         /// Where the oldest changes begin that can be read.

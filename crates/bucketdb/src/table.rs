@@ -46,7 +46,8 @@ impl<T: Document> Table<T> {
         found.map(|found| self.table.decode(&key, &found.row)).transpose()
     }
 
-    /// As [`get`](Self::get), with the document's version, for [`put_if`](Self::put_if) and [`delete_if`](Self::delete_if).
+    /// As [`get`](Self::get), with the document's version, for [`put_if`](Self::put_if) and
+    /// [`delete_if`](Self::delete_if).
     ///
     /// # Errors
     /// As [`get`](Self::get).
