@@ -1,6 +1,5 @@
-use crate::list_append::cycle::Cycle;
 use crate::list_append::list::{Lists, What};
-use crate::list_append::{dependencies, explain, internal, values};
+use crate::list_append::{dependencies, explain, internal, search, values};
 use crate::{Anomalies, History, Options, Outcome, Summary};
 
 /// Checks a history of `append` and `r` operations.
@@ -38,7 +37,8 @@ pub fn check_list_append(history: &History, options: Options) -> Result<Summary,
         values::lost(history, &mut lists, &mut found);
     }
     let graph = dependencies::graph(history, &lists, options);
-    found.extend(Cycle::find(&graph, options).iter().map(|cycle| explain::cycle(history, &lists, cycle)));
+    let cycles = search::cycles(&graph, &lists, options);
+    found.extend(cycles.iter().map(|cycle| explain::cycle(history, &lists, cycle)));
     Anomalies::or(found, summary(history, &lists))
 }
 

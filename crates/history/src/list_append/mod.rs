@@ -17,7 +17,7 @@
 //! therefore an anomaly, and what it is made of says which.
 //!
 //! The steps: collect the lists and settle their versions ([`list`]), look at values that must not be there or must
-//! ([`values`], [`internal`]), connect the transactions ([`dependencies`]) and look for cycles ([`cycle`]). All of it
+//! ([`values`], [`internal`]), connect the transactions ([`dependencies`]) and look for cycles ([`search`]). All of it
 //! takes time linear in the history, but for sorting; only the search for the shortest cycle takes more, within a limit,
 //! and only where there is one.
 
@@ -30,6 +30,7 @@ mod graph;
 mod internal;
 mod list;
 mod order;
+mod search;
 mod table;
 mod values;
 
