@@ -4,8 +4,8 @@ use crate::{Anomalies, History, Options, Outcome, Summary};
 
 /// Checks a history of `append` and `r` operations.
 ///
-/// Nothing is assumed of the database but that lists begin empty. What an `info` transaction appended may be seen or not,
-/// but if a read has some of it, all of it must have happened, at any time after its start. What `fail` and `info`
+/// Nothing is assumed of the database but that lists begin empty. What an `info` transaction appended may be seen or
+/// not, but if a read has some of it, all of it must have happened, at any time after its start. What `fail` and `info`
 /// transactions read is ignored.
 ///
 /// An append that no read has is lost only if a read began after it, so a history should end with a read of every list.

@@ -18,7 +18,8 @@ pub(super) struct Cycle(pub(super) Vec<Step>);
 impl Cycle {
     /// Leaves out transactions that only append to a list between two others that wrote or read it.
     ///
-    /// The graph connects each version to the next one only, or it would be large. A reader need not follow all of them.
+    /// The graph connects each version to the next one only, or it would be large. A reader need not follow all of
+    /// them.
     pub(super) fn shortened(self, lists: &Lists<'_>) -> Self {
         let mut steps: Vec<Step> = Vec::with_capacity(self.0.len());
         for step in self.0 {

@@ -18,8 +18,8 @@ const READABLE: usize = 8;
 /// A shortest cycle of the gravest kind for each entangled group of transactions.
 ///
 /// A group in which no order at all explains what was read is not searched for contradictions to process order or real
-/// time: these would mostly be the same mistake once more. But if it takes very many transactions to show that, and fewer
-/// with process order or real time, the latter says more.
+/// time: these would mostly be the same mistake once more. But if it takes very many transactions to show that, and
+/// fewer with process order or real time, the latter says more.
 pub(super) fn cycles(graph: &Graph, lists: &Lists<'_>, options: Options) -> Vec<Cycle> {
     let mut orders = vec![Kinds::EXIT];
     let with_process = if options.process_order { Kinds::EXIT.with(Kind::Process) } else { Kinds::EXIT };

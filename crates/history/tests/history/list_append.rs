@@ -266,7 +266,8 @@ fn every_step_of_a_cycle_has_its_reason() {
 
 #[test]
 fn a_long_way_round_is_not_told_if_real_time_makes_it_short() {
-    // Each transaction reads what the one before appended, so without any clock the last one must come after all others.
+    // Each transaction reads what the one before appended, so without any clock the last one must come after all
+    // others.
     let link = |at: usize| format!(r#"ok {at} {} {} [["r",{at},[1]],["append",{},1]]"#, at * 10, at * 10 + 5, at + 1);
     let first = r#"ok 0 0 5 [["append",1,1],["append","x",1]]"#.to_owned();
     let last = |from: usize| format!(r#"ok 50 {} {} [["r",{from},[1]],["r","x",[]]]"#, from * 10, from * 10 + 5);

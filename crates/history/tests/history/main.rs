@@ -5,6 +5,7 @@
 mod bank;
 mod claims;
 mod counter;
+mod exhaustive;
 mod format;
 mod list_append;
 mod list_values;
