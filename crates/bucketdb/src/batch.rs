@@ -181,7 +181,7 @@ impl<K> Batch<K> {
 }
 
 /// The table of a type whose schema is registered: its name alone would let other keys and fields in.
-fn find_registered<T: Document>(db: &Database) -> Result<TableRef> {
+pub(crate) fn find_registered<T: Document>(db: &Database) -> Result<TableRef> {
     let schema = T::schema().with_key_types(&T::Key::types());
     let (found, is_known) = db.inner.log.read(|documents, _| {
         (registered(documents, &schema), documents.catalogue().by_name(schema.table()).is_some())

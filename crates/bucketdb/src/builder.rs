@@ -5,10 +5,13 @@ use std::time::Duration;
 use bucketdb_documents::Documents;
 use bucketdb_driver::{Driver, MeteredDriver};
 use bucketdb_env::{Environment, TokioEnvironment};
-use bucketdb_log::{Log, LogError, NodeId, OpenOptions, StoreCheck};
+use bucketdb_log::{Base, Log, LogError, NodeId, OpenOptions, StoreCheck};
 
 use crate::database::Inner;
 use crate::{Database, Error, Place, Result};
+
+/// A shorter grace would not outlast an ordinary pause of a machine.
+const SHORTEST_GRACE: Duration = Duration::from_secs(30 * 60);
 
 /// Options for opening a database. Every one has a default that needs no thought.
 #[must_use = "a builder does nothing until it is opened"]
@@ -18,6 +21,7 @@ pub struct DatabaseBuilder {
     prefix: Option<String>,
     node_id: u64,
     ring_size: Option<u64>,
+    grace: Option<Duration>,
     staleness: Duration,
     commit_timeout: Duration,
     request_timeout: Duration,
@@ -36,6 +40,7 @@ impl DatabaseBuilder {
             prefix: None,
             node_id: 0,
             ring_size: None,
+            grace: None,
             staleness: Duration::from_secs(1),
             commit_timeout: Duration::from_secs(60),
             request_timeout: defaults.request_timeout,
@@ -83,6 +88,16 @@ impl DatabaseBuilder {
     /// one it must be the stored one, which [`Database::set_ring_size`] changes.
     pub fn ring_size(mut self, ring_size: u64) -> Self {
         self.ring_size = Some(ring_size);
+        self
+    }
+
+    /// For how long nothing is removed that a reader or writer may still need, at least 30 minutes; one hour by default.
+    /// All nodes share it, as they do the [ring size](Self::ring_size).
+    ///
+    /// A process that stands still for longer than half of it, say with a laptop's lid closed, looks anew where the log
+    /// ends, at one list, before it believes anything.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = Some(grace);
         self
     }
 
@@ -138,9 +153,17 @@ impl DatabaseBuilder {
     /// # Panics
     /// Outside a tokio runtime, unless an [`environment`](Self::environment) was given.
     pub async fn open(self) -> Result<Database> {
+        self.open_from(None).await
+    }
+
+    /// Opens the database, from `base` instead of from its first record if there is one.
+    pub(crate) async fn open_from(self, base: Option<Base<Documents>>) -> Result<Database> {
         let node = NodeId::try_from(self.node_id)
             .map_err(|error| LogError::InvalidOption { option: "node_id", reason: error.to_string() })?;
         let ring_size = self.ring_size.map(checked_ring_size).transpose()?;
+        if let Some(grace) = self.grace {
+            check_grace(grace)?;
+        }
         let (driver, prefix) = match (self.driver, self.url) {
             (Some(_), Some(url)) => {
                 let reason = "a driver was given as well".to_owned();
@@ -162,16 +185,31 @@ impl DatabaseBuilder {
             prefix,
             node,
             ring_size,
+            grace: self.grace,
             read_only: self.read_only,
             create: self.create,
             creation_check: self.store_check,
             request_timeout: self.request_timeout,
             deadline: self.commit_timeout,
         };
-        let log = Log::open(Arc::new(meter.clone()), env, options, Documents::default()).await?;
+        let metered: Arc<dyn Driver> = Arc::new(meter.clone());
+        let log = match base {
+            None => Log::open(metered, env, options, Documents::default()).await?,
+            Some(base) => Log::open_at(metered, env, options, base).await?,
+        };
         let (staleness, commit_timeout) = (self.staleness, self.commit_timeout);
         Ok(Database { inner: Arc::new(Inner { log, meter, staleness, commit_timeout }) })
     }
+}
+
+fn check_grace(grace: Duration) -> Result<(), LogError> {
+    // The simulator's days are short.
+    let shortest = if cfg!(feature = "simulation") { Duration::ZERO } else { SHORTEST_GRACE };
+    if grace < shortest {
+        let reason = format!("{grace:?} is too short for a process that stands still; {SHORTEST_GRACE:?} at least");
+        return Err(LogError::InvalidOption { option: "grace", reason });
+    }
+    Ok(())
 }
 
 fn checked_ring_size(ring_size: u64) -> Result<u16, LogError> {

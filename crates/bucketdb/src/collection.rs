@@ -1,7 +1,8 @@
-use bucketdb_documents::{Condition, EncodedKey, KeyType, TableId, Transaction, key_from_value};
+use bucketdb_documents::{Condition, EncodedKey, KeyType, TableId, Transaction};
 use bucketdb_log::{Commit, Freshness};
 use serde_json::Value;
 
+use crate::origin::Origin;
 use crate::rows::{TableRef, check_size};
 use crate::{Database, Error, Feed, Query, Result, Schema, Since};
 
@@ -80,7 +81,7 @@ impl Collection {
     /// [`Error::InvalidKey`] if the value cannot be a key here.
     pub async fn get(&self, key: &Value) -> Result<Option<Value>> {
         let Some(table) = self.find().await? else { return Ok(None) };
-        let key = parse_key(&table, key)?;
+        let key = table.parse_key(key)?;
         self.get_encoded(&table, &key).await
     }
 
@@ -130,7 +131,7 @@ impl Collection {
     pub async fn update(&self, key: &Value, mut change: impl FnMut(&mut Value)) -> Result<Value> {
         let not_found = || Error::NotFound { table: self.name.clone(), key: key.to_string() };
         let table = self.find().await?.ok_or_else(not_found)?;
-        let key = parse_key(&table, key)?;
+        let key = table.parse_key(key)?;
         let written = self.db.inner.update(&table, &key, Freshness::Local, |found| {
             let mut document: Value = table.decode(&key, &found.row)?;
             change(&mut document);
@@ -146,7 +147,7 @@ impl Collection {
     /// [`Error::UnknownTable`] if the collection does not exist.
     pub async fn delete(&self, key: &Value) -> Result<Commit> {
         let table = self.find_existing().await?;
-        let key = parse_key(&table, key)?;
+        let key = table.parse_key(key)?;
         self.delete_encoded(&table, key, Condition::Always).await
     }
 
@@ -166,7 +167,7 @@ impl Collection {
 
     /// Asks for documents by what is in them. A collection that does not exist is empty.
     pub fn query(&self) -> Query<Value> {
-        Query::by_name(self.db.clone(), self.name.clone(), self.freshness)
+        Query::by_name(Origin::Live(self.db.clone(), self.freshness), self.name.clone())
     }
 
     /// Follows the collection's changes in the order of their commits.
@@ -213,13 +214,4 @@ impl Collection {
             outcome => outcome,
         }
     }
-}
-
-fn parse_key(table: &TableRef, key: &Value) -> Result<EncodedKey> {
-    let types = table.schema.key_types();
-    let parsed = match (key, types.as_slice()) {
-        (Value::Array(values), [_, _, ..]) => key_from_value(&types, &values.iter().collect::<Vec<_>>()),
-        _ => key_from_value(&types, &[key]),
-    };
-    parsed.map_err(|error| table.invalid_key(error))
 }

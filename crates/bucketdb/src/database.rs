@@ -155,38 +155,3 @@ impl fmt::Debug for Database {
         formatter.debug_tuple("Database").field(&self.inner.log).finish()
     }
 }
-
-impl Inner {
-    /// Holds on to the present state for a reader that takes its time.
-    pub(crate) fn pin(self: &Arc<Self>) -> Result<Pin> {
-        // A broken log is an error here, not at the first page.
-        self.log.read(|_, _| ())?;
-        let seq = self.log.adjust(|documents, seq| {
-            documents.pin(seq);
-            seq
-        });
-        Ok(Pin { inner: self.clone(), seq })
-    }
-}
-
-/// Keeps one position of the database readable while it lives.
-pub(crate) struct Pin {
-    inner: Arc<Inner>,
-    seq: Seq,
-}
-
-impl Pin {
-    pub(crate) fn seq(&self) -> Seq {
-        self.seq
-    }
-
-    pub(crate) fn log(&self) -> &Log<Documents> {
-        &self.inner.log
-    }
-}
-
-impl Drop for Pin {
-    fn drop(&mut self) {
-        self.inner.log.adjust(|documents, _| documents.unpin(self.seq));
-    }
-}

@@ -29,7 +29,7 @@ pub enum Error {
         /// The key, as text.
         key: String,
     },
-    /// Somebody else changed the document in the meantime, again and again. Try again.
+    /// Somebody else wrote a document that a transaction had read, again and again. Try again.
     #[error("the document with key {key} in table {table} was changed by others at the same time")]
     Conflict {
         /// The table.
@@ -37,8 +37,34 @@ pub enum Error {
         /// The key, as text.
         key: String,
     },
-    /// The store did not answer in time, or contradicted itself: the change took effect, will, or never will. It can be looked for at the
-    /// position `slot`, and appears nowhere else.
+    /// Somebody else made a table that a transaction had looked for in vain. Try again.
+    #[error("table {table} was created by others at the same time")]
+    TableConflict {
+        /// Its name.
+        table: String,
+    },
+    /// More was committed while a transaction ran than is remembered, so whether its reads still hold cannot be told.
+    /// Try again, and keep it shorter.
+    #[error("the transaction took too long: too much was committed since position {at}, at which it read")]
+    TransactionTooLong {
+        /// The position.
+        at: Seq,
+    },
+    /// A handle of a transaction was used after its closure had ended.
+    #[error("the transaction has ended; its handle works only inside the closure that it was given to")]
+    TransactionEnded,
+    /// The document is not the version that the change was made for. Read it again before trying again.
+    #[error("the document with key {key} in table {table} is not {}", version(*expected))]
+    VersionMismatch {
+        /// The table.
+        table: String,
+        /// The key, as text.
+        key: String,
+        /// The position at which it was to be last written; `None` if it was to be absent.
+        expected: Option<Seq>,
+    },
+    /// The store did not answer in time, or contradicted itself: the change took effect, will, or never will. It can be
+    /// looked for at the position `slot`, and appears nowhere else.
     #[error(
         "the outcome of commit {id} is unknown: the store gave no clear answer; it can only appear at position {slot}"
     )]
@@ -127,11 +153,18 @@ impl Error {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Conflict { .. } | Self::CommitTimedOut => true,
+            Self::Conflict { .. }
+            | Self::TableConflict { .. }
+            | Self::TransactionTooLong { .. }
+            | Self::CommitTimedOut => true,
             Self::Log(error) => error.is_retryable(),
             _ => false,
         }
     }
+}
+
+fn version(expected: Option<Seq>) -> String {
+    expected.map_or_else(|| "absent any more".to_owned(), |seq| format!("at version {seq} any more"))
 }
 
 impl From<DriverError> for Error {

@@ -48,14 +48,22 @@ mod database;
 mod document;
 mod error;
 mod feed;
+mod key_bounds;
+mod moment;
+mod origin;
+mod outcome;
 mod place;
 mod query;
+mod row_scan;
 mod rows;
 #[cfg(feature = "simulation")]
 #[doc(hidden)]
 pub mod simulation;
 mod stats;
 mod table;
+mod transact;
+mod transaction;
+mod writes;
 
 /// Lets the derive macro's code, which says `::bucketdb`, work in this crate's own tests.
 #[cfg(test)]
@@ -74,8 +82,8 @@ pub use bucketdb_driver::{
 };
 pub use bucketdb_env::{Environment, TokioEnvironment, WallTime};
 pub use bucketdb_log::{
-    Commit, CommitId, DatabaseId, Freshness, InvalidPrefix, Layout, LogError, LogTime, NodeId, Seq, SessionId,
-    SlotNames, StoreCheck, StoreReport, Verdict,
+    Commit, CommitId, CommitOutcome, DatabaseId, Freshness, InvalidPrefix, Layout, LogError, LogTime, NodeId, Seq,
+    SessionId, SlotNames, StoreCheck, StoreReport, Verdict,
 };
 #[cfg(feature = "azure")]
 pub use bucketdb_object_store::AzureDriver;
@@ -101,3 +109,5 @@ pub use query::Query;
 pub use rows::Stored;
 pub use stats::{DatabaseStats, NamedTableStats, StorageSize};
 pub use table::Table;
+pub use transact::{TransactOptions, Transacted};
+pub use transaction::Transaction;

@@ -1,20 +1,18 @@
-use std::collections::VecDeque;
 use std::marker::PhantomData;
-use std::ops::Bound;
+use std::ops::RangeBounds;
 
-use bucketdb_documents::{EncodedKey, Scan, ScanRow, row};
-use bucketdb_log::{Freshness, Seq};
+use bucketdb_documents::{AsKey, EncodedKey, ScanRow, row};
+use bucketdb_log::Freshness;
 use bucketdb_query::{Filter, Order, TopK, TypedFilter, TypedOrder};
 use bytes::Bytes;
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 use serde_json::Value;
 
-use crate::database::Pin;
+use crate::key_bounds::KeyBounds;
+use crate::origin::{Origin, View};
+use crate::row_scan::RowScan;
 use crate::rows::{Stored, TableRef};
-use crate::{Database, Result};
-
-/// How many rows are read while writers wait.
-const PAGE_ROWS: usize = 1024;
+use crate::{Document, Result};
 
 /// What is asked of a table: which documents, in which order, how many.
 ///
@@ -23,9 +21,9 @@ const PAGE_ROWS: usize = 1024;
 #[derive(Clone, Debug)]
 #[must_use = "a query does nothing until it is fetched, streamed or counted"]
 pub struct Query<T> {
-    db: Database,
+    origin: Origin,
     table: Source,
-    freshness: Freshness,
+    keys: Option<KeyBounds>,
     filter: Option<Filter>,
     order: Option<Order>,
     offset: usize,
@@ -47,17 +45,17 @@ struct Match {
 }
 
 impl<T: Stored> Query<T> {
-    pub(crate) fn new(db: Database, table: TableRef, freshness: Freshness) -> Self {
-        Self::of(db, Source::Table(table), freshness)
+    pub(crate) fn new(origin: Origin, table: TableRef) -> Self {
+        Self::of(origin, Source::Table(table))
     }
 
-    pub(crate) fn by_name(db: Database, name: String, freshness: Freshness) -> Self {
-        Self::of(db, Source::Name(name), freshness)
+    pub(crate) fn by_name(origin: Origin, name: String) -> Self {
+        Self::of(origin, Source::Name(name))
     }
 
-    fn of(db: Database, table: Source, freshness: Freshness) -> Self {
+    fn of(origin: Origin, table: Source) -> Self {
         let documents = PhantomData;
-        Self { db, table, freshness, filter: None, order: None, offset: 0, limit: None, documents }
+        Self { origin, table, keys: None, filter: None, order: None, offset: 0, limit: None, documents }
     }
 
     /// Only documents that the filter accepts. Several filters must all accept.
@@ -102,9 +100,12 @@ impl<T: Stored> Query<T> {
         self
     }
 
-    /// Whether the answer holds everything that was acknowledged anywhere before it was asked for.
+    /// Whether the answer holds everything that was acknowledged anywhere before it was asked for. Means nothing in a
+    /// transaction or a snapshot, whose moment is given.
     pub fn freshness(mut self, freshness: Freshness) -> Self {
-        self.freshness = freshness;
+        if let Origin::Live(_, wanted) = &mut self.origin {
+            *wanted = freshness;
+        }
         self
     }
 
@@ -156,27 +157,25 @@ impl<T: Stored> Query<T> {
         }))
     }
 
-    fn source(&self) -> Result<Option<TableRef>> {
+    fn source(&self, view: &View) -> Result<Option<TableRef>> {
         match &self.table {
             Source::Table(table) => Ok(Some(table.clone())),
-            Source::Name(name) => {
-                Ok(self.db.inner.log.read(|documents, _| TableRef::find(documents.catalogue(), name))?)
-            }
+            Source::Name(name) => view.find(name),
         }
     }
 
     /// The table and its rows that match, in order; `None` if there is no such table.
     async fn run(self) -> Result<Option<(TableRef, impl Stream<Item = Result<Match>> + Send)>> {
-        self.db.inner.log.refresh(self.freshness).await?;
-        let Some(table) = self.source()? else { return Ok(None) };
-        let rows = Rows::new(self.db.inner.pin()?, table.clone());
+        let view = self.origin.open().await?;
+        let Some(table) = self.source(&view)? else { return Ok(None) };
+        let range = KeyBounds::range(self.keys.as_ref(), &table)?;
+        let mut rows = RowScan::new(view, range)?;
         let (offset, limit) = (self.offset, self.limit.unwrap_or(usize::MAX));
         let Some(order) = self.order else {
-            let matches = rows.matching(self.filter, table.clone());
+            let matches = matching(rows, self.filter, table.clone());
             return Ok(Some((table, matches.skip(offset).take(limit).left_stream())));
         };
         let mut sorted = TopK::new(order, offset.saturating_add(limit));
-        let mut rows = rows;
         while let Some(found) = rows.next()? {
             let value: Value = table.decode(&found.key, &found.row)?;
             if self.filter.as_ref().is_none_or(|filter| filter.matches(&value)) {
@@ -188,49 +187,54 @@ impl<T: Stored> Query<T> {
     }
 }
 
-/// Reads a table page by page at one position.
-struct Rows {
-    pin: Pin,
-    table: TableRef,
-    start: Bound<EncodedKey>,
-    page: VecDeque<ScanRow>,
-    is_last: bool,
+impl<T: Document> Query<T> {
+    /// Only documents whose primary keys are in the range. Only those are looked at. Several ranges: the last counts.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), bucketdb::Error> {
+    /// # use bucketdb::{Database, Document, MemoryDriver};
+    /// # #[derive(serde::Serialize, serde::Deserialize, Document)]
+    /// # #[document(table = "orders")]
+    /// # struct Order { #[document(key)] shop: String, #[document(key)] number: u64 }
+    /// # let db = Database::builder().driver(MemoryDriver::new()).open().await?;
+    /// let orders = db.table::<Order>().await?;
+    /// for number in 1..=5 {
+    ///     orders.insert(&Order { shop: "bern".into(), number }).await?;
+    /// }
+    /// assert_eq!(orders.query().keys(("bern", 2)..("bern", 4)).count().await?, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn keys<K: AsKey<T::Key>>(mut self, range: impl RangeBounds<K>) -> Self {
+        self.keys = Some(KeyBounds::of_parts(&range));
+        self
+    }
 }
 
-impl Rows {
-    fn new(pin: Pin, table: TableRef) -> Self {
-        Self { pin, table, start: Bound::Unbounded, page: VecDeque::new(), is_last: false }
+impl Query<Value> {
+    /// Only documents whose primary keys are in the range: JSON values, or lists of them if the key has several fields.
+    /// Only those are looked at. Several ranges: the last counts.
+    pub fn keys(mut self, range: impl RangeBounds<Value>) -> Self {
+        self.keys = Some(KeyBounds::of_values(&range));
+        self
     }
+}
 
-    fn next(&mut self) -> Result<Option<ScanRow>> {
-        if self.page.is_empty() && !self.is_last {
-            let at: Seq = self.pin.seq();
-            let start = self.start.clone();
-            let scan = Scan { table: self.table.id, start, end: Bound::Unbounded, at, limit: PAGE_ROWS };
-            self.page = self.pin.log().read(|documents, _| documents.scan(&scan))?.into();
-            self.is_last = self.page.len() < PAGE_ROWS;
-            if let Some(last) = self.page.back() {
-                self.start = Bound::Excluded(last.key.clone());
+fn matching(rows: RowScan, filter: Option<Filter>, table: TableRef) -> impl Stream<Item = Result<Match>> + Send {
+    stream::try_unfold((rows, filter, table), |(mut rows, filter, table)| async move {
+        while let Some(ScanRow { key, row }) = rows.next()? {
+            let accepted = match &filter {
+                None => true,
+                Some(filter) => {
+                    let value = row::decode_value(&row).map_err(|error| table.invalid_document(&key, error))?;
+                    filter.matches(&value)
+                }
+            };
+            if accepted {
+                return Ok(Some((Match { key, row }, (rows, filter, table))));
             }
         }
-        Ok(self.page.pop_front())
-    }
-
-    fn matching(self, filter: Option<Filter>, table: TableRef) -> impl Stream<Item = Result<Match>> + Send {
-        stream::try_unfold((self, filter, table), |(mut rows, filter, table)| async move {
-            while let Some(ScanRow { key, row }) = rows.next()? {
-                let accepted = match &filter {
-                    None => true,
-                    Some(filter) => {
-                        let value = row::decode_value(&row).map_err(|error| table.invalid_document(&key, error))?;
-                        filter.matches(&value)
-                    }
-                };
-                if accepted {
-                    return Ok(Some((Match { key, row }, (rows, filter, table))));
-                }
-            }
-            Ok(None)
-        })
-    }
+        Ok(None)
+    })
 }

@@ -1,6 +1,6 @@
 use bucketdb_documents::{
-    Catalogue, Change, ChangeKind, Condition, DocumentKey, Documents, EncodedKey, Found, KeyType, Proposal, Refusal,
-    Schema, TableId, Transaction, row,
+    Catalogue, Change, ChangeKind, Condition, DocumentKey, Documents, EncodedKey, Found, KeyPart, KeyType, Proposal,
+    Refusal, Schema, TableId, Transaction, key_from_text, key_from_value, row,
 };
 use bucketdb_log::format::MAX_BODY_BYTES;
 use bucketdb_log::{Commit, CommitError, Freshness, Seq};
@@ -55,6 +55,27 @@ impl TableRef {
         Error::InvalidDocument { table: self.name().to_owned(), key: key.to_string(), reason: reason.to_string() }
     }
 
+    pub(crate) fn already_exists(&self, key: &EncodedKey) -> Error {
+        Error::AlreadyExists { table: self.name().to_owned(), key: key.to_string() }
+    }
+
+    pub(crate) fn not_found(&self, key: &EncodedKey) -> Error {
+        Error::NotFound { table: self.name().to_owned(), key: key.to_string() }
+    }
+
+    pub(crate) fn version_mismatch(&self, key: &EncodedKey, expected: Option<Seq>) -> Error {
+        Error::VersionMismatch { table: self.name().to_owned(), key: key.to_string(), expected }
+    }
+
+    /// # Errors
+    /// [`Error::InvalidKey`] if an update changed the key.
+    pub(crate) fn check_same_key(&self, before: &EncodedKey, after: &EncodedKey) -> Result<()> {
+        if before == after {
+            return Ok(());
+        }
+        Err(self.invalid_key(format!("an update of {before} changed the key to {after}")))
+    }
+
     pub(crate) fn decode<T: Stored>(&self, key: &EncodedKey, row: &Bytes) -> Result<T> {
         T::from_row(row).map_err(|error| self.invalid_document(key, error))
     }
@@ -77,9 +98,24 @@ impl TableRef {
         Change { table: self.id, key, condition, kind: ChangeKind::Delete }
     }
 
+    /// The key that is a JSON value, or a list of them if it has several fields.
+    pub(crate) fn parse_key(&self, key: &Value) -> Result<EncodedKey> {
+        let types = self.schema.key_types();
+        let parsed = match (key, types.as_slice()) {
+            (Value::Array(values), [_, _, ..]) => key_from_value(&types, &values.iter().collect::<Vec<_>>()),
+            _ => key_from_value(&types, &[key]),
+        };
+        parsed.map_err(|error| self.invalid_key(error))
+    }
+
+    /// The key with these fields.
+    pub(crate) fn key(&self, parts: &[KeyPart]) -> Result<EncodedKey> {
+        EncodedKey::new(parts).map_err(|error| self.invalid_key(error))
+    }
+
     /// The key that a person wrote.
     pub(crate) fn parse_key_text(&self, key: &str) -> Result<EncodedKey> {
-        bucketdb_documents::key_from_text(&self.schema.key_types(), key).map_err(|error| self.invalid_key(error))
+        key_from_text(&self.schema.key_types(), key).map_err(|error| self.invalid_key(error))
     }
 
     /// The key in a JSON document.
@@ -97,7 +133,7 @@ impl TableRef {
             })
             .collect::<Result<_>>()?;
         let types: Vec<KeyType> = self.schema.key_types();
-        bucketdb_documents::key_from_value(&types, &values).map_err(|error| self.invalid_key(error))
+        key_from_value(&types, &values).map_err(|error| self.invalid_key(error))
     }
 }
 
@@ -112,7 +148,8 @@ impl Inner {
     pub(crate) async fn write(&self, changes: Vec<Change>, freshness: Freshness) -> Result<Commit> {
         let transaction = Transaction { changes };
         check_size(&transaction)?;
-        let outcome = self.log.commit(Proposal::Write(transaction), freshness, self.commit_timeout).await;
+        let proposal = Proposal::Write { transaction, reads: None };
+        let outcome = self.log.commit(proposal, freshness, self.commit_timeout).await;
         outcome.map_err(|error| self.explain(error))
     }
 
@@ -126,16 +163,12 @@ impl Inner {
         mut change: impl FnMut(&Found) -> Result<(T, Change)>,
     ) -> Result<T> {
         loop {
-            let Some(found) = self.get(table.id, key, freshness).await? else {
-                return Err(Error::NotFound { table: table.name().to_owned(), key: key.to_string() });
-            };
+            let found = self.get(table.id, key, freshness).await?.ok_or_else(|| table.not_found(key))?;
             let (document, write) = change(&found)?;
-            if write.key != *key {
-                return Err(table.invalid_key(format!("an update of {key} changed the key to {}", write.key)));
-            }
+            table.check_same_key(key, &write.key)?;
             // A refusal is followed by another try, so what it rests on need not be fresh: the next try is.
             match self.write(vec![write], Freshness::Local).await {
-                Err(Error::Conflict { .. }) => freshness = Freshness::Local,
+                Err(Error::VersionMismatch { .. }) => freshness = Freshness::Local,
                 outcome => return outcome.map(|_| document),
             }
         }
@@ -170,7 +203,12 @@ impl Inner {
                     Error::AlreadyExists { table: name(table), key: key.to_string() }
                 }
                 Refusal::NotFound { table, key } => Error::NotFound { table: name(table), key: key.to_string() },
-                Refusal::Changed { table, key } => Error::Conflict { table: name(table), key: key.to_string() },
+                Refusal::Changed { table, key, expected } => {
+                    Error::VersionMismatch { table: name(table), key: key.to_string(), expected }
+                }
+                Refusal::ReadChanged { table, key } => Error::Conflict { table: name(table), key: key.to_string() },
+                Refusal::TableCreated(table) => Error::TableConflict { table },
+                Refusal::ReadsTooOld { at } => Error::TransactionTooLong { at },
                 Refusal::UnknownTable(table) | Refusal::AlreadyRegistered(table) => {
                     Error::UnknownTable { table: name(table) }
                 }

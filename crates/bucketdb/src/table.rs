@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 use bucketdb_documents::{AsKey, Condition, DocumentKey, EncodedKey};
 use bucketdb_log::{Commit, Freshness};
 
+use crate::origin::Origin;
 use crate::rows::TableRef;
 use crate::{Database, Document, Feed, Query, Result, Since};
 
@@ -95,7 +96,7 @@ impl<T: Document> Table<T> {
 
     /// Asks for documents by what is in them.
     pub fn query(&self) -> Query<T> {
-        Query::new(self.db.clone(), self.table.clone(), self.freshness)
+        Query::new(Origin::Live(self.db.clone(), self.freshness), self.table.clone())
     }
 
     /// Follows the table's changes in the order of their commits.

@@ -167,7 +167,8 @@ fn kind_of(error: &Error) -> &'static str {
     match error {
         Error::AlreadyExists { .. } => "already_exists",
         Error::NotFound { .. } => "not_found",
-        Error::Conflict { .. } => "conflict",
+        Error::Conflict { .. } | Error::TableConflict { .. } | Error::TransactionTooLong { .. } => "conflict",
+        Error::VersionMismatch { .. } => "version_mismatch",
         Error::CommitOutcomeUnknown { .. } => "commit_outcome_unknown",
         Error::CommitTimedOut => "commit_timed_out",
         Error::BatchTooLarge { .. } => "batch_too_large",

@@ -1,33 +1,34 @@
-use std::collections::HashMap;
-
 use bucketdb_log::codec::Malformed;
+use bucketdb_log::planted::{PlantedBug, is_planted};
 use bucketdb_log::{Record, RecordKind, Seq, StateMachine, Validated};
 
-use crate::overlay::Overlay;
+use crate::overlay::{Overlay, Replaced};
+use crate::recent_writes::RecentWrites;
 use crate::{
-    Catalogue, Change, ChangeKind, Condition, EncodedKey, Found, Refusal, Scan, ScanRow, Schema, TableId, Transaction,
+    Before, Catalogue, Change, ChangeKind, Condition, EncodedKey, Found, Group, ReadSet, Refusal, Scan, ScanRow,
+    Schema, TableId, Transaction,
 };
 
 /// The state of a database: its catalogue and every row.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Documents {
     catalogue: Catalogue,
     overlay: Overlay,
+    recent: RecentWrites,
 }
 
 /// A change that somebody wants to commit.
 #[derive(Clone, Debug)]
 pub enum Proposal {
     /// Changes of rows.
-    Write(Transaction),
+    Write {
+        /// The changes.
+        transaction: Transaction,
+        /// What they rest on; `None` if they were made without reading.
+        reads: Option<ReadSet>,
+    },
     /// A table, or a new version of its schema.
     Register(Schema),
-}
-
-/// The rows that the members of a group leave: whether each is there.
-#[derive(Debug, Default)]
-pub struct Group {
-    rows: HashMap<(TableId, EncodedKey), bool>,
 }
 
 /// How much a table holds.
@@ -81,6 +82,43 @@ impl Documents {
         self.overlay.unpin(seq);
     }
 
+    /// What the row of a change was before it: the change at `place`, from 0, of the record at `seq`.
+    #[must_use]
+    pub fn before(&self, seq: Seq, place: usize) -> Before {
+        self.recent.before(seq, place)
+    }
+
+    /// Whether everything that was read is still as it was read.
+    ///
+    /// # Errors
+    /// [`Refusal::ReadChanged`], [`Refusal::TableCreated`] or [`Refusal::ReadsTooOld`].
+    pub fn check_reads(&self, reads: &ReadSet) -> Result<(), Refusal> {
+        self.check_reads_behind(&Group::default(), reads)
+    }
+
+    fn check_reads_behind(&self, group: &Group, reads: &ReadSet) -> Result<(), Refusal> {
+        if reads.is_empty() || is_planted(PlantedBug::SkipValidation) {
+            return Ok(());
+        }
+        let at = reads.at;
+        self.recent.covers(at).map_err(|_| Refusal::ReadsTooOld { at })?;
+        for (table, key) in &reads.keys {
+            if group.exists(*table, key).is_some() || self.recent.is_written(*table, key, at) {
+                return Err(Refusal::ReadChanged { table: *table, key: key.clone() });
+            }
+        }
+        let ranges = if is_planted(PlantedBug::MissRangeRead) { &[] } else { reads.ranges.as_slice() };
+        for range in ranges {
+            if let Some(key) = group.written_in(range).or_else(|| self.recent.written_in(range, at)) {
+                return Err(Refusal::ReadChanged { table: range.table, key: key.clone() });
+            }
+        }
+        match reads.absent_tables.iter().find(|name| self.catalogue.by_name(name).is_some()) {
+            Some(name) => Err(Refusal::TableCreated(name.clone())),
+            None => Ok(()),
+        }
+    }
+
     fn check(&self, group: &Group, own: &Group, change: &Change) -> Result<(), Refusal> {
         let Change { table, key, condition, .. } = change;
         if self.catalogue.table(*table).is_none() {
@@ -89,8 +127,7 @@ impl Documents {
         if *condition == Condition::Always {
             return Ok(());
         }
-        let place = (*table, key.clone());
-        let written = own.rows.get(&place).or_else(|| group.rows.get(&place)).copied();
+        let written = own.exists(*table, key).or_else(|| group.exists(*table, key));
         let version = self.overlay.version(*table, key);
         let exists = written.unwrap_or(version.is_some());
         let (table, key) = (*table, key.clone());
@@ -98,7 +135,7 @@ impl Documents {
             Condition::Absent if exists => Err(Refusal::AlreadyExists { table, key }),
             Condition::Exists if !exists => Err(Refusal::NotFound { table, key }),
             Condition::Version(expected) if written.is_some() || *expected != version => {
-                Err(Refusal::Changed { table, key })
+                Err(Refusal::Changed { table, key, expected: *expected })
             }
             Condition::Always | Condition::Absent | Condition::Exists | Condition::Version(_) => Ok(()),
         }
@@ -116,14 +153,17 @@ impl StateMachine for Documents {
                 let payload = self.catalogue.register(schema)?;
                 Ok(Validated { kind: RecordKind::Schema, payload })
             }
-            Proposal::Write(transaction) => {
+            Proposal::Write { transaction, reads } => {
+                if let Some(reads) = reads {
+                    self.check_reads_behind(group, reads)?;
+                }
                 let mut own = Group::default();
                 for change in &transaction.changes {
                     self.check(group, &own, change)?;
                     let exists = matches!(change.kind, ChangeKind::Put(_));
-                    own.rows.insert((change.table, change.key.clone()), exists);
+                    own.write(change.table, change.key.clone(), exists);
                 }
-                group.rows.extend(own.rows);
+                group.merge(own);
                 Ok(Validated { kind: RecordKind::Transactions, payload: transaction.encode() })
             }
         }
@@ -136,13 +176,18 @@ impl StateMachine for Documents {
         }
         let transactions: Vec<Transaction> =
             record.entries.iter().map(|entry| Transaction::decode(entry.payload.clone())).collect::<Result<_, _>>()?;
+        self.recent.begin(record.seq);
         for change in transactions.into_iter().flat_map(|transaction| transaction.changes) {
             let row = match change.kind {
                 ChangeKind::Put(row) => Some(row),
                 ChangeKind::Delete => None,
             };
-            self.overlay.write(change.table, &change.key, row, record.seq);
+            let Replaced { key, row } = self.overlay.write(change.table, &change.key, row, record.seq);
+            self.recent.push(change.table, key, row);
         }
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

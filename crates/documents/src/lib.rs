@@ -10,9 +10,12 @@
 
 mod catalogue;
 mod documents;
+mod group;
 mod key;
 mod key_type;
 mod overlay;
+mod read_set;
+mod recent_writes;
 mod refusal;
 mod schema;
 mod transaction;
@@ -20,10 +23,13 @@ mod transaction;
 pub mod row;
 
 pub use catalogue::{Catalogue, TableEntry, TableId};
-pub use documents::{Documents, Group, Proposal, TableStats};
+pub use documents::{Documents, Proposal, TableStats};
+pub use group::Group;
 pub use key::{EncodedKey, InvalidKeyBytes, KeyPart, MAX_KEY_BYTES};
 pub use key_type::{AsKey, DocumentKey, KeyFromValueError, KeyType, key_from_text, key_from_value};
 pub use overlay::{Found, Scan, ScanRow};
+pub use read_set::{KeyRange, ReadSet};
+pub use recent_writes::Before;
 pub use refusal::Refusal;
 pub use schema::{InvalidSchema, KeyField, Schema, SchemaBuilder};
 pub use transaction::{Change, ChangeKind, Condition, Transaction};

@@ -4,10 +4,10 @@ use std::ops::Bound;
 use bucketdb_log::Seq;
 use bytes::Bytes;
 
-use crate::{EncodedKey, TableId};
+use crate::{EncodedKey, KeyRange, TableId};
 
 /// The rows of all tables in memory, in the order of their keys, with the versions that open snapshots still read.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Overlay {
     tables: BTreeMap<TableId, Rows>,
     /// Positions that somebody reads at, with how many do.
@@ -16,7 +16,7 @@ pub(crate) struct Overlay {
     with_history: BTreeSet<(TableId, EncodedKey)>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Rows {
     by_key: BTreeMap<EncodedKey, Versions>,
     live: u64,
@@ -24,7 +24,7 @@ struct Rows {
 }
 
 /// What a key held, newest last; never empty.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Versions(Vec<Version>);
 
 #[derive(Clone, Debug)]
@@ -43,15 +43,20 @@ pub struct Found {
     pub version: Seq,
 }
 
+/// What a write replaced.
+#[derive(Debug)]
+pub(crate) struct Replaced {
+    /// The key.
+    pub(crate) key: EncodedKey,
+    /// The row that was there.
+    pub(crate) row: Option<Bytes>,
+}
+
 /// What to read of a table.
 #[derive(Clone, Debug)]
 pub struct Scan {
-    /// The table.
-    pub table: TableId,
-    /// The lowest key.
-    pub start: Bound<EncodedKey>,
-    /// The highest key.
-    pub end: Bound<EncodedKey>,
+    /// The table and its keys.
+    pub range: KeyRange,
     /// The position to read at.
     pub at: Seq,
     /// How many rows at most.
@@ -98,11 +103,11 @@ impl Overlay {
 
     /// Rows in ascending order of their keys, as of a pinned position.
     pub(crate) fn scan(&self, scan: &Scan) -> Vec<ScanRow> {
-        let Some(rows) = self.tables.get(&scan.table) else { return Vec::new() };
-        if is_empty_range(&scan.start, &scan.end) {
+        let Some(rows) = self.tables.get(&scan.range.table) else { return Vec::new() };
+        if scan.range.is_empty() {
             return Vec::new();
         }
-        let range = rows.by_key.range((scan.start.clone(), scan.end.clone()));
+        let range = rows.by_key.range::<EncodedKey, _>(scan.range.bounds());
         let visible = range.filter_map(|(key, versions)| {
             let row = versions.at(scan.at)?.row.clone()?;
             Some(ScanRow { key: key.clone(), row })
@@ -115,32 +120,37 @@ impl Overlay {
         self.tables.get(&table).map_or((0, 0), |rows| (rows.live, rows.live_bytes))
     }
 
-    pub(crate) fn write(&mut self, table: TableId, key: &EncodedKey, row: Option<Bytes>, seq: Seq) {
+    /// Writes a row, or removes it. Gives the key and the row that was there before, in memory of their own.
+    pub(crate) fn write(&mut self, table: TableId, key: &EncodedKey, row: Option<Bytes>, seq: Seq) -> Replaced {
         let rows = self.tables.entry(table).or_default();
         let size = |row: &Bytes| (key.as_bytes().len() + row.len()) as u64;
         if let Some(row) = &row {
             rows.live += 1;
             rows.live_bytes += size(row);
         }
-        let Some(versions) = rows.by_key.get_mut(key) else {
+        let one_key = (Bound::Included(key), Bound::Included(key));
+        let Some((key, versions)) = rows.by_key.range_mut::<EncodedKey, _>(one_key).next() else {
+            // Keys and rows get memory of their own: a slice would keep its whole record alive.
+            let key = EncodedKey::from_checked(Bytes::copy_from_slice(key.as_bytes()));
             if row.is_some() {
-                // Keys and rows get memory of their own: a slice would keep its whole record alive.
-                let key = EncodedKey::from_checked(Bytes::copy_from_slice(key.as_bytes()));
-                rows.by_key.insert(key, Versions(vec![Version { seq, row: row.map(own) }]));
+                rows.by_key.insert(key.clone(), Versions(vec![Version { seq, row: row.map(own) }]));
             }
-            return;
+            return Replaced { key, row: None };
         };
-        if let Some(Version { row: Some(old), .. }) = versions.newest() {
+        let key = key.clone();
+        let replaced = versions.newest().and_then(|version| version.row.clone());
+        if let Some(old) = &replaced {
             rows.live -= 1;
             rows.live_bytes -= size(old);
         }
         versions.0.push(Version { seq, row: row.map(own) });
         if !drop_unread(versions, &self.pins) {
-            rows.by_key.remove(key);
+            rows.by_key.remove(&key);
             self.with_history.remove(&(table, key.clone()));
         } else if versions.0.len() > 1 {
             self.with_history.insert((table, key.clone()));
         }
+        Replaced { key, row: replaced }
     }
 
     /// Keeps what is visible at `seq` until it is unpinned as often.
@@ -196,14 +206,6 @@ fn drop_unread(versions: &mut Versions, pins: &BTreeMap<Seq, usize>) -> bool {
     }
     versions.0 = kept;
     !versions.0.is_empty()
-}
-
-fn is_empty_range(start: &Bound<EncodedKey>, end: &Bound<EncodedKey>) -> bool {
-    match (start, end) {
-        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
-        (Bound::Included(start), Bound::Included(end)) => start > end,
-        (Bound::Included(start) | Bound::Excluded(start), Bound::Excluded(end) | Bound::Included(end)) => start >= end,
-    }
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+use bucketdb_log::Seq;
+
 use crate::{EncodedKey, InvalidSchema, TableId};
 
 /// Why a proposed change is not valid in the state that it met.
@@ -23,6 +25,22 @@ pub enum Refusal {
         table: TableId,
         /// The key.
         key: EncodedKey,
+        /// The position at which it was to be last written; `None` if it was to be absent.
+        expected: Option<Seq>,
+    },
+    /// A row that the transaction read, or one in a range that it read, was written since.
+    ReadChanged {
+        /// The table.
+        table: TableId,
+        /// The key.
+        key: EncodedKey,
+    },
+    /// The transaction looked for a table that there was not, and there is one now.
+    TableCreated(String),
+    /// So much was written since the transaction read that it is not known what.
+    ReadsTooOld {
+        /// The position that it read at.
+        at: Seq,
     },
     /// There is no such table.
     UnknownTable(TableId),

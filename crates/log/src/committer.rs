@@ -1,35 +1,32 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bucketdb_driver::{Condition, Key};
-use bucketdb_env::{Environment, Random};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::plan::{Numbering, Plan, plan};
+use crate::contention::Streak;
+use crate::plan::{Numbering, Plan, plan, requeue};
+use crate::planted::{PlantedBug, is_planted};
 use crate::probes::Sent;
 use crate::replay::{Place, Stored};
 use crate::shared::Shared;
-use crate::slot::{Holder, Slot, Unsettled};
-use crate::submission::{Message, Progress, Submission};
+use crate::slot::{Holder, Settlement, Slot, Unsettled};
+use crate::submission::{Message, Submission};
+use crate::turns::Pace;
+use crate::window::Reading;
 use crate::{Commit, CommitError, CommitId, LogError, Result, Seq, SlotNames, StateMachine, format, reads};
-
-/// From this many positions lost in a row on, a writer reads ahead before it tries again.
-const LOSSES_BEFORE_CATCHING_UP: u32 = 2;
-
-/// Longest pause after a lost position.
-const MAX_BACK_OFF: Duration = Duration::from_secs(1);
 
 /// The one task of an open log that writes: it groups what waits, and has at most one record under way.
 pub(crate) struct Committer<M: StateMachine> {
-    shared: Arc<Shared<M>>,
+    pub(crate) shared: Arc<Shared<M>>,
     intake: Intake<M>,
     numbering: Numbering,
     /// How many positions in a row somebody else got.
-    losses: u32,
-    /// How long the last record took to write.
-    put_latency: Duration,
+    pub(crate) losses: u32,
+    /// How long a record takes to write.
+    pub(crate) pace: Pace,
+    pub(crate) streak: Streak,
 }
 
 /// What was asked for and not begun yet.
@@ -41,7 +38,14 @@ struct Intake<M: StateMachine> {
 
 /// What became of a record that was sent.
 enum Settled {
-    Held(Holder),
+    /// We hold it.
+    Ours {
+        /// When the request was sent that proves that the slot was empty, if one does.
+        proof: Option<Reading>,
+    },
+    Others(Bytes),
+    /// Nobody knows yet, and the members are to be tried again. No correct writer comes to this end.
+    LeftOpen,
     /// Nothing was written.
     Refused(LogError),
     /// Whether it is or will be in the log cannot be told.
@@ -88,7 +92,14 @@ impl<M: StateMachine> Intake<M> {
 impl<M: StateMachine> Committer<M> {
     pub(crate) fn new(shared: Arc<Shared<M>>, inbox: mpsc::UnboundedReceiver<Message<M>>) -> Self {
         let intake = Intake { inbox, queue: VecDeque::new(), closing: Vec::new() };
-        Self { shared, intake, numbering: Numbering::default(), losses: 0, put_latency: Duration::ZERO }
+        Self {
+            shared,
+            intake,
+            numbering: Numbering::default(),
+            losses: 0,
+            pace: Pace::default(),
+            streak: Streak::default(),
+        }
     }
 
     /// Works until it is told to close, or until nobody can ask for anything any more.
@@ -131,7 +142,15 @@ impl<M: StateMachine> Committer<M> {
     /// # Errors
     /// If everybody left while a slot could not be settled: nothing may be written behind it.
     async fn round(&mut self) -> Result<(), Abandoned> {
-        let Some(plan) = plan(&self.shared, &mut self.intake.queue, &mut self.numbering) else {
+        if self.shared.names == SlotNames::Shared
+            && let Err(error) = self.make_ready().await
+        {
+            self.intake.take_all();
+            self.intake.fail_queue(&error);
+            return Ok(());
+        }
+        self.intake.take_all();
+        let Some(mut plan) = plan(&self.shared, &mut self.intake.queue, &mut self.numbering) else {
             // All that is left was refused by a state that may be too old for a refusal.
             if !self.intake.queue.is_empty()
                 && let Err(error) = self.shared.probe().await
@@ -140,15 +159,25 @@ impl<M: StateMachine> Committer<M> {
             }
             return Ok(());
         };
-        let sent = self.shared.probes.about_to_send(self.shared.env.monotonic());
+        let sent = self.shared.probes.about_to_send(self.shared.now());
+        if is_planted(PlantedBug::AnswerBeforePut) {
+            let (seq, time) = (plan.record.seq, plan.record.time);
+            for (submission, id) in plan.members.drain(..) {
+                submission.answer(Ok(Commit { seq, time, id }));
+            }
+        }
         let bytes = format::encode(&plan.record, &plan.name, &self.shared.checksums);
         let settled = match self.shared.names {
             SlotNames::Shared => self.settle_shared(&plan, &bytes).await?,
             SlotNames::PerSession => self.settle_per_session(&plan, &bytes).await?,
         };
         match settled {
-            Settled::Held(Holder::Us) => self.created(plan, &bytes, sent).await,
-            Settled::Held(Holder::Other(other)) => self.lost(plan, &other).await,
+            Settled::Ours { proof } => self.ours(plan, &bytes, sent, proof).await,
+            Settled::Others(other) => self.lost(plan, &other).await,
+            Settled::LeftOpen => {
+                requeue(plan.members, &mut self.intake.queue);
+                let _ = self.shared.catch_up().await;
+            }
             Settled::Refused(error) => {
                 for (submission, _) in plan.members {
                     submission.answer(Err(error.clone().into()));
@@ -159,14 +188,45 @@ impl<M: StateMachine> Committer<M> {
         Ok(())
     }
 
+    /// Before a record is sent: waits for our turn, and makes sure that what is known of the log's end is young enough for
+    /// an answer to be believed [H3].
+    async fn make_ready(&mut self) -> Result<()> {
+        self.await_turn().await;
+        if !self.shared.is_window_open() {
+            self.shared.prove_by_listing().await?;
+        }
+        Ok(())
+    }
+
     async fn settle_shared(&mut self, plan: &Plan<M>, bytes: &Bytes) -> Result<Settled, Abandoned> {
         let key = self.shared.layout.key(&plan.name);
+        if is_planted(PlantedBug::NextSlotWhileOpen) {
+            let once = self.shared.store.put(&key, bytes.clone(), Condition::IfAbsent).await;
+            if once.is_err_and(|error| error.is_transient()) {
+                return Ok(Settled::LeftOpen);
+            }
+        }
         let slot = Slot { driver: &*self.shared.store, env: &*self.shared.env, key: &key };
-        let started = self.shared.env.monotonic();
         let settled = slot.settle(bytes, || self.intake.nobody_waits_for(&plan.members)).await;
-        self.put_latency = self.shared.env.monotonic().saturating_sub(started);
         match settled {
-            Ok(holder) => Ok(Settled::Held(holder)),
+            Ok(Settlement { holder, proof, first_took }) => {
+                self.pace.measured(first_took);
+                match holder {
+                    Holder::Us => Ok(Settled::Ours { proof }),
+                    Holder::Other(other) => {
+                        if let Some(proof) = proof {
+                            self.shared.window.proved(proof);
+                        }
+                        if is_planted(PlantedBug::SessionDecidesHolder) {
+                            let stored = self.shared.decode(plan.record.seq, &plan.name, &other);
+                            if stored.is_ok_and(|stored| stored.record.session == plan.record.session) {
+                                return Ok(Settled::Ours { proof });
+                            }
+                        }
+                        Ok(Settled::Others(other))
+                    }
+                }
+            }
             Err(Unsettled::Refused(error)) => Ok(Settled::Refused(error.into())),
             Err(Unsettled::GivenUp) => Err(Abandoned),
         }
@@ -196,7 +256,7 @@ impl<M: StateMachine> Committer<M> {
         let ours = names.get(1).filter(|name| name.name == plan.name);
         match (checked, ours) {
             // Whatever is behind ours was written by somebody who saw it there: it is in the log.
-            (Ok(()), Some(_)) => Ok(Settled::Held(Holder::Us)),
+            (Ok(()), Some(_)) => Ok(Settled::Ours { proof: None }),
             (Ok(()), None) => {
                 let detail = "it was written a moment ago, and a listing does not show it".to_owned();
                 let error = LogError::Missing { object: key.to_string(), detail };
@@ -226,13 +286,43 @@ impl<M: StateMachine> Committer<M> {
         }
     }
 
-    /// The store says that our record is in the log.
-    async fn created(&mut self, plan: Plan<M>, bytes: &Bytes, sent: Sent) {
-        let Plan { members, record, name } = plan;
+    /// The store says that our record is in its slot. Outside the window that may be a place which nobody reads any more.
+    async fn ours(&mut self, plan: Plan<M>, bytes: &Bytes, sent: Sent, proof: Option<Reading>) {
+        if is_planted(PlantedBug::RepeatRenewsWindow)
+            && let Some(proof) = proof
+        {
+            self.shared.window.proved(proof);
+        }
+        if self.shared.names == SlotNames::Shared && !self.shared.is_window_open() {
+            let seq = plan.record.seq;
+            match self.shared.is_in_log(seq, format::chain_hash(bytes)).await {
+                Ok(true) => {}
+                outcome => {
+                    // An earlier attempt may have got there while it was part of the log. The sessions will tell, to
+                    // whoever opens the database again.
+                    let object = self.shared.object(&plan.name);
+                    let detail = "the log went on without it, or nobody can tell".to_owned();
+                    let error = outcome.err().unwrap_or(LogError::Missing { object, detail });
+                    answer_unknown(plan.members, seq, &error);
+                    if let Err(error) = self.shared.prove_by_listing().await {
+                        self.intake.fail_queue(&error);
+                    }
+                    return;
+                }
+            }
+        }
+        self.created(plan, bytes, sent, proof).await;
+    }
+
+    /// Our record is in the log.
+    async fn created(&mut self, plan: Plan<M>, bytes: &Bytes, sent: Sent, proof: Option<Reading>) {
+        let Plan { members, record, name, .. } = plan;
         let (seq, time, hash) = (record.seq, record.time, format::chain_hash(bytes));
-        tracing::debug!(%seq, transactions = members.len(), bytes = bytes.len(), took = ?self.put_latency, "committed");
+        let pace = self.pace.mean();
+        tracing::debug!(%seq, transactions = members.len(), bytes = bytes.len(), ?pace, "committed");
         self.numbering.last_written = Some(hash);
         self.losses = 0;
+        self.streak.add(self.shared.env.monotonic(), pace);
         match self.shared.apply(Stored { record, hash, name }) {
             // A reader may have gone past the position meanwhile, and have seen another record there.
             Err(error @ LogError::BrokenChain { .. }) => {
@@ -246,7 +336,12 @@ impl<M: StateMachine> Committer<M> {
                 answer_unknown(members, seq, &LogError::Missing { object, detail });
                 return;
             }
-            Ok(Place::InChain) => self.shared.probes.proved_fresh(sent),
+            Ok(Place::InChain) => {
+                if let Some(proof) = proof {
+                    self.shared.window.proved(proof);
+                }
+                self.shared.probes.proved_fresh(sent);
+            }
             // It is in the log, whatever is wrong with the state: saying anything else would be a lie.
             Err(error) => tracing::error!(%error, "a record was written that cannot be applied"),
         }
@@ -257,7 +352,7 @@ impl<M: StateMachine> Committer<M> {
 
     /// Somebody else got the position: takes in what is there, and lines the group up again.
     async fn lost(&mut self, plan: Plan<M>, other: &Bytes) {
-        let Plan { members, record, name } = plan;
+        let Plan { members, record, name, first_counter } = plan;
         let stored = match self.shared.decode(record.seq, &name, other) {
             // What cannot be read may as well be ours, spoilt on its way.
             Err(error @ LogError::Damaged { .. }) => {
@@ -267,31 +362,24 @@ impl<M: StateMachine> Committer<M> {
             }
             stored => stored,
         };
-        for (submission, _) in members.into_iter().rev() {
-            if submission.ticket.advance(Progress::Queued) {
-                self.intake.queue.push_front(submission);
-            }
+        // The numbers were never in the log and never will be: the slot is taken. Whoever was told one of them must not
+        // find another transaction under it.
+        if requeue(members, &mut self.intake.queue) || is_planted(PlantedBug::ReuseCommitId) {
+            self.numbering.counter = first_counter - 1;
         }
-        if let Err(error) = stored.and_then(|stored| self.shared.apply(stored)) {
+        let outcome = if self.shared.is_window_open() {
+            stored.and_then(|stored| self.shared.apply(stored)).map(|_| ())
+        } else {
+            // The position may have been given up, and then what is there is part of nothing.
+            self.shared.prove_by_listing().await
+        };
+        if let Err(error) = outcome {
             self.shared.raise_halt(&error).await;
             self.intake.fail_queue(&error);
             return;
         }
         self.losses += 1;
         tracing::debug!(seq = %record.seq, losses = self.losses, "somebody else got the position");
-        if self.losses >= LOSSES_BEFORE_CATCHING_UP {
-            self.back_off().await;
-            if let Err(error) = self.shared.catch_up().await {
-                self.intake.fail_queue(&error);
-            }
-        }
-    }
-
-    /// Waits a random time up to a bound that grows with the losses ("full jitter").
-    async fn back_off(&self) {
-        let most = (self.put_latency * 2u32.saturating_pow(self.losses.min(6))).min(MAX_BACK_OFF);
-        let pause_us = self.shared.env.random_below(most.as_micros() as u64);
-        self.shared.env.sleep(Duration::from_micros(pause_us)).await;
     }
 }
 

@@ -74,6 +74,25 @@ pub enum LogError {
         /// What is newer.
         detail: String,
     },
+    /// What was asked for lies before the oldest position that can still be read.
+    #[error("position {seq} of the log was given up: the oldest that can still be read is {floor}")]
+    BelowFloor {
+        /// The position that was asked for.
+        seq: Seq,
+        /// The oldest position that can be read.
+        floor: Seq,
+    },
+    /// This process was stopped for so long that records it had not read yet were removed. Open the database again.
+    #[error(
+        "this process stood still at position {position} while the log went on, and now it begins at {first}: open the \
+         database again"
+    )]
+    FellBehind {
+        /// The last position that was read.
+        position: Seq,
+        /// The first one that is left.
+        first: Seq,
+    },
     /// There is no database at this prefix, and none was to be created.
     #[error("there is no database at {place}")]
     NoDatabase {
@@ -124,9 +143,9 @@ impl LogError {
         matches!(self, Self::Driver(error) if error.is_transient())
     }
 
-    /// Whether the log itself is broken, so that an open handle must not answer from it any more.
+    /// Whether the log itself is broken or out of reach, so that an open handle must not answer from it any more.
     pub(crate) fn is_fatal(&self) -> bool {
-        matches!(self, Self::BrokenChain { .. } | Self::Forked { .. } | Self::Halted { .. })
+        matches!(self, Self::BrokenChain { .. } | Self::Forked { .. } | Self::Halted { .. } | Self::FellBehind { .. })
     }
 
     pub(crate) fn of_format(object: impl Into<String>, error: FormatError) -> Self {

@@ -7,6 +7,7 @@ use futures::future;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::layout::RecordName;
+use crate::planted::{PlantedBug, is_planted};
 use crate::probes::Ask;
 use crate::shared::Shared;
 use crate::{Layout, LogError, Record, Result, Seq, SlotNames, StateMachine, reads};
@@ -37,7 +38,7 @@ impl<M: StateMachine> Shared<M> {
     /// As a strict [`refresh`](Self::refresh), without waiting for anybody: whoever holds up a probe, by not polling
     /// what it waits with, must not hold up the one that writes.
     pub(crate) async fn probe(&self) -> Result<()> {
-        let sent = self.probes.about_to_send(self.env.monotonic());
+        let sent = self.probes.about_to_send(self.now());
         let outcome = self.catch_up().await;
         self.probes.finished(sent, &outcome);
         outcome
@@ -55,8 +56,46 @@ impl<M: StateMachine> Shared<M> {
         outcome
     }
 
+    /// Applies the next records, up to `width`, as far as they exist, at one get each, all at once: for whoever waits for
+    /// them and has no time for the answer that there is none behind them.
+    pub(crate) async fn look_ahead(&self, width: u64) -> Result<()> {
+        if !self.is_window_open() {
+            return self.catch_up().await;
+        }
+        let next = self.seq().next();
+        let sent = self.probes.about_to_send(self.now());
+        let fetched = self.fetch_ahead(next, width).await?;
+        if !self.is_window_open() {
+            return self.catch_up().await;
+        }
+        let is_end = matches!(fetched.first(), Some((_, _, None)));
+        let outcome =
+            fetched.into_iter().map_while(|(seq, name, bytes)| bytes.map(|bytes| (seq, name, bytes))).try_for_each(
+                |(seq, name, bytes)| self.decode(seq, &name, &bytes).and_then(|stored| self.apply(stored)).map(|_| ()),
+            );
+        if let Err(error) = &outcome {
+            self.raise_halt(error).await;
+        }
+        // A reader may have found more meanwhile: then this answer is old.
+        if is_end && self.seq().next() == next {
+            self.window.proved(sent.at);
+            self.probes.proved_fresh(sent);
+        }
+        outcome
+    }
+
+    /// What the store has at `width` positions from `first` on.
+    async fn fetch_ahead(&self, first: Seq, width: u64) -> Result<Vec<(Seq, String, Option<Bytes>)>> {
+        let ahead = (first.0..first.0.saturating_add(width)).map(|seq| async move {
+            let name = Layout::slot_name(Seq(seq));
+            self.fetch(&name).await.map(|bytes| (Seq(seq), name, bytes))
+        });
+        future::try_join_all(ahead).await
+    }
+
     /// Asks for the next record, once more for the next one, and then for twice as many each time that all were there:
-    /// most often there is one, and what was asked for behind the end was in vain.
+    /// most often there is one, and what was asked for behind the end was in vain. Outside the window no answer is
+    /// believed: neither that nothing is there, nor what is.
     async fn catch_up_by_name(&self) -> Result<()> {
         let mut width = 1;
         let mut found_all = false;
@@ -69,14 +108,17 @@ impl<M: StateMachine> Shared<M> {
                 hole_attempts = 0;
             }
             first = next;
-            let sent = self.probes.about_to_send(self.env.monotonic());
-            let ahead = (first.0..first.0.saturating_add(width)).map(|seq| async move {
-                let name = Layout::slot_name(Seq(seq));
-                self.fetch(&name).await.map(|bytes| (Seq(seq), name, bytes))
-            });
+            if !self.is_window_open() {
+                return self.prove_by_listing().await;
+            }
+            let sent = self.probes.about_to_send(self.now());
             let mut hole = None;
             let mut found_behind_hole = false;
-            for (seq, name, bytes) in future::try_join_all(ahead).await? {
+            let fetched = self.fetch_ahead(first, width).await?;
+            if !self.is_window_open() {
+                continue;
+            }
+            for (seq, name, bytes) in fetched {
                 match bytes {
                     Some(bytes) if hole.is_none() => {
                         self.apply(self.decode(seq, &name, &bytes)?)?;
@@ -91,6 +133,7 @@ impl<M: StateMachine> Shared<M> {
                     found_all = true;
                 }
                 Some(_) if !found_behind_hole => {
+                    self.window.proved(sent.at);
                     self.probes.proved_fresh(sent);
                     return Ok(());
                 }
@@ -108,7 +151,7 @@ impl<M: StateMachine> Shared<M> {
 
     /// Lists from the last record on, which shows whether anybody else wrote into its position.
     async fn catch_up_by_listing(&self) -> Result<()> {
-        let sent = self.probes.about_to_send(self.env.monotonic());
+        let sent = self.probes.about_to_send(self.now());
         let (last_seq, last_name) = {
             let applied = self.applied.read();
             (applied.seq, applied.name.clone())
@@ -116,6 +159,7 @@ impl<M: StateMachine> Shared<M> {
         let names = self.list_from(last_seq).await?;
         self.check_continues(&names, last_seq, &last_name)?;
         self.replay(names.into_iter().skip(1)).await?;
+        self.window.proved(sent.at);
         self.probes.proved_fresh(sent);
         Ok(())
     }
@@ -209,13 +253,38 @@ impl<M: StateMachine> Shared<M> {
     }
 
     /// The record at `seq`, from memory if it is recent; `None` if the log does not reach so far.
+    ///
+    /// # Errors
+    /// [`LogError::BelowFloor`] if the position was given up.
     pub(crate) async fn record(&self, seq: Seq) -> Result<Option<Arc<Record>>> {
-        if let Some(record) = self.recent.lock().get(seq) {
-            return Ok(Some(record));
-        }
         if seq < Seq::FIRST || seq > self.seq() {
             return Ok(None);
         }
+        loop {
+            self.check_floor(seq)?;
+            if let Some(record) = self.recent.lock().get(seq) {
+                return Ok(Some(record));
+            }
+            let fetched = self.fetch_record(seq).await;
+            if self.is_window_open() {
+                return fetched.map(Some);
+            }
+            // The floor may have passed the position long ago, and anything may be there.
+            self.catch_up().await?;
+        }
+    }
+
+    /// # Errors
+    /// If the position was given up [H22].
+    fn check_floor(&self, seq: Seq) -> Result<()> {
+        let floor = self.applied.read().floor;
+        if seq < floor && !is_planted(PlantedBug::ReadBelowFloor) {
+            return Err(LogError::BelowFloor { seq, floor });
+        }
+        Ok(())
+    }
+
+    async fn fetch_record(&self, seq: Seq) -> Result<Arc<Record>> {
         let name = match self.names {
             SlotNames::Shared => Layout::slot_name(seq),
             SlotNames::PerSession => {
@@ -231,9 +300,9 @@ impl<M: StateMachine> Shared<M> {
             Some(bytes) if seq == Seq::FIRST => {
                 let (record, _) = crate::format::decode_genesis(&bytes, &name)
                     .map_err(|error| LogError::of_format(self.object(&name), error))?;
-                Ok(Some(Arc::new(record)))
+                Ok(Arc::new(record))
             }
-            Some(bytes) => Ok(Some(Arc::new(self.decode(seq, &name, &bytes)?.record))),
+            Some(bytes) => Ok(Arc::new(self.decode(seq, &name, &bytes)?.record)),
             None => Err(self.gone(&name)),
         }
     }

@@ -231,7 +231,7 @@ fn decode_covered(covered: Bytes) -> Result<Record, FormatError> {
     let kind = RecordKind::from_number(kind_number).ok_or(FormatError::Newer {
         what: "record kind",
         found: u16::from(kind_number),
-        known: "1 to 5",
+        known: "1 to 6",
     })?;
     let compression = header.u8()?;
     let seq = Seq(header.u64()?);

@@ -11,9 +11,12 @@
 //!
 //! This crate knows no table and no document: what a payload means is the state machine's business.
 
+mod base;
 mod commit;
 mod committer;
+mod contention;
 mod error;
+mod floor;
 mod follow;
 mod halt;
 mod ids;
@@ -24,21 +27,26 @@ mod open;
 mod options;
 mod plan;
 mod probes;
+mod prove;
 mod reads;
 mod recent;
 mod record;
 mod replay;
+mod sessions;
 mod shared;
 mod slot;
 mod store_check;
 mod submission;
 mod timed;
+mod turns;
+mod window;
 
 pub mod codec;
 pub mod format;
 #[doc(hidden)]
 pub mod planted;
 
+pub use base::Base;
 pub use commit::{Commit, CommitError};
 pub use error::{LogError, Result};
 pub use ids::{ChainHash, CommitId, DatabaseId, InvalidNodeId, LogTime, NodeId, Seq, SessionId};
@@ -49,4 +57,5 @@ pub use open::OpenOptions;
 pub use options::SharedOptions;
 pub use probes::Freshness;
 pub use record::{Entry, Record, RecordKind};
+pub use sessions::CommitOutcome;
 pub use store_check::{StoreCheck, StoreReport, Verdict};

@@ -12,8 +12,8 @@ use crate::committer::Committer;
 use crate::shared::Shared;
 use crate::submission::{Message, Outcome, Progress, Submission, Ticket, Work};
 use crate::{
-    Commit, CommitError, DatabaseId, Freshness, Layout, LogError, NodeId, OpenOptions, Record, Result, Seq,
-    SharedOptions, SlotNames, StateMachine, StoreReport,
+    Base, Commit, CommitError, CommitId, CommitOutcome, DatabaseId, Freshness, Layout, LogError, NodeId, OpenOptions,
+    Record, Result, Seq, SharedOptions, SlotNames, StateMachine, StoreReport,
 };
 
 /// An open log: a state machine that is kept in step with the records, and the way to add to them.
@@ -40,12 +40,35 @@ impl<M: StateMachine> Log<M> {
         options: OpenOptions,
         machine: M,
     ) -> Result<Self> {
-        let shared = Arc::new(crate::open::open(driver, env, &options, machine).await?);
-        let (committer, inbox) = mpsc::unbounded_channel();
-        shared.env.spawn(Box::pin(Committer::new(shared.clone(), inbox).run()));
-        let log = Self { shared, committer };
+        let log = Self::start(crate::open::open(driver, env, &options, machine).await?);
         log.admit_store(&options).await?;
         Ok(log)
+    }
+
+    /// As [`open`](Self::open), for a log that exists, from what another open log [took out](Self::base).
+    ///
+    /// One listing, and one get for each record behind the base. Records before it need not exist any more.
+    ///
+    /// # Errors
+    /// [`LogError::FellBehind`] if the record behind the base does not exist any more either; else as
+    /// [`open`](Self::open).
+    pub async fn open_at(
+        driver: Arc<dyn Driver>,
+        env: Arc<dyn Environment>,
+        options: OpenOptions,
+        base: Base<M>,
+    ) -> Result<Self> {
+        let shared = crate::open::open_at(driver, env, &options, base).await?;
+        let log = Self::start(shared);
+        log.admit_store(&options).await?;
+        Ok(log)
+    }
+
+    fn start(shared: Shared<M>) -> Self {
+        let shared = Arc::new(shared);
+        let (committer, inbox) = mpsc::unbounded_channel();
+        shared.env.spawn(Box::pin(Committer::new(shared.clone(), inbox).run()));
+        Self { shared, committer }
     }
 
     /// Commits a proposal, together with whatever else waits at the same time. Uncontended, that is one put.
@@ -131,7 +154,12 @@ impl<M: StateMachine> Log<M> {
         deadline: Duration,
         change: impl Fn(&SharedOptions) -> SharedOptions + Send + Sync + 'static,
     ) -> Result<()> {
-        match self.submit(Work::Options(Box::new(change)), Freshness::Local, deadline).await {
+        self.control(Work::Options(Box::new(change)), deadline).await
+    }
+
+    /// Writes a record that is no proposal.
+    async fn control(&self, work: Work<M>, deadline: Duration) -> Result<()> {
+        match self.submit(work, Freshness::Local, deadline).await {
             Ok(_) => Ok(()),
             Err(CommitError::Log(error)) => Err(error),
             Err(CommitError::OutcomeUnknown { slot, .. }) => Err(self.unsettled(slot)),
@@ -143,6 +171,81 @@ impl<M: StateMachine> Log<M> {
     fn unsettled(&self, slot: Seq) -> LogError {
         let subject = self.shared.object(&Layout::slot_name(slot));
         DriverError::new(ErrorKind::Transient, Operation::Put, subject, "it was not settled by the deadline").into()
+    }
+
+    /// What became of a commit, as far as the log goes now, which is asked for first: one get. `slot` is the position that
+    /// [`CommitError::OutcomeUnknown`] names, if it is known.
+    ///
+    /// # Errors
+    /// If the store fails, or if the log is broken.
+    pub async fn outcome(&self, id: CommitId, slot: Option<Seq>) -> Result<CommitOutcome> {
+        self.refresh(Freshness::Strict).await?;
+        let outcome = {
+            let applied = self.shared.applied.read();
+            applied.sessions.outcome(id, slot, applied.seq)
+        };
+        Ok(match outcome {
+            CommitOutcome::Committed { .. } => CommitOutcome::Committed { seq: self.shared.recent.lock().find(id) },
+            outcome => outcome,
+        })
+    }
+
+    /// As [`outcome`](Self::outcome), and decides what is undecided: by a record that says nothing, in the only position
+    /// at which the commit can still appear. The answer is final, and never [`CommitOutcome::Undecided`].
+    ///
+    /// # Errors
+    /// As [`outcome`](Self::outcome), or if the position is not settled by the deadline.
+    pub async fn settle(&self, id: CommitId, slot: Seq, deadline: Duration) -> Result<CommitOutcome> {
+        let give_up_at = self.shared.env.monotonic().saturating_add(deadline);
+        loop {
+            let outcome = self.outcome(id, Some(slot)).await?;
+            if outcome != CommitOutcome::Undecided {
+                return Ok(outcome);
+            }
+            let left = give_up_at.saturating_sub(self.shared.env.monotonic());
+            if left.is_zero() {
+                return Err(self.unsettled(slot));
+            }
+            self.change_options(left, SharedOptions::clone).await?;
+        }
+    }
+
+    /// Takes out what the log adds up to, for another one to [begin with](Self::open_at).
+    ///
+    /// # Errors
+    /// If the log was found broken.
+    pub fn base(&self) -> Result<Base<M>>
+    where
+        M: Clone,
+    {
+        self.shared.failure.check()?;
+        let applied = self.shared.applied.read();
+        Ok(Base {
+            database: self.shared.checksums.database(),
+            seq: applied.seq,
+            hash: applied.hash,
+            time: applied.time,
+            options: applied.options.clone(),
+            floor: applied.floor,
+            sessions: applied.sessions.clone(),
+            turns: applied.turns.clone(),
+            machine: applied.machine.clone(),
+        })
+    }
+
+    /// Gives up the positions below `floor`: from then on, reading them is [`LogError::BelowFloor`] for everybody, and
+    /// whoever holds a [base](Base) that covers them may remove their records, a grace later.
+    ///
+    /// # Errors
+    /// If the record that says so is not written by the deadline.
+    pub async fn raise_floor(&self, floor: Seq, deadline: Duration) -> Result<()> {
+        self.control(Work::Floor(floor), deadline).await
+    }
+
+    /// The oldest position that can be read.
+    #[must_use]
+    pub fn floor(&self) -> Seq {
+        self.shared.applied.read().floor
     }
 
     /// Makes the state as fresh as wanted: no request, or one that is shared with all who wait, plus those for the

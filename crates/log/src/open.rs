@@ -12,15 +12,18 @@ use tokio::sync::watch;
 use crate::error::Failure;
 use crate::format::{self, Checksums};
 use crate::layout::RecordName;
-use crate::options::{check_node, check_ring_size};
+use crate::options::{DEFAULT_GRACE, check_grace, check_node, check_ring_size};
 use crate::probes::Probes;
 use crate::recent::Recent;
+use crate::sessions::Sessions;
 use crate::shared::{Applied, Shared};
 use crate::slot::{Holder, Slot, Unsettled};
 use crate::timed::TimedDriver;
+use crate::turns::Turns;
+use crate::window::{Reading, Window};
 use crate::{
-    DatabaseId, Entry, Layout, LogError, LogTime, NodeId, Record, RecordKind, Result, Seq, SessionId, SharedOptions,
-    SlotNames, StateMachine, StoreCheck, StoreReport, Verdict, reads,
+    Base, DatabaseId, Entry, Layout, LogError, LogTime, NodeId, Record, RecordKind, Result, Seq, SessionId,
+    SharedOptions, SlotNames, StateMachine, StoreCheck, StoreReport, Verdict, reads,
 };
 
 /// How a log is opened.
@@ -32,6 +35,9 @@ pub struct OpenOptions {
     pub node: NodeId,
     /// How many nodes take turns. `None` takes what the database has, 1 for a new one.
     pub ring_size: Option<u16>,
+    /// For how long nothing is removed that somebody may still need. `None` takes what the database has, one hour for a
+    /// new one.
+    pub grace: Option<Duration>,
     /// Whether nothing is to be written at all.
     pub read_only: bool,
     /// Whether a database is created where there is none.
@@ -50,6 +56,7 @@ impl Default for OpenOptions {
             prefix: String::new(),
             node: NodeId(0),
             ring_size: None,
+            grace: None,
             read_only: false,
             create: true,
             creation_check: StoreCheck::CREATION,
@@ -80,8 +87,10 @@ pub(crate) async fn open<M: StateMachine>(
         check_ring_size(ring_size)?;
         check_node(options.node, ring_size)?;
     }
+    options.grace.map_or(Ok(()), check_grace)?;
     let timed: Arc<dyn Driver> = Arc::new(TimedDriver::new(driver.clone(), env.clone(), options.request_timeout));
     let opener = Opener { store: timed, driver, env, layout, options };
+    let looked = Reading::take(&*opener.env);
     let mut names = opener.list_records().await?;
     if names.is_empty() {
         if options.read_only || !options.create {
@@ -89,7 +98,39 @@ pub(crate) async fn open<M: StateMachine>(
         }
         names = opener.create().await?;
     }
-    opener.replay(names, machine).await
+    opener.replay(names, machine, looked).await
+}
+
+/// Opens a log that exists, beginning at `base`.
+pub(crate) async fn open_at<M: StateMachine>(
+    driver: Arc<dyn Driver>,
+    env: Arc<dyn Environment>,
+    options: &OpenOptions,
+    base: Base<M>,
+) -> Result<Shared<M>> {
+    let layout = Layout::new(&options.prefix)?;
+    let timed: Arc<dyn Driver> = Arc::new(TimedDriver::new(driver.clone(), env.clone(), options.request_timeout));
+    let opener = Opener { store: timed, driver, env, layout, options };
+    let name = Layout::slot_name(base.seq);
+    let Base { database, seq, hash, time, options: shared_options, floor, sessions, turns, machine } = base;
+    let applied = Applied {
+        seq,
+        hash,
+        time,
+        name,
+        session: SessionId::default(),
+        last_of_session: None,
+        options: shared_options,
+        floor,
+        sessions,
+        turns,
+        since: opener.env.monotonic(),
+        machine,
+    };
+    let shared = opener.share(SlotNames::Shared, database, applied);
+    // Nothing is known of the window: this begins with a listing.
+    shared.catch_up().await?;
+    opener.opened(shared).await
 }
 
 /// Whether a store that was tried can hold a log of that kind with that many nodes.
@@ -137,7 +178,7 @@ impl Opener<'_> {
     async fn create(&self) -> Result<Vec<RecordName>> {
         self.check_not_nested().await?;
         let ring_size = self.options.ring_size.unwrap_or(1);
-        let mut shared_options = SharedOptions::new(ring_size)?;
+        let mut shared_options = SharedOptions::new(ring_size, self.options.grace.unwrap_or(DEFAULT_GRACE))?;
         check_node(self.options.node, ring_size)?;
         let report = self.options.creation_check.run(&self.store, &self.env, &self.layout).await?;
         let names = match report.create_only {
@@ -167,12 +208,14 @@ impl Opener<'_> {
             SlotNames::Shared => {
                 let slot = Slot { driver: &*self.store, env: &*self.env, key: &key };
                 let give_up_at = self.env.monotonic().saturating_add(self.options.deadline);
-                slot.settle(&bytes, || self.env.monotonic() > give_up_at).await
+                let settled = slot.settle(&bytes, || self.env.monotonic() > give_up_at).await;
+                settled.map(|settlement| settlement.holder)
             }
             SlotNames::PerSession => self.put_own_name(&key, &bytes).await,
         };
         match (settled, names) {
-            (Ok(Holder::Us), SlotNames::Shared) => Ok(vec![RecordName { seq: Seq::FIRST, names, name }]),
+            // Whoever got it, there is a first record now, and what a listing would show is not waited for.
+            (Ok(_), SlotNames::Shared) => Ok(vec![RecordName { seq: Seq::FIRST, names, name }]),
             // Who else is there decides, or that two are.
             (Ok(_), _) => {
                 let names = self.list_records().await?;
@@ -248,7 +291,7 @@ impl Opener<'_> {
     }
 
     /// Reads the whole log.
-    async fn replay<M: StateMachine>(self, names: Vec<RecordName>, machine: M) -> Result<Shared<M>> {
+    async fn replay<M: StateMachine>(self, names: Vec<RecordName>, machine: M, looked: Reading) -> Result<Shared<M>> {
         let Some(first) = names.first().cloned() else {
             return Err(LogError::NoDatabase { place: self.place() });
         };
@@ -280,24 +323,13 @@ impl Opener<'_> {
             session: SessionId::default(),
             last_of_session: None,
             options,
+            floor: Seq::FIRST,
+            sessions: Sessions::default(),
+            turns: Turns::default(),
+            since: self.env.monotonic(),
             machine,
         };
-        let shared = Shared {
-            store: self.store.clone(),
-            driver: self.driver.clone(),
-            env: self.env.clone(),
-            layout: self.layout.clone(),
-            names: first.names,
-            checksums: Checksums::new(database),
-            node: self.options.node,
-            read_only: self.options.read_only,
-            closing: AtomicBool::new(false),
-            applied: RwLock::new(applied),
-            position: watch::Sender::new(Seq::FIRST),
-            probes: Probes::default(),
-            recent: Mutex::new(Recent::default()),
-            failure: Failure::default(),
-        };
+        let shared = self.share(first.names, database, applied);
         shared.recent.lock().push(Arc::new(genesis));
         shared.check_kinds(&names)?;
         match shared.names {
@@ -309,6 +341,37 @@ impl Opener<'_> {
                 shared.check_names(&names)?;
                 shared.replay(names.into_iter().skip(1)).await?;
             }
+        }
+        shared.window.proved(looked);
+        self.opened(shared).await
+    }
+
+    fn share<M: StateMachine>(&self, names: SlotNames, database: DatabaseId, applied: Applied<M>) -> Shared<M> {
+        let seq = applied.seq;
+        Shared {
+            store: self.store.clone(),
+            driver: self.driver.clone(),
+            env: self.env.clone(),
+            layout: self.layout.clone(),
+            names,
+            checksums: Checksums::new(database),
+            node: self.options.node,
+            read_only: self.options.read_only,
+            closing: AtomicBool::new(false),
+            applied: RwLock::new(applied),
+            position: watch::Sender::new(seq),
+            probes: Probes::default(),
+            window: Window::default(),
+            recent: Mutex::new(Recent::default()),
+            failure: Failure::default(),
+        }
+    }
+
+    /// What is left to do when the whole log was read.
+    async fn opened<M: StateMachine>(&self, shared: Shared<M>) -> Result<Shared<M>> {
+        if shared.names == SlotNames::Shared && !shared.is_window_open() {
+            // Reading took so long that what was read may have been removed and replaced meanwhile.
+            shared.prove_by_listing().await?;
         }
         self.check_shared_options(&shared.applied.read().options)?;
         shared.renew_session();
@@ -326,6 +389,14 @@ impl Opener<'_> {
                 stored.ring_size
             );
             return Err(LogError::InvalidOption { option: "ring_size", reason });
+        }
+        if let Some(wanted) = self.options.grace
+            && wanted.as_millis() != stored.grace.as_millis()
+        {
+            let stored = stored.grace;
+            let reason =
+                format!("this database has a grace of {stored:?}, and {wanted:?} was asked for; all nodes share it");
+            return Err(LogError::InvalidOption { option: "grace", reason });
         }
         check_node(self.options.node, stored.ring_size)
     }

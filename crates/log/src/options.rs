@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use crate::codec::{self, Malformed, Reader};
@@ -6,6 +8,9 @@ use crate::{DatabaseId, LogError, NodeId, Result};
 /// How many stores that were found fit are remembered; the oldest is forgotten first.
 const MAX_KNOWN_STORES: usize = 64;
 
+/// For how long nothing is removed that somebody may still need, unless the database says otherwise.
+pub(crate) const DEFAULT_GRACE: Duration = Duration::from_secs(60 * 60);
+
 /// The options that all nodes of a database share. They are part of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SharedOptions {
@@ -13,6 +18,9 @@ pub struct SharedOptions {
     pub generation: u64,
     /// How many nodes take turns at maintenance, 1 to 256.
     pub ring_size: u16,
+    /// For how long nothing is removed that somebody may still need, in whole milliseconds. A reader or writer that was
+    /// stopped for longer than half of it looks anew where the log ends before it believes anything.
+    pub grace: Duration,
     known_stores: Vec<KnownStore>,
 }
 
@@ -29,10 +37,11 @@ impl SharedOptions {
     /// The options of a new database.
     ///
     /// # Errors
-    /// If the ring size is out of range.
-    pub fn new(ring_size: u16) -> Result<Self> {
+    /// If the ring size or the grace is out of range.
+    pub fn new(ring_size: u16, grace: Duration) -> Result<Self> {
         check_ring_size(ring_size)?;
-        Ok(Self { generation: 1, ring_size, known_stores: Vec::new() })
+        check_grace(grace)?;
+        Ok(Self { generation: 1, ring_size, grace, known_stores: Vec::new() })
     }
 
     /// Whether the store with this fingerprint was found fit.
@@ -65,6 +74,7 @@ impl SharedOptions {
     pub(crate) fn encode(&self, buffer: &mut Vec<u8>) {
         codec::put_varint(buffer, self.generation);
         codec::put_varint(buffer, u64::from(self.ring_size));
+        codec::put_varint(buffer, self.grace.as_millis() as u64);
         codec::put_varint(buffer, self.known_stores.len() as u64);
         for store in &self.known_stores {
             buffer.extend_from_slice(&store.hash);
@@ -76,6 +86,7 @@ impl SharedOptions {
         let mut reader = Reader::new(payload);
         let generation = reader.varint()?;
         let ring_size = u16::try_from(reader.varint()?).map_err(|_| Malformed("the ring size is out of range"))?;
+        let grace = Duration::from_millis(reader.varint()?);
         let count = reader.length()?;
         if count > MAX_KNOWN_STORES {
             return Err(Malformed("it knows more stores than it may"));
@@ -91,7 +102,7 @@ impl SharedOptions {
             known_stores.push(KnownStore { hash, if_match });
         }
         reader.finish()?;
-        Ok(Self { generation, ring_size, known_stores })
+        Ok(Self { generation, ring_size, grace, known_stores })
     }
 
     pub(crate) fn encode_genesis(&self, database: DatabaseId) -> Bytes {
@@ -118,6 +129,16 @@ pub(crate) fn check_ring_size(ring_size: u16) -> Result<()> {
 }
 
 /// # Errors
+/// If `grace` is nothing, or longer than any database will live.
+pub(crate) fn check_grace(grace: Duration) -> Result<()> {
+    const LONGEST: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
+    if (Duration::from_millis(1)..=LONGEST).contains(&grace) {
+        return Ok(());
+    }
+    Err(LogError::InvalidOption { option: "grace", reason: format!("{grace:?} is not between 1 ms and ten years") })
+}
+
+/// # Errors
 /// If a ring of that size has no such node.
 pub(crate) fn check_node(node: NodeId, ring_size: u16) -> Result<()> {
     if u16::from(node.0) < ring_size {
@@ -139,7 +160,7 @@ mod tests {
 
     #[test]
     fn options_round_trip_and_forget_the_oldest_store() {
-        let mut options = SharedOptions::new(3).unwrap();
+        let mut options = SharedOptions::new(3, Duration::from_secs(90)).unwrap();
         for number in 0..100 {
             options.add_store(&format!("s3:{number}"), number % 2 == 0);
         }
@@ -151,8 +172,9 @@ mod tests {
 
     #[test]
     fn ring_sizes_and_node_ids_are_checked() {
-        assert!(SharedOptions::new(0).is_err() && SharedOptions::new(257).is_err());
-        assert!(SharedOptions::new(256).is_ok());
+        assert!(SharedOptions::new(0, DEFAULT_GRACE).is_err() && SharedOptions::new(257, DEFAULT_GRACE).is_err());
+        assert!(SharedOptions::new(256, DEFAULT_GRACE).is_ok());
+        assert!(SharedOptions::new(1, Duration::ZERO).is_err());
         assert!(check_node(NodeId(0), 1).is_ok() && check_node(NodeId(1), 1).is_err());
     }
 }

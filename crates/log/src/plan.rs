@@ -4,6 +4,7 @@ use std::time::Duration;
 use bucketdb_env::Environment;
 
 use crate::format::MAX_BODY_BYTES;
+use crate::planted::{PlantedBug, is_planted};
 use crate::shared::{Applied, Shared};
 use crate::submission::{Progress, Submission, Work};
 use crate::{ChainHash, CommitError, CommitId, Entry, Layout, Record, RecordKind, Seq, StateMachine, Validated};
@@ -22,6 +23,8 @@ pub(crate) struct Plan<M: StateMachine> {
     pub(crate) members: Vec<(Submission<M>, CommitId)>,
     pub(crate) record: Record,
     pub(crate) name: String,
+    /// The number of the first member.
+    pub(crate) first_counter: u64,
 }
 
 /// What a session has numbered and written so far.
@@ -52,6 +55,23 @@ struct Gathering<M: StateMachine> {
     body_bytes: usize,
     /// What was refused by a state that may be too old for it, or on the strength of a member.
     later: VecDeque<Submission<M>>,
+}
+
+/// Puts members back to the front of the queue, for another slot. Tells whether all went back: who gave up meanwhile was
+/// told that the outcome is unknown, and such a transaction never moves to another slot [H9].
+pub(crate) fn requeue<M: StateMachine>(
+    members: Vec<(Submission<M>, CommitId)>,
+    queue: &mut VecDeque<Submission<M>>,
+) -> bool {
+    let mut all = true;
+    for (submission, _) in members.into_iter().rev() {
+        if submission.ticket.advance(Progress::Queued) || is_planted(PlantedBug::MoveAbandoned) {
+            queue.push_front(submission);
+        } else {
+            all = false;
+        }
+    }
+    all
 }
 
 /// Validates what waits, in order, and makes a record of what is valid. What is refused is answered if the state is
@@ -92,15 +112,14 @@ fn attempt<M: StateMachine>(
         body_bytes: 0,
         later: VecDeque::new(),
     };
+    let first_counter = numbering.counter + 1;
     let complete = gathering.gather(shared, &applied, now, queue, numbering);
     let Gathering { slot, members, entries, kind, mut later, .. } = gathering;
     later.append(queue);
     *queue = later;
     if !complete {
-        for (submission, _) in members.into_iter().rev() {
-            if submission.ticket.advance(Progress::Queued) {
-                queue.push_front(submission);
-            }
+        if requeue(members, queue) {
+            numbering.counter = first_counter - 1;
         }
         return Attempt::MemberLeft;
     }
@@ -117,7 +136,7 @@ fn attempt<M: StateMachine>(
         entries,
     };
     let name = Layout::record_name(shared.names, slot, applied.session);
-    Attempt::Done(Some(Plan { members, record, name }))
+    Attempt::Done(Some(Plan { members, record, name, first_counter }))
 }
 
 impl<M: StateMachine> Gathering<M> {
@@ -131,7 +150,7 @@ impl<M: StateMachine> Gathering<M> {
         numbering: &mut Numbering,
     ) -> bool {
         while let Some(submission) = queue.pop_front() {
-            if submission.ticket.is_abandoned() {
+            if submission.ticket.is_abandoned() && !is_planted(PlantedBug::MoveAbandoned) {
                 continue;
             }
             let validated = match &submission.work {
@@ -141,11 +160,15 @@ impl<M: StateMachine> Gathering<M> {
                     change(&applied.options).encode(&mut payload);
                     Ok(Validated { kind: RecordKind::Options, payload: payload.into() })
                 }
+                Work::Floor(floor) => Ok(Validated { kind: RecordKind::Floor, payload: crate::floor::encode(*floor) }),
             };
             let Validated { kind, payload } = match validated {
                 Ok(validated) => validated,
                 // [H10] It may rest on a member of this group, which is not in the log yet: look again after it.
-                Err(_) if !self.members.is_empty() || !shared.probes.satisfied(&submission.ask, now) => {
+                Err(_)
+                    if (!self.members.is_empty() && !is_planted(PlantedBug::EarlyRefusal))
+                        || !shared.probes.satisfied(&submission.ask, now) =>
+                {
                     self.later.push_back(submission);
                     continue;
                 }
@@ -167,7 +190,8 @@ impl<M: StateMachine> Gathering<M> {
                 return true;
             }
             let id = CommitId { session: applied.session, counter: numbering.counter + 1 };
-            if !submission.ticket.advance(Progress::InFlight { slot: self.slot, id }) {
+            let moves_on = submission.ticket.advance(Progress::InFlight { slot: self.slot, id });
+            if !moves_on && !is_planted(PlantedBug::MoveAbandoned) {
                 return false;
             }
             numbering.counter += 1;

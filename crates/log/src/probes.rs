@@ -4,6 +4,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::Result;
+use crate::window::Reading;
 
 /// How old the state may be that a read is answered from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,7 +50,7 @@ struct Last {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sent {
     up_to: u64,
-    at: Duration,
+    pub(crate) at: Reading,
 }
 
 impl Probes {
@@ -57,7 +58,7 @@ impl Probes {
         Ask { ticket: self.tickets.fetch_add(1, Ordering::SeqCst) + 1, freshness }
     }
 
-    pub(crate) fn about_to_send(&self, now: Duration) -> Sent {
+    pub(crate) fn about_to_send(&self, now: Reading) -> Sent {
         Sent { up_to: self.tickets.load(Ordering::SeqCst), at: now }
     }
 
@@ -65,7 +66,7 @@ impl Probes {
     pub(crate) fn proved_fresh(&self, sent: Sent) {
         let mut last = self.last.lock();
         last.fresh_up_to = last.fresh_up_to.max(sent.up_to);
-        last.fresh_at = last.fresh_at.max(Some(sent.at));
+        last.fresh_at = last.fresh_at.max(Some(sent.at.monotonic));
     }
 
     /// Whether the state is as fresh as `ask` wants it, at the moment `now`.

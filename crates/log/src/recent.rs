@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::{Record, Seq};
+use crate::{CommitId, Record, Seq};
 
 /// What the records kept here may weigh together, in bytes.
 const MAX_BYTES: usize = 8 << 20;
@@ -22,6 +22,14 @@ impl Recent {
             let Some((_, weight)) = self.records.pop_front() else { break };
             self.bytes -= weight;
         }
+    }
+
+    /// The position of a commit, if it is in one of them.
+    pub(crate) fn find(&self, id: CommitId) -> Option<Seq> {
+        let is_here = |record: &Record| {
+            record.session == id.session && record.entries.iter().any(|entry| entry.counter == id.counter)
+        };
+        self.records.iter().rev().find(|(record, _)| is_here(record)).map(|(record, _)| record.seq)
     }
 
     pub(crate) fn get(&self, seq: Seq) -> Option<Arc<Record>> {

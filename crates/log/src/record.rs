@@ -16,11 +16,13 @@ pub enum RecordKind {
     Options = 4,
     /// A node found the log broken; nobody writes behind this record.
     Halt = 5,
+    /// Positions below the one that its entry says are given up: nothing there is read any more.
+    Floor = 6,
 }
 
 impl RecordKind {
     pub(crate) fn from_number(number: u8) -> Option<Self> {
-        [Self::Transactions, Self::Genesis, Self::Schema, Self::Options, Self::Halt]
+        [Self::Transactions, Self::Genesis, Self::Schema, Self::Options, Self::Halt, Self::Floor]
             .into_iter()
             .find(|kind| *kind as u8 == number)
     }

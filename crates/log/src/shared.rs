@@ -1,5 +1,6 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use bucketdb_driver::Driver;
 use bucketdb_env::{Environment, Random};
@@ -10,6 +11,9 @@ use crate::error::Failure;
 use crate::format::Checksums;
 use crate::probes::Probes;
 use crate::recent::Recent;
+use crate::sessions::Sessions;
+use crate::turns::Turns;
+use crate::window::{Reading, Window};
 use crate::{ChainHash, Layout, LogTime, NodeId, Seq, SessionId, SharedOptions, SlotNames};
 
 /// What all parts of an open log share.
@@ -30,6 +34,7 @@ pub(crate) struct Shared<M> {
     /// Tells those who follow the log that it grew.
     pub(crate) position: watch::Sender<Seq>,
     pub(crate) probes: Probes,
+    pub(crate) window: Window,
     pub(crate) recent: Mutex<Recent>,
     pub(crate) failure: Failure,
 }
@@ -49,12 +54,29 @@ pub(crate) struct Applied<M> {
     /// The hash of the last record of that session, whoever wrote it.
     pub(crate) last_of_session: Option<ChainHash>,
     pub(crate) options: SharedOptions,
+    /// Nothing below this position is read any more.
+    pub(crate) floor: Seq,
+    pub(crate) sessions: Sessions,
+    pub(crate) turns: Turns,
+    /// When this process took in the last record, by its monotonic clock.
+    pub(crate) since: Duration,
     pub(crate) machine: M,
 }
 
 impl<M> Shared<M> {
     pub(crate) fn seq(&self) -> Seq {
         self.applied.read().seq
+    }
+
+    /// What the clocks show.
+    pub(crate) fn now(&self) -> Reading {
+        Reading::take(&*self.env)
+    }
+
+    /// Whether "not found" and "created" can be believed.
+    pub(crate) fn is_window_open(&self) -> bool {
+        let grace = self.applied.read().options.grace;
+        self.window.is_open(&self.now(), grace)
     }
 
     /// Becomes a new session.

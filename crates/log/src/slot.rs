@@ -4,11 +4,25 @@ use bucketdb_driver::{Condition, Driver, DriverError, Key};
 use bucketdb_env::{Environment, Random};
 use bytes::Bytes;
 
+use crate::planted::{PlantedBug, is_planted};
+use crate::window::Reading;
+
 /// Longest mean pause between two attempts to settle a slot.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
 /// Longest first pause; it doubles with each attempt.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
+
+/// How a slot was settled.
+#[derive(Clone, Debug)]
+pub(crate) struct Settlement {
+    pub(crate) holder: Holder,
+    /// When the request was sent that proves that the slot was empty: the first one, if it was answered "created". An
+    /// answer after a repetition, or that the slot is taken, proves nothing.
+    pub(crate) proof: Option<Reading>,
+    /// How long the store took for the first attempt.
+    pub(crate) first_took: Duration,
+}
 
 /// Who holds a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,19 +57,43 @@ pub(crate) struct Slot<'a> {
 
 impl Slot<'_> {
     /// Settles the slot, asking `give_up` between attempts.
-    pub(crate) async fn settle(&self, bytes: &Bytes, mut give_up: impl FnMut() -> bool) -> Result<Holder, Unsettled> {
+    pub(crate) async fn settle(
+        &self,
+        bytes: &Bytes,
+        mut give_up: impl FnMut() -> bool,
+    ) -> Result<Settlement, Unsettled> {
         let mut unclear = false;
         let mut pause = FIRST_PAUSE;
+        let mut first_took = None;
         loop {
-            match self.driver.put(self.key, bytes.clone(), Condition::IfAbsent).await {
-                Ok(_) => return Ok(Holder::Us),
+            let sent = Reading::take(self.env);
+            let answer = self.driver.put(self.key, bytes.clone(), Condition::IfAbsent).await;
+            let answered = Reading::take(self.env);
+            let took = answered.monotonic.saturating_sub(sent.monotonic);
+            let is_repeated = first_took.is_some();
+            let first_took = *first_took.get_or_insert(took);
+            let settled = |holder, proof| Settlement { holder, proof, first_took };
+            match answer {
+                Ok(_) => {
+                    let proves = !is_repeated || is_planted(PlantedBug::RepeatRenewsWindow);
+                    return Ok(settled(Holder::Us, Some(sent).filter(|_| proves)));
+                }
+                Err(error) if error.is_precondition_failed() && is_planted(PlantedBug::TakenIsFailure) => {
+                    return Err(Unsettled::Refused(error));
+                }
                 Err(error) if error.is_precondition_failed() => match self.driver.get(self.key).await {
-                    Ok(object) if object.body == *bytes => return Ok(Holder::Us),
-                    Ok(object) => return Ok(Holder::Other(object.body)),
+                    Ok(object) => {
+                        let is_ours = object.body == *bytes;
+                        let holder = if is_ours { Holder::Us } else { Holder::Other(object.body) };
+                        let proof = is_planted(PlantedBug::TakenRenewsWindow).then(|| Reading::take(self.env));
+                        return Ok(settled(holder, proof));
+                    }
                     // "It exists" and then "it does not", or no answer: the slot is not settled.
                     Err(_) => unclear = true,
                 },
-                Err(error) if error.is_transient() || unclear => unclear = true,
+                Err(error) if error.is_transient() || (unclear && !is_planted(PlantedBug::ForbiddenIsFinal)) => {
+                    unclear = true;
+                }
                 Err(error) => return Err(Unsettled::Refused(error)),
             }
             if give_up() {

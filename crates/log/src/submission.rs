@@ -11,6 +11,8 @@ pub(crate) enum Work<M: StateMachine> {
     Propose(M::Proposal),
     /// Changes the shared options from what they are when its turn comes.
     Options(Box<dyn Fn(&SharedOptions) -> SharedOptions + Send + Sync>),
+    /// Gives up the positions below this one.
+    Floor(Seq),
 }
 
 pub(crate) type Outcome<M> = Result<Commit, CommitError<<M as StateMachine>::Refusal>>;

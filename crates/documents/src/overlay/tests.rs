@@ -12,7 +12,7 @@ fn key(number: u8) -> EncodedKey {
 }
 
 fn all(at: Seq) -> Scan {
-    Scan { table: TABLE, start: Bound::Unbounded, end: Bound::Unbounded, at, limit: usize::MAX }
+    Scan { range: KeyRange::all(TABLE), at, limit: usize::MAX }
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn an_empty_range_has_no_rows() {
         (Bound::Excluded(key(1)), Bound::Excluded(key(1))),
         (Bound::Excluded(key(1)), Bound::Included(key(1))),
     ] {
-        assert!(overlay.scan(&Scan { start, end, ..all(Seq(1)) }).is_empty());
+        assert!(overlay.scan(&Scan { range: KeyRange { table: TABLE, start, end }, ..all(Seq(1)) }).is_empty());
     }
 }
 

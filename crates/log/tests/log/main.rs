@@ -10,6 +10,7 @@
 
 mod ambiguity;
 mod closing;
+mod contention;
 mod damage;
 mod liar;
 mod lying_stores;

@@ -1,0 +1,68 @@
+use std::fmt;
+use std::sync::Arc;
+
+use bucketdb_documents::Documents;
+use bucketdb_log::{Log, Seq};
+
+use crate::Result;
+use crate::database::Inner;
+
+/// One position of a database that can be read for as long as this is held. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) enum Moment {
+    /// One that this process has passed, or is at: its versions are kept in the live state.
+    Pinned(Arc<Pin>),
+}
+
+impl Moment {
+    /// Its position.
+    pub(crate) fn seq(&self) -> Seq {
+        match self {
+            Self::Pinned(pin) => pin.seq,
+        }
+    }
+
+    /// Reads a state that holds this position, to be read at the position given.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&Documents, Seq) -> T) -> Result<T> {
+        match self {
+            Self::Pinned(pin) => Ok(pin.log().read(|documents, _| read(documents, pin.seq))?),
+        }
+    }
+}
+
+/// Keeps one position of the live state readable while it lives.
+pub(crate) struct Pin {
+    inner: Arc<Inner>,
+    seq: Seq,
+}
+
+impl Pin {
+    fn log(&self) -> &Log<Documents> {
+        &self.inner.log
+    }
+}
+
+impl Inner {
+    /// Holds on to the present state for a reader that takes its time.
+    pub(crate) fn pin(self: &Arc<Self>) -> Result<Moment> {
+        // A broken log is an error here, not at the first page.
+        self.log.read(|_, _| ())?;
+        let seq = self.log.adjust(|documents, seq| {
+            documents.pin(seq);
+            seq
+        });
+        Ok(Moment::Pinned(Arc::new(Pin { inner: self.clone(), seq })))
+    }
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        self.inner.log.adjust(|documents, _| documents.unpin(self.seq));
+    }
+}
+
+impl fmt::Debug for Pin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Pin").field(&self.seq).finish()
+    }
+}

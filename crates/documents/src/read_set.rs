@@ -1,0 +1,71 @@
+use std::collections::BTreeSet;
+use std::ops::Bound;
+
+use bucketdb_log::Seq;
+
+use crate::{EncodedKey, TableId};
+
+/// What a transaction read, and at which position: what must be unwritten since for it to commit.
+///
+/// It travels with a proposal to whoever validates it, and is never stored: a record holds changes only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadSet {
+    /// The position that was read at.
+    pub at: Seq,
+    /// The keys that were looked up, whether or not there was a row.
+    pub keys: BTreeSet<(TableId, EncodedKey)>,
+    /// The key ranges that were visited, with every key in them that had no row.
+    pub ranges: Vec<KeyRange>,
+    /// The names under which no table was found.
+    pub absent_tables: BTreeSet<String>,
+}
+
+/// A range of a table's keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRange {
+    /// The table.
+    pub table: TableId,
+    /// The lowest key.
+    pub start: Bound<EncodedKey>,
+    /// The highest key.
+    pub end: Bound<EncodedKey>,
+}
+
+impl ReadSet {
+    /// Nothing read yet, at this position.
+    #[must_use]
+    pub fn new(at: Seq) -> Self {
+        Self { at, keys: BTreeSet::new(), ranges: Vec::new(), absent_tables: BTreeSet::new() }
+    }
+
+    /// Whether nothing was read.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.ranges.is_empty() && self.absent_tables.is_empty()
+    }
+}
+
+impl KeyRange {
+    /// All keys of a table.
+    #[must_use]
+    pub fn all(table: TableId) -> Self {
+        Self { table, start: Bound::Unbounded, end: Bound::Unbounded }
+    }
+
+    /// Whether no key can be in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        match (&self.start, &self.end) {
+            (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
+            (Bound::Included(start), Bound::Included(end)) => start > end,
+            (Bound::Included(start) | Bound::Excluded(start), Bound::Excluded(end) | Bound::Included(end)) => {
+                start >= end
+            }
+        }
+    }
+
+    /// The bounds, as maps take them.
+    pub(crate) fn bounds(&self) -> (Bound<&EncodedKey>, Bound<&EncodedKey>) {
+        (self.start.as_ref(), self.end.as_ref())
+    }
+}

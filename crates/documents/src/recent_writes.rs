@@ -1,0 +1,151 @@
+use std::collections::{BTreeMap, VecDeque};
+
+use bucketdb_log::Seq;
+use bytes::Bytes;
+
+use crate::{EncodedKey, KeyRange, TableId};
+
+/// The most writes that are remembered.
+const MAX_WRITES: usize = 100_000;
+
+/// The most bytes that remembered keys and rows may take, about.
+const MAX_BYTES: usize = 16 << 20;
+
+/// What a remembered write takes beside its key and row, about.
+const OVERHEAD_BYTES: usize = 160;
+
+/// The newest writes of the log, with the rows that they replaced: tells what was written since a position, and what a
+/// changed row was before.
+///
+/// Bounded: the oldest records are forgotten first, whole, and it is known up to where. The newest record is always
+/// kept, so that a single large one does not fail everybody; if its rows are over the limit, they are left out.
+#[derive(Clone, Debug)]
+pub(crate) struct RecentWrites {
+    records: VecDeque<RecordWrites>,
+    /// For every key that occurs in `records`, the position of its last write.
+    last: BTreeMap<TableId, BTreeMap<EncodedKey, Seq>>,
+    /// Everything that was written behind this position is at hand.
+    known_since: Seq,
+    writes: usize,
+    bytes: usize,
+    max_writes: usize,
+    max_bytes: usize,
+}
+
+#[derive(Clone, Debug)]
+struct RecordWrites {
+    seq: Seq,
+    /// In the order of the record.
+    writes: Vec<Write>,
+    bytes: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Write {
+    table: TableId,
+    key: EncodedKey,
+    before: Before,
+}
+
+/// What a row was before a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// The change is too old, or its record too large, to tell.
+    Unknown,
+    /// There was none.
+    Absent,
+    /// This.
+    Row(Bytes),
+}
+
+/// Too much was written since a position to tell what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Forgotten;
+
+impl Default for RecentWrites {
+    fn default() -> Self {
+        Self::with_limits(MAX_WRITES, MAX_BYTES)
+    }
+}
+
+impl RecentWrites {
+    pub(crate) fn with_limits(max_writes: usize, max_bytes: usize) -> Self {
+        Self {
+            records: VecDeque::new(),
+            last: BTreeMap::new(),
+            known_since: Seq::default(),
+            writes: 0,
+            bytes: 0,
+            max_writes,
+            max_bytes,
+        }
+    }
+
+    /// Begins a record, behind all others.
+    pub(crate) fn begin(&mut self, seq: Seq) {
+        self.records.push_back(RecordWrites { seq, writes: Vec::new(), bytes: 0 });
+    }
+
+    /// The next write of the record that was begun. The key should not be a part of a larger piece of memory.
+    pub(crate) fn push(&mut self, table: TableId, key: EncodedKey, before: Option<Bytes>) {
+        let Some(record) = self.records.back_mut() else { return };
+        let row_bytes = before.as_ref().map_or(0, Bytes::len);
+        let (before, row_bytes) = match before {
+            _ if record.bytes + row_bytes > self.max_bytes => (Before::Unknown, 0),
+            Some(row) => (Before::Row(row), row_bytes),
+            None => (Before::Absent, 0),
+        };
+        let bytes = key.as_bytes().len() + row_bytes + OVERHEAD_BYTES;
+        record.bytes += bytes;
+        self.bytes += bytes;
+        self.writes += 1;
+        self.last.entry(table).or_default().insert(key.clone(), record.seq);
+        record.writes.push(Write { table, key, before });
+        while self.records.len() > 1 && (self.writes > self.max_writes || self.bytes > self.max_bytes) {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        let Some(RecordWrites { seq, writes, bytes }) = self.records.pop_front() else { return };
+        self.known_since = seq;
+        self.writes -= writes.len();
+        self.bytes -= bytes;
+        for Write { table, key, .. } in writes {
+            let Some(last) = self.last.get_mut(&table) else { continue };
+            if last.get(&key) == Some(&seq) {
+                last.remove(&key);
+            }
+        }
+    }
+
+    /// Whether everything that was written behind `at` is at hand.
+    pub(crate) fn covers(&self, at: Seq) -> Result<(), Forgotten> {
+        if at < self.known_since { Err(Forgotten) } else { Ok(()) }
+    }
+
+    /// Whether the key was written behind `at`, which must be [covered](Self::covers).
+    pub(crate) fn is_written(&self, table: TableId, key: &EncodedKey, at: Seq) -> bool {
+        self.last.get(&table).and_then(|last| last.get(key)).is_some_and(|seq| *seq > at)
+    }
+
+    /// The first key in the range that was written behind `at`, which must be [covered](Self::covers).
+    pub(crate) fn written_in(&self, range: &KeyRange, at: Seq) -> Option<&EncodedKey> {
+        if range.is_empty() {
+            return None;
+        }
+        let mut written = self.last.get(&range.table)?.range::<EncodedKey, _>(range.bounds());
+        written.find(|(_, seq)| **seq > at).map(|(key, _)| key)
+    }
+
+    /// What the row of the change at `place` (from 0) of the record at `seq` was before it.
+    pub(crate) fn before(&self, seq: Seq, place: usize) -> Before {
+        let record = self.records.binary_search_by_key(&seq, |record| record.seq);
+        let record = record.ok().and_then(|index| self.records.get(index));
+        let write = record.and_then(|record| record.writes.get(place));
+        write.map_or(Before::Unknown, |write| write.before.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests;

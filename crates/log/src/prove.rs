@@ -1,0 +1,120 @@
+use crate::layout::RecordName;
+use crate::shared::Shared;
+use crate::{LogError, Result, Seq, StateMachine, reads};
+
+/// How often a listing is asked for that does not fit together: one that was made while others wrote.
+const LISTING_ATTEMPTS: u32 = 6;
+
+impl<M: StateMachine> Shared<M> {
+    /// Finds out where the log ends without believing an empty slot, for whoever is outside the
+    /// [window](crate::window::Window): by a listing. The log is the contiguous run of records that ends with the
+    /// greatest position, since the newest record is never removed. Applies what is new.
+    ///
+    /// # Errors
+    /// [`LogError::FellBehind`] if the log begins behind the next record.
+    pub(crate) async fn prove_by_listing(&self) -> Result<()> {
+        let mut attempt = 1;
+        loop {
+            let sent = self.probes.about_to_send(self.now());
+            let outcome = self.replay_listed().await;
+            let again = match outcome {
+                Ok(true) => {
+                    self.window.proved(sent.at);
+                    self.probes.proved_fresh(sent);
+                    return Ok(());
+                }
+                // Records that are listed may be removed before they are fetched.
+                Ok(false) | Err(LogError::Missing { .. }) => attempt < LISTING_ATTEMPTS,
+                Err(_) => false,
+            };
+            if !again {
+                outcome?;
+                return Err(self.fell_behind().await);
+            }
+            reads::pause(&*self.env, attempt).await;
+            attempt += 1;
+        }
+    }
+
+    /// Applies every record of a listing; tells whether the listing continues what is applied.
+    async fn replay_listed(&self) -> Result<bool> {
+        let position = self.seq();
+        let names = self.list_from(position).await?;
+        self.check_kinds(&names)?;
+        let run = newest_run(&names);
+        let Some(first) = run.first() else {
+            // A listing may lag, but not by more than a window is long.
+            return Ok(false);
+        };
+        if first.seq > position.next() {
+            return Ok(false);
+        }
+        // A reader beside this one may have gone further meanwhile.
+        let position = self.seq();
+        let new: Vec<RecordName> = run.iter().filter(|name| name.seq > position).cloned().collect();
+        self.replay(new.into_iter()).await?;
+        Ok(true)
+    }
+
+    async fn fell_behind(&self) -> LogError {
+        let position = self.seq();
+        let first = match self.list_from(Seq::FIRST).await {
+            Ok(names) => newest_run(&names).first().map_or(position.next(), |name| name.seq),
+            Err(_) => position.next(),
+        };
+        let error = LogError::FellBehind { position, first };
+        self.failure.note(&error);
+        error
+    }
+
+    /// After our record was created at `seq` outside the window: whether it became part of the log, or fell into a place
+    /// whose own record had been removed.
+    pub(crate) async fn is_in_log(&self, seq: Seq, hash: crate::ChainHash) -> Result<bool> {
+        let mut attempt = 1;
+        loop {
+            let names = self.list_from(seq).await?;
+            self.check_kinds(&names)?;
+            let run = newest_run(&names);
+            match (run.first(), run.get(1)) {
+                // The newest record is never removed: were ours not it, a greater one would be there.
+                (Some(ours), None) if ours.seq == seq => return Ok(true),
+                (Some(ours), Some(next)) if ours.seq == seq => {
+                    return match self.fetch(&next.name).await? {
+                        Some(bytes) => Ok(self.decode(next.seq, &next.name, &bytes)?.record.previous == hash),
+                        None => Ok(false),
+                    };
+                }
+                _ if attempt < LISTING_ATTEMPTS => reads::pause(&*self.env, attempt).await,
+                _ => return Ok(false),
+            }
+            attempt += 1;
+        }
+    }
+}
+
+/// The records that end with the greatest position and have no gap.
+fn newest_run(names: &[RecordName]) -> &[RecordName] {
+    let gap = names.windows(2).rposition(|pair| match pair {
+        [first, second] => second.seq != first.seq.next(),
+        _ => false,
+    });
+    names.get(gap.map_or(0, |index| index + 1)..).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_run_ends_at_the_greatest_position_and_has_no_gap() {
+        let run = |seqs: &[u64]| {
+            let names: Vec<RecordName> = seqs.iter().map(|seq| RecordName::shared(Seq(*seq))).collect();
+            newest_run(&names).iter().map(|name| name.seq.0).collect::<Vec<_>>()
+        };
+        assert_eq!(run(&[]), [0; 0]);
+        assert_eq!(run(&[4]), [4]);
+        assert_eq!(run(&[1, 2, 3]), [1, 2, 3]);
+        assert_eq!(run(&[2, 7, 8, 9]), [7, 8, 9]);
+        assert_eq!(run(&[2, 3, 7, 9]), [9]);
+    }
+}

@@ -1,0 +1,81 @@
+//! Writers that commit as fast as they can share the log fairly and waste few puts.
+
+use std::time::Duration;
+
+use bucketdb_driver::{DelayDriver, MemoryDriver, MeteredDriver, Operation};
+use bucketdb_env::Environment;
+use bucketdb_log::NodeId;
+
+use crate::support::{SeededEnvironment, open_in, open_with, set, spawn};
+
+const PUT: Duration = Duration::from_millis(30);
+const RUN: Duration = Duration::from_secs(60);
+
+struct Outcome {
+    commits: Vec<usize>,
+    puts: u64,
+    gets: u64,
+}
+
+/// Every writer in a process of its own, each with so many callers that commit one change after the other.
+async fn contend(writers: u8, callers: usize, get: Duration) -> Outcome {
+    let store = MemoryDriver::new();
+    open_with(store.clone(), |options| options.ring_size = Some(256)).await.unwrap();
+    let mut tasks = Vec::new();
+    let mut meters = Vec::new();
+    for node in 0..writers {
+        let env = SeededEnvironment::new(u64::from(node) + 1);
+        let slow = DelayDriver::new(store.clone(), env.clone()).reads(get).writes(PUT);
+        let meter = MeteredDriver::new(slow, env.clone());
+        let log = open_in(env.clone(), meter.clone(), |options| options.node = NodeId(node)).await.unwrap();
+        meters.push(meter);
+        for caller in 0..callers {
+            let (log, env) = (log.clone(), env.clone());
+            tasks.push((
+                node,
+                spawn(async move {
+                    let begun = env.monotonic();
+                    let mut commits = 0;
+                    while env.monotonic() - begun < RUN {
+                        set(&log, &format!("{node}-{caller}"), "x").await.unwrap();
+                        commits += 1;
+                    }
+                    commits
+                }),
+            ));
+        }
+    }
+    let mut commits = vec![0; usize::from(writers)];
+    for (node, task) in tasks {
+        commits[usize::from(node)] += task.await.unwrap();
+    }
+    let count = |operation| meters.iter().map(|meter| meter.usage().requests(operation)).sum();
+    Outcome { commits, puts: count(Operation::Put), gets: count(Operation::Get) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn writers_that_contend_take_turns() {
+    for get in [PUT / 2, PUT] {
+        for writers in [2, 8, 32] {
+            let Outcome { commits, puts, gets } = contend(writers, 1, get).await;
+            let total: usize = commits.iter().sum();
+            let least = *commits.iter().min().unwrap() as f64 * f64::from(writers) / total as f64;
+            let of_limit = total as f64 * PUT.as_secs_f64() / RUN.as_secs_f64();
+            let wasted = (puts as f64 - total as f64) / puts as f64;
+            let what =
+                format!("{writers} writers, get {get:?}: {of_limit:.2} of the limit, {wasted:.3} wasted, {gets} gets");
+            // The timer of these tests rounds every pause up to a millisecond: the simulator measures exactly.
+            assert!(of_limit > 0.77, "{what}");
+            assert!(wasted < 0.15, "{what}");
+            assert!(least > 0.5, "{what}; the slowest had {least:.2} of its share");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_that_is_alone_asks_for_nothing_and_hardly_ever_pauses() {
+    let Outcome { commits, puts, gets } = contend(1, 1, PUT).await;
+    let total: usize = commits.iter().sum();
+    assert_eq!((puts as usize, gets), (total, 1), "one get when it was opened");
+    assert!(total as f64 * PUT.as_secs_f64() / RUN.as_secs_f64() > 0.97);
+}
