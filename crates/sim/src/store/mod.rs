@@ -1,0 +1,17 @@
+//! A store in virtual time, as hostile as its [`Faults`] say, and exact in what it promises.
+
+mod bucket;
+mod driver;
+mod faults;
+mod latency;
+mod usage;
+mod world;
+
+pub use driver::SimStore;
+pub use faults::{Faults, Reach};
+pub use latency::{Latencies, Latency};
+pub use usage::{FaultCounts, StoreUsage};
+pub use world::{ProcessId, StoreWorld};
+
+#[cfg(test)]
+mod tests;
