@@ -43,7 +43,7 @@ impl<M: StateMachine> Committer<M> {
     ///
     /// Errors are left to the request that follows: it meets them too.
     pub(crate) async fn await_turn(&mut self) {
-        let mut joining_at = None;
+        let mut joining = None;
         let mut position = self.shared.seq();
         loop {
             let (turn, is_gap, since) = {
@@ -79,12 +79,13 @@ impl<M: StateMachine> Committer<M> {
                 Turn::Joining => {
                     // Whoever joins does so right behind a record, when the slot has just become free, and where those who
                     // write leave room.
-                    let joins_from = *joining_at.get_or_insert_with(|| now + self.back_off());
+                    let drawn = || (now + self.back_off(), self.random_up_to(self.pace.mean() * 2));
+                    let (joins_from, jitter) = *joining.get_or_insert_with(drawn);
                     if now >= joins_from && is_gap && self.shared.seq() > position {
                         return;
                     }
                     position = self.shared.seq();
-                    (joins_from.max(since) + self.pace.patience(), self.pace.mean() / 4, Some(RECORDS_AHEAD))
+                    (since + self.pace.patience() * 2 + jitter, self.pace.mean() / 4, Some(RECORDS_AHEAD))
                 }
             };
             if now >= due {
@@ -111,6 +112,10 @@ impl<M: StateMachine> Committer<M> {
             losses => 10u32.saturating_sub(losses),
         };
         let most = self.pace.mean() * RECORDS_PER_TURN * 2u32.saturating_pow(doublings);
-        Duration::from_micros(self.shared.env.random_below(most.min(LONGEST_WAIT).as_micros() as u64))
+        self.random_up_to(most.min(LONGEST_WAIT))
+    }
+
+    fn random_up_to(&self, most: Duration) -> Duration {
+        Duration::from_micros(self.shared.env.random_below(most.as_micros() as u64))
     }
 }

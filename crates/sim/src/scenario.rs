@@ -25,7 +25,11 @@ macro_rules! scenario {
 /// A scenario for every rule that can be taken out.
 pub const SCENARIOS: &[Scenario] = &[
     scenario!(AnswerBeforePut, commits::answered_when_stored, "a commit is acknowledged when the store has it"),
-    scenario!(NextSlotWhileOpen, commits::one_slot_at_a_time, "after an unclear answer, the same bytes go to the same slot"),
+    scenario!(
+        NextSlotWhileOpen,
+        commits::one_slot_at_a_time,
+        "after an unclear answer, the same bytes go to the same slot"
+    ),
     scenario!(TakenIsFailure, commits::taken_by_ourselves, "a taken slot may be our own"),
     scenario!(ForbiddenIsFinal, commits::forbidden_after_unclear, "forbidden after an unclear answer decides nothing"),
     scenario!(SessionDecidesHolder, commits::cloned_machine, "the bytes decide whose record it is"),
@@ -39,7 +43,11 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario!(MissRangeRead, transactions::phantom, "ranges that a transaction read are validated"),
     scenario!(NoWindow, removal::late_create, "outside the window, a record that was created may not count"),
     scenario!(NoWindow, reads::stale_end, "outside the window, an empty slot is not the end"),
-    scenario!(TrustClock, removal::late_create_with_clock_set_back, "the window is measured by more than the wall clock"),
+    scenario!(
+        TrustClock,
+        removal::late_create_with_clock_set_back,
+        "the window is measured by more than the wall clock"
+    ),
     scenario!(RepeatRenewsWindow, removal::repeated_create, "repeating a put does not renew the window"),
     scenario!(TakenRenewsWindow, removal::lost_races, "losing a slot does not renew the window"),
     scenario!(ListingWithoutRun, reads::garbage_in_a_listing, "the log is the run that ends with the greatest record"),

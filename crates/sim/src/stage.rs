@@ -10,7 +10,7 @@ use bucketdb::{
 };
 use bytes::Bytes;
 use futures::channel::oneshot;
-use futures::future::{self, BoxFuture, Either};
+use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
@@ -57,6 +57,8 @@ pub(crate) enum Twist {
     LateAnswer(Duration),
     /// Nothing is done, and the answer is this.
     Fails(ErrorKind),
+    /// Nothing is done, and an answer that leaves that open comes so much later.
+    FailsLate(Duration),
     /// It arrives so much later, and the answer, which comes at once, is an error that leaves that open.
     FailsAndArrives(Duration),
     /// It takes effect, and the answer is an error that leaves that open.
@@ -92,6 +94,16 @@ impl Stage {
     /// A node whose random numbers are those of `stream`: with the same stream twice, a machine and its copy. It begins
     /// at `base` if there is one.
     pub(crate) async fn actor_drawing(&self, stream: &str, base: Option<Base>) -> Outcome<Actor> {
+        self.open(stream, base, REQUEST_TIMEOUT * 10).await
+    }
+
+    /// A node that waits for its commits that long only.
+    pub(crate) async fn actor_waiting(&self, commit_timeout: Duration) -> Outcome<Actor> {
+        let number = self.next();
+        self.open(&format!("node {number}"), None, commit_timeout).await
+    }
+
+    async fn open(&self, stream: &str, base: Option<Base>, commit_timeout: Duration) -> Outcome<Actor> {
         let number = self.next();
         let group = self.scheduler.new_group();
         let clock = MachineClock::default();
@@ -102,7 +114,7 @@ impl Stage {
             scheduler: self.scheduler.clone(),
             script: script.clone(),
         };
-        let builder = builder(store, env);
+        let builder = builder(store, env).commit_timeout(commit_timeout);
         let opened = match base {
             None => builder.open().await,
             Some(base) => open_at(builder, base).await,
@@ -177,7 +189,6 @@ fn builder(store: ScriptedStore, env: SimEnvironment) -> DatabaseBuilder {
         .prefix("db")
         .grace(GRACE)
         .request_timeout(REQUEST_TIMEOUT)
-        .commit_timeout(REQUEST_TIMEOUT * 10)
         .store_check(StoreCheck { rounds: 1, racers: 2 })
 }
 
@@ -221,14 +232,6 @@ pub(crate) fn must(holds: bool, otherwise: impl fmt::Display) -> Outcome {
     if holds { Ok(()) } else { Err(otherwise.to_string()) }
 }
 
-/// Waits for at most so long; `None` if it takes longer.
-pub(crate) async fn within<T>(stage: &Stage, time: Duration, future: impl Future<Output = T>) -> Option<T> {
-    match future::select(std::pin::pin!(future), stage.scheduler.sleep(time)).await {
-        Either::Left((value, _)) => Some(value),
-        Either::Right(_) => None,
-    }
-}
-
 /// The key of a log record.
 pub(crate) fn record_key(seq: Seq) -> Option<Key> {
     Key::new(format!("db/log/{:020}", seq.0)).ok()
@@ -264,6 +267,10 @@ impl Driver for ScriptedStore {
         let Some(twist) = self.twist(Operation::Put, key) else { return self.inner.put(key, body, condition).await };
         match twist {
             Twist::Fails(kind) => Err(error(kind)),
+            Twist::FailsLate(by) => {
+                self.scheduler.sleep(by).await;
+                Err(error(ErrorKind::Transient))
+            }
             Twist::DoneAndFails => {
                 self.inner.put(key, body, condition).await?;
                 Err(error(ErrorKind::Transient))

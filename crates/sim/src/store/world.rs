@@ -8,7 +8,7 @@ use futures::channel::oneshot;
 use parking_lot::Mutex;
 
 use crate::store::bucket::{Answer, Bucket, Request};
-use crate::store::{FaultCounts, Faults, Latencies, Reach, SimStore, StoreUsage};
+use crate::store::{FaultCounts, Faults, Latencies, Latency, Reach, SimStore, StoreUsage};
 use crate::{GroupId, Scheduler, SimRandom, Trace};
 
 /// A simulated process, over all its lives.
@@ -121,9 +121,10 @@ impl StoreWorld {
         self.state.lock().reach.insert(process, reach);
     }
 
-    /// Ends all faults; requests under way keep their fate.
+    /// Ends all faults, slowness among them; requests under way keep their fate.
     pub fn heal(&self) {
         let mut state = self.state.lock();
+        state.latencies = Latencies::all(Latency::Fixed(Duration::from_millis(1)));
         state.faults = Faults::default();
         state.brown_out = 0.0;
         state.reach.clear();
@@ -180,7 +181,7 @@ impl StoreWorld {
             state.count(process, &request);
             (state.draw(process, &mut request), state.requests)
         };
-        self.trace.note(format_args!("{process} #{number} {request} …"));
+        self.trace.note(format_args!("{process} r{number} {request} …"));
         let travelling = Travelling { number, process, request };
         self.scheduler.spawn(GroupId::WORLD, Box::pin(self.clone().travel(travelling, fate, reply)));
         answer
@@ -202,14 +203,14 @@ impl StoreWorld {
             Some(outcome) if !fate.unanswered => {
                 self.scheduler.sleep(fate.to_client).await;
                 match &outcome {
-                    Ok(_) => self.trace.note(format_args!("{process} #{number} answered")),
-                    Err(error) => self.trace.note(format_args!("{process} #{number} answered: {error}")),
+                    Ok(_) => self.trace.note(format_args!("{process} r{number} answered")),
+                    Err(error) => self.trace.note(format_args!("{process} r{number} answered: {error}")),
                 };
                 // Whoever asked may have gone.
                 let _ = reply.send(outcome);
             }
             _ => {
-                self.trace.note(format_args!("{process} #{number} gets no answer"));
+                self.trace.note(format_args!("{process} r{number} gets no answer"));
             }
         }
         if let Some(pause) = fate.again_after {
@@ -240,8 +241,8 @@ impl StoreWorld {
         }
         drop(state);
         match &outcome {
-            Ok(_) => self.trace.note(format_args!("{process} #{number} {again}{request}: done")),
-            Err(error) => self.trace.note(format_args!("{process} #{number} {again}{request}: {:?}", error.kind())),
+            Ok(_) => self.trace.note(format_args!("{process} r{number} {again}{request}: done")),
+            Err(error) => self.trace.note(format_args!("{process} r{number} {again}{request}: {:?}", error.kind())),
         };
         outcome
     }

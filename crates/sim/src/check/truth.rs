@@ -1,0 +1,108 @@
+use std::collections::BTreeMap;
+
+use bucketdb::{Database, Error, Since};
+use serde_json::Value;
+
+use crate::workload::{FeedEvent, Seen};
+
+/// The log as a fresh reader finds it when everything is over: what really happened, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Truth {
+    pub(crate) events: Vec<FeedEvent>,
+    /// The events of each operation, by its number.
+    by_token: BTreeMap<u64, Vec<usize>>,
+    /// The events of each document.
+    by_key: BTreeMap<(String, String), Vec<usize>>,
+    /// The position of the last record.
+    pub(crate) end: u64,
+}
+
+/// The positions from the first to the second, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span(pub(crate) u64, pub(crate) u64);
+
+/// A document at the end: its table, its key and what it is.
+pub(crate) type Row = (String, String, Value);
+
+impl Truth {
+    /// Reads the whole log.
+    pub(crate) async fn read(db: &Database) -> Result<Self, Error> {
+        let mut feed = db.watch(Since::Beginning).await?;
+        let mut events = Vec::new();
+        while let Some(change) = feed.try_next().await? {
+            events.push(FeedEvent::new(change));
+        }
+        Ok(Self::new(events, db.position().0))
+    }
+
+    pub(crate) fn new(events: Vec<FeedEvent>, end: u64) -> Self {
+        let mut truth = Self { end, ..Self::default() };
+        for (index, event) in events.iter().enumerate() {
+            if let Some(token) = event.token() {
+                truth.by_token.entry(token).or_default().push(index);
+            }
+            truth.by_key.entry((event.table.clone(), event.key.clone())).or_default().push(index);
+        }
+        truth.events = events;
+        truth
+    }
+
+    /// What an operation wrote.
+    pub(crate) fn of_token(&self, token: u64) -> Vec<&FeedEvent> {
+        let indices = self.by_token.get(&token).map(Vec::as_slice).unwrap_or_default();
+        indices.iter().filter_map(|index| self.events.get(*index)).collect()
+    }
+
+    /// The numbers of all operations that wrote something.
+    pub(crate) fn tokens(&self) -> impl Iterator<Item = u64> + '_ {
+        self.by_token.keys().copied()
+    }
+
+    /// The changes of each document, in order.
+    pub(crate) fn documents(&self) -> impl Iterator<Item = Vec<&FeedEvent>> + '_ {
+        self.by_key.values().map(|indices| indices.iter().filter_map(|index| self.events.get(*index)).collect())
+    }
+
+    fn of_key(&self, table: &str, key: &str) -> Vec<&FeedEvent> {
+        let indices = self.by_key.get(&(table.to_owned(), key.to_owned())).map(Vec::as_slice).unwrap_or_default();
+        indices.iter().filter_map(|index| self.events.get(*index)).collect()
+    }
+
+    /// The positions at which a document was as it was seen, in order.
+    pub(crate) fn spans(&self, table: &str, key: &str, seen: Seen) -> Vec<Span> {
+        let mut spans = Vec::new();
+        let (mut from, mut state) = (0, Seen::Absent);
+        let mut close = |from: u64, until: u64, state: Seen| {
+            let matches = match seen {
+                Seen::Present => state != Seen::Absent,
+                seen => state == seen,
+            };
+            if matches && from < until {
+                spans.push(Span(from, until - 1));
+            }
+        };
+        for event in self.of_key(table, key) {
+            close(from, event.seq.0, state);
+            from = event.seq.0;
+            state = event.token().map_or(Seen::Absent, Seen::Token);
+        }
+        close(from, u64::MAX, state);
+        spans
+    }
+
+    /// All documents as they are at the end, in the order of tables and keys.
+    pub(crate) fn rows(&self, tables: &[&str]) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for ((table, key), indices) in &self.by_key {
+            if !tables.contains(&table.as_str()) {
+                continue;
+            }
+            let last = indices.last().and_then(|index| self.events.get(*index));
+            if let Some(document) = last.and_then(|event| event.document.clone()) {
+                rows.push((table.clone(), key.clone(), document));
+            }
+        }
+        rows.sort_by(|one, other| (&one.0, &one.1).cmp(&(&other.0, &other.1)));
+        rows
+    }
+}

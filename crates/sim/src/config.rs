@@ -1,0 +1,199 @@
+use std::fmt;
+use std::time::Duration;
+
+use crate::nemesis::Harm;
+use crate::workload::Work;
+use crate::{Faults, Latencies, Latency, SimRandom};
+
+/// What kind of run a seed is.
+///
+/// Every feature is left out of many runs ("swarm testing"): faults and workloads that are always there hide each
+/// other's bugs.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The processes.
+    pub machines: Vec<MachineConfig>,
+    /// How many nodes take turns.
+    pub ring_size: u64,
+    /// Clients in each process.
+    pub clients: u64,
+    /// Operations of all clients together.
+    pub operations: u64,
+    /// The longest pause of a client between two operations.
+    pub think: Duration,
+    /// How many keys each table has.
+    pub keys: u64,
+    /// How many names there are to claim.
+    pub names: u64,
+    /// What clients do, and how often.
+    pub mix: Vec<(Work, u64)>,
+    /// Whether each process follows the changes.
+    pub follow: bool,
+    /// How long requests take.
+    pub latencies: Latencies,
+    /// What goes wrong with requests.
+    pub faults: Faults,
+    /// How many keys a page of a listing holds.
+    pub page_keys: usize,
+    /// What is done to the processes, and how often.
+    pub harms: Vec<(Harm, u64)>,
+    /// The longest pause between two harms.
+    pub calm: Duration,
+    /// After this long, clients stop even if they have not done everything.
+    pub duration: Duration,
+}
+
+/// How one process is set up.
+#[derive(Clone, Debug)]
+pub struct MachineConfig {
+    /// Its node id; others may have the same.
+    pub node_id: u64,
+    /// How fast its clocks run, in millionths above the truth.
+    pub drift_ppm: i64,
+    /// How far off its wall clock is at the beginning.
+    pub skew_ms: i64,
+    /// How long commits are waited for.
+    pub commit_timeout: Duration,
+    /// How long requests are waited for.
+    pub request_timeout: Duration,
+    /// How old reads may be by default.
+    pub staleness: Duration,
+}
+
+const MS: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+
+impl Config {
+    /// The kind of run that a seed is.
+    #[must_use]
+    pub fn of_seed(seed: u64) -> Self {
+        let mut random = SimRandom::stream(seed, "config");
+        let random = &mut random;
+        let processes = *random.pick(&[1, 2, 2, 3, 3, 3, 4, 5]).unwrap_or(&2);
+        let ring_size = random.between(1, processes + 1);
+        let latencies = latencies(random);
+        let machines = (0..processes).map(|number| machine(random, number, ring_size)).collect();
+        Self {
+            machines,
+            ring_size,
+            clients: random.between(1, 4),
+            operations: random.between(60, 220),
+            think: *random.pick(&[Duration::ZERO, 10 * MS, 100 * MS, SECOND, 20 * SECOND]).unwrap_or(&SECOND),
+            keys: random.between(1, 6),
+            names: *random.pick(&[3, 10, 40]).unwrap_or(&10),
+            mix: mix(random),
+            follow: random.chance(0.5),
+            latencies,
+            faults: faults(random),
+            page_keys: *random.pick(&[3, 20, 1000, 1000]).unwrap_or(&1000),
+            harms: harms(random),
+            calm: random.magnitude(100 * MS, 2 * MINUTE),
+            duration: random.magnitude(30 * SECOND, 60 * MINUTE),
+        }
+    }
+}
+
+fn machine(random: &mut SimRandom, number: u64, ring_size: u64) -> MachineConfig {
+    let node_id = if random.chance(0.8) { number % ring_size } else { random.below(ring_size) };
+    let drift_ppm = match random.below(4) {
+        0 => random.between(0, 200_000) as i64 - 100_000,
+        1 => random.between(0, 200) as i64 - 100,
+        _ => 0,
+    };
+    let skew_ms = match random.below(4) {
+        0 => random.between(0, 7_200_000) as i64 - 3_600_000,
+        1 => random.between(0, 200) as i64 - 100,
+        _ => 0,
+    };
+    let commit_timeout = match random.below(4) {
+        0 => random.magnitude(10 * MS, SECOND),
+        1 => random.magnitude(SECOND, 10 * SECOND),
+        _ => MINUTE,
+    };
+    let request_timeout = match random.below(4) {
+        0 => random.magnitude(20 * MS, SECOND),
+        1 => random.magnitude(SECOND, 5 * SECOND),
+        _ => 10 * SECOND,
+    };
+    let staleness = match random.below(3) {
+        0 => Duration::ZERO,
+        1 => SECOND,
+        _ => random.magnitude(MS, 30 * SECOND),
+    };
+    MachineConfig { node_id, drift_ppm, skew_ms, commit_timeout, request_timeout, staleness }
+}
+
+fn latencies(random: &mut SimRandom) -> Latencies {
+    let mut latency = || match random.below(4) {
+        0 => Latency::Fixed(*random.pick(&[Duration::ZERO, MS, 20 * MS, 200 * MS]).unwrap_or(&MS)),
+        1 => Latency::Uniform(MS, random.magnitude(2 * MS, 200 * MS)),
+        _ => Latency::LongTail { low: 5 * MS, high: 30 * MS, tail: 0.03, longest: 3 * SECOND },
+    };
+    let put = latency();
+    if random.chance(0.5) { Latencies::all(put) } else { Latencies { put, ..Latencies::default() } }
+}
+
+fn faults(random: &mut SimRandom) -> Faults {
+    if random.chance(0.15) {
+        return Faults::default();
+    }
+    let mut rate = |likely: f64, most: u64| {
+        if random.chance(likely) { random.between(1, most) as f64 / 1000.0 } else { 0.0 }
+    };
+    let mut faults = Faults {
+        fail_before: rate(0.5, 200),
+        fail_after: rate(0.5, 200),
+        lose_request: rate(0.4, 50),
+        lose_answer: rate(0.4, 80),
+        delay: rate(0.4, 80),
+        duplicate: rate(0.4, 100),
+        deny: rate(0.3, 80),
+        ..Faults::default()
+    };
+    faults.longest_delay = random.magnitude(SECOND, 10 * MINUTE);
+    if random.chance(0.2) {
+        faults.list_lag = random.magnitude(10 * MS, 5 * SECOND);
+    }
+    if random.chance(0.02) {
+        faults.lie = 0.02;
+    }
+    faults
+}
+
+fn harms(random: &mut SimRandom) -> Vec<(Harm, u64)> {
+    if random.chance(0.2) {
+        return Vec::new();
+    }
+    let mut harms = Vec::new();
+    for harm in Harm::ALL {
+        if random.chance(0.4) {
+            harms.push((harm, random.between(1, 10)));
+        }
+    }
+    harms
+}
+
+fn mix(random: &mut SimRandom) -> Vec<(Work, u64)> {
+    let mut mix = Vec::new();
+    for work in Work::ALL {
+        let likely = if work == Work::Schema { 0.2 } else { 0.55 };
+        if random.chance(likely) {
+            let weight = if work == Work::Schema { 1 } else { random.between(1, 10) };
+            mix.push((work, weight));
+        }
+    }
+    // Without something that reads what was written, little would be found.
+    for work in [Work::Append, Work::Get] {
+        if !mix.iter().any(|(other, _)| *other == work) {
+            mix.push((work, 2));
+        }
+    }
+    mix
+}
+
+impl fmt::Display for Config {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(formatter, "{self:#?}")
+    }
+}

@@ -1,0 +1,363 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bucketdb::simulation::{PlantedBug, plant};
+use bucketdb::{Error, Freshness};
+use parking_lot::Mutex;
+
+use crate::check::{Row, Truth, Violation, check_outcomes, check_reads, check_validity};
+use crate::cluster::{Cluster, Node, open};
+use crate::config::{Config, MachineConfig};
+use crate::nemesis::{Harm, Nemesis, Truncator};
+use crate::report::Report;
+use crate::workload::{ClientSettings, Operation, Outcome, Recorder, Tables, final_write};
+use crate::{
+    Executor, GroupId, Limits, MachineClock, ProcessId, Scheduler, SimEnvironment, SimRandom, StoreWorld, Trace,
+};
+
+/// How long everything may take once nothing fails any more.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+
+/// How often a node may try to commit once nothing fails any more.
+const FINAL_ATTEMPTS: u32 = 10;
+
+/// The observer, and whoever creates the database.
+const OBSERVER: ProcessId = ProcessId(1000);
+
+/// How a seed is run.
+#[derive(Clone, Default)]
+pub struct RunOptions {
+    /// Whether the text of all events is kept.
+    pub keep_trace: bool,
+    /// The bug that is planted, if any.
+    pub bug: Option<PlantedBug>,
+    /// What is run instead of what the seed says.
+    pub config: Option<Config>,
+    /// What deletes, when the nemesis says so.
+    pub truncator: Option<Arc<dyn Truncator>>,
+}
+
+impl fmt::Debug for RunOptions {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("RunOptions").field("bug", &self.bug).finish_non_exhaustive()
+    }
+}
+
+/// One run.
+struct Run {
+    seed: u64,
+    config: Config,
+    scheduler: Scheduler,
+    trace: Trace,
+    world: StoreWorld,
+    recorder: Recorder,
+    cluster: Cluster,
+    budget: Arc<Mutex<u64>>,
+    truncator: Option<Arc<dyn Truncator>>,
+}
+
+/// What the observer found.
+struct Findings {
+    violations: Vec<Violation>,
+    commits: u64,
+}
+
+/// Runs one seed from beginning to end, on this thread.
+#[must_use]
+pub fn run(seed: u64, options: &RunOptions) -> Report {
+    plant(options.bug);
+    let config = options.config.clone().unwrap_or_else(|| Config::of_seed(seed));
+    let executor = Executor::new(seed, Limits::default());
+    let scheduler = executor.scheduler();
+    let trace = Trace::new(scheduler.clone(), options.keep_trace);
+    let world = StoreWorld::new(seed, scheduler.clone(), trace.clone());
+    let recorder = Recorder::new(scheduler.clone(), trace.clone());
+    let budget = Arc::new(Mutex::new(config.operations));
+    let settings = ClientSettings {
+        mix: config.mix.clone(),
+        keys: config.keys,
+        names: config.names,
+        think: config.think,
+        budget: budget.clone(),
+    };
+    let surroundings = (scheduler.clone(), world.clone(), trace.clone());
+    let cluster = Cluster::new(seed, (config.clients, config.follow), settings, surroundings, recorder.clone());
+    let run = Run {
+        seed,
+        config: config.clone(),
+        scheduler: scheduler.clone(),
+        trace: trace.clone(),
+        world: world.clone(),
+        recorder: recorder.clone(),
+        cluster: cluster.clone(),
+        budget,
+        truncator: options.truncator.clone(),
+    };
+    let outcome = executor.run(run.main());
+    cluster.kill_all();
+    plant(None);
+    let mut usage = crate::StoreUsage::default();
+    for process in cluster.processes() {
+        usage += world.usage(process);
+    }
+    let findings = outcome.unwrap_or_else(|stuck| Findings {
+        violations: vec![Violation::new("a run comes to its end", stuck.to_string(), Vec::new())],
+        commits: 0,
+    });
+    Report {
+        seed,
+        config,
+        violations: findings.violations,
+        commits: findings.commits,
+        history: recorder.history(),
+        digest: trace.digest(),
+        events: trace.events(),
+        polls: executor.polls(),
+        virtual_time: scheduler.now(),
+        usage,
+        faults: world.fault_counts(),
+        trace: trace.lines(),
+    }
+}
+
+impl Run {
+    async fn main(self) -> Findings {
+        match self.script().await {
+            Ok(findings) => findings,
+            Err(violation) => Findings { violations: vec![violation], commits: 0 },
+        }
+    }
+
+    /// Creates a database, lets clients and the nemesis at it, heals everything, and looks.
+    async fn script(self) -> Result<Findings, Violation> {
+        self.create().await?;
+        self.world.set_latencies(self.config.latencies);
+        self.world.set_faults(self.config.faults.clone());
+        self.world.set_page_keys(self.config.page_keys);
+        for machine in &self.config.machines {
+            let process = self.cluster.add(machine.clone());
+            self.cluster.start(process);
+        }
+        let nemesis = Nemesis::new(
+            self.scheduler.clone(),
+            self.world.clone(),
+            self.cluster.clone(),
+            (self.config.harms.clone(), self.config.calm),
+            self.truncator.clone(),
+        );
+        let choices = SimRandom::stream(self.seed, "nemesis");
+        self.scheduler.spawn(GroupId::WORLD, Box::pin(nemesis.clone().run(choices)));
+        self.work().await;
+        self.trace.note(format_args!("everything is healed"));
+        *self.budget.lock() = 0;
+        nemesis.heal();
+        self.observe().await
+    }
+
+    async fn create(&self) -> Result<(), Violation> {
+        let machine = sound();
+        let ring_size = Some(self.config.ring_size);
+        let opened = open(self.world.handle(OBSERVER), self.environment("creator"), &machine, ring_size);
+        let violation = |error: Error| Violation::new("a database can be created", error.to_string(), Vec::new());
+        let tables = opened.await.map_err(violation)?;
+        tables.db.close().await.map_err(violation)
+    }
+
+    /// Waits until the clients have done what they were to do, or their time is over.
+    async fn work(&self) {
+        let until = self.scheduler.now() + self.config.duration;
+        while self.scheduler.now() < until {
+            self.scheduler.sleep(Duration::from_millis(500)).await;
+            if *self.budget.lock() == 0 && self.recorder.waiting(&self.cluster.lives()).is_empty() {
+                break;
+            }
+        }
+    }
+
+    async fn observe(self) -> Result<Findings, Violation> {
+        let lies = self.config.faults.lie > 0.0;
+        if lies {
+            return Ok(self.observe_after_lies().await);
+        }
+        self.wait("every call returns", || {
+            let waiting = self.recorder.waiting(&self.cluster.lives());
+            waiting.first().map(|operation| operation.to_string())
+        })
+        .await?;
+        self.wait("a database can be opened once nothing fails any more", || {
+            let (nodes, all) = (self.cluster.nodes().len(), self.cluster.processes().len());
+            (nodes < all).then(|| format!("{nodes} of {all} are open"))
+        })
+        .await?;
+        let (_, early) = self.fresh("early reader").await?;
+        self.wait("every request ends", || match self.world.under_way() {
+            0 => None,
+            left => Some(format!("{left} are under way")),
+        })
+        .await?;
+        let nodes = self.cluster.nodes();
+        let mut violations = Vec::new();
+        for node in &nodes {
+            violations.extend(self.must_commit(node).await);
+        }
+        let (reader, truth) = self.fresh("late reader").await?;
+        if self.config.follow {
+            self.wait("a feed goes on once nothing fails any more", || {
+                let behind = nodes.iter().find(|node| node.follower.len() < truth.events.len())?;
+                Some(format!("{} has seen {} of {}", behind.process, behind.follower.len(), truth.events.len()))
+            })
+            .await?;
+        }
+        if early.events.iter().zip(&truth.events).any(|(one, other)| one != other)
+            || early.events.len() > truth.events.len()
+        {
+            let detail = format!("it changed after {}, when nobody wrote", early.end);
+            violations.push(Violation::new("a position of the log never changes", detail, Vec::new()));
+        }
+        violations.extend(self.check_followers(&truth));
+        violations.extend(self.check_states(&nodes, &reader, &truth).await);
+        violations.extend(self.check_history(&truth));
+        Ok(Findings { violations, commits: truth.end })
+    }
+
+    /// A store that breaks its promise may lose what it acknowledged; but whoever reads the log must either be told or
+    /// read one that holds together.
+    async fn observe_after_lies(self) -> Findings {
+        self.scheduler.sleep(PATIENCE).await;
+        let commits = match self.fresh("reader").await {
+            Ok((_, truth)) => truth.end,
+            Err(_) => 0,
+        };
+        Findings { violations: Vec::new(), commits }
+    }
+
+    /// Waits until `missing` finds nothing.
+    async fn wait(&self, rule: &'static str, missing: impl Fn() -> Option<String>) -> Result<(), Violation> {
+        let until = self.scheduler.now() + PATIENCE;
+        while let Some(detail) = missing() {
+            if self.scheduler.now() > until {
+                let alarms = self.cluster.alarms();
+                let alarm = alarms.last().map(|alarm| format!(" ({alarm})")).unwrap_or_default();
+                return Err(Violation::new(rule, format!("not after {PATIENCE:?}: {detail}{alarm}"), Vec::new()));
+            }
+            self.scheduler.sleep(Duration::from_millis(500)).await;
+        }
+        Ok(())
+    }
+
+    /// Opens the database with nothing but what is in the store, and reads the whole log.
+    async fn fresh(&self, name: &str) -> Result<(Tables, Truth), Violation> {
+        let violation = |error: Error| Violation::new("a fresh reader can open the log", error.to_string(), Vec::new());
+        let machine = sound();
+        let opened = open(self.world.handle(OBSERVER), self.environment(name), &machine, None);
+        let tables = opened.await.map_err(violation)?;
+        let truth = Truth::read(&tables.db).await.map_err(violation)?;
+        Ok((tables, truth))
+    }
+
+    fn environment(&self, name: &str) -> SimEnvironment {
+        let random = SimRandom::stream(self.seed, name);
+        let group = self.scheduler.new_group();
+        SimEnvironment::new(self.scheduler.clone(), group, MachineClock::default(), random)
+    }
+
+    /// A node whose deadlines are tight may need several attempts.
+    async fn must_commit(&self, node: &Node) -> Option<Violation> {
+        let mut last = (0, String::new());
+        for _ in 0..FINAL_ATTEMPTS {
+            let token = final_write(&self.recorder, node).await;
+            let history = self.recorder.history();
+            let operation = history.get(usize::try_from(token.checked_sub(1)?).ok()?)?;
+            if operation.is_ok() {
+                return None;
+            }
+            last = (token, operation.to_string());
+            self.scheduler.sleep(Duration::from_secs(1)).await;
+        }
+        Some(Violation::new("commits succeed once nothing fails any more", last.1, vec![last.0]))
+    }
+
+    /// What followers saw, over crashes and restarts, is what happened: each change once and in order.
+    fn check_followers(&self, truth: &Truth) -> Vec<Violation> {
+        let mut violations = Vec::new();
+        for (process, follower) in self.cluster.followers() {
+            let seen = follower.seen();
+            let differs = seen.iter().zip(&truth.events).position(|(one, other)| one != other);
+            let differs = differs.or((seen.len() > truth.events.len()).then_some(truth.events.len()));
+            if let Some(place) = differs {
+                let shown = |events: &[crate::workload::FeedEvent]| {
+                    events.get(place).map_or_else(|| "nothing".to_owned(), |event| format!("{event:?}"))
+                };
+                let detail = format!("{process} saw {}, and there was {}", shown(&seen), shown(&truth.events));
+                violations.push(Violation::new("a feed gives every change once and in order", detail, Vec::new()));
+            }
+        }
+        violations
+    }
+
+    /// All nodes, a fresh one and the changes themselves add up to the same documents.
+    async fn check_states(&self, nodes: &[Node], reader: &Tables, truth: &Truth) -> Vec<Violation> {
+        let mut violations = Vec::new();
+        let expected = truth.rows(&Tables::NAMES);
+        let states = nodes.iter().map(|node| (node.process.to_string(), &node.tables));
+        for (name, tables) in states.chain([("a fresh reader".to_owned(), reader)]) {
+            let rule = "the same log gives the same state everywhere";
+            match rows(tables).await {
+                Ok(rows) if rows == expected => {}
+                Ok(rows) => {
+                    let missing = expected.iter().find(|row| !rows.contains(row));
+                    let surplus = rows.iter().find(|row| !expected.contains(row));
+                    let detail = format!("{name} lacks {missing:?} and has {surplus:?}");
+                    violations.push(Violation::new(rule, detail, Vec::new()));
+                }
+                Err(error) => violations.push(Violation::new(rule, format!("{name}: {error}"), Vec::new())),
+            }
+        }
+        violations
+    }
+
+    fn check_history(&self, truth: &Truth) -> Vec<Violation> {
+        let history = self.recorder.history();
+        let mut violations = check_outcomes(&history, truth);
+        violations.extend(check_validity(truth));
+        let suspended = self.config.harms.iter().any(|(harm, _)| *harm == Harm::Suspend);
+        violations.extend(check_reads(&history, truth, !suspended));
+        let tolerated = |text: &str| !self.config.faults.list_lag.is_zero() && text.contains("is missing");
+        let broken = |operation: &Operation| match &operation.outcome {
+            Outcome::Broken(text) if !tolerated(text) => Some(operation.to_string()),
+            _ => None,
+        };
+        let alarms = self.cluster.alarms().into_iter().filter(|alarm| !tolerated(alarm));
+        for detail in history.iter().filter_map(broken).chain(alarms) {
+            violations.push(Violation::new("a sound log is not called broken", detail, Vec::new()));
+        }
+        violations
+    }
+}
+
+/// A machine without any fault.
+fn sound() -> MachineConfig {
+    MachineConfig {
+        node_id: 0,
+        drift_ppm: 0,
+        skew_ms: 0,
+        commit_timeout: Duration::from_secs(60),
+        request_timeout: Duration::from_secs(10),
+        staleness: Duration::ZERO,
+    }
+}
+
+/// All documents that a node shows.
+async fn rows(tables: &Tables) -> Result<Vec<Row>, Error> {
+    let mut rows = Vec::new();
+    for name in Tables::NAMES {
+        let collection = tables.db.collection(name);
+        for document in collection.query().freshness(Freshness::Strict).fetch().await? {
+            let key = document.get("key").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+            rows.push((name.to_owned(), key, document));
+        }
+    }
+    rows.sort_by(|one, other| (&one.0, &one.1).cmp(&(&other.0, &other.1)));
+    Ok(rows)
+}

@@ -1,0 +1,348 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use bucketdb::{Batch, Commit, Error, Freshness, KeyType, Schema};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use crate::cluster::Node;
+use crate::workload::documents::{Claim, HALVES, Half, List, Marked, NOTES, Register, Tables};
+use crate::workload::{Outcome, Read, Recorder, Seen, Token, Work, Write};
+use crate::{GroupId, ProcessId, Scheduler, SimRandom};
+
+/// What all clients of a run have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct ClientSettings {
+    /// What they do, and how often.
+    pub(crate) mix: Vec<(Work, u64)>,
+    /// How many keys each table has.
+    pub(crate) keys: u64,
+    /// How many names there are to claim.
+    pub(crate) names: u64,
+    /// The longest pause between two operations.
+    pub(crate) think: Duration,
+    /// How many operations all of them still are to do.
+    pub(crate) budget: Arc<Mutex<u64>>,
+}
+
+/// One client of a process: calls, writes down what was answered, thinks, and calls again.
+pub(crate) struct Client {
+    pub(crate) tables: Tables,
+    pub(crate) settings: ClientSettings,
+    pub(crate) recorder: Recorder,
+    pub(crate) scheduler: Scheduler,
+    pub(crate) random: SimRandom,
+    pub(crate) process: ProcessId,
+    pub(crate) life: GroupId,
+}
+
+/// What a call gave: what was read, and what was answered.
+type Answer = (Vec<Read>, Outcome);
+
+impl Client {
+    /// Works until the budget of all clients is used up.
+    pub(crate) async fn run(mut self) {
+        loop {
+            let think = self.random.duration(Duration::ZERO, self.settings.think);
+            self.scheduler.sleep(think).await;
+            {
+                let mut budget = self.settings.budget.lock();
+                if *budget == 0 {
+                    return;
+                }
+                *budget -= 1;
+            }
+            let work = self.choose();
+            self.work(work).await;
+        }
+    }
+
+    fn choose(&mut self) -> Work {
+        let all = self.settings.mix.iter().map(|(_, weight)| weight).sum();
+        let mut place = self.random.below(all);
+        for (work, weight) in &self.settings.mix {
+            if place < *weight {
+                return *work;
+            }
+            place -= weight;
+        }
+        Work::Get
+    }
+
+    fn key(&mut self) -> String {
+        format!("k{}", self.random.below(self.settings.keys))
+    }
+
+    fn name(&mut self) -> String {
+        format!("n{}", self.random.below(self.settings.names))
+    }
+
+    fn freshness(&mut self) -> Freshness {
+        match self.random.below(10) {
+            0..5 => Freshness::Strict,
+            5..8 => {
+                let age = self.random.magnitude(Duration::from_millis(1), Duration::from_secs(10));
+                Freshness::Bounded(age)
+            }
+            _ => Freshness::Local,
+        }
+    }
+
+    fn begin(&self, freshness: Freshness, what: String, writes: Vec<Write>) -> Token {
+        self.recorder.begin(self.process, self.life, freshness, |_| (what, writes))
+    }
+
+    async fn work(&mut self, work: Work) {
+        match work {
+            Work::Get => self.get().await,
+            Work::Put => self.put().await,
+            Work::Delete => self.delete().await,
+            Work::Update => self.update().await,
+            Work::Append => self.append().await,
+            Work::Claim => self.claim().await,
+            Work::WriteAll => self.write_all().await,
+            Work::QueryAll => self.query_all().await,
+            Work::Batch => self.batch().await,
+            Work::Note => self.note().await,
+            Work::Schema => self.schema().await,
+        }
+    }
+
+    async fn get(&mut self) {
+        let freshness = self.freshness();
+        let tables = self.tables.clone();
+        let key = self.key();
+        match self.random.below(3) {
+            0 => {
+                let token = self.begin(freshness, format!("get registers/{key} {freshness:?}"), Vec::new());
+                let found = tables.registers.with_freshness(freshness).get(&key).await;
+                self.end_get(token, "registers", key, found);
+            }
+            1 => {
+                let token = self.begin(freshness, format!("get lists/{key} {freshness:?}"), Vec::new());
+                let found = tables.lists.with_freshness(freshness).get(&key).await;
+                self.end_get(token, "lists", key, found);
+            }
+            _ => {
+                let name = self.name();
+                let token = self.begin(freshness, format!("get claims/{name} {freshness:?}"), Vec::new());
+                let found = tables.claims.with_freshness(freshness).get(&name).await;
+                self.end_get(token, "claims", name, found);
+            }
+        }
+    }
+
+    fn end_get<T: Marked>(&self, token: Token, table: &'static str, key: String, found: Result<Option<T>, Error>) {
+        let (reads, outcome) = match found {
+            Ok(found) => {
+                let seen = found.map_or(Seen::Absent, |document| Seen::Token(document.token()));
+                (vec![Read { table, key, seen }], Outcome::Ok(None))
+            }
+            Err(error) => (Vec::new(), Outcome::of_error(&error)),
+        };
+        self.recorder.end(token, reads, outcome);
+    }
+
+    async fn put(&mut self) {
+        let key = self.key();
+        let token = self.begin(Freshness::Local, format!("put registers/{key}"), vec![put("registers", &key)]);
+        let outcome = self.tables.registers.put(&Register { key, token, base: 0, count: 0 }).await;
+        self.end(token, outcome);
+    }
+
+    async fn delete(&mut self) {
+        let key = self.key();
+        let write = Write { table: "registers", key: key.clone(), delete: true };
+        let token = self.begin(Freshness::Local, format!("delete registers/{key}"), vec![write]);
+        let outcome = self.tables.registers.delete(&key).await;
+        self.end(token, outcome);
+    }
+
+    async fn update(&mut self) {
+        let (key, freshness) = (self.key(), self.freshness());
+        let token = self.begin(freshness, format!("update registers/{key}"), vec![put("registers", &key)]);
+        let registers = self.tables.registers.clone().with_freshness(freshness);
+        let updated = registers.update(key.as_str(), |register| {
+            register.base = register.token;
+            register.token = token;
+            register.count += 1;
+        });
+        let updated = updated.await;
+        let answer = updated_answer("registers", key.clone(), updated.map(|_| ()));
+        self.recorder.end(token, answer.0, answer.1);
+    }
+
+    /// Appends to a list, and makes it if there is none.
+    async fn append(&mut self) {
+        let (key, freshness) = (self.key(), self.freshness());
+        let token = self.begin(freshness, format!("append to lists/{key}"), vec![put("lists", &key)]);
+        let lists = self.tables.lists.clone().with_freshness(freshness);
+        let updated = lists.update(key.as_str(), |list| {
+            list.base = list.token;
+            list.token = token;
+            list.values.push(token);
+        });
+        match updated.await {
+            Err(Error::NotFound { .. }) => {
+                let absent = Read { table: "lists", key: key.clone(), seen: Seen::Absent };
+                let failed = Outcome::Failed("there is no such list".to_owned());
+                self.recorder.end(token, vec![absent], failed);
+                let token = self.begin(self.default_freshness(), format!("make lists/{key}"), vec![put("lists", &key)]);
+                let list = List { key: key.clone(), token, base: 0, values: vec![token] };
+                let answer = inserted_answer("lists", self.tables.lists.insert(&list).await);
+                self.recorder.end(token, answer.0, answer.1);
+            }
+            updated => {
+                let answer = updated_answer("lists", key, updated.map(|_| ()));
+                self.recorder.end(token, answer.0, answer.1);
+            }
+        }
+    }
+
+    async fn claim(&mut self) {
+        let key = self.name();
+        let token = self.begin(self.default_freshness(), format!("claim claims/{key}"), vec![put("claims", &key)]);
+        let answer = inserted_answer("claims", self.tables.claims.insert(&Claim { key, token }).await);
+        self.recorder.end(token, answer.0, answer.1);
+    }
+
+    async fn write_all(&mut self) {
+        let keys = halves();
+        let writes = keys.iter().map(|key| put("halves", key)).collect();
+        let token = self.begin(Freshness::Local, "write all halves".to_owned(), writes);
+        let mut batch = self.tables.db.batch();
+        let filled = keys.into_iter().try_for_each(|key| batch.put(&Half { key, token }));
+        let outcome = commit(batch, filled).await;
+        self.end(token, outcome);
+    }
+
+    async fn query_all(&mut self) {
+        let freshness = self.freshness();
+        let token = self.begin(freshness, format!("query halves {freshness:?}"), Vec::new());
+        match self.tables.halves.query().freshness(freshness).fetch().await {
+            Ok(found) => {
+                let reads = halves().into_iter().map(|key| {
+                    let half = found.iter().find(|half| half.key == key);
+                    Read { table: "halves", key, seen: half.map_or(Seen::Absent, |half| Seen::Token(half.token)) }
+                });
+                self.recorder.end(token, reads.collect(), Outcome::Ok(None));
+            }
+            Err(error) => self.recorder.end(token, Vec::new(), Outcome::of_error(&error)),
+        }
+    }
+
+    async fn batch(&mut self) {
+        let (name, key) = (self.name(), self.key());
+        let mut writes = vec![put("registers", &key), put("claims", &name)];
+        writes.extend(halves().iter().map(|half| put("halves", half)));
+        let what = format!("batch: claim claims/{name}, put registers/{key}, write all halves");
+        let token = self.begin(self.default_freshness(), what, writes);
+        let mut batch = self.tables.db.batch();
+        let filled = batch
+            .put(&Register { key, token, base: 0, count: 0 })
+            .and_then(|()| batch.insert(&Claim { key: name, token }))
+            .and_then(|()| halves().into_iter().try_for_each(|key| batch.put(&Half { key, token })));
+        let answer = inserted_answer("claims", commit(batch, filled).await);
+        self.recorder.end(token, answer.0, answer.1);
+    }
+
+    async fn note(&mut self) {
+        let key = self.key();
+        let token = self.begin(Freshness::Local, format!("put notes/{key}"), vec![put(NOTES, &key)]);
+        let outcome = self.tables.notes.put(&json!({ "key": key, "token": token, "more": [token, key] })).await;
+        self.end(token, outcome);
+    }
+
+    /// Schemas change while others write: nothing of it may disturb them.
+    async fn schema(&mut self) {
+        let number = self.random.below(4);
+        let schema = match number {
+            0 => Schema::open(&format!("extra-{}", self.random.below(100)), "key", KeyType::Integer),
+            number => {
+                let builder = Schema::builder(NOTES).version(u32::try_from(number).unwrap_or(1));
+                let fields = (0..number)
+                    .fold(builder.field::<String>("key").field::<u64>("token"), |builder, field| {
+                        builder.field::<Value>(&format!("more-{field}"))
+                    });
+                fields.key(&["key"]).finish()
+            }
+        };
+        let (table, version) = (schema.table().to_owned(), schema.version());
+        let token = self.begin(Freshness::Strict, format!("register version {version} of {table}"), Vec::new());
+        let outcome = match self.tables.db.create_collection(schema).await {
+            Ok(_) => Outcome::Ok(None),
+            Err(error) => Outcome::of_error(&error),
+        };
+        self.recorder.end(token, Vec::new(), outcome);
+    }
+
+    fn default_freshness(&self) -> Freshness {
+        self.tables.db.freshness()
+    }
+
+    fn end(&self, token: Token, outcome: Result<Commit, Error>) {
+        let outcome = match outcome {
+            Ok(commit) => Outcome::Ok(Some(commit.seq)),
+            Err(error) => Outcome::of_error(&error),
+        };
+        self.recorder.end(token, Vec::new(), outcome);
+    }
+}
+
+/// The keys of all halves.
+fn halves() -> Vec<String> {
+    (0..HALVES).map(|number| format!("h{number}")).collect()
+}
+
+fn put(table: &'static str, key: &str) -> Write {
+    Write { table, key: key.to_owned(), delete: false }
+}
+
+async fn commit(batch: Batch, filled: Result<(), Error>) -> Result<Commit, Error> {
+    filled?;
+    batch.commit().await
+}
+
+/// "It exists already" tells what is there.
+fn inserted_answer(table: &'static str, outcome: Result<Commit, Error>) -> Answer {
+    match outcome {
+        Ok(commit) => (Vec::new(), Outcome::Ok(Some(commit.seq))),
+        Err(error) => {
+            let reads = match &error {
+                Error::AlreadyExists { key, .. } => {
+                    vec![Read { table, key: key.trim_matches('"').to_owned(), seen: Seen::Present }]
+                }
+                _ => Vec::new(),
+            };
+            (reads, Outcome::of_error(&error))
+        }
+    }
+}
+
+/// "There is none" tells that nothing is there.
+fn updated_answer(table: &'static str, key: String, outcome: Result<(), Error>) -> Answer {
+    match outcome {
+        Ok(()) => (Vec::new(), Outcome::Ok(None)),
+        Err(error) => {
+            let reads = match &error {
+                Error::NotFound { .. } => vec![Read { table, key, seen: Seen::Absent }],
+                _ => Vec::new(),
+            };
+            (reads, Outcome::of_error(&error))
+        }
+    }
+}
+
+/// What every node must be able to do once nothing fails any more.
+pub(crate) async fn final_write(recorder: &Recorder, node: &Node) -> Token {
+    let key = "k0".to_owned();
+    let what = format!("put registers/{key} at the end");
+    let writes = vec![put("registers", &key)];
+    let token = recorder.begin(node.process, node.life, Freshness::Local, |_| (what, writes));
+    let outcome = match node.tables.registers.put(&Register { key, token, base: 0, count: 0 }).await {
+        Ok(commit) => Outcome::Ok(Some(commit.seq)),
+        Err(error) => Outcome::of_error(&error),
+    };
+    recorder.end(token, Vec::new(), outcome);
+    token
+}

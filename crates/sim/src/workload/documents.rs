@@ -1,0 +1,94 @@
+use bucketdb::{Collection, Database, Document, KeyType, Result, Schema, Table};
+use serde::{Deserialize, Serialize};
+
+/// A document that tells which operation wrote it.
+pub(crate) trait Marked: Document<Key = String> {
+    fn token(&self) -> u64;
+}
+
+/// A value that is written blindly or counted up.
+#[derive(Clone, Debug, Serialize, Deserialize, Document)]
+#[document(table = "registers", version = 1)]
+pub(crate) struct Register {
+    #[document(key)]
+    pub(crate) key: String,
+    pub(crate) token: u64,
+    /// The operation whose document this one was made from; zero if from none.
+    pub(crate) base: u64,
+    pub(crate) count: u64,
+}
+
+/// A list that operations append their numbers to.
+#[derive(Clone, Debug, Serialize, Deserialize, Document)]
+#[document(table = "lists", version = 1)]
+pub(crate) struct List {
+    #[document(key)]
+    pub(crate) key: String,
+    pub(crate) token: u64,
+    pub(crate) base: u64,
+    pub(crate) values: Vec<u64>,
+}
+
+/// A name that only one may have.
+#[derive(Clone, Debug, Serialize, Deserialize, Document)]
+#[document(table = "claims", version = 1)]
+pub(crate) struct Claim {
+    #[document(key)]
+    pub(crate) key: String,
+    pub(crate) token: u64,
+}
+
+/// One of several documents that are only ever written together.
+#[derive(Clone, Debug, Serialize, Deserialize, Document)]
+#[document(table = "halves", version = 1)]
+pub(crate) struct Half {
+    #[document(key)]
+    pub(crate) key: String,
+    pub(crate) token: u64,
+}
+
+macro_rules! marked {
+    ($($type:ty),*) => {$(
+        impl Marked for $type {
+            fn token(&self) -> u64 {
+                self.token
+            }
+        }
+    )*};
+}
+
+marked!(Register, List, Claim, Half);
+
+/// How many halves there are.
+pub(crate) const HALVES: usize = 3;
+
+/// The name of the collection of JSON documents.
+pub(crate) const NOTES: &str = "notes";
+
+/// The tables of an open database.
+#[derive(Clone, Debug)]
+pub(crate) struct Tables {
+    pub(crate) db: Database,
+    pub(crate) registers: Table<Register>,
+    pub(crate) lists: Table<List>,
+    pub(crate) claims: Table<Claim>,
+    pub(crate) halves: Table<Half>,
+    pub(crate) notes: Collection,
+}
+
+impl Tables {
+    /// Registers all schemas that are not.
+    pub(crate) async fn open(db: &Database) -> Result<Self> {
+        Ok(Self {
+            db: db.clone(),
+            registers: db.table().await?,
+            lists: db.table().await?,
+            claims: db.table().await?,
+            halves: db.table().await?,
+            notes: db.create_collection(Schema::open(NOTES, "key", KeyType::Text)).await?,
+        })
+    }
+
+    /// The names of the tables that a simulation writes into.
+    pub(crate) const NAMES: [&'static str; 5] = ["registers", "lists", "claims", "halves", NOTES];
+}

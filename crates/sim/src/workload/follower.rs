@@ -1,0 +1,70 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use bucketdb::{Change, Cursor, Database, Since};
+use parking_lot::Mutex;
+use serde_json::Value;
+
+use crate::workload::FeedEvent;
+use crate::{Scheduler, Trace};
+
+/// What the follower of one process has seen over all lives of the process, and where it goes on: written down together,
+/// as a follower that keeps its cursor with its results does.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FollowerLog(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    cursor: Option<String>,
+    seen: Vec<FeedEvent>,
+}
+
+impl FollowerLog {
+    pub(crate) fn seen(&self) -> Vec<FeedEvent> {
+        self.0.lock().seen.clone()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.lock().seen.len()
+    }
+
+    fn since(&self) -> Since {
+        let state = self.0.lock();
+        let cursor = state.cursor.as_deref().and_then(|text| text.parse::<Cursor>().ok());
+        cursor.map_or(Since::Beginning, Since::Cursor)
+    }
+
+    fn take(&self, change: Change<Value>) {
+        let mut state = self.0.lock();
+        state.cursor = Some(change.cursor.to_string());
+        state.seen.push(FeedEvent::new(change));
+    }
+}
+
+/// Follows all changes for ever, and begins again where it stopped after every failure.
+pub(crate) async fn follow(db: Database, log: FollowerLog, scheduler: Scheduler, trace: Trace, interval: Duration) {
+    loop {
+        match db.watch(log.since()).await {
+            Ok(feed) => {
+                let mut feed = feed.interval(interval);
+                loop {
+                    match feed.next().await {
+                        Ok(change) => log.take(change),
+                        Err(error) => {
+                            trace.note(format_args!("a feed failed: {error}"));
+                            scheduler.sleep(Duration::from_millis(500)).await;
+                            // Every second failure, the same feed is asked again.
+                            if log.len() % 2 == 0 {
+                                break;
+                            }
+                        }
+                    }
+                }
+            }
+            Err(error) => {
+                trace.note(format_args!("a feed could not be opened: {error}"));
+                scheduler.sleep(Duration::from_millis(500)).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,43 @@
+/// A kind of thing that clients do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Work {
+    /// Reads one document.
+    Get,
+    /// Writes a register blindly.
+    Put,
+    /// Removes a register.
+    Delete,
+    /// Counts a register up.
+    Update,
+    /// Appends to a list.
+    Append,
+    /// Claims a name that only one may have.
+    Claim,
+    /// Writes all halves of a pair at once.
+    WriteAll,
+    /// Reads all halves of a pair at once.
+    QueryAll,
+    /// Claims a name and writes registers in one batch.
+    Batch,
+    /// Writes a JSON document.
+    Note,
+    /// Registers a new version of a schema, or a new table.
+    Schema,
+}
+
+impl Work {
+    /// All kinds.
+    pub const ALL: [Self; 11] = [
+        Self::Get,
+        Self::Put,
+        Self::Delete,
+        Self::Update,
+        Self::Append,
+        Self::Claim,
+        Self::WriteAll,
+        Self::QueryAll,
+        Self::Batch,
+        Self::Note,
+        Self::Schema,
+    ];
+}
