@@ -3,8 +3,8 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
 
-use bucketdb_documents::{AsKey, Change, Condition, DocumentKey, EncodedKey, InvalidSchema};
-use bucketdb_log::Commit;
+use bucketdb_documents::{AsKey, Change, Condition, DocumentKey, InvalidSchema};
+use bucketdb_log::{Commit, Seq};
 use serde_json::Value;
 
 use crate::rows::{TableRef, registered};
@@ -12,8 +12,9 @@ use crate::{Collection, Database, Document, Error, Result};
 
 /// Changes of any tables that take effect together or not at all, in the order in which they were added.
 ///
-/// A batch reads nothing. It is refused as a whole if an insert meets a document that exists, also one that the batch
-/// itself puts before. Nothing is sent before [`commit`](Self::commit); a batch that is dropped changes nothing.
+/// A batch reads nothing. It is refused as a whole if one of its conditions does not hold, such as an insert that meets
+/// a document, also one that the batch itself puts before. Nothing is sent before [`commit`](Self::commit); a batch that
+/// is dropped changes nothing. Changes that depend on what is read belong in a [transaction](Database::transact).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -66,8 +67,8 @@ impl Batch {
     /// Commits all changes: one put.
     ///
     /// # Errors
-    /// [`Error::AlreadyExists`] for the first insert that met a document; [`Error::BatchTooLarge`] over 8 MiB;
-    /// [`Error::EmptyBatch`] if there is nothing to commit.
+    /// [`Error::AlreadyExists`], [`Error::NotFound`] or [`Error::VersionMismatch`] for the first condition that does
+    /// not hold; [`Error::BatchTooLarge`] over 8 MiB; [`Error::EmptyBatch`] if there is nothing to commit.
     pub async fn commit(self) -> Result<Commit> {
         if self.changes.is_empty() {
             return Err(Error::EmptyBatch);
@@ -104,14 +105,45 @@ impl<K> Batch<K> {
         Ok(())
     }
 
+    /// Writes a document in the place of one with its key, which must exist.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTable`] or [`Error::Schema`] if the type was never registered, by [`Database::table`].
+    pub fn replace<T: Document>(&mut self, document: &T) -> Result<()> {
+        let change = self.table::<T>()?.put_document(document, Condition::Exists)?;
+        self.changes.push(change);
+        Ok(())
+    }
+
+    /// Writes a document; the one with its key must still be of that version, or absent if the version is `None`. What
+    /// the batch itself wrote before is of no version.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTable`] or [`Error::Schema`] if the type was never registered, by [`Database::table`].
+    pub fn put_if<T: Document>(&mut self, document: &T, version: impl Into<Option<Seq>>) -> Result<()> {
+        let change = self.table::<T>()?.put_document(document, Condition::Version(version.into()))?;
+        self.changes.push(change);
+        Ok(())
+    }
+
+    /// Removes a document, which must still be of that version.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTable`] or [`Error::Schema`] if the type was never registered, by [`Database::table`].
+    pub fn delete_if<T: Document>(&mut self, key: impl AsKey<T::Key>, version: Seq) -> Result<()> {
+        let table = self.table::<T>()?;
+        let change = table.delete(table.key(&key.key_parts())?, Condition::Version(Some(version)));
+        self.changes.push(change);
+        Ok(())
+    }
+
     /// Removes a document, if there is one.
     ///
     /// # Errors
     /// [`Error::UnknownTable`] or [`Error::Schema`] if the type was never registered, by [`Database::table`].
     pub fn delete<T: Document>(&mut self, key: impl AsKey<T::Key>) -> Result<()> {
         let table = self.table::<T>()?;
-        let key = EncodedKey::new(&key.key_parts()).map_err(|error| table.invalid_key(error))?;
-        let change = table.delete(key, Condition::Always);
+        let change = table.delete(table.key(&key.key_parts())?, Condition::Always);
         self.changes.push(change);
         Ok(())
     }

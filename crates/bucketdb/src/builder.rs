@@ -8,6 +8,7 @@ use bucketdb_env::{Environment, TokioEnvironment};
 use bucketdb_log::{Base, Log, LogError, NodeId, OpenOptions, StoreCheck};
 
 use crate::database::Inner;
+use crate::past::Past;
 use crate::{Database, Error, Place, Result};
 
 /// A shorter grace would not outlast an ordinary pause of a machine.
@@ -198,7 +199,8 @@ impl DatabaseBuilder {
             Some(base) => Log::open_at(metered, env, options, base).await?,
         };
         let (staleness, commit_timeout) = (self.staleness, self.commit_timeout);
-        Ok(Database { inner: Arc::new(Inner { log, meter, staleness, commit_timeout }) })
+        let past = Past::default();
+        Ok(Database { inner: Arc::new(Inner { log, meter, staleness, commit_timeout, past }) })
     }
 }
 

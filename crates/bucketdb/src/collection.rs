@@ -1,10 +1,10 @@
 use bucketdb_documents::{Condition, EncodedKey, KeyType, TableId, Transaction};
-use bucketdb_log::{Commit, Freshness};
+use bucketdb_log::{Commit, Freshness, Seq};
 use serde_json::Value;
 
 use crate::origin::Origin;
 use crate::rows::{TableRef, check_size};
-use crate::{Database, Error, Feed, Query, Result, Schema, Since};
+use crate::{Database, Error, Feed, Query, Result, Schema, Since, Versioned};
 
 /// The field that is the key of a collection made without a schema.
 const DEFAULT_KEY_FIELD: &str = "id";
@@ -95,6 +95,18 @@ impl Collection {
         self.get_encoded(&table, &key).await
     }
 
+    /// As [`get`](Self::get), with the document's version, for [`put_if`](Self::put_if) and
+    /// [`delete_if`](Self::delete_if).
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn get_versioned(&self, key: &Value) -> Result<Option<Versioned<Value>>> {
+        let Some(table) = self.find().await? else { return Ok(None) };
+        let key = table.parse_key(key)?;
+        let found = self.db.inner.get(table.id, &key, Freshness::Local).await?;
+        found.map(|found| table.decode_versioned(&key, &found)).transpose()
+    }
+
     async fn get_encoded(&self, table: &TableRef, key: &EncodedKey) -> Result<Option<Value>> {
         let found = self.db.inner.get(table.id, key, Freshness::Local).await?;
         found.map(|found| table.decode(key, &found.row)).transpose()
@@ -115,6 +127,24 @@ impl Collection {
     /// If the document cannot be stored, or the store fails.
     pub async fn put(&self, document: &Value) -> Result<Commit> {
         self.write(document, Condition::Always).await
+    }
+
+    /// Writes a document in the place of one with its key. One put.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is none; [`Error::UnknownTable`] if the collection does not exist.
+    pub async fn replace(&self, document: &Value) -> Result<Commit> {
+        let change = self.find_existing().await?.put_value(document, Condition::Exists)?;
+        self.db.inner.write(vec![change], self.freshness).await
+    }
+
+    /// Writes a document if the one with its key is still of that version; absent, if the version is `None`. One put.
+    ///
+    /// # Errors
+    /// [`Error::VersionMismatch`] if it is not; [`Error::UnknownTable`] if the collection does not exist.
+    pub async fn put_if(&self, document: &Value, version: impl Into<Option<Seq>>) -> Result<Commit> {
+        let change = self.find_existing().await?.put_value(document, Condition::Version(version.into()))?;
+        self.db.inner.write(vec![change], self.freshness).await
     }
 
     async fn write(&self, document: &Value, condition: Condition) -> Result<Commit> {
@@ -159,6 +189,16 @@ impl Collection {
         let table = self.find_existing().await?;
         let key = table.parse_key_text(key)?;
         self.delete_encoded(&table, key, Condition::Exists).await
+    }
+
+    /// Removes the document with that key if it is still of that version. One put.
+    ///
+    /// # Errors
+    /// [`Error::VersionMismatch`] if it is not; [`Error::UnknownTable`] if the collection does not exist.
+    pub async fn delete_if(&self, key: &Value, version: Seq) -> Result<Commit> {
+        let table = self.find_existing().await?;
+        let key = table.parse_key(key)?;
+        self.delete_encoded(&table, key, Condition::Version(Some(version))).await
     }
 
     async fn delete_encoded(&self, table: &TableRef, key: EncodedKey, condition: Condition) -> Result<Commit> {

@@ -7,6 +7,7 @@ use bucketdb_driver::MeteredDriver;
 use bucketdb_log::{Freshness, Log, Seq, StoreCheck, StoreReport};
 use serde_json::Value;
 
+use crate::past::Past;
 use crate::{Batch, DatabaseBuilder, DatabaseStats, Feed, NamedTableStats, Result, Since, StorageSize};
 
 /// An open database. Cheap to clone: all clones share one state and one committer.
@@ -23,6 +24,7 @@ pub(crate) struct Inner {
     pub(crate) meter: MeteredDriver,
     pub(crate) staleness: Duration,
     pub(crate) commit_timeout: Duration,
+    pub(crate) past: Past,
 }
 
 impl Database {

@@ -3,6 +3,8 @@ use bucketdb_driver::DriverError;
 use bucketdb_log::{CommitId, LogError, Seq};
 use bucketdb_query::ParseError;
 
+use crate::Cursor;
+
 /// The result of working with a database.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -141,6 +143,25 @@ pub enum Error {
     InvalidCursor {
         /// What is wrong with it.
         reason: String,
+    },
+    /// The changes that a feed was to go on with were given up: what lies between is lost to it. Read the tables as
+    /// they are, and follow from there.
+    #[error("the changes to be read next are not kept any more; the oldest that are begin at cursor {resume_from}")]
+    FeedExpired {
+        /// Where the oldest changes begin that can be read.
+        resume_from: Cursor,
+    },
+    /// A moment to read at is none that can be read.
+    #[error("nothing can be read at that point: {reason}")]
+    InvalidPoint {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The moment to read at was given up: what it takes to show it may be removed already.
+    #[error("what is to be read lies before position {floor}, the oldest that can still be read")]
+    SnapshotExpired {
+        /// The oldest position that can be read.
+        floor: Seq,
     },
     /// The log or the store beneath it failed.
     #[error(transparent)]

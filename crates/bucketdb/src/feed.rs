@@ -2,8 +2,8 @@ use std::collections::VecDeque;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use bucketdb_documents::{self as documents, EncodedKey, Transaction};
-use bucketdb_log::{Freshness, LogTime, Record, RecordKind, Seq};
+use bucketdb_documents::{self as documents, Before, EncodedKey, Transaction};
+use bucketdb_log::{Freshness, LogError, LogTime, Record, RecordKind, Seq};
 use futures::future::{self, Either};
 use futures::stream::{self, Stream};
 
@@ -28,6 +28,19 @@ pub struct Change<T> {
     pub key: EncodedKey,
     /// What happened.
     pub kind: ChangeKind<T>,
+    /// What the document was before.
+    pub previous: Previous<T>,
+}
+
+/// What a document was before a change.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Previous<T> {
+    /// The change is too old to tell: a process remembers the newest 100,000 that it has read, up to 16 MiB.
+    Unknown,
+    /// There was none.
+    Absent,
+    /// This.
+    Document(T),
 }
 
 /// What happened to a document.
@@ -64,7 +77,7 @@ impl<T: Stored> Feed<T> {
         let log = &db.inner.log;
         let generation = log.options().generation;
         let (next, given) = match since {
-            Since::Beginning => (Seq::FIRST, 0),
+            Since::Beginning => (log.floor().max(Seq::FIRST), 0),
             Since::Now => {
                 log.refresh(Freshness::Strict).await?;
                 (log.position().next(), 0)
@@ -148,7 +161,15 @@ impl<T: Stored> Feed<T> {
                 (self.next, self.given) = (change.cursor.seq, change.cursor.place);
                 return Ok(Some(change));
             }
-            let Some(record) = self.db.inner.log.record(self.next).await? else { return Ok(None) };
+            let record = match self.db.inner.log.record(self.next).await {
+                Ok(Some(record)) => record,
+                Ok(None) => return Ok(None),
+                Err(LogError::BelowFloor { floor, .. }) => {
+                    let resume_from = Cursor { generation: self.generation, seq: floor, place: 0 };
+                    return Err(Error::FeedExpired { resume_from });
+                }
+                Err(error) => return Err(error.into()),
+            };
             let changes = self.changes(&record)?;
             let given = self.given;
             self.pending = changes.into_iter().filter(|change| change.cursor.place > given).collect();
@@ -166,20 +187,25 @@ impl<T: Stored> Feed<T> {
         }
         let mut place = 0;
         for entry in &record.entries {
-            let transaction = Transaction::decode(entry.payload.clone()).map_err(|malformed| {
-                let object = format!("{}{}", self.db.inner.log.layout().log_prefix(), record.seq);
-                bucketdb_log::LogError::Damaged { object, detail: malformed.to_string() }
-            })?;
+            let transaction = Transaction::decode(entry.payload.clone());
+            let transaction = transaction.map_err(|malformed| self.db.inner.damaged(record.seq, malformed))?;
             for change in transaction.changes {
+                let cursor = Cursor { generation: self.generation, seq: record.seq, place: place as u64 + 1 };
+                changes.extend(self.change(record, cursor, place, change)?);
                 place += 1;
-                let cursor = Cursor { generation: self.generation, seq: record.seq, place };
-                changes.extend(self.change(record, cursor, change)?);
             }
         }
         Ok(changes)
     }
 
-    fn change(&self, record: &Record, cursor: Cursor, change: documents::Change) -> Result<Option<Change<T>>> {
+    /// The change at a place, counted from 0, of a record.
+    fn change(
+        &self,
+        record: &Record,
+        cursor: Cursor,
+        place: usize,
+        change: documents::Change,
+    ) -> Result<Option<Change<T>>> {
         let table = match &self.table {
             Some(table) if table.id != change.table => return Ok(None),
             Some(table) => table.clone(),
@@ -195,7 +221,12 @@ impl<T: Stored> Feed<T> {
             documents::ChangeKind::Put(row) => ChangeKind::Put(table.decode(&change.key, row)?),
             documents::ChangeKind::Delete => ChangeKind::Delete,
         };
+        let previous = match self.db.inner.log.read(|documents, _| documents.before(record.seq, place))? {
+            Before::Unknown => Previous::Unknown,
+            Before::Absent => Previous::Absent,
+            Before::Row(row) => Previous::Document(table.decode(&change.key, &row)?),
+        };
         let name = table.name().to_owned();
-        Ok(Some(Change { cursor, seq: record.seq, time: record.time, table: name, key: change.key, kind }))
+        Ok(Some(Change { cursor, seq: record.seq, time: record.time, table: name, key: change.key, kind, previous }))
     }
 }

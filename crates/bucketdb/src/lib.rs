@@ -52,17 +52,21 @@ mod key_bounds;
 mod moment;
 mod origin;
 mod outcome;
+mod past;
 mod place;
+mod point;
 mod query;
 mod row_scan;
 mod rows;
 #[cfg(feature = "simulation")]
 #[doc(hidden)]
 pub mod simulation;
+mod snapshot;
 mod stats;
 mod table;
 mod transact;
 mod transaction;
+mod versioned;
 mod writes;
 
 /// Lets the derive macro's code, which says `::bucketdb`, work in this crate's own tests.
@@ -103,11 +107,14 @@ pub use cursor::{Cursor, InvalidCursor, Since};
 pub use database::Database;
 pub use document::Document;
 pub use error::{Error, Result};
-pub use feed::{Change, ChangeKind, Feed};
+pub use feed::{Change, ChangeKind, Feed, Previous};
 pub use place::Place;
+pub use point::Point;
 pub use query::Query;
 pub use rows::Stored;
+pub use snapshot::{Snapshot, SnapshotCollection, SnapshotTable};
 pub use stats::{DatabaseStats, NamedTableStats, StorageSize};
 pub use table::Table;
 pub use transact::{TransactOptions, Transacted};
 pub use transaction::Transaction;
+pub use versioned::Versioned;

@@ -12,6 +12,15 @@ use crate::database::Inner;
 pub(crate) enum Moment {
     /// One that this process has passed, or is at: its versions are kept in the live state.
     Pinned(Arc<Pin>),
+    /// One in the past, made once more from the log.
+    Replayed(Arc<Replayed>),
+}
+
+/// What the log added up to at a position.
+#[derive(Debug)]
+pub(crate) struct Replayed {
+    pub(crate) seq: Seq,
+    pub(crate) documents: Documents,
 }
 
 impl Moment {
@@ -19,6 +28,7 @@ impl Moment {
     pub(crate) fn seq(&self) -> Seq {
         match self {
             Self::Pinned(pin) => pin.seq,
+            Self::Replayed(replayed) => replayed.seq,
         }
     }
 
@@ -26,6 +36,7 @@ impl Moment {
     pub(crate) fn read<T>(&self, read: impl FnOnce(&Documents, Seq) -> T) -> Result<T> {
         match self {
             Self::Pinned(pin) => Ok(pin.log().read(|documents, _| read(documents, pin.seq))?),
+            Self::Replayed(replayed) => Ok(read(&replayed.documents, replayed.seq)),
         }
     }
 }
@@ -52,6 +63,15 @@ impl Inner {
             seq
         });
         Ok(Moment::Pinned(Arc::new(Pin { inner: self.clone(), seq })))
+    }
+
+    /// As [`pin`](Self::pin), if the database is at that position.
+    pub(crate) fn pin_at(self: &Arc<Self>, wanted: Seq) -> Result<Option<Moment>> {
+        // The database goes on at any moment; a pin of a later position than the one wanted is simply dropped.
+        if self.log.position() != wanted {
+            return Ok(None);
+        }
+        Ok(Some(self.pin()?).filter(|moment| moment.seq() == wanted))
     }
 }
 

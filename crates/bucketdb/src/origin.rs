@@ -9,6 +9,8 @@ use crate::{Database, Result, Transaction};
 pub(crate) enum Origin {
     /// The database as it is when the query runs, as fresh as wanted.
     Live(Database, Freshness),
+    /// One moment, whatever is committed meanwhile.
+    Moment(Moment),
     /// A transaction: its moment, what it wrote itself, and a note of what was read.
     Transaction(Transaction),
 }
@@ -27,6 +29,7 @@ impl Origin {
                 db.inner.log.refresh(*freshness).await?;
                 Ok(View { moment: db.inner.pin()?, transaction: None })
             }
+            Self::Moment(moment) => Ok(View { moment: moment.clone(), transaction: None }),
             Self::Transaction(transaction) => {
                 Ok(View { moment: transaction.moment()?, transaction: Some(transaction.clone()) })
             }

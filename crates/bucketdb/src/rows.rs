@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use crate::database::Inner;
-use crate::{Document, Error, Result};
+use crate::{Document, Error, Result, Versioned};
 
 /// What a row can be read as: a [`Document`], or a JSON value.
 pub trait Stored: Sized + Send + 'static {
@@ -80,9 +80,13 @@ impl TableRef {
         T::from_row(row).map_err(|error| self.invalid_document(key, error))
     }
 
+    pub(crate) fn decode_versioned<T: Stored>(&self, key: &EncodedKey, found: &Found) -> Result<Versioned<T>> {
+        Ok(Versioned { document: self.decode(key, &found.row)?, version: found.version })
+    }
+
     /// The change that writes a typed document.
     pub(crate) fn put_document<T: Document>(&self, document: &T, condition: Condition) -> Result<Change> {
-        let key = EncodedKey::new(&document.key().parts()).map_err(|error| self.invalid_key(error))?;
+        let key = self.key(&document.key().parts())?;
         let row = row::encode(document, self.schema.version()).map_err(|error| self.invalid_document(&key, error))?;
         Ok(Change { table: self.id, key, condition, kind: ChangeKind::Put(row) })
     }

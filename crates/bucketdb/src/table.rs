@@ -2,11 +2,11 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use bucketdb_documents::{AsKey, Condition, DocumentKey, EncodedKey};
-use bucketdb_log::{Commit, Freshness};
+use bucketdb_log::{Commit, Freshness, Seq};
 
 use crate::origin::Origin;
 use crate::rows::TableRef;
-use crate::{Database, Document, Feed, Query, Result, Since};
+use crate::{Database, Document, Feed, Query, Result, Since, Versioned};
 
 /// A table whose documents are values of a Rust type. Cheap to clone.
 pub struct Table<T> {
@@ -46,6 +46,17 @@ impl<T: Document> Table<T> {
         found.map(|found| self.table.decode(&key, &found.row)).transpose()
     }
 
+    /// As [`get`](Self::get), with the document's version, for [`put_if`](Self::put_if) and
+    /// [`delete_if`](Self::delete_if).
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn get_versioned(&self, key: impl AsKey<T::Key>) -> Result<Option<Versioned<T>>> {
+        let key = self.key(&key)?;
+        let found = self.db.inner.get(self.table.id, &key, self.freshness).await?;
+        found.map(|found| self.table.decode_versioned(&key, &found)).transpose()
+    }
+
     /// Adds a document. One put.
     ///
     /// # Errors
@@ -60,6 +71,22 @@ impl<T: Document> Table<T> {
     /// If the document cannot be stored, or the store fails.
     pub async fn put(&self, document: &T) -> Result<Commit> {
         self.write(document, Condition::Always).await
+    }
+
+    /// Writes a document in the place of one with its key. One put.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`](crate::Error::NotFound) if there is none.
+    pub async fn replace(&self, document: &T) -> Result<Commit> {
+        self.write(document, Condition::Exists).await
+    }
+
+    /// Writes a document if the one with its key is still of that version; absent, if the version is `None`. One put.
+    ///
+    /// # Errors
+    /// [`Error::VersionMismatch`](crate::Error::VersionMismatch) if it is not.
+    pub async fn put_if(&self, document: &T, version: impl Into<Option<Seq>>) -> Result<Commit> {
+        self.write(document, Condition::Version(version.into())).await
     }
 
     async fn write(&self, document: &T, condition: Condition) -> Result<Commit> {
@@ -94,6 +121,15 @@ impl<T: Document> Table<T> {
         self.db.inner.write(vec![change], self.freshness).await
     }
 
+    /// Removes the document with that key if it is still of that version. One put.
+    ///
+    /// # Errors
+    /// [`Error::VersionMismatch`](crate::Error::VersionMismatch) if it is not.
+    pub async fn delete_if(&self, key: impl AsKey<T::Key>, version: Seq) -> Result<Commit> {
+        let change = self.table.delete(self.key(&key)?, Condition::Version(Some(version)));
+        self.db.inner.write(vec![change], self.freshness).await
+    }
+
     /// Asks for documents by what is in them.
     pub fn query(&self) -> Query<T> {
         Query::new(Origin::Live(self.db.clone(), self.freshness), self.table.clone())
@@ -108,7 +144,7 @@ impl<T: Document> Table<T> {
     }
 
     fn key(&self, key: &impl AsKey<T::Key>) -> Result<EncodedKey> {
-        EncodedKey::new(&key.key_parts()).map_err(|error| self.table.invalid_key(error))
+        self.table.key(&key.key_parts())
     }
 }
 

@@ -1,8 +1,10 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use bucketdb::{Cursor, Seq, Since};
+use bucketdb::{Cursor, Point, Seq, Since, WallTime};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::output::parse_timestamp;
 
 /// A document database whose only server is an object-storage bucket.
 #[derive(Debug, Parser)]
@@ -53,6 +55,9 @@ pub(crate) enum Command {
         table: String,
         /// Bare text if the key is text, otherwise JSON; a JSON list if the key has several fields
         key: String,
+        /// As it was at that position of the log, or at that time
+        #[arg(long, value_name = "SEQ|TIME", value_parser = parse_point)]
+        at: Option<Point>,
     },
     /// Write one document
     Put(Put),
@@ -179,6 +184,9 @@ pub(crate) struct Query {
     /// Ask the store for what others have committed up to now
     #[arg(long)]
     pub(crate) strict: bool,
+    /// As it was at that position of the log, or at that time, such as 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "SEQ|TIME", value_parser = parse_point, conflicts_with = "strict")]
+    pub(crate) at: Option<Point>,
     #[arg(long, value_enum)]
     pub(crate) format: Option<QueryFormat>,
 }
@@ -229,6 +237,14 @@ fn parse_since(text: &str) -> Result<Since, String> {
     cursor.map(Since::Cursor).map_err(|_| "it is neither a cursor, a position, `beginning` nor `now`".to_owned())
 }
 
+fn parse_point(text: &str) -> Result<Point, String> {
+    if let Ok(seq) = text.parse() {
+        return Ok(Seq(seq).into());
+    }
+    let time = parse_timestamp(text).map(|unix_ms| WallTime(unix_ms).into());
+    time.ok_or_else(|| "it is neither a position in the log nor a time such as 2026-01-31T12:00:00Z".to_owned())
+}
+
 /// Whether errors are to be JSON, asked when the arguments themselves are wrong.
 pub(crate) fn is_json_wanted(arguments: impl Iterator<Item = OsString>) -> bool {
     arguments.take_while(|argument| argument != "--").any(|argument| argument == "--json")
@@ -252,5 +268,12 @@ mod tests {
         assert_eq!(parse_since("17"), Ok(Since::Seq(Seq(17))));
         assert!(matches!(parse_since("1.17.2"), Ok(Since::Cursor(_))));
         assert!(parse_since("yesterday").is_err());
+    }
+
+    #[test]
+    fn a_point_is_a_position_or_a_time() {
+        assert_eq!(parse_point("17"), Ok(Point::Seq(Seq(17))));
+        assert_eq!(parse_point("1970-01-01T00:00:01Z"), Ok(WallTime(1000).into()));
+        assert!(parse_point("yesterday").is_err());
     }
 }

@@ -180,6 +180,9 @@ fn kind_of(error: &Error) -> &'static str {
         Error::InvalidUrl { .. } => "invalid_url",
         Error::StoreUnavailable { .. } => "store_unavailable",
         Error::InvalidCursor { .. } => "invalid_cursor",
+        Error::InvalidPoint { .. } => "invalid_point",
+        Error::FeedExpired { .. } => "feed_expired",
+        Error::SnapshotExpired { .. } => "snapshot_expired",
         Error::Log(error) => kind_of_log(error),
         _ => "other",
     }
@@ -197,6 +200,8 @@ fn kind_of_log(error: &LogError) -> &'static str {
         LogError::Damaged { .. } => "damaged",
         LogError::Missing { .. } => "missing_object",
         LogError::BrokenChain { .. } => "broken_chain",
+        LogError::BelowFloor { .. } => "below_floor",
+        LogError::FellBehind { .. } => "fell_behind",
         LogError::Forked { .. } => "forked",
         LogError::Halted { .. } => "halted",
         LogError::NeedsNewerVersion { .. } => "needs_newer_version",

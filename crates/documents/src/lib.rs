@@ -14,6 +14,7 @@ mod group;
 mod key;
 mod key_type;
 mod overlay;
+mod pins;
 mod read_set;
 mod recent_writes;
 mod refusal;

@@ -1,19 +1,17 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use bucketdb_log::Seq;
 use bytes::Bytes;
 
+use crate::pins::Pins;
 use crate::{EncodedKey, KeyRange, TableId};
 
 /// The rows of all tables in memory, in the order of their keys, with the versions that open snapshots still read.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Overlay {
     tables: BTreeMap<TableId, Rows>,
-    /// Positions that somebody reads at, with how many do.
-    pins: BTreeMap<Seq, usize>,
-    /// The keys that have more than their newest version, or only a deletion: what to look at when a pin goes.
-    with_history: BTreeSet<(TableId, EncodedKey)>,
+    pins: Pins,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -138,6 +136,7 @@ impl Overlay {
             return Replaced { key, row: None };
         };
         let key = key.clone();
+        let before = versions.newest().map(|version| version.seq);
         let replaced = versions.newest().and_then(|version| version.row.clone());
         if let Some(old) = &replaced {
             rows.live -= 1;
@@ -146,36 +145,30 @@ impl Overlay {
         versions.0.push(Version { seq, row: row.map(own) });
         if !drop_unread(versions, &self.pins) {
             rows.by_key.remove(&key);
-            self.with_history.remove(&(table, key.clone()));
-        } else if versions.0.len() > 1 {
-            self.with_history.insert((table, key.clone()));
+        } else if let Some(before) = before {
+            self.pins.keep(table, &key, before, seq);
         }
         Replaced { key, row: replaced }
     }
 
     /// Keeps what is visible at `seq` until it is unpinned as often.
     pub(crate) fn pin(&mut self, seq: Seq) {
-        *self.pins.entry(seq).or_default() += 1;
+        self.pins.add(seq);
     }
 
     /// Lets go of what only the reader at `seq` needed.
     pub(crate) fn unpin(&mut self, seq: Seq) {
-        let Some(count) = self.pins.get_mut(&seq) else { return };
-        *count -= 1;
-        if *count > 0 {
-            return;
-        }
-        self.pins.remove(&seq);
-        let Self { tables, pins, with_history } = self;
-        with_history.retain(|(table, key)| {
-            let Some(rows) = tables.get_mut(table) else { return false };
-            let Some(versions) = rows.by_key.get_mut(key) else { return false };
-            if !drop_unread(versions, pins) {
-                rows.by_key.remove(key);
-                return false;
+        for (table, key) in self.pins.remove(seq) {
+            let Some(rows) = self.tables.get_mut(&table) else { continue };
+            let Some(versions) = rows.by_key.get_mut(&key) else { continue };
+            if !drop_unread(versions, &self.pins) {
+                rows.by_key.remove(&key);
+                continue;
             }
-            versions.0.len() > 1
-        });
+            for (version, next) in versions.0.iter().zip(versions.0.iter().skip(1)) {
+                self.pins.keep(table, &key, version.seq, next.seq);
+            }
+        }
     }
 }
 
@@ -184,7 +177,7 @@ fn own(row: Bytes) -> Bytes {
 }
 
 /// Drops the versions that no pin reads; tells whether anything is left that must be kept.
-fn drop_unread(versions: &mut Versions, pins: &BTreeMap<Seq, usize>) -> bool {
+fn drop_unread(versions: &mut Versions, pins: &Pins) -> bool {
     let mut next: Option<Seq> = None;
     let mut kept: Vec<Version> = Vec::with_capacity(1);
     for version in versions.0.drain(..).rev() {
@@ -192,7 +185,7 @@ fn drop_unread(versions: &mut Versions, pins: &BTreeMap<Seq, usize>) -> bool {
             None => true,
             // A version is visible from its own position up to just before the next one's. Two writes of one record
             // have one position: only the later is visible.
-            Some(next) => version.seq < next && pins.range(version.seq..next).next().is_some(),
+            Some(next) => pins.any_in(version.seq, next),
         };
         if read {
             next = Some(version.seq);

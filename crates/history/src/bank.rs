@@ -36,10 +36,10 @@ impl Bank {
 
 /// Checks a history of `transfer` and `balances` operations.
 ///
-/// All balances must add up to what the bank holds, and none is below zero unless there may be debts. If the accounts are
-/// known from the beginning, each balance must have all transfers that were acknowledged before it was read, some of those
-/// that were under way or of which nobody knows, and no others. That is checked by limits for each account, and, if few
-/// transfers are uncertain, by trying which of them explain all balances together.
+/// All balances must add up to what the bank holds, and none is below zero unless there may be debts. If the accounts
+/// are known from the beginning, each balance must have all transfers that were acknowledged before it was read, some
+/// of those that were under way or of which nobody knows, and no others. That is checked by limits for each account,
+/// and, if few transfers are uncertain, by trying which of them explain all balances together.
 ///
 /// # Errors
 ///

@@ -18,8 +18,8 @@ struct Claimed<'h> {
 /// Checks a history of `claim` and `owner` operations, where the first claim wins for good.
 ///
 /// At most one claim of a thing is acknowledged, all reads name the same owner, this is the one whose claim was
-/// acknowledged if there is one, and it is nobody whose claim failed or who never claimed. After an acknowledgement, or a
-/// read that names an owner, no read finds the thing unclaimed.
+/// acknowledged if there is one, and it is nobody whose claim failed or who never claimed. After an acknowledgement, or
+/// a read that names an owner, no read finds the thing unclaimed.
 ///
 /// # Errors
 ///

@@ -47,7 +47,8 @@ pub enum AnomalyKind {
     GarbageRead,
     /// `duplicate-element`: a list held a value twice.
     DuplicateElement,
-    /// `incompatible-order`: two reads of a list, neither of which is the beginning of the other.
+    /// `incompatible-order`: two reads of a list, neither of which is the beginning of the other, or one that
+    /// does not have the appends of a transaction in the order in which it made them.
     IncompatibleOrder,
     /// `lost-append`: an acknowledged append that no read saw, although a read began after it.
     LostAppend,

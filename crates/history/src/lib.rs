@@ -1,8 +1,8 @@
 //! Histories of what clients of a database saw, and a checker that finds anomalies in them.
 //!
 //! A [`History`] is a list of [`Transaction`]s as clients saw them: when each began and ended, what it appended, wrote
-//! and read, and whether it is known to have happened. A history is all that the checkers are given: they do not believe
-//! anything that the database says of itself.
+//! and read, and whether it is known to have happened. A history is all that the checkers are given: they do not
+//! believe anything that the database says of itself.
 //!
 //! # The format
 //!

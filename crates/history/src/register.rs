@@ -13,10 +13,10 @@ struct Sight {
 /// Checks a history of `w` and `rr` operations on registers whose values are versions: every write writes a value
 /// higher than all before.
 ///
-/// No read may find a lower value than was read or written before it: earlier in the same transaction, and, according to
-/// the options, earlier by the same process or by any transaction that ended before the read began. And no read may find
-/// what only failed transactions wrote. Whether the reads fit one order of the writes is not checked: lists can tell that
-/// better.
+/// No read may find a lower value than was read or written before it: earlier in the same transaction, and, according
+/// to the options, earlier by the same process or by any transaction that ended before the read began. And no read may
+/// find what only failed transactions wrote. Whether the reads fit one order of the writes is not checked: lists can
+/// tell that better.
 ///
 /// # Errors
 ///

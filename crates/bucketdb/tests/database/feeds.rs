@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use bucketdb::{ChangeKind, Cursor, Error, Feed, MemoryDriver, Since};
-use serde_json::Value;
+use bucketdb::{ChangeKind, Cursor, Error, Feed, MemoryDriver, Previous, Since};
+use serde_json::{Value, json};
 
 use crate::support::{Order, User, in_memory, metered, open, order, user};
 
@@ -101,4 +101,54 @@ async fn a_feed_reads_what_was_committed_before_it_was_opened() {
     let changes = drain(&mut again.watch(Since::Beginning).await.unwrap()).await;
     let expected: Vec<_> = (0..40).map(|number| ChangeKind::Put(user(number))).collect();
     assert_eq!(changes.into_iter().map(|change| change.kind).collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test]
+async fn a_change_tells_what_was_there_before() {
+    let db = in_memory().await;
+    let orders = db.table::<Order>().await.unwrap();
+    let users = db.table::<User>().await.unwrap();
+    orders.insert(&order("a", 1, 1)).await.unwrap();
+    let mut batch = db.batch();
+    batch.put(&user(7)).unwrap();
+    batch.put(&order("a", 1, 2)).unwrap();
+    batch.delete::<Order>(("a", 1)).unwrap();
+    batch.delete::<Order>(("a", 9)).unwrap();
+    batch.insert(&order("a", 1, 3)).unwrap();
+    batch.commit().await.unwrap();
+    let previous = |changes: Vec<bucketdb::Change<Order>>| -> Vec<_> {
+        changes.into_iter().map(|change| (change.kind, change.previous)).collect()
+    };
+    let (absent, put, delete) = (Previous::Absent, |total| ChangeKind::Put(order("a", 1, total)), ChangeKind::Delete);
+    let was = |total| Previous::Document(order("a", 1, total));
+    let expected = [
+        (put(1), absent.clone()),
+        (put(2), was(1)),
+        (delete.clone(), was(2)),
+        (delete, absent.clone()),
+        (put(3), absent),
+    ];
+    assert_eq!(previous(drain(&mut orders.watch(Since::Beginning).await.unwrap()).await), expected);
+    let of_users = drain(&mut users.watch(Since::Beginning).await.unwrap()).await;
+    assert_eq!(of_users[0].previous, Previous::Absent);
+}
+
+#[tokio::test]
+async fn what_was_there_before_is_told_after_a_restart_and_unknown_when_it_is_long_ago() {
+    let store = MemoryDriver::new();
+    let db = open(store.clone()).await;
+    let notes = db.collection("notes");
+    notes.put(&json!({"id": 0, "text": "old"})).await.unwrap();
+    notes.put(&json!({"id": 0, "text": "new"})).await.unwrap();
+    let reopened = open(store.clone()).await;
+    let changes = drain(&mut reopened.collection("notes").watch(Since::Beginning).await.unwrap()).await;
+    assert_eq!(changes[1].previous, Previous::Document(json!({"id": 0, "text": "old"})));
+    // Rows of 4 MiB, each replacing one: more than is remembered.
+    let text = "x".repeat(4 << 20);
+    for _ in 0..6 {
+        notes.put(&json!({"id": 1, "text": text})).await.unwrap();
+    }
+    let changes = drain(&mut notes.watch(Since::Beginning).await.unwrap()).await;
+    assert_eq!(changes[1].previous, Previous::Unknown);
+    assert!(matches!(changes.last().unwrap().previous, Previous::Document(_)));
 }

@@ -4,8 +4,11 @@
 
 mod batches;
 mod collections;
+mod conditions;
 mod damage;
 mod feeds;
+#[cfg(feature = "simulation")]
+mod floor;
 mod freshness;
 mod isolation;
 mod model;
@@ -13,6 +16,7 @@ mod processes;
 mod queries;
 mod requests;
 mod serial_model;
+mod snapshots;
 mod support;
 mod tables;
 mod transactions;

@@ -1,12 +1,12 @@
 //! Transactions: what they see, what they cost, how they end.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bucketdb::{
-    Database, DelayDriver, Error, Freshness, MemoryDriver, Operation, TokioEnvironment, TransactOptions, Transaction,
-    Usage,
+    Database, DelayDriver, Error, Fault, FaultDriver, Freshness, MemoryDriver, Operation, TokioEnvironment,
+    TransactOptions, Transaction, Usage,
 };
 use futures::future;
 use serde_json::json;
@@ -126,6 +126,36 @@ async fn past_the_deadline_there_is_no_further_attempt() {
     assert!(matches!(outcome, Err(Error::CommitTimedOut)), "{outcome:?}");
     assert_eq!(runs.load(Ordering::SeqCst), 1);
     assert_eq!(total(&db, 2).await, None);
+}
+
+#[tokio::test]
+async fn a_commit_whose_outcome_is_unknown_is_not_tried_again() {
+    let store = MemoryDriver::new();
+    open(store.clone()).await.table::<Order>().await.unwrap();
+    let is_deaf = Arc::new(AtomicBool::new(false));
+    let rule = {
+        let is_deaf = is_deaf.clone();
+        move |operation, _: &str| match operation {
+            Operation::Put if is_deaf.load(Ordering::SeqCst) => Fault::HangAfter,
+            _ => Fault::None,
+        }
+    };
+    let db = open(FaultDriver::new(store.clone(), rule)).await;
+    db.table::<Order>().await.unwrap();
+    is_deaf.store(true, Ordering::SeqCst);
+    let runs = AtomicU32::new(0);
+    let options = TransactOptions { deadline: Some(Duration::from_millis(50)), ..TransactOptions::default() };
+    let outcome = db
+        .transact_with(options, async |tx| {
+            runs.fetch_add(1, Ordering::SeqCst);
+            let _: Option<Order> = tx.get(("a", 1)).await?;
+            tx.put(&order("a", 1, 1))
+        })
+        .await;
+    let Err(Error::CommitOutcomeUnknown { slot, .. }) = outcome else { unreachable!("{outcome:?}") };
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+    let other = open(store).await;
+    assert_eq!((other.position(), total(&other, 1).await), (slot, Some(1)), "the answer was lost, not the commit");
 }
 
 #[derive(Debug)]

@@ -10,7 +10,7 @@ pub(crate) async fn run(arguments: &Arguments, output: &mut Output) -> Result<()
         Command::Demo => Box::pin(demo::run(global, output)).await,
         Command::Import(options) => import::run(global, options, output).await,
         Command::Export(options) => export::run(global, options, output).await,
-        Command::Get { table, key } => get::run(global, table, key, output).await,
+        Command::Get { table, key, at } => get::run(global, table, key, *at, output).await,
         Command::Put(options) => put::run(global, options, output).await,
         Command::Delete { table, keys } => delete::run(global, table, keys, output).await,
         Command::Query(options) => query::run(global, options, output).await,

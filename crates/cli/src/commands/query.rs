@@ -22,7 +22,11 @@ pub(super) async fn run(global: &Global, options: &Query, output: &mut Output) -
     let wanted = parse(options)?;
     let (db, _) = session::open(global, Access::Read).await?;
     let (collection, schema) = existing_table(&db, &options.table).await?;
-    let mut query = collection.query().offset(options.offset);
+    let query = match options.at {
+        Some(point) => db.at(point).await?.collection(&options.table).query(),
+        None => collection.query(),
+    };
+    let mut query = query.offset(options.offset);
     for filter in wanted.filters {
         query = query.filter(filter);
     }

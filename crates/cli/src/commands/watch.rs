@@ -1,4 +1,4 @@
-use bucketdb::{Change, ChangeKind, Feed, KeyPart, Seq};
+use bucketdb::{Change, ChangeKind, Feed, KeyPart, Previous, Seq};
 use futures::future::{self, Either};
 use serde_json::{Value, json};
 
@@ -73,7 +73,7 @@ pub(super) fn to_json(change: &Change<Value>) -> Value {
         ChangeKind::Put(document) => ("put", Some(document)),
         ChangeKind::Delete => ("delete", None),
     };
-    json!({
+    let mut line = json!({
         "cursor": change.cursor.to_string(),
         "seq": change.seq.0,
         "time": timestamp(change.time.unix_ms()),
@@ -81,7 +81,16 @@ pub(super) fn to_json(change: &Change<Value>) -> Value {
         "key": key_to_json(&change.key.parts().unwrap_or_default()),
         "kind": kind,
         "document": document,
-    })
+    });
+    let previous = match &change.previous {
+        Previous::Document(document) => Some(document.clone()),
+        Previous::Absent => Some(Value::Null),
+        Previous::Unknown => None,
+    };
+    if let (Value::Object(fields), Some(previous)) = (&mut line, previous) {
+        fields.insert("previous".to_owned(), previous);
+    }
+    line
 }
 
 /// A key of one field as its value, one of several as a list.

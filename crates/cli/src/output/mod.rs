@@ -11,5 +11,5 @@ pub(crate) use documents::{Columns, DocumentFormat, DocumentWriter, csv_columns}
 pub(crate) use format::{bytes, count, duration, plural};
 pub(crate) use printer::Output;
 pub(crate) use table::{document_table, table};
-pub(crate) use time::timestamp;
+pub(crate) use time::{parse_timestamp, timestamp};
 pub(crate) use usage::{price_table, prices_json, requests_text, usage_json, usage_table};

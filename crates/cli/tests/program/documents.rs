@@ -1,7 +1,7 @@
 //! Single documents, queries and what a database tells about itself.
 
 use crate::sandbox::{Sandbox, lines};
-use serde_json::json;
+use serde_json::{Value, json};
 
 fn with_people() -> Sandbox {
     let sandbox = Sandbox::new();
@@ -144,7 +144,7 @@ fn changes_are_watched_from_any_place() {
     sandbox.ok(&["delete", "people", "bob"]);
     let all = lines(&sandbox.ok(&["watch"]));
     let seen: Vec<_> = all.iter().map(|change| (change["kind"].as_str().unwrap(), change["key"].clone())).collect();
-    let put = |key: serde_json::Value| ("put", key);
+    let put = |key: Value| ("put", key);
     let expected =
         [put(json!("ann")), put(json!("bob")), put(json!("eve")), put(json!(u64::MAX)), ("delete", json!("bob"))];
     assert_eq!(seen, expected);
@@ -200,4 +200,28 @@ fn following_ends_with_ctrl_c_and_tells_where_to_go_on() {
     let first = lines(&line)[0]["seq"].as_u64().unwrap();
     let all = lines(&sandbox.ok(&["watch", "people", "--since", &(first - 1).to_string()])).len();
     assert_eq!(given + left, all, "nothing may be lost or given twice");
+}
+
+#[test]
+fn the_past_can_be_read_by_position_and_by_time() {
+    let sandbox = Sandbox::new();
+    sandbox.ok(&["put", "people", r#"{"id": 1, "age": 20}"#]);
+    sandbox.ok(&["put", "people", r#"{"id": 1, "age": 21}"#]);
+    sandbox.ok(&["put", "people", r#"{"id": 2, "age": 22}"#]);
+    let changes = lines(&sandbox.ok(&["watch"]));
+    assert_eq!(changes[0]["previous"], Value::Null);
+    assert!(changes[0].as_object().unwrap().contains_key("previous"));
+    assert_eq!(changes[1]["previous"], json!({"id": 1, "age": 20}));
+    let seq = changes[0]["seq"].to_string();
+    let then = lines(&sandbox.ok(&["query", "people", "--at", &seq, "--format", "ndjson"]));
+    assert_eq!(then, [json!({"id": 1, "age": 20})]);
+    assert!(sandbox.ok(&["get", "people", "1", "--at", &seq]).contains("20"));
+    sandbox.run(&["get", "people", "2", "--at", &seq]).failed(1, &["no document with key 2"]);
+    let time = changes[2]["time"].as_str().unwrap();
+    assert_eq!(sandbox.ok(&["query", "people", "--at", time, "--count"]).trim(), "2");
+    sandbox.run(&["query", "people", "--at", "1000"]).failed(1, &["the log ends at position"]);
+    sandbox.run(&["query", "people", "--at", "2001-01-01"]).failed(1, &["created after that time"]);
+    sandbox.run(&["query", "people", "--at", "9001-01-01"]).failed(1, &["lies in the future"]);
+    sandbox.run(&["query", "people", "--at", "yesterday"]).failed(2, &["neither a position in the log nor a time"]);
+    sandbox.run(&["query", "people", "--at", "2", "--strict"]).failed(2, &["--strict"]);
 }

@@ -28,7 +28,22 @@ fn a_pinned_position_is_read_as_it_was() {
     assert_eq!(overlay.size(TABLE).0, 1);
     overlay.unpin(Seq(1));
     assert_eq!(overlay.tables[&TABLE].by_key.len(), 1, "the deleted row is gone when nobody reads it");
-    assert!(overlay.with_history.is_empty());
+    assert!(overlay.pins.is_empty());
+}
+
+#[test]
+fn a_reader_that_ends_looks_at_what_was_kept_for_it_only() {
+    let mut overlay = Overlay::default();
+    for number in 0..100 {
+        overlay.write(TABLE, &key(number), Some("a".into()), Seq(1));
+    }
+    overlay.pin(Seq(1));
+    for number in 0..100 {
+        overlay.write(TABLE, &key(number), Some("b".into()), Seq(2));
+    }
+    overlay.pin(Seq(2));
+    overlay.write(TABLE, &key(7), Some("c".into()), Seq(3));
+    assert_eq!(overlay.pins.remove(Seq(2)), [(TABLE, key(7))].into());
 }
 
 #[test]
@@ -109,6 +124,8 @@ proptest! {
         }
         let kept = overlay.tables.get(&TABLE).map_or(0, |rows| rows.by_key.len());
         prop_assert_eq!(kept, model.last().unwrap().len(), "nothing but the newest rows is kept");
-        prop_assert!(overlay.with_history.is_empty());
+        let history = overlay.tables.values().flat_map(|rows| rows.by_key.values()).filter(|kept| kept.0.len() > 1);
+        prop_assert_eq!(history.count(), 0, "nor any older version of them");
+        prop_assert!(overlay.pins.is_empty());
     }
 }

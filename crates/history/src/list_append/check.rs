@@ -1,12 +1,11 @@
-use crate::list_append::cycle::Cycle;
 use crate::list_append::list::{Lists, What};
-use crate::list_append::{dependencies, explain, internal, values};
+use crate::list_append::{dependencies, explain, internal, search, values};
 use crate::{Anomalies, History, Options, Outcome, Summary};
 
 /// Checks a history of `append` and `r` operations.
 ///
-/// Nothing is assumed of the database but that lists begin empty. What an `info` transaction appended may be seen or not,
-/// but if a read has some of it, all of it must have happened, at any time after its start. What `fail` and `info`
+/// Nothing is assumed of the database but that lists begin empty. What an `info` transaction appended may be seen or
+/// not, but if a read has some of it, all of it must have happened, at any time after its start. What `fail` and `info`
 /// transactions read is ignored.
 ///
 /// An append that no read has is lost only if a read began after it, so a history should end with a read of every list.
@@ -38,7 +37,8 @@ pub fn check_list_append(history: &History, options: Options) -> Result<Summary,
         values::lost(history, &mut lists, &mut found);
     }
     let graph = dependencies::graph(history, &lists, options);
-    found.extend(Cycle::find(&graph, options).iter().map(|cycle| explain::cycle(history, &lists, cycle)));
+    let cycles = search::cycles(&graph, &lists, options);
+    found.extend(cycles.iter().map(|cycle| explain::cycle(history, &lists, cycle)));
     Anomalies::or(found, summary(history, &lists))
 }
 

@@ -9,8 +9,8 @@ pub(super) struct Components {
 }
 
 impl Components {
-    /// Tarjan's algorithm over the edges of these kinds. It keeps its own stack of calls, because a path through a history
-    /// may be as long as the history.
+    /// Tarjan's algorithm over the edges of these kinds. It keeps its own stack of calls, because a path through a
+    /// history may be as long as the history.
     pub(super) fn new(graph: &Graph, kinds: Kinds) -> Self {
         let mut search = Search {
             found: Table::new(graph.len()),

@@ -66,7 +66,8 @@ pub(super) fn graph(history: &History, lists: &Lists<'_>, options: Options) -> G
 /// The dependencies that a list tells of.
 fn connect(connector: &mut Connector, at: usize, list: &List<'_>) {
     let end = list.versions.len();
-    // The transactions that wrote the versions. What failed or what nobody wrote is reported elsewhere and skipped here.
+    // The transactions that wrote the versions. What failed or what nobody wrote is reported elsewhere and skipped
+    // here.
     let mut writers: Vec<(usize, usize)> = Vec::with_capacity(end);
     for position in 0..end {
         if let Some(append) = list.version(position).filter(|append| connector.has(append.transaction)) {

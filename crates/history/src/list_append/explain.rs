@@ -24,8 +24,7 @@ fn reason(history: &History, lists: &Lists<'_>, step: &Step) -> String {
     let value = version(step.edge.position).or_else(unread).map_or(0, |append| append.value);
     match step.edge.kind {
         Kind::Ww => {
-            let before =
-                (0..step.edge.position).rev().filter_map(version).find(|before| before.transaction == step.from);
+            let before = list.and_then(|list| list.last_position(step.from, step.edge.position)).and_then(version);
             let before = before.map_or(0, |before| before.value);
             if version(step.edge.position).is_some() {
                 format!("{from} appended {before} to {key}, and {to} appended {value} after it")

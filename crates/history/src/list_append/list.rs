@@ -153,6 +153,12 @@ impl<'h> List<'h> {
     pub(super) fn version(&self, position: usize) -> Option<&Append> {
         self.versions.get(position).and_then(|value| self.appended(*value))
     }
+
+    /// The last version before a position that a transaction appended.
+    pub(super) fn last_position(&self, transaction: usize, before: usize) -> Option<usize> {
+        let is_its = |at: &usize| self.version(*at).is_some_and(|append| append.transaction == transaction);
+        (0..before.min(self.versions.len())).rev().find(is_its)
+    }
 }
 
 /// A value that occurs twice.

@@ -2,8 +2,8 @@
 //!
 //! The idea is that of Kingsbury and Alvaro, "Elle: Inferring Isolation Anomalies from Experimental Observations", VLDB
 //! 2020. Because every value is appended once, a read of a list names the transactions that wrote it, in the order in
-//! which they did. The longest read of a list gives its versions; whatever another read lacks was written after it. That
-//! yields which transaction must come before which:
+//! which they did. The longest read of a list gives its versions; whatever another read lacks was written after it.
+//! That yields which transaction must come before which:
 //!
 //! | dependency | the first must come before the second, because |
 //! |---|---|
@@ -17,9 +17,9 @@
 //! therefore an anomaly, and what it is made of says which.
 //!
 //! The steps: collect the lists and settle their versions ([`list`]), look at values that must not be there or must
-//! ([`values`], [`internal`]), connect the transactions ([`dependencies`]) and look for cycles ([`cycle`]). All of it
-//! takes time linear in the history, but for sorting; only the search for the shortest cycle takes more, within a limit,
-//! and only where there is one.
+//! ([`values`], [`internal`]), connect the transactions ([`dependencies`]) and look for cycles ([`search`]). All of it
+//! takes time linear in the history, but for sorting; only the search for the shortest cycle takes more, within a
+//! limit, and only where there is one.
 
 mod check;
 mod components;
@@ -30,6 +30,7 @@ mod graph;
 mod internal;
 mod list;
 mod order;
+mod search;
 mod table;
 mod values;
 

@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 
 use crate::anomaly::name;
-use crate::list_append::list::{List, Lists, duplicate};
+use crate::list_append::list::{Append, List, Lists, duplicate};
 use crate::{Anomaly, AnomalyKind, History, Outcome};
 
 /// Looks in each list for values that must not be there.
@@ -16,6 +16,7 @@ pub(super) fn check(history: &History, lists: &Lists<'_>, found: &mut Vec<Anomal
         shapes(history, list, found);
         strangers(history, list, found);
         intermediate(history, list, found);
+        scrambled(history, list, found);
     }
 }
 
@@ -86,13 +87,38 @@ fn intermediate(history: &History, list: &List<'_>, found: &mut Vec<Anomaly>) {
         let Some(append) = append.filter(|append| !append.is_last && append.transaction != read.transaction) else {
             continue;
         };
-        if append.outcome != Outcome::Fail && reported.insert(append.value) {
+        let is_end = |other: &Append| other.is_last && other.position.is_some_and(|end| end < read.values.len());
+        // Then the reader saw all of it, but in the wrong order.
+        let is_whole = list.appends.iter().any(|other| other.transaction == append.transaction && is_end(other));
+        if append.outcome != Outcome::Fail && !is_whole && reported.insert(append.value) {
             let (reader, writer) = (name(read.transaction), name(append.transaction));
             let (key, value) = (list.key, append.value);
             let statement = format!("{reader} read {key} up to {value}, after which {writer} appended more to it");
             let transactions = [append.transaction, read.transaction];
             found.push(Anomaly::new(AnomalyKind::IntermediateRead, statement, history, &transactions));
         }
+    }
+}
+
+/// Transactions whose appends to the list are not in it in the order in which they were made, or not from the first on.
+fn scrambled(history: &History, list: &List<'_>, found: &mut Vec<Anomaly>) {
+    let mut reported = None;
+    for (one, next) in list.appends.iter().zip(list.appends.iter().skip(1)) {
+        let writer = one.transaction;
+        let is_scrambled = next.position.is_some_and(|next| one.position.is_none_or(|one| one > next));
+        if writer != next.transaction || one.outcome == Outcome::Fail || !is_scrambled || reported == Some(writer) {
+            continue;
+        }
+        reported = Some(writer);
+        let longest = list.reads.iter().find(|longest| longest.values == list.versions);
+        let reader = longest.map_or(writer, |longest| longest.transaction);
+        let (key, first, second) = (list.key, one.value, next.value);
+        let (writer_name, reader_name) = (name(writer), name(reader));
+        let statement = format!(
+            "{writer_name} appended {first} and then {second} to {key}, and {reader_name} read {second} without \
+             {first} before it"
+        );
+        found.push(Anomaly::new(AnomalyKind::IncompatibleOrder, statement, history, &[writer, reader]));
     }
 }
 
@@ -121,6 +147,6 @@ pub(super) fn lost(history: &History, lists: &mut Lists<'_>, found: &mut Vec<Ano
     }
 }
 
-fn is_unseen(append: &crate::list_append::list::Append) -> bool {
+fn is_unseen(append: &Append) -> bool {
     append.outcome == Outcome::Ok && !append.is_seen
 }

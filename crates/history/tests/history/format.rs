@@ -6,12 +6,13 @@ use std::io::{self, BufReader, Read};
 
 use bucketdb_history::{History, HistoryError, HistoryWriter, Key, Op, Outcome, Transaction};
 
-const EVERYTHING: &str = r#"{"type":"ok","process":0,"start":10,"end":20,"ops":[["append","x",1],["append",7,18446744073709551615],["r","x",[1,2]]]}
+const EVERYTHING: &str = r#"
+{"type":"ok","process":0,"start":10,"end":20,"ops":[["append",7,18446744073709551615],["r","x",[1,2]]]}
 {"type":"fail","process":1,"start":10,"end":20,"ops":[["r","x",null],["balances",null],["count","c",null]]}
 {"type":"info","process":2,"start":10,"end":20,"ops":[["transfer","a","b",5],["balances",{"a":-5,"b":5}]]}
 {"type":"ok","process":3,"start":10,"end":20,"ops":[["w","r",1],["rr","r",1],["rr","q",null]]}
 {"type":"ok","process":4,"start":10,"end":20,"ops":[["add","c",-3],["count","c",-3]]}
-{"type":"ok","process":5,"start":10,"end":20,"ops":[["claim","a@b.c","ada"],["owner","a@b.c","ada"],["owner",5,null]],"seq":99}
+{"type":"ok","process":5,"start":10,"end":20,"ops":[["claim","e","ada"],["owner","e","ada"],["owner",5,null]],"seq":99}
 "#;
 
 #[test]
@@ -19,14 +20,14 @@ fn every_kind_of_operation_is_written_as_it_was_read() {
     let history = History::read(EVERYTHING.as_bytes()).unwrap();
     let mut writer = HistoryWriter::new(Vec::new());
     history.0.iter().for_each(|transaction| writer.write(transaction).unwrap());
-    assert_eq!(String::from_utf8(writer.into_inner()).unwrap(), EVERYTHING);
+    assert_eq!(String::from_utf8(writer.into_inner()).unwrap(), EVERYTHING.trim_start());
 }
 
 #[test]
 fn operations_mean_what_their_names_say() {
     let history = History::read(EVERYTHING.as_bytes()).unwrap();
     let append = Op::Append { key: Key::Number(7), value: u64::MAX };
-    assert_eq!(history.0[0].ops, [Op::append("x", 1), append, Op::read("x", [1, 2])]);
+    assert_eq!(history.0[0].ops, [append, Op::read("x", [1, 2])]);
     assert_eq!(history.0[1].outcome, Outcome::Fail);
     assert_eq!(history.0[1].ops[0], Op::Read { key: "x".into(), values: None });
     let balances = BTreeMap::from([("a".to_owned(), -5), ("b".to_owned(), 5)]);

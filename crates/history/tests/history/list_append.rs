@@ -171,21 +171,37 @@ fn a_stale_read_is_g_single_realtime_and_explained() {
     assert_eq!(found(&lines, PLAIN), [""; 0]);
 }
 
+/// A hundred transactions, each of which reads and appends to a list, but the last does what it is told.
+fn chain(last: &str) -> Vec<String> {
+    let step = |at: usize| {
+        let read: Vec<usize> = (0..at).collect();
+        format!(r#"ok {at} {} {} [["r","x",{read:?}],["append","x",{at}]]"#, at * 10, at * 10 + 5)
+    };
+    (0..99).map(step).chain([format!("ok 99 990 995 {last}")]).collect()
+}
+
 #[test]
 fn a_stale_read_long_after_is_explained_by_two_transactions() {
-    let lines: Vec<String> = (0..100)
-        .map(|at| {
-            let read: Vec<u64> = (0..if at == 99 { 1 } else { at }).collect();
-            format!(
-                r#"ok {at} {} {} [["r","x",{read:?}],["append","y",{at}],["append","x",{at}]]"#,
-                at * 10,
-                at * 10 + 5
-            )
-        })
-        .collect();
+    let lines = chain(r#"[["r","x",[0]]]"#);
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-    let anomaly = only(&lines, Options { real_time: true, process_order: false }, "G-single-realtime");
-    assert_eq!(anomaly.transactions(), [99, 1]);
+    // The append of 98 was lost as well.
+    let anomalies = check_list_append(&history(&lines), STRICT).unwrap_err();
+    let found: Vec<_> = anomalies.iter().map(|anomaly| (anomaly.kind().to_string(), anomaly.transactions())).collect();
+    assert_eq!(found[0], ("lost-append".to_owned(), &[98, 99][..]));
+    assert_eq!(found[1], ("G-single-realtime".to_owned(), &[99, 1][..]));
+    assert_eq!(found.len(), 2);
+}
+
+#[test]
+fn a_lost_update_long_after_is_explained_by_two_transactions() {
+    let lines = chain(r#"[["r","x",[0]],["append","x",99]]"#);
+    let reader = format!(r#"ok 100 1000 1005 [["r","x",{:?}]]"#, (0..100).collect::<Vec<_>>());
+    let lines: Vec<&str> = lines.iter().map(String::as_str).chain([reader.as_str()]).collect();
+    let anomaly = only(&lines, STRICT, "G-single");
+    assert_eq!(anomaly.transactions(), [99, 98]);
+    let explanation = anomaly.to_string();
+    assert!(explanation.contains("because T100 read x without 98, which T99 appended\n"), "{explanation}");
+    assert!(explanation.contains("because T99 appended 98 to x, and T100 appended 99 after it\n"), "{explanation}");
 }
 
 #[test]
@@ -245,5 +261,21 @@ fn every_step_of_a_cycle_has_its_reason() {
         "because T3 read y without 1, which T1 appended\n",
     ] {
         assert!(explanation.contains(reason), "{explanation}");
+    }
+}
+
+#[test]
+fn a_long_way_round_is_not_told_if_real_time_makes_it_short() {
+    // Each transaction reads what the one before appended, so without any clock the last one must come after all
+    // others.
+    let link = |at: usize| format!(r#"ok {at} {} {} [["r",{at},[1]],["append",{},1]]"#, at * 10, at * 10 + 5, at + 1);
+    let first = r#"ok 0 0 5 [["append",1,1],["append","x",1]]"#.to_owned();
+    let last = |from: usize| format!(r#"ok 50 {} {} [["r",{from},[1]],["r","x",[]]]"#, from * 10, from * 10 + 5);
+    let chain = |len: usize| [first.clone()].into_iter().chain((1..len).map(link)).chain([last(len)]).collect();
+    for (len, name, transactions) in [(3, "G-single", 4), (20, "G-single-realtime", 2)] {
+        let lines: Vec<String> = chain(len);
+        // Somebody saw the value, so it is not lost.
+        let lines: Vec<&str> = lines.iter().map(String::as_str).chain([r#"ok 60 0 9 [["r","x",[1]]]"#]).collect();
+        assert_eq!(only(&lines, STRICT, name).transactions().len(), transactions);
     }
 }

@@ -96,6 +96,18 @@ fn an_incompatible_order_is_found() {
 }
 
 #[test]
+fn appends_of_a_transaction_in_the_wrong_order_are_found() {
+    let lines = [r#"ok 0 0 10 [["append","x",1],["append","x",2]]"#, r#"ok 1 0 10 [["r","x",[2,1]]]"#];
+    assert_eq!(only(&lines, STRICT, "incompatible-order").transactions(), [0, 1]);
+}
+
+#[test]
+fn a_later_append_of_a_transaction_without_an_earlier_is_found() {
+    let lines = [r#"info 0 0 10 [["append","x",1],["append","x",2]]"#, r#"ok 1 0 10 [["r","x",[2]]]"#];
+    assert_eq!(only(&lines, STRICT, "incompatible-order").transactions(), [0, 1]);
+}
+
+#[test]
 fn a_lost_append_is_found() {
     let lines = [r#"ok 0 0 10 [["append","x",1]]"#, r#"ok 1 0 10 [["append","x",2]]"#, r#"ok 2 11 20 [["r","x",[2]]]"#];
     assert_eq!(only(&lines, STRICT, "lost-append").transactions(), [0, 2]);

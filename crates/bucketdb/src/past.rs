@@ -1,0 +1,147 @@
+use std::sync::Arc;
+
+use bucketdb_documents::Documents;
+use bucketdb_log::{Freshness, LogError, LogTime, Record, RecordKind, Seq, StateMachine};
+use futures::stream::{self, StreamExt, TryStreamExt};
+use parking_lot::Mutex;
+
+use crate::database::Inner;
+use crate::moment::{Moment, Replayed};
+use crate::{Error, Point, Result};
+
+/// How many records are fetched at the same time.
+const FETCH_AHEAD: usize = 32;
+
+/// How many states of the past are kept for whoever asks for them again.
+const MAX_KEPT: usize = 2;
+
+/// The states of the past that were asked for last, newest use last.
+#[derive(Debug, Default)]
+pub(crate) struct Past {
+    kept: Mutex<Vec<Arc<Replayed>>>,
+}
+
+impl Past {
+    /// The state at that position, if it is kept.
+    fn find(&self, seq: Seq) -> Option<Arc<Replayed>> {
+        let mut kept = self.kept.lock();
+        let index = kept.iter().position(|replayed| replayed.seq == seq)?;
+        let found = kept.remove(index);
+        kept.push(found.clone());
+        Some(found)
+    }
+
+    /// The nearest state that is kept before that position.
+    fn before(&self, seq: Seq) -> Option<Arc<Replayed>> {
+        let kept = self.kept.lock();
+        kept.iter().filter(|replayed| replayed.seq < seq).max_by_key(|replayed| replayed.seq).cloned()
+    }
+
+    fn keep(&self, replayed: Arc<Replayed>) {
+        let mut kept = self.kept.lock();
+        kept.retain(|earlier| earlier.seq != replayed.seq);
+        if kept.len() == MAX_KEPT {
+            kept.remove(0);
+        }
+        kept.push(replayed);
+    }
+}
+
+impl Inner {
+    /// The position that a point stands for.
+    pub(crate) async fn resolve(&self, point: Point) -> Result<Seq> {
+        match point {
+            Point::Seq(seq) => {
+                if seq > self.log.position() {
+                    self.log.refresh(Freshness::Strict).await?;
+                }
+                if seq > self.log.position() {
+                    let reason = format!("the log ends at position {}, before {seq}", self.log.position());
+                    return Err(Error::InvalidPoint { reason });
+                }
+                if seq < Seq::FIRST {
+                    return Err(Error::InvalidPoint { reason: "positions begin at 1".to_owned() });
+                }
+                Ok(seq)
+            }
+            Point::Time(time) => self.position_at(time).await,
+        }
+    }
+
+    /// The last position whose time is not later. Times strictly rise with positions.
+    async fn position_at(&self, time: LogTime) -> Result<Seq> {
+        self.log.refresh(Freshness::Strict).await?;
+        let last = self.log.position();
+        if self.existing_record(last).await?.time <= time {
+            if time.unix_ms() > self.log.env().wall_clock().0 {
+                let reason = "the time lies in the future: what will have been committed by then is not known";
+                return Err(Error::InvalidPoint { reason: reason.to_owned() });
+            }
+            return Ok(last);
+        }
+        let mut earlier = self.log.floor().max(Seq::FIRST);
+        if self.existing_record(earlier).await?.time > time {
+            return Err(if earlier == Seq::FIRST {
+                Error::InvalidPoint { reason: "the database was created after that time".to_owned() }
+            } else {
+                Error::SnapshotExpired { floor: earlier }
+            });
+        }
+        let mut later = last;
+        while earlier.next() < later {
+            let middle = Seq(earlier.0.midpoint(later.0));
+            if self.existing_record(middle).await?.time <= time {
+                earlier = middle;
+            } else {
+                later = middle;
+            }
+        }
+        Ok(earlier)
+    }
+
+    /// Everything at a position that the log reaches.
+    pub(crate) async fn moment_at(self: &Arc<Self>, seq: Seq) -> Result<Moment> {
+        if let Some(present) = self.pin_at(seq)? {
+            return Ok(present);
+        }
+        let floor = self.log.floor();
+        if seq < floor {
+            return Err(Error::SnapshotExpired { floor });
+        }
+        if let Some(known) = self.past.find(seq) {
+            return Ok(Moment::Replayed(known));
+        }
+        let (first, mut documents) = match self.past.before(seq) {
+            Some(base) => (base.seq.next(), base.documents.clone()),
+            None => (Seq::FIRST, Documents::default()),
+        };
+        let records = stream::iter((first.0..=seq.0).map(|seq| self.existing_record(Seq(seq))));
+        let mut records = records.buffered(FETCH_AHEAD);
+        while let Some(record) = records.try_next().await? {
+            if matches!(record.kind, RecordKind::Transactions | RecordKind::Schema) {
+                documents.apply(&record).map_err(|malformed| self.damaged(record.seq, malformed))?;
+            }
+        }
+        let replayed = Arc::new(Replayed { seq, documents });
+        self.past.keep(replayed.clone());
+        Ok(Moment::Replayed(replayed))
+    }
+
+    /// A record that the log has.
+    pub(crate) async fn existing_record(&self, seq: Seq) -> Result<Arc<Record>> {
+        match self.log.record(seq).await {
+            Ok(Some(record)) => Ok(record),
+            Ok(None) => {
+                let reason = format!("the log ends at position {}, before {seq}", self.log.position());
+                Err(Error::InvalidPoint { reason })
+            }
+            Err(LogError::BelowFloor { floor, .. }) => Err(Error::SnapshotExpired { floor }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(crate) fn damaged(&self, seq: Seq, detail: impl ToString) -> Error {
+        let object = format!("{}{seq}", self.log.layout().log_prefix());
+        LogError::Damaged { object, detail: detail.to_string() }.into()
+    }
+}
