@@ -28,6 +28,8 @@ pub struct Totals {
     pub violated: u64,
     /// Records in all logs.
     pub commits: u64,
+    /// Nodes that could not commit within their deadlines at the end, before they were opened again.
+    pub starved: u64,
     /// Events.
     pub events: u64,
     /// Polls of tasks.
@@ -47,6 +49,7 @@ impl Totals {
         self.seeds += 1;
         self.violated += u64::from(!report.violations.is_empty());
         self.commits += report.commits;
+        self.starved += report.starved;
         self.events += report.events;
         self.polls += report.polls;
         self.virtual_ms += u64::try_from(report.virtual_time.as_millis()).unwrap_or(0);

@@ -6,7 +6,7 @@ use bucketdb::{Database, Driver, Error, StoreCheck};
 use parking_lot::Mutex;
 
 use crate::config::MachineConfig;
-use crate::workload::{Client, ClientSettings, FollowerLog, Outcome, Recorder, Tables, follow};
+use crate::workload::{Caller, Client, ClientSettings, Fallen, FollowerLog, Outcome, Recorder, Tables, follow};
 use crate::{GroupId, MachineClock, ProcessId, Scheduler, SimEnvironment, SimRandom, StoreWorld, Trace};
 
 /// A store is tried in this way when the database is created: the simulated one is known.
@@ -27,6 +27,7 @@ struct Shared {
     settings: ClientSettings,
     clients: u64,
     follow: bool,
+    fallen: Fallen,
     state: Mutex<State>,
 }
 
@@ -36,6 +37,7 @@ struct State {
     /// Errors that say that the log is broken.
     alarms: Vec<String>,
     lives: u64,
+    clients: u64,
 }
 
 struct Process {
@@ -69,8 +71,8 @@ impl Cluster {
         (scheduler, world, trace): (Scheduler, StoreWorld, Trace),
         recorder: Recorder,
     ) -> Self {
-        let state = Mutex::default();
-        let shared = Shared { seed, scheduler, world, trace, recorder, settings, clients, follow, state };
+        let (state, fallen) = (Mutex::default(), Fallen::default());
+        let shared = Shared { seed, scheduler, world, trace, recorder, settings, clients, follow, fallen, state };
         Self { shared: Arc::new(shared) }
     }
 
@@ -149,8 +151,8 @@ impl Cluster {
                 recorder: recorder.clone(),
                 scheduler: scheduler.clone(),
                 random: SimRandom::new(choices.between(0, u64::MAX - 1).wrapping_add(client)),
-                process,
-                life: group,
+                caller: Caller { process, life: group, client: self.next_client() },
+                fallen: self.shared.fallen.clone(),
             };
             scheduler.spawn(group, Box::pin(client.run()));
         }
@@ -158,6 +160,34 @@ impl Cluster {
             let interval = choices.magnitude(Duration::from_millis(300), Duration::from_secs(20));
             follow(tables.db.clone(), follower, scheduler.clone(), trace.clone(), interval).await;
         }
+    }
+
+    fn next_client(&self) -> u64 {
+        let mut state = self.shared.state.lock();
+        state.clients += 1;
+        state.clients
+    }
+
+    /// Begins new lives of the processes that were told to open the database again.
+    pub(crate) fn revive(&self) {
+        let fallen = std::mem::take(&mut *self.shared.fallen.lock());
+        if fallen.is_empty() {
+            return;
+        }
+        let state = self.shared.state.lock();
+        let lives = state.processes.iter().filter_map(|(process, found)| Some((*process, found.life.as_ref()?.group)));
+        let processes: Vec<ProcessId> =
+            lives.filter(|(_, life)| fallen.contains(life)).map(|(process, _)| process).collect();
+        drop(state);
+        for process in processes {
+            self.kill(process);
+            self.start(process);
+        }
+    }
+
+    /// Notes that a life was told to open the database again.
+    pub(crate) fn has_fallen(&self, life: GroupId) {
+        self.shared.fallen.lock().insert(life);
     }
 
     /// Errors that said that the log is broken.

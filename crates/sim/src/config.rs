@@ -27,6 +27,8 @@ pub struct Config {
     pub names: u64,
     /// What clients do, and how often.
     pub mix: Vec<(Work, u64)>,
+    /// Whether clients ask what became of commits of unknown outcome.
+    pub settle: bool,
     /// Whether each process follows the changes.
     pub follow: bool,
     /// How long requests take.
@@ -73,6 +75,9 @@ impl Config {
         let processes = *random.pick(&[1, 2, 2, 3, 3, 3, 4, 5]).unwrap_or(&2);
         let ring_size = random.between(1, processes + 1);
         let latencies = latencies(random);
+        let harms = harms(random);
+        // Known: "committed" may be the answer about a commit of a copy of this machine, for both have one id.
+        let settle = random.chance(0.5) && !harms.iter().any(|(harm, _)| *harm == Harm::CloneMachine);
         let machines = (0..processes).map(|number| machine(random, number, ring_size)).collect();
         Self {
             machines,
@@ -83,11 +88,12 @@ impl Config {
             keys: random.between(1, 6),
             names: *random.pick(&[3, 10, 40]).unwrap_or(&10),
             mix: mix(random),
+            settle,
             follow: random.chance(0.5),
             latencies,
             faults: faults(random),
             page_keys: *random.pick(&[3, 20, 1000, 1000]).unwrap_or(&1000),
-            harms: harms(random),
+            harms,
             calm: random.magnitude(100 * MS, 2 * MINUTE),
             duration: random.magnitude(30 * SECOND, 60 * MINUTE),
         }

@@ -1,43 +1,18 @@
 use std::io::{self, Write};
 
-use serde_json::json;
+use bucketdb_history::HistoryWriter;
 
 use crate::Report;
-use crate::workload::{Outcome, Seen};
+use crate::check::history_of;
 
-/// Writes what clients did as JSON lines, one operation each.
+/// Writes what clients did as JSON lines, in the format of `bucketdb-history`.
 ///
 /// # Errors
 /// If the output fails.
 pub fn write_history(report: &Report, output: &mut impl Write) -> io::Result<()> {
-    for operation in &report.history {
-        let kind = match operation.outcome {
-            Outcome::Ok(_) => "ok",
-            Outcome::Failed(_) | Outcome::Broken(_) => "fail",
-            Outcome::Unknown(_) | Outcome::Open => "info",
-        };
-        let reads: Vec<_> = operation
-            .reads
-            .iter()
-            .map(|read| {
-                let seen = match read.seen {
-                    Seen::Token(token) => json!(token),
-                    Seen::Absent => json!(null),
-                    Seen::Present => json!("something"),
-                };
-                json!(["r", format!("{}/{}", read.table, read.key), seen])
-            })
-            .collect();
-        let line = json!({
-            "type": kind,
-            "process": operation.process.0,
-            "what": operation.what,
-            "start": operation.began.event,
-            "end": operation.ended.map(|ended| ended.event),
-            "ops": reads,
-            "outcome": operation.outcome.to_string(),
-        });
-        writeln!(output, "{line}")?;
+    let mut writer = HistoryWriter::new(output);
+    for transaction in &history_of(&report.history).0 {
+        writer.write(transaction)?;
     }
-    Ok(())
+    writer.flush()
 }

@@ -1,11 +1,15 @@
 //! What must hold at the end of a run, whatever happened in it.
 
+mod black_box;
 mod outcomes;
 mod reads;
+mod transactions;
 mod truth;
 mod violation;
 
+pub(crate) use black_box::{check_black_box, history_of};
 pub(crate) use outcomes::{check_outcomes, check_validity};
 pub(crate) use reads::check_reads;
+pub(crate) use transactions::check_transactions;
 pub(crate) use truth::{Row, Truth};
 pub use violation::Violation;

@@ -90,6 +90,15 @@ impl Truth {
         spans
     }
 
+    /// How a document was right before an operation wrote; `None` if it never did.
+    pub(crate) fn seen_before(&self, token: u64, table: &str, key: &str) -> Option<Seen> {
+        let first = *self.by_token.get(&token)?.first()?;
+        let indices = self.by_key.get(&(table.to_owned(), key.to_owned())).map(Vec::as_slice).unwrap_or_default();
+        let before = indices.iter().take_while(|index| **index < first).last();
+        let event = before.and_then(|index| self.events.get(*index));
+        Some(event.and_then(FeedEvent::token).map_or(Seen::Absent, Seen::Token))
+    }
+
     /// All documents as they are at the end, in the order of tables and keys.
     pub(crate) fn rows(&self, tables: &[&str]) -> Vec<Row> {
         let mut rows = Vec::new();

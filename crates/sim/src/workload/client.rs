@@ -1,14 +1,15 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bucketdb::{Batch, Commit, Error, Freshness, KeyType, Schema};
+use bucketdb::{Batch, Commit, CommitOutcome, Error, Freshness, KeyType, LogError, Schema, Seq};
+use bucketdb_history::Op;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use crate::cluster::Node;
 use crate::workload::documents::{Claim, HALVES, Half, List, Marked, NOTES, Register, Tables};
-use crate::workload::{Outcome, Read, Recorder, Seen, Token, Work, Write};
-use crate::{GroupId, ProcessId, Scheduler, SimRandom};
+use crate::workload::{Caller, Outcome, Read, Recorder, Seen, Token, Work, Write};
+use crate::{GroupId, Scheduler, SimRandom};
 
 /// What all clients of a run have in common.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub(crate) struct ClientSettings {
     pub(crate) names: u64,
     /// The longest pause between two operations.
     pub(crate) think: Duration,
+    /// Whether they ask what became of commits of unknown outcome.
+    pub(crate) settle: bool,
     /// How many operations all of them still are to do.
     pub(crate) budget: Arc<Mutex<u64>>,
 }
@@ -32,12 +35,13 @@ pub(crate) struct Client {
     pub(crate) recorder: Recorder,
     pub(crate) scheduler: Scheduler,
     pub(crate) random: SimRandom,
-    pub(crate) process: ProcessId,
-    pub(crate) life: GroupId,
+    pub(crate) caller: Caller,
+    /// Lives that were told to open the database again.
+    pub(crate) fallen: Fallen,
 }
 
-/// What a call gave: what was read, and what was answered.
-type Answer = (Vec<Read>, Outcome);
+/// Lives that were told to open the database again.
+pub(crate) type Fallen = Arc<Mutex<BTreeSet<GroupId>>>;
 
 impl Client {
     /// Works until the budget of all clients is used up.
@@ -69,7 +73,7 @@ impl Client {
         Work::Get
     }
 
-    fn key(&mut self) -> String {
+    pub(super) fn key(&mut self) -> String {
         format!("k{}", self.random.below(self.settings.keys))
     }
 
@@ -77,7 +81,7 @@ impl Client {
         format!("n{}", self.random.below(self.settings.names))
     }
 
-    fn freshness(&mut self) -> Freshness {
+    pub(super) fn freshness(&mut self) -> Freshness {
         match self.random.below(10) {
             0..5 => Freshness::Strict,
             5..8 => {
@@ -88,8 +92,8 @@ impl Client {
         }
     }
 
-    fn begin(&self, freshness: Freshness, what: String, writes: Vec<Write>) -> Token {
-        self.recorder.begin(self.process, self.life, freshness, |_| (what, writes))
+    pub(super) fn begin(&self, freshness: Freshness, what: String, writes: Vec<Write>) -> Token {
+        self.recorder.begin(self.caller, freshness, &what, writes)
     }
 
     async fn work(&mut self, work: Work) {
@@ -103,6 +107,10 @@ impl Client {
             Work::WriteAll => self.write_all().await,
             Work::QueryAll => self.query_all().await,
             Work::Batch => self.batch().await,
+            Work::Transact => self.transact().await,
+            Work::Transfer => self.transfer().await,
+            Work::Balances => self.balances().await,
+            Work::Seat => self.seat().await,
             Work::Note => self.note().await,
             Work::Schema => self.schema().await,
         }
@@ -121,12 +129,20 @@ impl Client {
             1 => {
                 let token = self.begin(freshness, format!("get lists/{key} {freshness:?}"), Vec::new());
                 let found = tables.lists.with_freshness(freshness).get(&key).await;
+                if let (Ok(list), Freshness::Strict) = (&found, freshness) {
+                    let values = list.as_ref().map(|list| list.values.clone()).unwrap_or_default();
+                    self.recorder.steps(token, vec![Op::read(key.as_str(), values)]);
+                }
                 self.end_get(token, "lists", key, found);
             }
             _ => {
                 let name = self.name();
                 let token = self.begin(freshness, format!("get claims/{name} {freshness:?}"), Vec::new());
                 let found = tables.claims.with_freshness(freshness).get(&name).await;
+                if let (Ok(claim), Freshness::Strict) = (&found, freshness) {
+                    let owner = claim.as_ref().map(|claim| claim.token.into());
+                    self.recorder.steps(token, vec![Op::Owner { email: name.as_str().into(), owner }]);
+                }
                 self.end_get(token, "claims", name, found);
             }
         }
@@ -147,7 +163,7 @@ impl Client {
         let key = self.key();
         let token = self.begin(Freshness::Local, format!("put registers/{key}"), vec![put("registers", &key)]);
         let outcome = self.tables.registers.put(&Register { key, token, base: 0, count: 0 }).await;
-        self.end(token, outcome);
+        self.end(token, outcome).await;
     }
 
     async fn delete(&mut self) {
@@ -155,7 +171,7 @@ impl Client {
         let write = Write { table: "registers", key: key.clone(), delete: true };
         let token = self.begin(Freshness::Local, format!("delete registers/{key}"), vec![write]);
         let outcome = self.tables.registers.delete(&key).await;
-        self.end(token, outcome);
+        self.end(token, outcome).await;
     }
 
     async fn update(&mut self) {
@@ -168,14 +184,14 @@ impl Client {
             register.count += 1;
         });
         let updated = updated.await;
-        let answer = updated_answer("registers", key.clone(), updated.map(|_| ()));
-        self.recorder.end(token, answer.0, answer.1);
+        self.end_refusable(token, "registers", &key, updated.map(|_| None)).await;
     }
 
     /// Appends to a list, and makes it if there is none.
     async fn append(&mut self) {
         let (key, freshness) = (self.key(), self.freshness());
         let token = self.begin(freshness, format!("append to lists/{key}"), vec![put("lists", &key)]);
+        self.recorder.steps(token, vec![Op::append(key.as_str(), token)]);
         let lists = self.tables.lists.clone().with_freshness(freshness);
         let updated = lists.update(key.as_str(), |list| {
             list.base = list.token;
@@ -189,12 +205,12 @@ impl Client {
                 self.recorder.end(token, vec![absent], failed);
                 let token = self.begin(self.default_freshness(), format!("make lists/{key}"), vec![put("lists", &key)]);
                 let list = List { key: key.clone(), token, base: 0, values: vec![token] };
-                let answer = inserted_answer("lists", self.tables.lists.insert(&list).await);
-                self.recorder.end(token, answer.0, answer.1);
+                self.recorder.steps(token, vec![Op::append(key.as_str(), token)]);
+                let made = self.tables.lists.insert(&list).await;
+                self.end_refusable(token, "lists", &key, made.map(|commit| Some(commit.seq))).await;
             }
             updated => {
-                let answer = updated_answer("lists", key, updated.map(|_| ()));
-                self.recorder.end(token, answer.0, answer.1);
+                self.end_refusable(token, "lists", &key, updated.map(|_| None)).await;
             }
         }
     }
@@ -202,8 +218,9 @@ impl Client {
     async fn claim(&mut self) {
         let key = self.name();
         let token = self.begin(self.default_freshness(), format!("claim claims/{key}"), vec![put("claims", &key)]);
-        let answer = inserted_answer("claims", self.tables.claims.insert(&Claim { key, token }).await);
-        self.recorder.end(token, answer.0, answer.1);
+        self.recorder.steps(token, vec![claim_step(&key, token)]);
+        let claimed = self.tables.claims.insert(&Claim { key: key.clone(), token }).await;
+        self.end_refusable(token, "claims", &key, claimed.map(|commit| Some(commit.seq))).await;
     }
 
     async fn write_all(&mut self) {
@@ -213,7 +230,7 @@ impl Client {
         let mut batch = self.tables.db.batch();
         let filled = keys.into_iter().try_for_each(|key| batch.put(&Half { key, token }));
         let outcome = commit(batch, filled).await;
-        self.end(token, outcome);
+        self.end(token, outcome).await;
     }
 
     async fn query_all(&mut self) {
@@ -240,17 +257,33 @@ impl Client {
         let mut batch = self.tables.db.batch();
         let filled = batch
             .put(&Register { key, token, base: 0, count: 0 })
-            .and_then(|()| batch.insert(&Claim { key: name, token }))
+            .and_then(|()| batch.insert(&Claim { key: name.clone(), token }))
             .and_then(|()| halves().into_iter().try_for_each(|key| batch.put(&Half { key, token })));
-        let answer = inserted_answer("claims", commit(batch, filled).await);
-        self.recorder.end(token, answer.0, answer.1);
+        self.recorder.steps(token, vec![claim_step(&name, token)]);
+        let committed = commit(batch, filled).await;
+        self.end_refusable(token, "claims", &name, committed.map(|commit| Some(commit.seq))).await;
     }
 
     async fn note(&mut self) {
         let key = self.key();
         let token = self.begin(Freshness::Local, format!("put notes/{key}"), vec![put(NOTES, &key)]);
         let outcome = self.tables.notes.put(&json!({ "key": key, "token": token, "more": [token, key] })).await;
-        self.end(token, outcome);
+        self.end(token, outcome).await;
+    }
+
+    /// Ends an operation that may have been refused by what is there.
+    async fn end_refusable(
+        &mut self,
+        token: Token,
+        table: &'static str,
+        key: &str,
+        outcome: Result<Option<Seq>, Error>,
+    ) {
+        let (reads, outcome) = match outcome {
+            Ok(seq) => (Vec::new(), Outcome::Ok(seq)),
+            Err(error) => (refusal(table, key, &error), self.settled(&error).await),
+        };
+        self.recorder.end(token, reads, outcome);
     }
 
     /// Schemas change while others write: nothing of it may disturb them.
@@ -276,17 +309,41 @@ impl Client {
         self.recorder.end(token, Vec::new(), outcome);
     }
 
-    fn default_freshness(&self) -> Freshness {
+    pub(super) fn default_freshness(&self) -> Freshness {
         self.tables.db.freshness()
     }
 
-    fn end(&self, token: Token, outcome: Result<Commit, Error>) {
+    async fn end(&mut self, token: Token, outcome: Result<Commit, Error>) {
         let outcome = match outcome {
             Ok(commit) => Outcome::Ok(Some(commit.seq)),
-            Err(error) => Outcome::of_error(&error),
+            Err(error) => self.settled(&error).await,
         };
         self.recorder.end(token, Vec::new(), outcome);
     }
+
+    /// What an error promises; of an unknown outcome, half of the clients want to know it.
+    pub(super) async fn settled(&mut self, error: &Error) -> Outcome {
+        if matches!(error, Error::Log(LogError::FellBehind { .. })) {
+            self.fallen.lock().insert(self.caller.life);
+        }
+        let Error::CommitOutcomeUnknown { id, slot } = error else { return Outcome::of_error(error) };
+        if !self.settings.settle || self.random.chance(0.3) {
+            return Outcome::of_error(error);
+        }
+        for _ in 0..3 {
+            match self.tables.db.settle_commit(*id, *slot).await {
+                Ok(CommitOutcome::Committed { seq }) => return Outcome::Ok(Some(seq.unwrap_or(*slot))),
+                Ok(CommitOutcome::NotCommitted) => return Outcome::Failed("settled: not committed".to_owned()),
+                Ok(CommitOutcome::Undecided | CommitOutcome::Forgotten) | Err(_) => {}
+            }
+            self.scheduler.sleep(Duration::from_secs(1)).await;
+        }
+        Outcome::of_error(error)
+    }
+}
+
+fn claim_step(name: &str, token: Token) -> Op {
+    Op::Claim { email: name.into(), owner: token.into() }
 }
 
 /// The keys of all halves.
@@ -294,7 +351,7 @@ fn halves() -> Vec<String> {
     (0..HALVES).map(|number| format!("h{number}")).collect()
 }
 
-fn put(table: &'static str, key: &str) -> Write {
+pub(super) fn put(table: &'static str, key: &str) -> Write {
     Write { table, key: key.to_owned(), delete: false }
 }
 
@@ -303,46 +360,12 @@ async fn commit(batch: Batch, filled: Result<(), Error>) -> Result<Commit, Error
     batch.commit().await
 }
 
-/// "It exists already" tells what is there.
-fn inserted_answer(table: &'static str, outcome: Result<Commit, Error>) -> Answer {
-    match outcome {
-        Ok(commit) => (Vec::new(), Outcome::Ok(Some(commit.seq))),
-        Err(error) => {
-            let reads = match &error {
-                Error::AlreadyExists { key, .. } => {
-                    vec![Read { table, key: key.trim_matches('"').to_owned(), seen: Seen::Present }]
-                }
-                _ => Vec::new(),
-            };
-            (reads, Outcome::of_error(&error))
-        }
+/// "It exists already" tells what is there, and "there is none" that nothing is.
+fn refusal(table: &'static str, key: &str, error: &Error) -> Vec<Read> {
+    let read = |key: &str, seen| vec![Read { table, key: key.to_owned(), seen }];
+    match error {
+        Error::AlreadyExists { key, .. } => read(key.trim_matches('"'), Seen::Present),
+        Error::NotFound { .. } => read(key, Seen::Absent),
+        _ => Vec::new(),
     }
-}
-
-/// "There is none" tells that nothing is there.
-fn updated_answer(table: &'static str, key: String, outcome: Result<(), Error>) -> Answer {
-    match outcome {
-        Ok(()) => (Vec::new(), Outcome::Ok(None)),
-        Err(error) => {
-            let reads = match &error {
-                Error::NotFound { .. } => vec![Read { table, key, seen: Seen::Absent }],
-                _ => Vec::new(),
-            };
-            (reads, Outcome::of_error(&error))
-        }
-    }
-}
-
-/// What every node must be able to do once nothing fails any more.
-pub(crate) async fn final_write(recorder: &Recorder, node: &Node) -> Token {
-    let key = "k0".to_owned();
-    let what = format!("put registers/{key} at the end");
-    let writes = vec![put("registers", &key)];
-    let token = recorder.begin(node.process, node.life, Freshness::Local, |_| (what, writes));
-    let outcome = match node.tables.registers.put(&Register { key, token, base: 0, count: 0 }).await {
-        Ok(commit) => Outcome::Ok(Some(commit.seq)),
-        Err(error) => Outcome::of_error(&error),
-    };
-    recorder.end(token, Vec::new(), outcome);
-    token
 }

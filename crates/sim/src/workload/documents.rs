@@ -47,6 +47,28 @@ pub(crate) struct Half {
     pub(crate) token: u64,
 }
 
+/// An account of a bank.
+#[derive(Clone, Debug, Serialize, Deserialize, Document)]
+#[document(table = "accounts", version = 1)]
+pub(crate) struct Account {
+    #[document(key)]
+    pub(crate) key: String,
+    pub(crate) token: u64,
+    pub(crate) base: u64,
+    pub(crate) balance: i64,
+}
+
+/// One of at most so many documents, which must be counted before another is added.
+#[derive(Clone, Debug, Serialize, Deserialize, Document)]
+#[document(table = "seats", version = 1)]
+pub(crate) struct Seat {
+    #[document(key)]
+    pub(crate) key: String,
+    pub(crate) token: u64,
+    /// How many there were before.
+    pub(crate) before: u64,
+}
+
 macro_rules! marked {
     ($($type:ty),*) => {$(
         impl Marked for $type {
@@ -57,10 +79,21 @@ macro_rules! marked {
     )*};
 }
 
-marked!(Register, List, Claim, Half);
+marked!(Register, List, Claim, Half, Account, Seat);
 
 /// How many halves there are.
 pub(crate) const HALVES: usize = 3;
+
+/// How many accounts the bank has.
+pub(crate) const ACCOUNTS: u64 = 4;
+
+/// What each account holds in the beginning.
+pub(crate) const INITIAL_BALANCE: i64 = 20;
+
+/// The key of an account.
+pub(crate) fn account_key(number: u64) -> String {
+    format!("a{number}")
+}
 
 /// The name of the collection of JSON documents.
 pub(crate) const NOTES: &str = "notes";
@@ -73,22 +106,25 @@ pub(crate) struct Tables {
     pub(crate) lists: Table<List>,
     pub(crate) claims: Table<Claim>,
     pub(crate) halves: Table<Half>,
+    pub(crate) accounts: Table<Account>,
     pub(crate) notes: Collection,
 }
 
 impl Tables {
     /// Registers all schemas that are not.
     pub(crate) async fn open(db: &Database) -> Result<Self> {
+        db.table::<Seat>().await?;
         Ok(Self {
             db: db.clone(),
             registers: db.table().await?,
             lists: db.table().await?,
             claims: db.table().await?,
             halves: db.table().await?,
+            accounts: db.table().await?,
             notes: db.create_collection(Schema::open(NOTES, "key", KeyType::Text)).await?,
         })
     }
 
     /// The names of the tables that a simulation writes into.
-    pub(crate) const NAMES: [&'static str; 5] = ["registers", "lists", "claims", "halves", NOTES];
+    pub(crate) const NAMES: [&'static str; 7] = ["registers", "lists", "claims", "halves", "accounts", "seats", NOTES];
 }

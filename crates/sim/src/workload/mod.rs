@@ -1,17 +1,21 @@
 //! What clients do, and how it is written down.
 
+mod administration;
 mod client;
 mod documents;
 mod feed_event;
 mod follower;
 mod operation;
 mod recorder;
+mod transactions;
 mod work;
 
-pub(crate) use client::{Client, ClientSettings, final_write};
-pub(crate) use documents::Tables;
+pub(crate) use administration::{final_write, open_accounts};
+pub(crate) use client::{Client, ClientSettings, Fallen};
+pub(crate) use documents::{ACCOUNTS, INITIAL_BALANCE, Tables, account_key};
 pub(crate) use feed_event::FeedEvent;
 pub(crate) use follower::{FollowerLog, follow};
 pub use operation::{Moment, Operation, Outcome, Read, Seen, Write};
-pub(crate) use recorder::{Recorder, Token};
+pub(crate) use recorder::{Caller, Recorder, Token};
+pub(crate) use transactions::SEATS;
 pub use work::Work;

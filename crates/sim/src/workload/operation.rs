@@ -2,6 +2,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bucketdb::{Error, Freshness, LogError, Seq};
+use bucketdb_history::Op;
 
 use crate::{GroupId, ProcessId};
 
@@ -19,6 +20,8 @@ pub struct Moment {
 pub struct Operation {
     /// Who called.
     pub process: ProcessId,
+    /// Which client; it does one thing after the other.
+    pub client: u64,
     /// In which of its lives.
     pub life: GroupId,
     /// What was called, for people.
@@ -29,6 +32,8 @@ pub struct Operation {
     pub reads: Vec<Read>,
     /// What it was to write, all of it or nothing.
     pub writes: Vec<Write>,
+    /// What it did, for checkers that believe nothing but what clients saw.
+    pub steps: Vec<Op>,
     /// Before the call.
     pub began: Moment,
     /// After the answer; `None` if the client died while it waited.

@@ -19,6 +19,14 @@ pub enum Work {
     QueryAll,
     /// Claims a name and writes registers in one batch.
     Batch,
+    /// Reads and appends to several lists in one transaction.
+    Transact,
+    /// Moves money in a transaction.
+    Transfer,
+    /// Reads all accounts at once.
+    Balances,
+    /// Takes a seat if counting them shows that one is left.
+    Seat,
     /// Writes a JSON document.
     Note,
     /// Registers a new version of a schema, or a new table.
@@ -27,7 +35,7 @@ pub enum Work {
 
 impl Work {
     /// All kinds.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 15] = [
         Self::Get,
         Self::Put,
         Self::Delete,
@@ -37,6 +45,10 @@ impl Work {
         Self::WriteAll,
         Self::QueryAll,
         Self::Batch,
+        Self::Transact,
+        Self::Transfer,
+        Self::Balances,
+        Self::Seat,
         Self::Note,
         Self::Schema,
     ];

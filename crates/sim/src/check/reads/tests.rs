@@ -29,6 +29,8 @@ fn operation(began: u64, ended: u64, reads: Vec<Read>, writes: Vec<Write>, outco
     let moment = |event| Moment { event, time: Duration::from_secs(event) };
     Operation {
         process: ProcessId(0),
+        client: 0,
+        steps: Vec::new(),
         life: life(),
         what: "test".into(),
         freshness: Freshness::Strict,
