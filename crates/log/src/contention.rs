@@ -15,6 +15,9 @@ const SHORTEST_POLL: Duration = Duration::from_micros(100);
 /// How much of the time that others need for their records is slept through before looking.
 const SLEPT_PER_CENT: u32 = 75;
 
+/// So many records that are expected to be there are asked for at the same time.
+const MOST_RECORDS_AT_ONCE: u64 = 64;
+
 /// So many records at a time does a writer read that wants to join: it must not lag behind those who write.
 const RECORDS_AHEAD: u64 = 3;
 
@@ -53,7 +56,7 @@ impl<M: StateMachine> Committer<M> {
             let now = self.shared.env.monotonic();
             let (due, pause, width) = match turn {
                 Turn::Now if !is_gap => return,
-                Turn::Now => (since + self.pace.mean(), self.pace.mean(), Some(1)),
+                Turn::Now => (since + self.pace.mean() * 3 / 4, self.pace.mean(), 1),
                 Turn::Alone => {
                     let has_paused = now.saturating_sub(since) > self.pace.mean();
                     if self.streak.records >= RECORDS_BETWEEN_GAPS && !has_paused {
@@ -64,15 +67,10 @@ impl<M: StateMachine> Committer<M> {
                     return;
                 }
                 Turn::After { writers, records } => {
-                    // Only the records before the last one can be slept through. Whoever is next has no time to make sure
-                    // that there is nothing behind the record that it waits for.
+                    // Only the records before the last one can be slept through.
                     let sure = self.pace.mean() * (records - 1) * SLEPT_PER_CENT / 100;
-                    let pause = if records > 1 { sure } else { self.pace.mean() / 4 };
-                    (
-                        since + self.pace.patience() * writers,
-                        pause,
-                        (records <= RECORDS_PER_TURN).then_some(u64::from(records)),
-                    )
+                    let pause = if records > 1 { sure } else { self.pace.mean() / 8 };
+                    (since + self.pace.patience() * writers, pause, u64::from(records))
                 }
                 // The first attempt is made at once: most often nobody else is writing just now.
                 Turn::Joining if self.losses == 0 => return,
@@ -85,7 +83,7 @@ impl<M: StateMachine> Committer<M> {
                         return;
                     }
                     position = self.shared.seq();
-                    (since + self.pace.patience() * 2 + jitter, self.pace.mean() / 4, Some(RECORDS_AHEAD))
+                    (since + self.pace.patience() * 2 + jitter, self.pace.mean() / 4, RECORDS_AHEAD)
                 }
             };
             if now >= due {
@@ -94,8 +92,8 @@ impl<M: StateMachine> Committer<M> {
             let pause = pause.clamp(SHORTEST_POLL, LONGEST_WAIT).min(due - now);
             self.shared.env.sleep(pause).await;
             let looked = match width {
-                Some(width) => self.shared.look_ahead(width).await,
-                None => self.shared.catch_up().await,
+                near @ 0..=MOST_RECORDS_AT_ONCE => self.shared.look_ahead(near).await,
+                _ => self.shared.catch_up().await,
             };
             if looked.is_err() || self.shared.failure.check().is_err() {
                 return;

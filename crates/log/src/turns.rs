@@ -9,7 +9,7 @@ pub(crate) const RECORDS_PER_TURN: u32 = 4;
 const SLOWEST_PACE: Duration = Duration::from_secs(1);
 
 /// After so many turns, and for so many after somebody joined, room is left for somebody to join.
-const TURNS_BETWEEN_GAPS: u32 = 8;
+const TURNS_BETWEEN_GAPS: u32 = 16;
 
 /// The most writers that take turns; who is over joins when another leaves.
 const MAX_WRITERS: usize = 256;
