@@ -28,6 +28,8 @@ pub struct Totals {
     pub violated: u64,
     /// Records in all logs.
     pub commits: u64,
+    /// Records that were removed.
+    pub removed: u64,
     /// Nodes that could not commit within their deadlines at the end, before they were opened again.
     pub starved: u64,
     /// Events.
@@ -49,6 +51,7 @@ impl Totals {
         self.seeds += 1;
         self.violated += u64::from(!report.violations.is_empty());
         self.commits += report.commits;
+        self.removed += report.removed;
         self.starved += report.starved;
         self.events += report.events;
         self.polls += report.polls;

@@ -98,7 +98,6 @@ impl Recorder {
     }
 
     /// Everything so far, in the order of the calls.
-
     pub(crate) fn history(&self) -> Vec<Operation> {
         self.operations.lock().clone()
     }
