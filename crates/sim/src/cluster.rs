@@ -310,7 +310,7 @@ pub(crate) enum Beginning {
     /// There is none yet.
     Create { ring_size: u64, grace: Option<Duration> },
     /// With this base, or else with the first record.
-    Base(Option<Base>),
+    Base(Option<Box<Base>>),
 }
 
 /// Opens the database as a machine is set up to.
@@ -337,7 +337,7 @@ pub(crate) async fn open(
                 None => builder.open().await?,
             }
         }
-        Beginning::Base(Some(base)) => open_at(builder.create(false), base).await?,
+        Beginning::Base(Some(base)) => open_at(builder.create(false), *base).await?,
         Beginning::Base(None) => builder.create(false).open().await?,
     };
     Tables::open(&db).await

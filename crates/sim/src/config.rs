@@ -23,7 +23,7 @@ pub struct Config {
     pub think: Duration,
     /// How many keys each table has.
     pub keys: u64,
-    /// How many names there are to claim.
+    /// How many names there are to claim at a time.
     pub names: u64,
     /// What clients do, and how often.
     pub mix: Vec<(Work, u64)>,
@@ -103,7 +103,7 @@ impl Config {
             operations: random.between(60, 220),
             think: think(random, truncation),
             keys: random.between(1, 6),
-            names: *random.pick(&[3, 10, 40]).unwrap_or(&10),
+            names: *random.pick(&[1, 2, 4, 10]).unwrap_or(&2),
             mix: mix(random),
             settle,
             follow: truncation.is_none() && random.chance(0.5),

@@ -25,7 +25,7 @@ pub(crate) struct Keeper {
 #[derive(Default)]
 struct State {
     events: Vec<FeedEvent>,
-    base: Option<Base>,
+    base: Option<Box<Base>>,
     stopped: bool,
     removed: u64,
 }
@@ -39,7 +39,7 @@ impl Keeper {
     }
 
     /// Where to begin when the database is opened; `None` for the first record.
-    pub(crate) fn base(&self) -> Option<Base> {
+    pub(crate) fn base(&self) -> Option<Box<Base>> {
         self.state.lock().base.clone()
     }
 
@@ -85,7 +85,7 @@ impl Keeper {
         self.drain(feed).await?;
         let base = Base::of(&tables.db)?;
         self.trace.note(format_args!("positions below {floor} are given up, the base is at {}", base.seq()));
-        self.state.lock().base = Some(base);
+        self.state.lock().base = Some(Box::new(base));
         let (keeper, store) = (self.clone(), store.clone());
         let removal = async move {
             keeper.scheduler.sleep(truncation.grace).await;
