@@ -2,15 +2,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bucketdb::simulation::{Base, open_at};
 use bucketdb::{Database, Driver, Error, StoreCheck};
 use parking_lot::Mutex;
 
 use crate::config::MachineConfig;
+use crate::keeper::Keeper;
 use crate::workload::{Caller, Client, ClientSettings, Fallen, FollowerLog, Outcome, Recorder, Tables, follow};
 use crate::{GroupId, MachineClock, ProcessId, Scheduler, SimEnvironment, SimRandom, StoreWorld, Trace};
 
 /// A store is tried in this way when the database is created: the simulated one is known.
 pub(crate) const QUICK_CHECK: StoreCheck = StoreCheck { rounds: 2, racers: 2 };
+
+/// Where the database is in the store.
+pub(crate) const DATABASE_PREFIX: &str = "db";
 
 /// The processes of a run. Clones are the same.
 #[derive(Clone)]
@@ -24,6 +29,7 @@ struct Shared {
     world: StoreWorld,
     trace: Trace,
     recorder: Recorder,
+    keeper: Keeper,
     settings: ClientSettings,
     clients: u64,
     follow: bool,
@@ -69,10 +75,11 @@ impl Cluster {
         (clients, follow): (u64, bool),
         settings: ClientSettings,
         (scheduler, world, trace): (Scheduler, StoreWorld, Trace),
-        recorder: Recorder,
+        (recorder, keeper): (Recorder, Keeper),
     ) -> Self {
         let (state, fallen) = (Mutex::default(), Fallen::default());
-        let shared = Shared { seed, scheduler, world, trace, recorder, settings, clients, follow, fallen, state };
+        let shared =
+            Shared { seed, scheduler, world, trace, recorder, keeper, settings, clients, follow, fallen, state };
         Self { shared: Arc::new(shared) }
     }
 
@@ -129,7 +136,8 @@ impl Cluster {
         let Shared { scheduler, trace, recorder, settings, clients, .. } = &*self.shared;
         let tables = loop {
             let store = self.shared.world.handle(process);
-            match open(store, env.clone(), &machine, None).await {
+            let beginning = Beginning::Base(self.shared.keeper.base());
+            match open(store, env.clone(), &machine, beginning).await {
                 Ok(tables) => break tables,
                 Err(error) => {
                     trace.note(format_args!("{process} cannot open: {error}"));
@@ -296,25 +304,41 @@ impl Cluster {
     }
 }
 
-/// Opens the database as a machine is set up to, and creates it if a ring size is given.
+/// Where a database begins for whoever opens it.
+#[derive(Debug)]
+pub(crate) enum Beginning {
+    /// There is none yet.
+    Create { ring_size: u64, grace: Option<Duration> },
+    /// With this base, or else with the first record.
+    Base(Option<Box<Base>>),
+}
+
+/// Opens the database as a machine is set up to.
 pub(crate) async fn open(
     store: impl Driver,
     env: SimEnvironment,
     machine: &MachineConfig,
-    create: Option<u64>,
+    beginning: Beginning,
 ) -> Result<Tables, Error> {
     let builder = Database::builder()
         .driver(store)
         .environment(env)
-        .prefix("db")
+        .prefix(DATABASE_PREFIX)
         .node_id(machine.node_id)
         .staleness(machine.staleness)
         .commit_timeout(machine.commit_timeout)
         .request_timeout(machine.request_timeout)
         .store_check(QUICK_CHECK);
-    let builder = match create {
-        Some(ring_size) => builder.ring_size(ring_size),
-        None => builder.create(false),
+    let db = match beginning {
+        Beginning::Create { ring_size, grace } => {
+            let builder = builder.ring_size(ring_size);
+            match grace {
+                Some(grace) => builder.grace(grace).open().await?,
+                None => builder.open().await?,
+            }
+        }
+        Beginning::Base(Some(base)) => open_at(builder.create(false), *base).await?,
+        Beginning::Base(None) => builder.create(false).open().await?,
     };
-    Tables::open(&builder.open().await?).await
+    Tables::open(&db).await
 }

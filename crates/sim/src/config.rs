@@ -23,7 +23,7 @@ pub struct Config {
     pub think: Duration,
     /// How many keys each table has.
     pub keys: u64,
-    /// How many names there are to claim.
+    /// How many names there are to claim at a time.
     pub names: u64,
     /// What clients do, and how often.
     pub mix: Vec<(Work, u64)>,
@@ -37,12 +37,23 @@ pub struct Config {
     pub faults: Faults,
     /// How many keys a page of a listing holds.
     pub page_keys: usize,
+    /// How the beginning of the log is given up, if it is.
+    pub truncation: Option<Truncation>,
     /// What is done to the processes, and how often.
     pub harms: Vec<(Harm, u64)>,
     /// The longest pause between two harms.
     pub calm: Duration,
     /// After this long, clients stop even if they have not done everything.
     pub duration: Duration,
+}
+
+/// How the beginning of the log is given up.
+#[derive(Clone, Copy, Debug)]
+pub struct Truncation {
+    /// For how long nothing is removed that was given up.
+    pub grace: Duration,
+    /// How long it takes on average until more is given up.
+    pub interval: Duration,
 }
 
 /// How one process is set up.
@@ -75,7 +86,13 @@ impl Config {
         let processes = *random.pick(&[1, 2, 2, 3, 3, 3, 4, 5]).unwrap_or(&2);
         let ring_size = random.between(1, processes + 1);
         let latencies = latencies(random);
-        let harms = harms(random);
+        let faults = faults(random);
+        let mut harms = harms(random);
+        let truncation = if faults.list_lag.is_zero() { truncation(random, &mut harms) } else { None };
+        if !faults.list_lag.is_zero() {
+            // After standing still, a process believes a listing, and the driver contract says that it may.
+            harms.retain(|(harm, _)| !matches!(harm, Harm::Pause | Harm::Suspend));
+        }
         // Known: "committed" may be the answer about a commit of a copy of this machine, for both have one id.
         let settle = random.chance(0.5) && !harms.iter().any(|(harm, _)| *harm == Harm::CloneMachine);
         let machines = (0..processes).map(|number| machine(random, number, ring_size)).collect();
@@ -84,20 +101,45 @@ impl Config {
             ring_size,
             clients: random.between(1, 4),
             operations: random.between(60, 220),
-            think: *random.pick(&[Duration::ZERO, 10 * MS, 100 * MS, SECOND, 20 * SECOND]).unwrap_or(&SECOND),
+            think: think(random, truncation),
             keys: random.between(1, 6),
-            names: *random.pick(&[3, 10, 40]).unwrap_or(&10),
+            names: *random.pick(&[1, 2, 4, 10]).unwrap_or(&2),
             mix: mix(random),
             settle,
-            follow: random.chance(0.5),
+            follow: truncation.is_none() && random.chance(0.5),
             latencies,
-            faults: faults(random),
+            faults,
             page_keys: *random.pick(&[3, 20, 1000, 1000]).unwrap_or(&1000),
+            truncation,
             harms,
             calm: random.magnitude(100 * MS, 2 * MINUTE),
             duration: random.magnitude(30 * SECOND, 60 * MINUTE),
         }
     }
+}
+
+/// Records are removed while processes stand still: what they knew before must not be believed.
+fn truncation(random: &mut SimRandom, harms: &mut Vec<(Harm, u64)>) -> Option<Truncation> {
+    if !random.chance(0.35) {
+        return None;
+    }
+    for harm in [Harm::Pause, Harm::Suspend, Harm::CutOff] {
+        if random.chance(0.6) && !harms.iter().any(|(other, _)| *other == harm) {
+            harms.push((harm, random.between(1, 10)));
+        }
+    }
+    // The one assumption: not every clock of a machine misses most of the time that passes.
+    if harms.iter().any(|(harm, _)| *harm == Harm::Suspend) {
+        harms.retain(|(harm, _)| *harm != Harm::Skew);
+    }
+    Some(Truncation { grace: random.magnitude(2 * SECOND, MINUTE), interval: random.magnitude(SECOND, MINUTE) })
+}
+
+fn think(random: &mut SimRandom, truncation: Option<Truncation>) -> Duration {
+    let all = [Duration::ZERO, 10 * MS, 100 * MS, SECOND, 20 * SECOND];
+    let slow = [SECOND, 5 * SECOND, 20 * SECOND];
+    let choices = if truncation.is_some() { slow.as_slice() } else { all.as_slice() };
+    random.pick(choices).copied().unwrap_or(SECOND)
 }
 
 fn machine(random: &mut SimRandom, number: u64, ring_size: u64) -> MachineConfig {

@@ -198,7 +198,8 @@ fn summarise(totals: &Totals, took: Duration) {
         per_second(totals.events),
         totals.virtual_ms as f64 / 3_600_000.0
     );
-    println!("{} commits, {:?}, {} starved nodes", totals.commits, totals.outcomes, totals.starved);
+    println!("{} commits, {} of them removed later; {:?}", totals.commits, totals.removed, totals.outcomes);
+    println!("{} nodes needed to be opened again to commit within their deadlines", totals.starved);
     println!("{:?}", totals.usage);
     let faults: Vec<String> = totals.faults.named().iter().map(|(name, count)| format!("{name} {count}")).collect();
     println!("faults: {}", faults.join(", "));

@@ -1,7 +1,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use parking_lot::Mutex;
 
 use crate::cluster::Cluster;
@@ -28,13 +27,11 @@ pub enum Harm {
     CloneMachine,
     /// The store fails most requests of everybody for a while.
     BrownOut,
-    /// Whatever [`Truncator`] does.
-    Truncate,
 }
 
 impl Harm {
     /// All kinds.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 9] = [
         Self::Crash,
         Self::CrashAll,
         Self::Pause,
@@ -44,14 +41,7 @@ impl Harm {
         Self::Skew,
         Self::CloneMachine,
         Self::BrownOut,
-        Self::Truncate,
     ];
-}
-
-/// Deletes what the database no longer needs, at a moment that the nemesis chooses.
-pub trait Truncator: Send + Sync {
-    /// Deletes, as a maintenance process or an operator would.
-    fn truncate(&self, world: StoreWorld) -> BoxFuture<'static, ()>;
 }
 
 /// Does harm until it is told to stop. Clones are the same.
@@ -66,7 +56,6 @@ struct Shared {
     cluster: Cluster,
     harms: Vec<(Harm, u64)>,
     calm: Duration,
-    truncator: Option<Arc<dyn Truncator>>,
     stopped: Mutex<bool>,
     /// Machines that were copied; more than a few would only make a run longer.
     clones: Mutex<u32>,
@@ -81,10 +70,9 @@ impl Nemesis {
         world: StoreWorld,
         cluster: Cluster,
         (harms, calm): (Vec<(Harm, u64)>, Duration),
-        truncator: Option<Arc<dyn Truncator>>,
     ) -> Self {
         let (stopped, clones) = (Mutex::new(false), Mutex::new(0));
-        Self { shared: Arc::new(Shared { scheduler, world, cluster, harms, calm, truncator, stopped, clones }) }
+        Self { shared: Arc::new(Shared { scheduler, world, cluster, harms, calm, stopped, clones }) }
     }
 
     /// Does harm after harm.
@@ -164,11 +152,6 @@ impl Nemesis {
             Harm::BrownOut => {
                 world.set_brown_out(*random.pick(&[0.3, 0.8, 1.0]).unwrap_or(&1.0));
                 self.later(random.magnitude(100 * ms, 2 * minute), |_, world| world.set_brown_out(0.0));
-            }
-            Harm::Truncate => {
-                if let Some(truncator) = &self.shared.truncator {
-                    self.shared.scheduler.spawn(GroupId::WORLD, truncator.truncate(world.clone()));
-                }
             }
         }
     }

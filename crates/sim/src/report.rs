@@ -23,6 +23,8 @@ pub struct Report {
     pub violations: Vec<Violation>,
     /// How many records the log has.
     pub commits: u64,
+    /// How many records of it were removed.
+    pub removed: u64,
     /// How many nodes could not commit within their deadlines at the end, before they were opened again.
     pub starved: u64,
     /// What clients did.

@@ -10,9 +10,10 @@ use parking_lot::Mutex;
 use crate::check::{
     Row, Truth, Violation, check_black_box, check_outcomes, check_reads, check_transactions, check_validity,
 };
-use crate::cluster::{Cluster, Node, open};
+use crate::cluster::{Beginning, Cluster, Node, open};
 use crate::config::{Config, MachineConfig};
-use crate::nemesis::{Harm, Nemesis, Truncator};
+use crate::keeper::Keeper;
+use crate::nemesis::{Harm, Nemesis};
 use crate::report::Report;
 use crate::workload::{ClientSettings, Operation, Outcome, Recorder, Tables, final_write, open_accounts};
 use crate::{
@@ -26,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(45 * 60);
 const FINAL_ATTEMPTS: u32 = 10;
 
 /// The observer, and whoever creates the database.
-const OBSERVER: ProcessId = ProcessId(1000);
+const OBSERVER: ProcessId = ProcessId::OUTSIDE;
 
 /// How a seed is run.
 #[derive(Clone, Default)]
@@ -37,8 +38,6 @@ pub struct RunOptions {
     pub bug: Option<PlantedBug>,
     /// What is run instead of what the seed says.
     pub config: Option<Config>,
-    /// What deletes, when the nemesis says so.
-    pub truncator: Option<Arc<dyn Truncator>>,
 }
 
 impl fmt::Debug for RunOptions {
@@ -58,7 +57,7 @@ struct Run {
     cluster: Cluster,
     budget: Arc<Mutex<u64>>,
     starved: Arc<AtomicU64>,
-    truncator: Option<Arc<dyn Truncator>>,
+    keeper: Keeper,
 }
 
 /// What the observer found.
@@ -87,8 +86,10 @@ pub fn run(seed: u64, options: &RunOptions) -> Report {
         settle: config.settle,
         budget: budget.clone(),
     };
+    let keeper = Keeper::new(scheduler.clone(), trace.clone());
     let surroundings = (scheduler.clone(), world.clone(), trace.clone());
-    let cluster = Cluster::new(seed, (config.clients, config.follow), settings, surroundings, recorder.clone());
+    let cluster =
+        Cluster::new(seed, (config.clients, config.follow), settings, surroundings, (recorder.clone(), keeper.clone()));
     let run = Run {
         seed,
         config: config.clone(),
@@ -99,7 +100,7 @@ pub fn run(seed: u64, options: &RunOptions) -> Report {
         cluster: cluster.clone(),
         budget,
         starved: starved.clone(),
-        truncator: options.truncator.clone(),
+        keeper: keeper.clone(),
     };
     let outcome = executor.run(run.main());
     cluster.kill_all();
@@ -117,6 +118,7 @@ pub fn run(seed: u64, options: &RunOptions) -> Report {
         config,
         violations: findings.violations,
         commits: findings.commits,
+        removed: keeper.removed(),
         starved: starved.load(Ordering::Relaxed),
         history: recorder.history(),
         digest: trace.digest(),
@@ -152,25 +154,41 @@ impl Run {
             self.world.clone(),
             self.cluster.clone(),
             (self.config.harms.clone(), self.config.calm),
-            self.truncator.clone(),
         );
         let choices = SimRandom::stream(self.seed, "nemesis");
         self.scheduler.spawn(GroupId::WORLD, Box::pin(nemesis.clone().run(choices)));
+        self.keep().await?;
         self.work().await;
         self.trace.note(format_args!("everything is healed"));
         *self.budget.lock() = 0;
         nemesis.heal();
+        self.keeper.stop();
+        self.scheduler.sleep(Duration::from_secs(1)).await;
         self.observe().await
     }
 
     async fn create(&self) -> Result<(), Violation> {
         let machine = sound();
-        let ring_size = Some(self.config.ring_size);
-        let opened = open(self.world.handle(OBSERVER), self.environment("creator"), &machine, ring_size);
+        let grace = self.config.truncation.map(|truncation| truncation.grace);
+        let beginning = Beginning::Create { ring_size: self.config.ring_size, grace };
+        let opened = open(self.world.handle(OBSERVER), self.environment("creator"), &machine, beginning);
         let violation = |error: Error| Violation::new("a database can be created", error.to_string(), Vec::new());
         let tables = opened.await.map_err(violation)?;
         open_accounts(&self.recorder, &tables).await.map_err(violation)?;
         tables.db.close().await.map_err(violation)
+    }
+
+    /// Starts what gives up the beginning of the log.
+    async fn keep(&self) -> Result<(), Violation> {
+        let Some(truncation) = self.config.truncation else { return Ok(()) };
+        let violation = |error: Error| Violation::new("a fresh reader can open the log", error.to_string(), Vec::new());
+        let (machine, store) = (sound(), self.world.handle(OBSERVER));
+        let opened = open(store.clone(), self.environment("keeper"), &machine, Beginning::Base(None));
+        let tables = opened.await.map_err(violation)?;
+        let choices = SimRandom::stream(self.seed, "keeper choices");
+        let kept = self.keeper.clone().run(tables, store, truncation, choices);
+        self.scheduler.spawn(GroupId::WORLD, Box::pin(kept));
+        Ok(())
     }
 
     /// Waits until the clients have done what they were to do, or their time is over.
@@ -261,9 +279,15 @@ impl Run {
     async fn fresh(&self, name: &str) -> Result<(Tables, Truth), Violation> {
         let violation = |error: Error| Violation::new("a fresh reader can open the log", error.to_string(), Vec::new());
         let machine = sound();
-        let opened = open(self.world.handle(OBSERVER), self.environment(name), &machine, None);
+        let opened =
+            open(self.world.handle(OBSERVER), self.environment(name), &machine, Beginning::Base(self.keeper.base()));
         let tables = opened.await.map_err(violation)?;
-        let truth = Truth::read(&tables.db).await.map_err(violation)?;
+        if self.keeper.base().is_none() {
+            let truth = Truth::read(&tables.db).await.map_err(violation)?;
+            return Ok((tables, truth));
+        }
+        self.keeper.finish(&tables).await.map_err(violation)?;
+        let truth = Truth::new(self.keeper.events(), tables.db.position().0);
         Ok((tables, truth))
     }
 
@@ -354,7 +378,9 @@ impl Run {
         violations.extend(check_validity(truth));
         let suspended = self.config.harms.iter().any(|(harm, _)| *harm == Harm::Suspend);
         violations.extend(check_reads(&history, truth, !suspended));
-        let tolerated = |text: &str| !self.config.faults.list_lag.is_zero() && text.contains("is missing");
+        // A listing may lag, and opening may take longer than removed records are kept.
+        let may_miss = !self.config.faults.list_lag.is_zero() || self.config.truncation.is_some();
+        let tolerated = |text: &str| may_miss && text.contains("is missing");
         let broken = |operation: &Operation| match &operation.outcome {
             Outcome::Broken(text) if !tolerated(text) => Some(operation.to_string()),
             _ => None,

@@ -61,7 +61,11 @@ pub(crate) fn check_reads(history: &[Operation], truth: &Truth, clocks_hold: boo
                 }
                 Freshness::Bounded(_) | Freshness::Local => of_life,
             };
-            match position_of(operation, truth, least) {
+            if let Some(position) = operation.reads_at {
+                violations.extend(check_past(operation, token, truth, position.0));
+            }
+            let is_of_the_past = operation.reads_at.is_some() && operation.freshness == Freshness::Local;
+            match position_of(operation, truth, if is_of_the_past { 0 } else { least }) {
                 Ok(position) => shown = shown.max(position),
                 Err((rule, detail)) => {
                     let mut tokens = vec![token];
@@ -113,6 +117,16 @@ fn position_of(operation: &Operation, truth: &Truth, least: u64) -> Result<u64, 
     };
     // A later one is possible too: only the first is proved.
     found.map(|span| span.0).ok_or_else(stale)
+}
+
+/// What was read as of a position was so at that position.
+fn check_past(operation: &Operation, token: u64, truth: &Truth, position: u64) -> Option<Violation> {
+    let wrong = operation.reads.iter().find(|read| {
+        let spans = truth.spans(read.table, &read.key, read.seen);
+        !spans.iter().any(|span| span.0 <= position && position <= span.1)
+    })?;
+    let detail = format!("{operation}: {wrong} was not so at {position}");
+    Some(Violation::new("the past never changes", detail, vec![token]))
 }
 
 fn intersection(one: Span, other: Span) -> Option<Span> {

@@ -15,6 +15,19 @@ use crate::{GroupId, Scheduler, SimRandom, Trace};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProcessId(pub u32);
 
+impl ProcessId {
+    /// The first of those that nothing ever happens to.
+    pub const OUTSIDE: Self = Self(1000);
+
+    /// Whether nothing ever happens to its requests: it observes.
+    fn is_outside(self) -> bool {
+        self >= Self::OUTSIDE
+    }
+}
+
+/// How long the requests of observers take, each way.
+const OUTSIDE_LATENCY: Duration = Duration::from_micros(500);
+
 impl fmt::Display for ProcessId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "p{}", self.0)
@@ -260,6 +273,9 @@ impl State {
     }
 
     fn draw(&mut self, process: ProcessId, request: &mut Request) -> Fate {
+        if process.is_outside() {
+            return Fate { to_store: OUTSIDE_LATENCY, to_client: OUTSIDE_LATENCY, ..Fate::default() };
+        }
         let Self { random, latencies, faults, counts, .. } = self;
         let latency = latencies.of(request.operation()).draw(random);
         let to_store = random.duration(Duration::ZERO, latency);

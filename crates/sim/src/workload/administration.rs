@@ -9,7 +9,7 @@ use crate::workload::{Caller, Outcome, Recorder, Token};
 
 /// Gives every account of the bank its first balance.
 pub(crate) async fn open_accounts(recorder: &Recorder, tables: &Tables) -> Result<(), Error> {
-    let caller = Caller { process: ProcessId(1000), life: GroupId::WORLD, client: 0 };
+    let caller = Caller { process: ProcessId::OUTSIDE, life: GroupId::WORLD, client: 0 };
     let keys: Vec<String> = (0..ACCOUNTS).map(account_key).collect();
     let writes = keys.iter().map(|key| put("accounts", key)).collect();
     let token = recorder.begin(caller, Freshness::Local, "open accounts", writes);

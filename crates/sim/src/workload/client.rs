@@ -11,6 +11,9 @@ use crate::workload::documents::{Claim, HALVES, Half, List, Marked, NOTES, Regis
 use crate::workload::{Caller, Outcome, Read, Recorder, Seen, Token, Work, Write};
 use crate::{GroupId, Scheduler, SimRandom};
 
+/// After so many operations of all clients, other names are claimed.
+const OPERATIONS_PER_GENERATION: u64 = 16;
+
 /// What all clients of a run have in common.
 #[derive(Clone, Debug)]
 pub(crate) struct ClientSettings {
@@ -18,7 +21,7 @@ pub(crate) struct ClientSettings {
     pub(crate) mix: Vec<(Work, u64)>,
     /// How many keys each table has.
     pub(crate) keys: u64,
-    /// How many names there are to claim.
+    /// How many names there are to claim at a time.
     pub(crate) names: u64,
     /// The longest pause between two operations.
     pub(crate) think: Duration,
@@ -77,8 +80,10 @@ impl Client {
         format!("k{}", self.random.below(self.settings.keys))
     }
 
+    /// One of the names that are claimed at this time of the run: there are always some that nobody has yet.
     fn name(&mut self) -> String {
-        format!("n{}", self.random.below(self.settings.names))
+        let generation = self.recorder.next_token() / OPERATIONS_PER_GENERATION;
+        format!("n{generation}-{}", self.random.below(self.settings.names))
     }
 
     pub(super) fn freshness(&mut self) -> Freshness {
@@ -111,6 +116,7 @@ impl Client {
             Work::Transfer => self.transfer().await,
             Work::Balances => self.balances().await,
             Work::Seat => self.seat().await,
+            Work::Past => self.past().await,
             Work::Note => self.note().await,
             Work::Schema => self.schema().await,
         }

@@ -54,7 +54,7 @@ pub(crate) async fn follow(db: Database, log: FollowerLog, scheduler: Scheduler,
                             trace.note(format_args!("a feed failed: {error}"));
                             scheduler.sleep(Duration::from_millis(500)).await;
                             // Every second failure, the same feed is asked again.
-                            if log.len() % 2 == 0 {
+                            if log.len().is_multiple_of(2) {
                                 break;
                             }
                         }

@@ -30,6 +30,8 @@ pub struct Operation {
     pub freshness: Freshness,
     /// What it read.
     pub reads: Vec<Read>,
+    /// The position that it read at, if it is told.
+    pub reads_at: Option<Seq>,
     /// What it was to write, all of it or nothing.
     pub writes: Vec<Write>,
     /// What it did, for checkers that believe nothing but what clients saw.

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use bucketdb::Freshness;
+use bucketdb::{Freshness, Seq};
 use bucketdb_history::Op;
 use parking_lot::Mutex;
 
@@ -50,6 +50,7 @@ impl Recorder {
             freshness,
             reads: Vec::new(),
             writes,
+            reads_at: None,
             steps: Vec::new(),
             began: Moment { event, time: self.scheduler.now() },
             ended: None,
@@ -69,6 +70,13 @@ impl Recorder {
     pub(crate) fn wrote_nothing(&self, token: Token) {
         if let Some(operation) = self.operations.lock().get_mut(index(token)) {
             operation.writes.clear();
+        }
+    }
+
+    /// An operation reads the database as it was at a position.
+    pub(crate) fn read_at(&self, token: Token, position: Seq) {
+        if let Some(operation) = self.operations.lock().get_mut(index(token)) {
+            operation.reads_at = Some(position);
         }
     }
 
@@ -98,7 +106,6 @@ impl Recorder {
     }
 
     /// Everything so far, in the order of the calls.
-
     pub(crate) fn history(&self) -> Vec<Operation> {
         self.operations.lock().clone()
     }

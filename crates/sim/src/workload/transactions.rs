@@ -4,7 +4,7 @@ use bucketdb::{Error, Freshness, Seq, TransactOptions, Transacted};
 use bucketdb_history::Op;
 
 use crate::workload::client::{Client, put};
-use crate::workload::documents::{ACCOUNTS, Account, List, Seat, account_key};
+use crate::workload::documents::{ACCOUNTS, Account, Half, List, Register, Seat, account_key};
 use crate::workload::{Outcome, Read, Seen, Token, Write};
 
 /// How many seats a room has.
@@ -169,6 +169,40 @@ impl Client {
         };
         let done = self.tables.db.transact_with(TransactOptions::default(), run).await;
         self.end_transaction(token, done).await;
+    }
+
+    /// Reads the database as it was at one position, now or long ago. That it was given up is an answer too.
+    pub(super) async fn past(&mut self) {
+        let end = self.tables.db.position().0;
+        let seq = if self.random.chance(0.3) { None } else { Some(Seq(self.random.between(1, end))) };
+        let (one, two) = (self.key(), self.key());
+        let what = seq.map_or_else(|| "read a snapshot".to_owned(), |seq| format!("read as of {seq}"));
+        let freshness = if seq.is_some() { Freshness::Local } else { self.default_freshness() };
+        let token = self.begin(freshness, what, Vec::new());
+        let read = async {
+            let snapshot = match seq {
+                Some(seq) => self.tables.db.at(seq).await?,
+                None => self.tables.db.snapshot().await?,
+            };
+            let list = snapshot.get::<List>(one.as_str()).await?.map(|list| list.token);
+            let register = snapshot.get::<Register>(two.as_str()).await?.map(|register| register.token);
+            let halves: Vec<Half> = snapshot.table::<Half>()?.query().fetch().await?;
+            let halves = halves.into_iter().map(|half| ("halves", half.key, Some(half.token)));
+            let reads = [("lists", one.clone(), list), ("registers", two.clone(), register)].into_iter().chain(halves);
+            let reads =
+                reads.map(|(table, key, token)| Read { table, key, seen: token.map_or(Seen::Absent, Seen::Token) });
+            Ok::<_, Error>((snapshot.position(), reads.collect::<Vec<_>>()))
+        };
+        match read.await {
+            Ok((position, reads)) => {
+                self.recorder.read_at(token, position);
+                self.recorder.end(token, reads, Outcome::Ok(None));
+            }
+            Err(error) => {
+                let outcome = self.settled(&error).await;
+                self.recorder.end(token, Vec::new(), outcome);
+            }
+        }
     }
 
     async fn end_transaction(&mut self, token: Token, done: Result<Transacted<Attempt>, Error>) {

@@ -27,6 +27,8 @@ pub enum Work {
     Balances,
     /// Takes a seat if counting them shows that one is left.
     Seat,
+    /// Reads the database as it was.
+    Past,
     /// Writes a JSON document.
     Note,
     /// Registers a new version of a schema, or a new table.
@@ -35,7 +37,7 @@ pub enum Work {
 
 impl Work {
     /// All kinds.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Get,
         Self::Put,
         Self::Delete,
@@ -49,6 +51,7 @@ impl Work {
         Self::Transfer,
         Self::Balances,
         Self::Seat,
+        Self::Past,
         Self::Note,
         Self::Schema,
     ];

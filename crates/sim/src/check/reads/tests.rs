@@ -30,6 +30,7 @@ fn operation(began: u64, ended: u64, reads: Vec<Read>, writes: Vec<Write>, outco
     Operation {
         process: ProcessId(0),
         client: 0,
+        reads_at: None,
         steps: Vec::new(),
         life: life(),
         what: "test".into(),
