@@ -5,7 +5,6 @@ use bucketdb_driver::{Condition, Key};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::contention::Streak;
 use crate::plan::{Numbering, Plan, plan, requeue};
 use crate::planted::{PlantedBug, is_planted};
 use crate::probes::Sent;
@@ -26,7 +25,6 @@ pub(crate) struct Committer<M: StateMachine> {
     pub(crate) losses: u32,
     /// How long a record takes to write.
     pub(crate) pace: Pace,
-    pub(crate) streak: Streak,
 }
 
 /// What was asked for and not begun yet.
@@ -92,14 +90,7 @@ impl<M: StateMachine> Intake<M> {
 impl<M: StateMachine> Committer<M> {
     pub(crate) fn new(shared: Arc<Shared<M>>, inbox: mpsc::UnboundedReceiver<Message<M>>) -> Self {
         let intake = Intake { inbox, queue: VecDeque::new(), closing: Vec::new() };
-        Self {
-            shared,
-            intake,
-            numbering: Numbering::default(),
-            losses: 0,
-            pace: Pace::default(),
-            streak: Streak::default(),
-        }
+        Self { shared, intake, numbering: Numbering::default(), losses: 0, pace: Pace::default() }
     }
 
     /// Works until it is told to close, or until nobody can ask for anything any more.
@@ -322,7 +313,6 @@ impl<M: StateMachine> Committer<M> {
         tracing::debug!(%seq, transactions = members.len(), bytes = bytes.len(), ?pace, "committed");
         self.numbering.last_written = Some(hash);
         self.losses = 0;
-        self.streak.add(self.shared.env.monotonic(), pace);
         match self.shared.apply(Stored { record, hash, name }) {
             // A reader may have gone past the position meanwhile, and have seen another record there.
             Err(error @ LogError::BrokenChain { .. }) => {

@@ -21,25 +21,9 @@ const MOST_RECORDS_AT_ONCE: u64 = 64;
 /// So many records at a time does a writer read that wants to join: it must not lag behind those who write.
 const RECORDS_AHEAD: u64 = 3;
 
-/// After so many records without a pause, a writer that is alone leaves a gap for whoever wants to join. Where a get takes
-/// as long as a put, nobody else would ever see its last record in time.
-const RECORDS_BETWEEN_GAPS: u32 = 64;
-
-/// How many records a writer has added by itself, one right behind the other.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Streak {
-    records: u32,
-    last: Duration,
-}
-
-impl Streak {
-    /// A record was added at `now`.
-    pub(crate) fn add(&mut self, now: Duration, pace: Duration) {
-        let has_paused = now.saturating_sub(self.last) > pace * 2;
-        self.records = if has_paused { 1 } else { self.records + 1 };
-        self.last = now;
-    }
-}
+/// So often does a writer that wants to join try its luck behind any record of one that is alone, before it waits for a
+/// gap. Where a get takes as long as a put, it never sees the last record in time.
+const ATTEMPTS_WITHOUT_GAP: u32 = 2;
 
 impl<M: StateMachine> Committer<M> {
     /// Waits while others write whose turn it is, reading what they add. Returns at once if nobody else does.
@@ -49,9 +33,10 @@ impl<M: StateMachine> Committer<M> {
         let mut joining = None;
         let mut position = self.shared.seq();
         loop {
-            let (turn, is_gap, since) = {
+            let (turn, is_gap, is_single, since) = {
                 let applied = self.shared.applied.read();
-                (applied.turns.of(applied.session, self.pace.mean()), applied.turns.is_gap(), applied.since)
+                let turns = &applied.turns;
+                (turns.of(applied.session, self.pace.mean()), turns.is_gap(), turns.is_single(), applied.since)
             };
             let now = self.shared.env.monotonic();
             let (due, pause, width) = match turn {
@@ -59,10 +44,9 @@ impl<M: StateMachine> Committer<M> {
                 Turn::Now => (since + self.pace.mean() * 3 / 4, self.pace.mean(), 1),
                 Turn::Alone => {
                     let has_paused = now.saturating_sub(since) > self.pace.mean();
-                    if self.streak.records >= RECORDS_BETWEEN_GAPS && !has_paused {
-                        self.shared.env.sleep(self.pace.mean() * 3 / 2).await;
+                    if is_gap && !has_paused {
                         // Whether somebody came is seen by the put itself.
-                        self.streak = Streak::default();
+                        self.shared.env.sleep(self.pace.mean() * 3 / 2).await;
                     }
                     return;
                 }
@@ -79,7 +63,8 @@ impl<M: StateMachine> Committer<M> {
                     // write leave room.
                     let drawn = || (now + self.back_off(), self.random_up_to(self.pace.mean() * 2));
                     let (joins_from, jitter) = *joining.get_or_insert_with(drawn);
-                    if now >= joins_from && is_gap && self.shared.seq() > position {
+                    let is_free = is_gap || is_single && self.losses <= ATTEMPTS_WITHOUT_GAP;
+                    if now >= joins_from && is_free && self.shared.seq() > position {
                         return;
                     }
                     position = self.shared.seq();

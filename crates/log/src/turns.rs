@@ -11,6 +11,9 @@ const SLOWEST_PACE: Duration = Duration::from_secs(1);
 /// After so many turns, and for so many after somebody joined, room is left for somebody to join.
 const TURNS_BETWEEN_GAPS: u32 = 16;
 
+/// After so many records, a single writer leaves a gap for whoever wants to join.
+const RECORDS_BETWEEN_GAPS: u32 = 64;
+
 /// The most writers that take turns; who is over joins when another leaves.
 const MAX_WRITERS: usize = 256;
 
@@ -112,9 +115,16 @@ impl Turns {
     /// Whether those in the circle leave room, behind the last record, for somebody who wants to join: now and then, and
     /// as long as others do join.
     pub(crate) fn is_gap(&self) -> bool {
-        let is_over = self.run >= RECORDS_PER_TURN;
+        if self.is_single() {
+            return self.run.is_multiple_of(RECORDS_BETWEEN_GAPS);
+        }
+        let is_due = self.since_gap >= TURNS_BETWEEN_GAPS || self.since_join <= TURNS_BETWEEN_GAPS;
+        self.run >= RECORDS_PER_TURN && is_due
+    }
+
+    /// Whether a single writer has been adding all records.
+    pub(crate) fn is_single(&self) -> bool {
         self.circle.len() < 2
-            || is_over && (self.since_gap >= TURNS_BETWEEN_GAPS || self.since_join <= TURNS_BETWEEN_GAPS)
     }
 
     /// The places strictly between the last writer's and `place`, going round.
