@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bucketdb_documents::Documents;
 use bucketdb_log::Seq;
-pub use bucketdb_log::planted::{PlantedBug, plant};
+pub use bucketdb_log::planted::{PlantedBug, plant, set_remembered_positions};
 
 use crate::{Database, DatabaseBuilder, Result};
 

@@ -15,6 +15,9 @@ const SHORTEST_POLL: Duration = Duration::from_micros(100);
 /// How much of the time that others need for their records is slept through before looking.
 const SLEPT_PER_CENT: u32 = 75;
 
+/// So many records that are expected to be there are asked for at the same time.
+const MOST_RECORDS_AT_ONCE: u64 = 64;
+
 /// So many records at a time does a writer read that wants to join: it must not lag behind those who write.
 const RECORDS_AHEAD: u64 = 3;
 
@@ -43,7 +46,7 @@ impl<M: StateMachine> Committer<M> {
     ///
     /// Errors are left to the request that follows: it meets them too.
     pub(crate) async fn await_turn(&mut self) {
-        let mut joining_at = None;
+        let mut joining = None;
         let mut position = self.shared.seq();
         loop {
             let (turn, is_gap, since) = {
@@ -53,7 +56,7 @@ impl<M: StateMachine> Committer<M> {
             let now = self.shared.env.monotonic();
             let (due, pause, width) = match turn {
                 Turn::Now if !is_gap => return,
-                Turn::Now => (since + self.pace.mean(), self.pace.mean(), Some(1)),
+                Turn::Now => (since + self.pace.mean() * 3 / 4, self.pace.mean(), 1),
                 Turn::Alone => {
                     let has_paused = now.saturating_sub(since) > self.pace.mean();
                     if self.streak.records >= RECORDS_BETWEEN_GAPS && !has_paused {
@@ -64,27 +67,23 @@ impl<M: StateMachine> Committer<M> {
                     return;
                 }
                 Turn::After { writers, records } => {
-                    // Only the records before the last one can be slept through. Whoever is next has no time to make sure
-                    // that there is nothing behind the record that it waits for.
+                    // Only the records before the last one can be slept through.
                     let sure = self.pace.mean() * (records - 1) * SLEPT_PER_CENT / 100;
-                    let pause = if records > 1 { sure } else { self.pace.mean() / 4 };
-                    (
-                        since + self.pace.patience() * writers,
-                        pause,
-                        (records <= RECORDS_PER_TURN).then_some(u64::from(records)),
-                    )
+                    let pause = if records > 1 { sure } else { self.pace.mean() / 8 };
+                    (since + self.pace.patience() * writers, pause, u64::from(records))
                 }
                 // The first attempt is made at once: most often nobody else is writing just now.
                 Turn::Joining if self.losses == 0 => return,
                 Turn::Joining => {
                     // Whoever joins does so right behind a record, when the slot has just become free, and where those who
                     // write leave room.
-                    let joins_from = *joining_at.get_or_insert_with(|| now + self.back_off());
+                    let drawn = || (now + self.back_off(), self.random_up_to(self.pace.mean() * 2));
+                    let (joins_from, jitter) = *joining.get_or_insert_with(drawn);
                     if now >= joins_from && is_gap && self.shared.seq() > position {
                         return;
                     }
                     position = self.shared.seq();
-                    (joins_from.max(since) + self.pace.patience(), self.pace.mean() / 4, Some(RECORDS_AHEAD))
+                    (since + self.pace.patience() * 2 + jitter, self.pace.mean() / 4, RECORDS_AHEAD)
                 }
             };
             if now >= due {
@@ -93,8 +92,8 @@ impl<M: StateMachine> Committer<M> {
             let pause = pause.clamp(SHORTEST_POLL, LONGEST_WAIT).min(due - now);
             self.shared.env.sleep(pause).await;
             let looked = match width {
-                Some(width) => self.shared.look_ahead(width).await,
-                None => self.shared.catch_up().await,
+                near @ 0..=MOST_RECORDS_AT_ONCE => self.shared.look_ahead(near).await,
+                _ => self.shared.catch_up().await,
             };
             if looked.is_err() || self.shared.failure.check().is_err() {
                 return;
@@ -111,6 +110,10 @@ impl<M: StateMachine> Committer<M> {
             losses => 10u32.saturating_sub(losses),
         };
         let most = self.pace.mean() * RECORDS_PER_TURN * 2u32.saturating_pow(doublings);
-        Duration::from_micros(self.shared.env.random_below(most.min(LONGEST_WAIT).as_micros() as u64))
+        self.random_up_to(most.min(LONGEST_WAIT))
+    }
+
+    fn random_up_to(&self, most: Duration) -> Duration {
+        Duration::from_micros(self.shared.env.random_below(most.as_micros() as u64))
     }
 }

@@ -1,14 +1,16 @@
 use std::ops::ControlFlow;
+use std::pin::pin;
 use std::sync::Arc;
 
 use bucketdb_env::Environment;
 use bytes::Bytes;
 use futures::future;
-use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 
 use crate::layout::RecordName;
 use crate::planted::{PlantedBug, is_planted};
 use crate::probes::Ask;
+use crate::replay::Stored;
 use crate::shared::Shared;
 use crate::{Layout, LogError, Record, Result, Seq, SlotNames, StateMachine, reads};
 
@@ -228,28 +230,37 @@ impl<M: StateMachine> Shared<M> {
         error
     }
 
-    /// Applies the named records, which follow the last one applied and must exist: one that is not seen at first is
-    /// asked for again.
-    pub(crate) async fn replay(&self, names: impl Iterator<Item = RecordName>) -> Result<()> {
-        let fetched = stream::iter(names.map(|name| async move {
-            let mut attempt = 1;
-            loop {
-                if let Some(bytes) = self.fetch(&name.name).await? {
-                    return Ok((name, bytes));
-                }
-                if attempt == HOLE_ATTEMPTS {
-                    let detail = "it or a later record was listed a moment ago".to_owned();
-                    return Err(LogError::Missing { object: self.object(&name.name), detail });
-                }
-                reads::pause(&*self.env, attempt).await;
-                attempt += 1;
-            }
-        }));
-        let mut fetched = fetched.buffered(MAX_FETCH_AHEAD as usize);
-        while let Some((name, bytes)) = fetched.try_next().await? {
-            self.apply(self.decode(name.seq, &name.name, &bytes)?)?;
+    /// Applies the named records, which follow the last one applied.
+    pub(crate) async fn replay(&self, names: impl Iterator<Item = RecordName> + Send) -> Result<()> {
+        let mut fetched = pin!(self.fetch_all(names));
+        while let Some(stored) = fetched.try_next().await? {
+            self.apply(stored)?;
         }
         Ok(())
+    }
+
+    /// The named records in order, some of them fetched ahead. They must exist: one that is not seen at first is asked for
+    /// again.
+    pub(crate) fn fetch_all(
+        &self,
+        names: impl Iterator<Item = RecordName> + Send,
+    ) -> impl Stream<Item = Result<Stored>> + Send {
+        stream::iter(names.map(move |name| self.fetch_listed(name))).buffered(MAX_FETCH_AHEAD as usize)
+    }
+
+    async fn fetch_listed(&self, name: RecordName) -> Result<Stored> {
+        let mut attempt = 1;
+        loop {
+            if let Some(bytes) = self.fetch(&name.name).await? {
+                return self.decode(name.seq, &name.name, &bytes);
+            }
+            if attempt == HOLE_ATTEMPTS {
+                let detail = "it or a later record was listed a moment ago".to_owned();
+                return Err(LogError::Missing { object: self.object(&name.name), detail });
+            }
+            reads::pause(&*self.env, attempt).await;
+            attempt += 1;
+        }
     }
 
     /// The record at `seq`, from memory if it is recent; `None` if the log does not reach so far.

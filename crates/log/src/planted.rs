@@ -40,6 +40,8 @@ pub enum PlantedBug {
     EarlyRefusal,
     /// [H21] "Forbidden" is believed although an earlier attempt had an unclear answer.
     ForbiddenIsFinal,
+    /// [H4] A listing is taken for the log from its first record on, not for the run that ends with the greatest.
+    ListingWithoutRun,
     /// [H22] A record below the floor is read as if it were part of the log.
     ReadBelowFloor,
 }
@@ -47,6 +49,25 @@ pub enum PlantedBug {
 #[cfg(feature = "simulation")]
 std::thread_local! {
     static PLANTED: std::cell::Cell<Option<PlantedBug>> = const { std::cell::Cell::new(None) };
+    static REMEMBERED: std::cell::Cell<Option<u64>> = const { std::cell::Cell::new(None) };
+}
+
+/// Lets everything that runs on this thread remember sessions for so many positions only; `None` is the real number.
+///
+/// All that share a log must agree: it is part of what the log adds up to.
+#[cfg(feature = "simulation")]
+pub fn set_remembered_positions(positions: Option<u64>) {
+    REMEMBERED.set(positions);
+}
+
+#[cfg(feature = "simulation")]
+pub(crate) fn remembered_positions(usual: u64) -> u64 {
+    REMEMBERED.get().unwrap_or(usual)
+}
+
+#[cfg(not(feature = "simulation"))]
+pub(crate) const fn remembered_positions(usual: u64) -> u64 {
+    usual
 }
 
 /// Plants a bug in everything that runs on this thread from now on, instead of the one before.

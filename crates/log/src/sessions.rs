@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 
-use crate::planted::{PlantedBug, is_planted};
+use crate::planted::{PlantedBug, is_planted, remembered_positions};
 use crate::{CommitId, Record, Seq, SessionId};
 
 /// For so many positions after its last record is a session remembered.
@@ -54,7 +54,7 @@ impl Sessions {
         for number in numbers {
             self.commit(record.session, number, record.seq);
         }
-        let forgotten = Seq(record.seq.0.saturating_sub(REMEMBERED_POSITIONS));
+        let forgotten = Seq(record.seq.0.saturating_sub(remembered_positions(REMEMBERED_POSITIONS)));
         while let Some(oldest) = self.by_last.first_entry().filter(|oldest| *oldest.key() < forgotten) {
             self.by_id.remove(&oldest.remove());
         }
@@ -86,13 +86,14 @@ impl Sessions {
     /// What became of a commit, as far as the log goes up to `position`. If it was sent, then to `slot` only, as far as
     /// that is known.
     pub(crate) fn outcome(&self, id: CommitId, slot: Option<Seq>, position: Seq) -> CommitOutcome {
+        let remembered = remembered_positions(REMEMBERED_POSITIONS);
         let slot_is_passed = slot.is_some_and(|slot| slot <= position);
         let Some(session) = self.by_id.get(&id.session) else {
             return match slot {
                 _ if is_planted(PlantedBug::ForgottenIsNotCommitted) => CommitOutcome::NotCommitted,
                 Some(slot) if slot > position => CommitOutcome::Undecided,
                 // Had it committed there, its session would be remembered.
-                Some(slot) if slot.0.saturating_add(REMEMBERED_POSITIONS) > position.0 => CommitOutcome::NotCommitted,
+                Some(slot) if slot.0.saturating_add(remembered) > position.0 => CommitOutcome::NotCommitted,
                 _ => CommitOutcome::Forgotten,
             };
         };

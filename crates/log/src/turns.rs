@@ -5,8 +5,11 @@ use crate::{Record, SessionId};
 /// How many records a writer may add before it is the next one's turn.
 pub(crate) const RECORDS_PER_TURN: u32 = 4;
 
+/// A request that takes longer than this was held up: nobody else is to be waited for because of it.
+const SLOWEST_PACE: Duration = Duration::from_secs(1);
+
 /// After so many turns, and for so many after somebody joined, room is left for somebody to join.
-const TURNS_BETWEEN_GAPS: u32 = 8;
+const TURNS_BETWEEN_GAPS: u32 = 16;
 
 /// The most writers that take turns; who is over joins when another leaves.
 const MAX_WRITERS: usize = 256;
@@ -175,6 +178,7 @@ pub(crate) struct Pace {
 
 impl Pace {
     pub(crate) fn measured(&mut self, took: Duration) {
+        let took = took.min(SLOWEST_PACE);
         if self.mean.is_zero() {
             (self.mean, self.deviation) = (took, took / 2);
             return;

@@ -7,7 +7,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bucketdb::simulation::PlantedBug;
-use bucketdb_sim::{Batch, Report, RunOptions, Totals, bug_by_name, bug_names, run, write_history};
+use bucketdb_sim::{
+    Batch, CONTENTION_HEADER, Contention, Report, RunOptions, SCENARIOS, Totals, bug_by_name, bug_names, run,
+    write_history,
+};
 use clap::Parser;
 
 /// Runs the real database on virtual time against a hostile store.
@@ -35,6 +38,12 @@ struct Arguments {
     /// Write each run's history there, as JSON lines.
     #[arg(long)]
     histories: Option<PathBuf>,
+    /// Instead of seeds: let 1 to 32 processes commit as fast as they can, and print a table.
+    #[arg(long)]
+    contention: bool,
+    /// Instead of seeds: play a scenario for every rule of the protocol, with the rule and without it.
+    #[arg(long)]
+    scenarios: bool,
     /// Go on after a failure.
     #[arg(long)]
     keep_going: bool,
@@ -56,6 +65,12 @@ fn main() -> ExitCode {
         },
         None => None,
     };
+    if arguments.contention {
+        return contend();
+    }
+    if arguments.scenarios {
+        return play_scenarios();
+    }
     match arguments.seed {
         Some(seed) => run_one(seed, bug, &arguments),
         None => run_many(bug, &arguments),
@@ -69,6 +84,37 @@ fn main() -> ExitCode {
 )]
 fn now() -> Instant {
     Instant::now()
+}
+
+/// Two kinds of store: one that answers gets in half the time of puts, and one that does not.
+fn contend() -> ExitCode {
+    const PUT: Duration = Duration::from_millis(30);
+    println!("{CONTENTION_HEADER}");
+    for get in [PUT / 2, PUT] {
+        for processes in [1, 2, 4, 8, 16, 32] {
+            match (Contention { processes, put: PUT, get, duration: Duration::from_secs(60) }).run(1) {
+                Ok(report) => println!("{report}"),
+                Err(error) => {
+                    eprintln!("{processes} processes: {error}");
+                    return ExitCode::FAILURE;
+                }
+            }
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn play_scenarios() -> ExitCode {
+    let mut all_well = true;
+    for scenario in SCENARIOS {
+        let kept = scenario.play(false);
+        let without = scenario.play(true);
+        all_well &= kept.is_ok() && without.is_err();
+        println!("{:?}: {}", scenario.bug, scenario.name);
+        println!("  with the rule: {}", kept.err().unwrap_or_else(|| "all is well".to_owned()));
+        println!("  without it: {}", without.err().unwrap_or_else(|| "all is well".to_owned()));
+    }
+    exit_code(all_well)
 }
 
 fn run_one(seed: u64, bug: Option<PlantedBug>, arguments: &Arguments) -> ExitCode {

@@ -1,0 +1,91 @@
+use bucketdb::simulation::{PlantedBug, plant, set_remembered_positions};
+use futures::future::BoxFuture;
+
+use crate::scenarios::{commits, reads, removal, sessions, transactions};
+use crate::stage::{Outcome, Stage};
+use crate::{Executor, Limits};
+
+/// One interleaving that a rule of the protocol is there for, told step by step; without the rule it ends in a wrong
+/// answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Scenario {
+    /// The rule, as a sentence that holds.
+    pub name: &'static str,
+    /// What it looks like to take the rule out.
+    pub bug: PlantedBug,
+    play: fn(Stage) -> BoxFuture<'static, Outcome>,
+}
+
+macro_rules! scenario {
+    ($bug:ident, $play:path, $name:literal) => {
+        Scenario { name: $name, bug: PlantedBug::$bug, play: |stage| Box::pin($play(stage)) }
+    };
+}
+
+/// A scenario for every rule that can be taken out.
+pub const SCENARIOS: &[Scenario] = &[
+    scenario!(AnswerBeforePut, commits::answered_when_stored, "a commit is acknowledged when the store has it"),
+    scenario!(
+        NextSlotWhileOpen,
+        commits::one_slot_at_a_time,
+        "after an unclear answer, the same bytes go to the same slot"
+    ),
+    scenario!(TakenIsFailure, commits::taken_by_ourselves, "a taken slot may be our own"),
+    scenario!(ForbiddenIsFinal, commits::forbidden_after_unclear, "forbidden after an unclear answer decides nothing"),
+    scenario!(SessionDecidesHolder, commits::cloned_machine, "the bytes decide whose record it is"),
+    scenario!(DropChainCheck, commits::overwritten_record, "a record must continue the one before it"),
+    scenario!(ApplyTwice, commits::read_before_answered, "a record takes effect once"),
+    scenario!(EarlyRefusal, commits::refused_by_the_group, "a refusal waits for the member it rests on"),
+    scenario!(MoveAbandoned, sessions::abandoned_stays, "a commit of unknown outcome never moves to another slot"),
+    scenario!(ReuseCommitId, sessions::id_told_once, "the number of a commit of unknown outcome is not given again"),
+    scenario!(ForgottenIsNotCommitted, sessions::forgotten, "what is forgotten is not said to have failed"),
+    scenario!(SkipValidation, transactions::lost_update, "what a transaction read is validated"),
+    scenario!(MissRangeRead, transactions::phantom, "ranges that a transaction read are validated"),
+    scenario!(NoWindow, removal::late_create, "outside the window, a record that was created may not count"),
+    scenario!(NoWindow, reads::stale_end, "outside the window, an empty slot is not the end"),
+    scenario!(
+        TrustClock,
+        removal::late_create_with_clock_set_back,
+        "the window is measured by more than the wall clock"
+    ),
+    scenario!(RepeatRenewsWindow, removal::repeated_create, "repeating a put does not renew the window"),
+    scenario!(TakenRenewsWindow, removal::lost_races, "losing a slot does not renew the window"),
+    scenario!(ListingWithoutRun, reads::garbage_in_a_listing, "the log is the run that ends with the greatest record"),
+    scenario!(ReadBelowFloor, reads::feed_below_the_floor, "nothing below the floor is read"),
+];
+
+impl Scenario {
+    /// Plays it, with the rule or without it.
+    ///
+    /// # Errors
+    /// The wrong answer that somebody got.
+    pub fn play(&self, without_rule: bool) -> Result<(), String> {
+        plant(without_rule.then_some(self.bug));
+        set_remembered_positions(Some(sessions::REMEMBERED_POSITIONS));
+        let executor = Executor::new(1, Limits::default());
+        let stage = Stage::new(executor.scheduler());
+        let outcome = executor.run((self.play)(stage));
+        plant(None);
+        set_remembered_positions(None);
+        outcome.unwrap_or_else(|stuck| Err(stuck.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rule_holds_and_is_needed() {
+        let mut wrong = Vec::new();
+        for scenario in SCENARIOS {
+            if let Err(error) = scenario.play(false) {
+                wrong.push(format!("{:?}: {}: {error}", scenario.bug, scenario.name));
+            }
+            if scenario.play(true).is_ok() {
+                wrong.push(format!("{:?}: {}: nothing goes wrong without the rule", scenario.bug, scenario.name));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+}

@@ -1,0 +1,7 @@
+//! The interleavings that the protocol's rules are there for.
+
+pub(crate) mod commits;
+pub(crate) mod reads;
+pub(crate) mod removal;
+pub(crate) mod sessions;
+pub(crate) mod transactions;

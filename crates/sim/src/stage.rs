@@ -1,0 +1,339 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bucketdb::simulation::{Base, open_at, raise_floor};
+use bucketdb::{
+    Collection, Condition, Database, DatabaseBuilder, Driver, DriverError, ETag, ErrorKind, Freshness, Key, Object,
+    Operation, Page, Seq, StoreCheck,
+};
+use bytes::Bytes;
+use futures::channel::oneshot;
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use crate::{
+    GroupId, Latencies, Latency, MachineClock, ProcessId, Scheduler, SimEnvironment, SimRandom, SimStore, StoreWorld,
+    Trace,
+};
+
+/// For how long nothing is removed on a stage.
+pub(crate) const GRACE: Duration = Duration::from_secs(60);
+
+/// How long the store takes for a request.
+pub(crate) const LATENCY: Duration = Duration::from_millis(10);
+
+/// How long a node waits for an answer.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(3_600);
+
+/// What went wrong, in words.
+pub(crate) type Outcome<T = ()> = Result<T, String>;
+
+/// Where a scenario plays: a store without chance, and nodes whose requests fare as the script says.
+#[derive(Clone)]
+pub(crate) struct Stage {
+    pub(crate) scheduler: Scheduler,
+    pub(crate) world: StoreWorld,
+    nodes: Arc<Mutex<u32>>,
+}
+
+/// One process on a [`Stage`].
+#[derive(Clone)]
+pub(crate) struct Actor {
+    pub(crate) db: Database,
+    pub(crate) clock: MachineClock,
+    pub(crate) group: GroupId,
+    script: Script,
+}
+
+/// How a request fares other than well.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Twist {
+    /// It arrives so much later; the answer comes then.
+    Late(Duration),
+    /// It takes effect, and the answer comes so much later.
+    LateAnswer(Duration),
+    /// Nothing is done, and the answer is this.
+    Fails(ErrorKind),
+    /// Nothing is done, and an answer that leaves that open comes so much later.
+    FailsLate(Duration),
+    /// It arrives so much later, and the answer, which comes at once, is an error that leaves that open.
+    FailsAndArrives(Duration),
+    /// It takes effect, and the answer is an error that leaves that open.
+    DoneAndFails,
+    /// It overwrites what is there, whatever its condition says.
+    Overwrites,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Script(Arc<Mutex<Vec<(Operation, Seq, Twist)>>>);
+
+/// A store whose requests for log records fare as a script says, each line of it once.
+#[derive(Clone)]
+struct ScriptedStore {
+    inner: SimStore,
+    scheduler: Scheduler,
+    script: Script,
+}
+
+impl Stage {
+    pub(crate) fn new(scheduler: Scheduler) -> Self {
+        let world = StoreWorld::new(1, scheduler.clone(), Trace::new(scheduler.clone(), false));
+        world.set_latencies(Latencies::all(Latency::Fixed(LATENCY)));
+        Self { scheduler, world, nodes: Arc::default() }
+    }
+
+    /// Another node, which opens the database, and creates it if it is the first.
+    pub(crate) async fn actor(&self) -> Outcome<Actor> {
+        let number = self.next();
+        self.actor_drawing(&format!("node {number}"), None).await
+    }
+
+    /// A node whose random numbers are those of `stream`: with the same stream twice, a machine and its copy. It begins
+    /// at `base` if there is one.
+    pub(crate) async fn actor_drawing(&self, stream: &str, base: Option<Base>) -> Outcome<Actor> {
+        self.open(stream, base, REQUEST_TIMEOUT * 10).await
+    }
+
+    /// A node that waits for its commits that long only.
+    pub(crate) async fn actor_waiting(&self, commit_timeout: Duration) -> Outcome<Actor> {
+        let number = self.next();
+        self.open(&format!("node {number}"), None, commit_timeout).await
+    }
+
+    async fn open(&self, stream: &str, base: Option<Base>, commit_timeout: Duration) -> Outcome<Actor> {
+        let number = self.next();
+        let group = self.scheduler.new_group();
+        let clock = MachineClock::default();
+        let env = SimEnvironment::new(self.scheduler.clone(), group, clock.clone(), SimRandom::stream(1, stream));
+        let script = Script::default();
+        let store = ScriptedStore {
+            inner: self.world.handle(ProcessId(number)),
+            scheduler: self.scheduler.clone(),
+            script: script.clone(),
+        };
+        let builder = builder(store, env).commit_timeout(commit_timeout);
+        let opened = match base {
+            None => builder.open().await,
+            Some(base) => open_at(builder, base).await,
+        };
+        let db = opened.map_err(|error| format!("a node cannot open the database: {error}"))?;
+        Ok(Actor { db, clock, group, script })
+    }
+
+    fn next(&self) -> u32 {
+        let mut nodes = self.nodes.lock();
+        *nodes += 1;
+        *nodes
+    }
+
+    /// Starts something beside the scenario, on a node, and gives what will come of it; `None` if the node was killed.
+    pub(crate) fn start<T: Send + 'static>(
+        &self,
+        actor: &Actor,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> BoxFuture<'static, Option<T>> {
+        let (reply, result) = oneshot::channel();
+        self.scheduler.spawn(
+            actor.group,
+            Box::pin(async move {
+                let _ = reply.send(task.await);
+            }),
+        );
+        Box::pin(async move { result.await.ok() })
+    }
+
+    pub(crate) async fn pass(&self, time: Duration) {
+        self.scheduler.sleep(time).await;
+    }
+
+    /// What maintenance will do: gives up what lies before the end, which `by` knows and keeps as a base, and removes it
+    /// a grace later, but for what keeps the log going.
+    pub(crate) async fn truncate(&self, by: &Actor) -> Outcome<Base> {
+        let (floor, base) = self.give_up(by).await?;
+        self.pass(GRACE).await;
+        self.remove_below(floor);
+        Ok(base)
+    }
+
+    /// The first half of [`truncate`](Self::truncate).
+    pub(crate) async fn give_up(&self, by: &Actor) -> Outcome<(Seq, Base)> {
+        let floor = Seq(by.db.position().0 + 1);
+        raise_floor(&by.db, floor, LATENCY * 100).await.map_err(|error| format!("the floor does not rise: {error}"))?;
+        let base = Base::of(&by.db).map_err(|error| error.to_string())?;
+        Ok((floor, base))
+    }
+
+    pub(crate) fn remove_below(&self, floor: Seq) {
+        for seq in 1..floor.0 {
+            if let Some(key) = record_key(Seq(seq)) {
+                self.world.remove(&key);
+            }
+        }
+    }
+
+    /// What a node that opens the database now sees of a document.
+    pub(crate) async fn truth(&self, base: Option<Base>, id: &str) -> Outcome<Option<Value>> {
+        let number = self.next();
+        let opened = self.actor_drawing(&format!("node {number}"), base).await?;
+        opened.read(id).await.map_err(|error| format!("a fresh node cannot read: {error}"))
+    }
+}
+
+fn builder(store: ScriptedStore, env: SimEnvironment) -> DatabaseBuilder {
+    Database::builder()
+        .driver(store)
+        .environment(env)
+        .prefix("db")
+        .grace(GRACE)
+        .request_timeout(REQUEST_TIMEOUT)
+        .store_check(StoreCheck { rounds: 1, racers: 2 })
+}
+
+impl Actor {
+    /// The next request of that kind for that record fares so.
+    pub(crate) fn twist(&self, operation: Operation, seq: Seq, twist: Twist) {
+        self.script.0.lock().push((operation, seq, twist));
+    }
+
+    pub(crate) fn collection(&self) -> Collection {
+        self.db.collection("things")
+    }
+
+    /// The position that the node writes to next.
+    pub(crate) fn next(&self) -> Seq {
+        Seq(self.db.position().0 + 1)
+    }
+
+    pub(crate) async fn put(&self, id: &str, value: u64) -> Result<bucketdb::Commit, bucketdb::Error> {
+        self.collection().put(&json!({"id": id, "value": value})).await
+    }
+
+    /// As [`put`](Self::put), which must succeed.
+    pub(crate) async fn write(&self, id: &str, value: u64) -> Outcome<bucketdb::Commit> {
+        self.put(id, value).await.map_err(|error| format!("a write failed: {error}"))
+    }
+
+    /// A strict read.
+    pub(crate) async fn read(&self, id: &str) -> Result<Option<Value>, bucketdb::Error> {
+        let collection = self.collection().with_freshness(Freshness::Strict);
+        Ok(collection.get(&json!(id)).await?.map(|document| document["value"].clone()))
+    }
+
+    pub(crate) async fn refresh(&self) -> Outcome {
+        self.db.refresh(Freshness::Strict).await.map_err(|error| error.to_string())
+    }
+}
+
+/// Gives `otherwise` as what went wrong unless `holds`.
+pub(crate) fn must(holds: bool, otherwise: impl fmt::Display) -> Outcome {
+    if holds { Ok(()) } else { Err(otherwise.to_string()) }
+}
+
+/// The key of a log record.
+pub(crate) fn record_key(seq: Seq) -> Option<Key> {
+    Key::new(format!("db/log/{:020}", seq.0)).ok()
+}
+
+impl ScriptedStore {
+    fn twist(&self, operation: Operation, key: &Key) -> Option<Twist> {
+        let mut script = self.script.0.lock();
+        let line = script.iter().position(|(of, seq, _)| *of == operation && record_key(*seq).as_ref() == Some(key))?;
+        Some(script.remove(line).2)
+    }
+}
+
+#[async_trait]
+impl Driver for ScriptedStore {
+    async fn get(&self, key: &Key) -> Result<Object, DriverError> {
+        match self.twist(Operation::Get, key) {
+            Some(Twist::LateAnswer(by)) => {
+                let answer = self.inner.get(key).await;
+                self.scheduler.sleep(by).await;
+                answer
+            }
+            Some(Twist::Late(by)) => {
+                self.scheduler.sleep(by).await;
+                self.inner.get(key).await
+            }
+            _ => self.inner.get(key).await,
+        }
+    }
+
+    async fn put(&self, key: &Key, body: Bytes, condition: Condition) -> Result<ETag, DriverError> {
+        let error = |kind| DriverError::new(kind, Operation::Put, key.as_str(), "as the script says");
+        let Some(twist) = self.twist(Operation::Put, key) else { return self.inner.put(key, body, condition).await };
+        match twist {
+            Twist::Fails(kind) => Err(error(kind)),
+            Twist::FailsLate(by) => {
+                self.scheduler.sleep(by).await;
+                Err(error(ErrorKind::Transient))
+            }
+            Twist::DoneAndFails => {
+                self.inner.put(key, body, condition).await?;
+                Err(error(ErrorKind::Transient))
+            }
+            Twist::Overwrites => self.inner.put(key, body, Condition::Always).await,
+            Twist::LateAnswer(by) => {
+                let answer = self.inner.put(key, body, condition).await;
+                self.scheduler.sleep(by).await;
+                answer
+            }
+            Twist::Late(by) => {
+                let (reply, answer) = oneshot::channel();
+                self.send_late(key, body, condition, by, Some(reply));
+                answer.await.unwrap_or_else(|_| Err(error(ErrorKind::Transient)))
+            }
+            Twist::FailsAndArrives(by) => {
+                self.send_late(key, body, condition, by, None);
+                Err(error(ErrorKind::Transient))
+            }
+        }
+    }
+
+    async fn delete(&self, key: &Key) -> Result<(), DriverError> {
+        self.inner.delete(key).await
+    }
+
+    async fn list(&self, prefix: &str, continuation: Option<&str>) -> Result<Page, DriverError> {
+        self.inner.list(prefix, continuation).await
+    }
+
+    async fn list_after(&self, prefix: &str, after: &Key) -> Result<Page, DriverError> {
+        self.inner.list_after(prefix, after).await
+    }
+
+    fn fingerprint(&self) -> String {
+        self.inner.fingerprint()
+    }
+}
+
+impl ScriptedStore {
+    /// A request that is under way whatever becomes of who sent it.
+    fn send_late(
+        &self,
+        key: &Key,
+        body: Bytes,
+        condition: Condition,
+        by: Duration,
+        reply: Option<oneshot::Sender<Result<ETag, DriverError>>>,
+    ) {
+        let (store, scheduler, key) = (self.inner.clone(), self.scheduler.clone(), key.clone());
+        let late = async move {
+            scheduler.sleep(by).await;
+            let answer = store.put(&key, body, condition).await;
+            if let Some(reply) = reply {
+                let _ = reply.send(answer);
+            }
+        };
+        self.scheduler.spawn(GroupId::WORLD, Box::pin(late));
+    }
+}
+
+impl fmt::Debug for ScriptedStore {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(formatter)
+    }
+}
