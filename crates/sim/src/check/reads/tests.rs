@@ -23,7 +23,8 @@ fn truth() -> Truth {
 fn life(number: usize) -> GroupId {
     let executor = crate::Executor::new(0, crate::Limits::default());
     let scheduler: Scheduler = executor.scheduler();
-    (0..=number).map(|_| scheduler.new_group()).last().unwrap()
+    let lives: Vec<GroupId> = (0..=number).map(|_| scheduler.new_group()).collect();
+    lives[number]
 }
 
 fn operation(began: u64, ended: u64, reads: Vec<Read>, writes: Vec<Write>, outcome: Outcome) -> Operation {
