@@ -1,14 +1,15 @@
 //! Runs tasks on virtual time, on one thread, in an order that the seed chooses.
 //!
 //! Ready tasks are kept in ascending order of their ids, and the seed picks the next one: so the order in which they
-//! were woken, which libraries may leave to chance, has no influence. When no task is ready, the clock jumps to the next
-//! timer. A *group* of tasks is one life of one simulated process: it can be killed, which drops its tasks where they
+//! were woken, which libraries may leave to chance, has no influence. When no task is ready, the clock jumps to the
+//! next timer. A *group* of tasks is one life of one simulated process: it can be killed, which drops its tasks where they
 //! stand, or paused, which leaves them unpolled however many of their timers elapse.
+
+mod sleep;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
@@ -17,8 +18,9 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 
-use crate::SimRandom;
+pub use self::sleep::Sleep;
 use crate::random::nanoseconds;
+use crate::{Limits, SimRandom, Stuck};
 
 /// One life of one simulated process; [`GroupId::WORLD`] is what is outside of all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,45 +29,6 @@ pub struct GroupId(u64);
 impl GroupId {
     /// The store, whoever does harm, and the observer. Cannot be killed or paused.
     pub const WORLD: Self = Self(0);
-}
-
-/// Why a simulation did not come to its end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stuck {
-    /// No task is ready and no timer is set.
-    Deadlock,
-    /// More polls than a run of this size can need.
-    PollLimit(u64),
-    /// More virtual time than a run of this size can need.
-    TimeLimit(Duration),
-    /// A task panicked, with this message.
-    Panic(String),
-}
-
-impl fmt::Display for Stuck {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Deadlock => formatter.write_str("deadlock: no task is ready and no timer is set"),
-            Self::PollLimit(polls) => write!(formatter, "livelock: not done after {polls} polls"),
-            Self::TimeLimit(time) => write!(formatter, "livelock: not done after {time:?} of virtual time"),
-            Self::Panic(message) => write!(formatter, "a task panicked: {message}"),
-        }
-    }
-}
-
-/// How far a simulation may go before it counts as stuck.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Polls of tasks.
-    pub polls: u64,
-    /// Virtual time.
-    pub time: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { polls: 5_000_000, time: Duration::from_secs(365 * 24 * 3600) }
-    }
 }
 
 /// Owns the tasks of a simulation. Dropping it drops them all.
@@ -384,49 +347,6 @@ impl Scheduler {
 impl fmt::Debug for Scheduler {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Scheduler").finish_non_exhaustive()
-    }
-}
-
-/// Completes at a moment of virtual time.
-#[must_use = "a sleep does nothing until it is awaited"]
-pub struct Sleep {
-    core: Arc<Core>,
-    until_ns: u64,
-    timer: Option<(u64, u64)>,
-}
-
-impl Future for Sleep {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let this = &mut *self;
-        let mut state = this.core.state.lock();
-        if state.now_ns >= this.until_ns {
-            return Poll::Ready(());
-        }
-        let timer = *this.timer.get_or_insert_with(|| (this.until_ns, state.new_id()));
-        match state.timers.get_mut(&timer) {
-            Some(waker) if waker.will_wake(context.waker()) => {}
-            _ => {
-                state.timers.insert(timer, context.waker().clone());
-            }
-        }
-        Poll::Pending
-    }
-}
-
-impl Drop for Sleep {
-    fn drop(&mut self) {
-        if let Some(timer) = self.timer {
-            let removed = self.core.state.lock().timers.remove(&timer);
-            drop(removed);
-        }
-    }
-}
-
-impl fmt::Debug for Sleep {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Sleep").field("until_ns", &self.until_ns).finish_non_exhaustive()
     }
 }
 

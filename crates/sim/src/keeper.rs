@@ -13,8 +13,8 @@ use crate::{Scheduler, SimRandom, SimStore, Trace};
 
 /// Does what maintenance will do: reads the log, gives up its beginning, and removes what was given up a grace later.
 ///
-/// Whoever opens the database begins at the base that was published last. What the removed records said is kept, so that
-/// the whole truth is known at the end. Clones are the same keeper.
+/// Whoever opens the database begins at the base that was published last. What the removed records said is kept, so
+/// that the whole truth is known at the end. Clones are the same keeper.
 #[derive(Clone)]
 pub(crate) struct Keeper {
     scheduler: Scheduler,

@@ -8,9 +8,10 @@ use bucketdb::{Error, Freshness, LogError};
 use parking_lot::Mutex;
 
 use crate::check::{
-    Row, Truth, Violation, check_black_box, check_outcomes, check_reads, check_transactions, check_validity,
+    Truth, Violation, check_black_box, check_followers, check_outcomes, check_reads, check_states, check_transactions,
+    check_validity,
 };
-use crate::cluster::{Beginning, Cluster, Node, open};
+use crate::cluster::{Beginning, Cluster, open};
 use crate::config::{Config, MachineConfig};
 use crate::keeper::Keeper;
 use crate::nemesis::{Harm, Nemesis};
@@ -243,8 +244,8 @@ impl Run {
             let detail = format!("it changed after {}, when nobody wrote", early.end);
             violations.push(Violation::new("a position of the log never changes", detail, Vec::new()));
         }
-        violations.extend(self.check_followers(&truth));
-        violations.extend(self.check_states(&nodes, &reader, &truth).await);
+        violations.extend(check_followers(&self.cluster.followers(), &truth));
+        violations.extend(check_states(&nodes, &reader, &truth).await);
         violations.extend(self.check_history(&truth));
         Ok(Findings { violations, commits: truth.end })
     }
@@ -304,7 +305,7 @@ impl Run {
         for attempt in 0..FINAL_ATTEMPTS {
             self.cluster.revive();
             if attempt == FINAL_ATTEMPTS / 2 {
-                // Known: a writer that lost and has a tight deadline waits longer for its turn than it has time, also when
+                // Known: a writer that lost and has a tight deadline waits longer for its turn than it has time, even if
                 // nobody else writes. It is counted; opening again helps.
                 self.starved.fetch_add(1, Ordering::Relaxed);
                 self.cluster.kill(process);
@@ -329,45 +330,6 @@ impl Run {
             self.scheduler.sleep(Duration::from_secs(1) * 2u32.saturating_pow(attempt.min(7))).await;
         }
         Some(Violation::new("commits succeed once nothing fails any more", last.1, vec![last.0]))
-    }
-
-    /// What followers saw, over crashes and restarts, is what happened: each change once and in order.
-    fn check_followers(&self, truth: &Truth) -> Vec<Violation> {
-        let mut violations = Vec::new();
-        for (process, follower) in self.cluster.followers() {
-            let seen = follower.seen();
-            let differs = seen.iter().zip(&truth.events).position(|(one, other)| one != other);
-            let differs = differs.or((seen.len() > truth.events.len()).then_some(truth.events.len()));
-            if let Some(place) = differs {
-                let shown = |events: &[crate::workload::FeedEvent]| {
-                    events.get(place).map_or_else(|| "nothing".to_owned(), |event| format!("{event:?}"))
-                };
-                let detail = format!("{process} saw {}, and there was {}", shown(&seen), shown(&truth.events));
-                violations.push(Violation::new("a feed gives every change once and in order", detail, Vec::new()));
-            }
-        }
-        violations
-    }
-
-    /// All nodes, a fresh one and the changes themselves add up to the same documents.
-    async fn check_states(&self, nodes: &[Node], reader: &Tables, truth: &Truth) -> Vec<Violation> {
-        let mut violations = Vec::new();
-        let expected = truth.rows(&Tables::NAMES);
-        let states = nodes.iter().map(|node| (node.process.to_string(), &node.tables));
-        for (name, tables) in states.chain([("a fresh reader".to_owned(), reader)]) {
-            let rule = "the same log gives the same state everywhere";
-            match rows(tables).await {
-                Ok(rows) if rows == expected => {}
-                Ok(rows) => {
-                    let missing = expected.iter().find(|row| !rows.contains(row));
-                    let surplus = rows.iter().find(|row| !expected.contains(row));
-                    let detail = format!("{name} lacks {missing:?} and has {surplus:?}");
-                    violations.push(Violation::new(rule, detail, Vec::new()));
-                }
-                Err(error) => violations.push(Violation::new(rule, format!("{name}: {error}"), Vec::new())),
-            }
-        }
-        violations
     }
 
     fn check_history(&self, truth: &Truth) -> Vec<Violation> {
@@ -403,18 +365,4 @@ fn sound() -> MachineConfig {
         request_timeout: Duration::from_secs(10),
         staleness: Duration::ZERO,
     }
-}
-
-/// All documents that a node shows.
-async fn rows(tables: &Tables) -> Result<Vec<Row>, Error> {
-    let mut rows = Vec::new();
-    for name in Tables::NAMES {
-        let collection = tables.db.collection(name);
-        for document in collection.query().freshness(Freshness::Strict).fetch().await? {
-            let key = document.get("key").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
-            rows.push((name.to_owned(), key, document));
-        }
-    }
-    rows.sort_by(|one, other| (&one.0, &one.1).cmp(&(&other.0, &other.1)));
-    Ok(rows)
 }

@@ -1,5 +1,6 @@
 //! What must hold at the end of a run, whatever happened in it.
 
+mod agreement;
 mod black_box;
 mod outcomes;
 mod reads;
@@ -7,6 +8,7 @@ mod transactions;
 mod truth;
 mod violation;
 
+pub(crate) use agreement::{check_followers, check_states};
 pub(crate) use black_box::{check_black_box, history_of};
 pub(crate) use outcomes::{check_outcomes, check_validity};
 pub(crate) use reads::check_reads;

@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::workload::FeedEvent;
 use crate::{Scheduler, Trace};
 
-/// What the follower of one process has seen over all lives of the process, and where it goes on: written down together,
-/// as a follower that keeps its cursor with its results does.
+/// What the follower of one process has seen over all lives of the process, and where it goes on: written down
+/// together, as a follower that keeps its cursor with its results does.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FollowerLog(Arc<Mutex<State>>);
 

@@ -143,8 +143,8 @@ impl Client {
         }
     }
 
-    /// Counts the seats that are taken, and takes another if one is left: what must not have changed is a range, most of
-    /// which is empty.
+    /// Counts the seats that are taken, and takes another if one is left: what must not have changed is a range, most
+    /// of which is empty.
     pub(super) async fn seat(&mut self) {
         // A room that is full is left for another, so that there is something to be had all the time.
         let next = self.recorder.next_token();

@@ -19,10 +19,12 @@ fn truth() -> Truth {
     Truth::new(vec![event(5, 1), event(7, 2)], 7)
 }
 
-fn life() -> GroupId {
+/// One of several lives.
+fn life(number: usize) -> GroupId {
     let executor = crate::Executor::new(0, crate::Limits::default());
     let scheduler: Scheduler = executor.scheduler();
-    scheduler.new_group()
+    let lives: Vec<GroupId> = (0..=number).map(|_| scheduler.new_group()).collect();
+    lives[number]
 }
 
 fn operation(began: u64, ended: u64, reads: Vec<Read>, writes: Vec<Write>, outcome: Outcome) -> Operation {
@@ -32,7 +34,7 @@ fn operation(began: u64, ended: u64, reads: Vec<Read>, writes: Vec<Write>, outco
         client: 0,
         reads_at: None,
         steps: Vec::new(),
-        life: life(),
+        life: life(0),
         what: "test".into(),
         freshness: Freshness::Strict,
         reads,
@@ -80,7 +82,7 @@ fn a_local_read_may_be_old_but_not_older_than_the_one_before() {
         operation.life = life;
         operation
     };
-    let one = life();
+    let one = life(1);
     let old = local(read(5, 6, Seen::Token(1)), one);
     assert!(rules(&[write(1, 2, 5), write(3, 4, 7), old.clone()]).is_empty());
     let new = local(read(3, 4, Seen::Token(2)), one);

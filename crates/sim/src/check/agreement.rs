@@ -1,0 +1,60 @@
+use bucketdb::{Error, Freshness};
+use serde_json::Value;
+
+use crate::ProcessId;
+use crate::check::{Row, Truth, Violation};
+use crate::cluster::Node;
+use crate::workload::{FeedEvent, FollowerLog, Tables};
+
+/// What followers saw, over crashes and restarts, is what happened: each change once and in order.
+pub(crate) fn check_followers(followers: &[(ProcessId, FollowerLog)], truth: &Truth) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for (process, follower) in followers {
+        let seen = follower.seen();
+        let differs = seen.iter().zip(&truth.events).position(|(one, other)| one != other);
+        let differs = differs.or((seen.len() > truth.events.len()).then_some(truth.events.len()));
+        if let Some(place) = differs {
+            let shown = |events: &[FeedEvent]| {
+                events.get(place).map_or_else(|| "nothing".to_owned(), |event| format!("{event:?}"))
+            };
+            let detail = format!("{process} saw {}, and there was {}", shown(&seen), shown(&truth.events));
+            violations.push(Violation::new("a feed gives every change once and in order", detail, Vec::new()));
+        }
+    }
+    violations
+}
+
+/// All nodes, a fresh one and the changes themselves add up to the same documents.
+pub(crate) async fn check_states(nodes: &[Node], reader: &Tables, truth: &Truth) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    let expected = truth.rows(&Tables::NAMES);
+    let states = nodes.iter().map(|node| (node.process.to_string(), &node.tables));
+    for (name, tables) in states.chain([("a fresh reader".to_owned(), reader)]) {
+        let rule = "the same log gives the same state everywhere";
+        match rows(tables).await {
+            Ok(rows) if rows == expected => {}
+            Ok(rows) => {
+                let missing = expected.iter().find(|row| !rows.contains(row));
+                let surplus = rows.iter().find(|row| !expected.contains(row));
+                let detail = format!("{name} lacks {missing:?} and has {surplus:?}");
+                violations.push(Violation::new(rule, detail, Vec::new()));
+            }
+            Err(error) => violations.push(Violation::new(rule, format!("{name}: {error}"), Vec::new())),
+        }
+    }
+    violations
+}
+
+/// All documents that a node shows.
+async fn rows(tables: &Tables) -> Result<Vec<Row>, Error> {
+    let mut rows = Vec::new();
+    for name in Tables::NAMES {
+        let collection = tables.db.collection(name);
+        for document in collection.query().freshness(Freshness::Strict).fetch().await? {
+            let key = document.get("key").and_then(Value::as_str).unwrap_or_default().to_owned();
+            rows.push((name.to_owned(), key, document));
+        }
+    }
+    rows.sort_by(|one, other| (&one.0, &one.1).cmp(&(&other.0, &other.1)));
+    Ok(rows)
+}
