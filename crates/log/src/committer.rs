@@ -8,12 +8,13 @@ use tokio::sync::{mpsc, oneshot};
 use crate::plan::{Numbering, Plan, plan, requeue};
 use crate::planted::{PlantedBug, is_planted};
 use crate::probes::Sent;
+use crate::prove::Membership;
 use crate::replay::{Place, Stored};
 use crate::shared::Shared;
 use crate::slot::{Holder, Settlement, Slot, Unsettled};
 use crate::submission::{Message, Submission};
 use crate::turns::Pace;
-use crate::window::Reading;
+use crate::window::{Proof, Reading};
 use crate::{Commit, CommitError, CommitId, LogError, Result, Seq, SlotNames, StateMachine, format, reads};
 
 /// The one task of an open log that writes: it groups what waits, and has at most one record under way.
@@ -151,6 +152,7 @@ impl<M: StateMachine> Committer<M> {
             return Ok(());
         };
         let sent = self.shared.probes.about_to_send(self.shared.now());
+        let known = self.shared.window.proof();
         if is_planted(PlantedBug::AnswerBeforePut) {
             let (seq, time) = (plan.record.seq, plan.record.time);
             for (submission, id) in plan.members.drain(..) {
@@ -163,8 +165,8 @@ impl<M: StateMachine> Committer<M> {
             SlotNames::PerSession => self.settle_per_session(&plan, &bytes).await?,
         };
         match settled {
-            Settled::Ours { proof } => self.ours(plan, &bytes, sent, proof).await,
-            Settled::Others(other) => self.lost(plan, &other).await,
+            Settled::Ours { proof } => self.ours(plan, &bytes, sent, known, proof).await,
+            Settled::Others(other) => self.lost(plan, &other, known).await,
             Settled::LeftOpen => {
                 requeue(plan.members, &mut self.intake.queue);
                 let _ = self.shared.catch_up().await;
@@ -278,31 +280,37 @@ impl<M: StateMachine> Committer<M> {
     }
 
     /// The store says that our record is in its slot. Outside the window that may be a place which nobody reads any more.
-    async fn ours(&mut self, plan: Plan<M>, bytes: &Bytes, sent: Sent, proof: Option<Reading>) {
-        if is_planted(PlantedBug::RepeatRenewsWindow)
-            && let Some(proof) = proof
-        {
-            self.shared.window.proved(proof);
+    async fn ours(&mut self, plan: Plan<M>, bytes: &Bytes, sent: Sent, known: Proof, proof: Option<Reading>) {
+        let renews = is_planted(PlantedBug::RepeatRenewsWindow) && proof.is_some();
+        if self.shared.names == SlotNames::PerSession || renews || self.shared.holds(&known) {
+            return self.created(plan, bytes, sent, proof).await;
         }
-        if self.shared.names == SlotNames::Shared && !self.shared.is_window_open() {
-            let seq = plan.record.seq;
-            match self.shared.is_in_log(seq, format::chain_hash(bytes)).await {
-                Ok(true) => {}
-                outcome => {
-                    // An earlier attempt may have got there while it was part of the log. The sessions will tell, to
-                    // whoever opens the database again.
-                    let object = self.shared.object(&plan.name);
-                    let detail = "the log went on without it, or nobody can tell".to_owned();
-                    let error = outcome.err().unwrap_or(LogError::Missing { object, detail });
-                    answer_unknown(plan.members, seq, &error);
-                    if let Err(error) = self.shared.prove_by_listing().await {
-                        self.intake.fail_queue(&error);
-                    }
-                    return;
+        let seq = plan.record.seq;
+        match self.shared.is_in_log(seq, format::chain_hash(bytes)).await {
+            Ok(Membership::Member) => self.created(plan, bytes, sent, None).await,
+            // A reader has seen another record in the slot: that one settled it.
+            Ok(Membership::Passed) => self.take_back(plan.members, plan.first_counter),
+            outcome => {
+                // An earlier attempt may have got there while it was part of the log. The sessions will tell, to
+                // whoever opens the database again.
+                let object = self.shared.object(&plan.name);
+                let detail = "the log went on without it, or nobody can tell".to_owned();
+                let error = outcome.err().unwrap_or(LogError::Missing { object, detail });
+                answer_unknown(plan.members, seq, &error);
+                if let Err(error) = self.shared.prove_by_listing().await {
+                    self.intake.fail_queue(&error);
                 }
             }
         }
-        self.created(plan, bytes, sent, proof).await;
+    }
+
+    /// Lines members up again whose slot was settled by somebody else's record. Their numbers were never in the log and
+    /// never will be. Whoever was told one of them must not find another transaction under it.
+    fn take_back(&mut self, members: Vec<(Submission<M>, CommitId)>, first_counter: u64) {
+        if requeue(members, &mut self.intake.queue) || is_planted(PlantedBug::ReuseCommitId) {
+            self.numbering.counter = first_counter - 1;
+        }
+        self.losses += 1;
     }
 
     /// Our record is in the log.
@@ -341,7 +349,7 @@ impl<M: StateMachine> Committer<M> {
     }
 
     /// Somebody else got the position: takes in what is there, and lines the group up again.
-    async fn lost(&mut self, plan: Plan<M>, other: &Bytes) {
+    async fn lost(&mut self, plan: Plan<M>, other: &Bytes, known: Proof) {
         let Plan { members, record, name, first_counter } = plan;
         let stored = match self.shared.decode(record.seq, &name, other) {
             // What cannot be read may as well be ours, spoilt on its way.
@@ -352,12 +360,8 @@ impl<M: StateMachine> Committer<M> {
             }
             stored => stored,
         };
-        // The numbers were never in the log and never will be: the slot is taken. Whoever was told one of them must not
-        // find another transaction under it.
-        if requeue(members, &mut self.intake.queue) || is_planted(PlantedBug::ReuseCommitId) {
-            self.numbering.counter = first_counter - 1;
-        }
-        let outcome = if self.shared.is_window_open() {
+        self.take_back(members, first_counter);
+        let outcome = if self.shared.holds(&known) || is_planted(PlantedBug::TakenRenewsWindow) {
             stored.and_then(|stored| self.shared.apply(stored)).map(|_| ())
         } else {
             // The position may have been given up, and then what is there is part of nothing.
@@ -368,7 +372,6 @@ impl<M: StateMachine> Committer<M> {
             self.intake.fail_queue(&error);
             return;
         }
-        self.losses += 1;
         tracing::debug!(seq = %record.seq, losses = self.losses, "somebody else got the position");
     }
 }

@@ -2,6 +2,7 @@ use std::ops::ControlFlow;
 use std::pin::pin;
 use std::sync::Arc;
 
+use bucketdb_driver::{DriverError, ErrorKind, Operation};
 use bucketdb_env::Environment;
 use bytes::Bytes;
 use futures::future;
@@ -19,6 +20,9 @@ const MAX_FETCH_AHEAD: u64 = 32;
 
 /// How often a hole below a record that exists is asked for again before it is an error.
 const HOLE_ATTEMPTS: u32 = 5;
+
+/// How often a listing is made whose answer is too old when it comes.
+const MAX_PROOFS: u32 = 4;
 
 impl<M: StateMachine> Shared<M> {
     /// Makes the state as fresh as `ask` wants it. Those who wait at the same time share one request.
@@ -61,13 +65,13 @@ impl<M: StateMachine> Shared<M> {
     /// Applies the next records, up to `width`, as far as they exist, at one get each, all at once: for whoever waits for
     /// them and has no time for the answer that there is none behind them.
     pub(crate) async fn look_ahead(&self, width: u64) -> Result<()> {
-        if !self.is_window_open() {
+        let (proof, next) = (self.window.proof(), self.seq().next());
+        if !self.holds(&proof) {
             return self.catch_up().await;
         }
-        let next = self.seq().next();
         let sent = self.probes.about_to_send(self.now());
         let fetched = self.fetch_ahead(next, width).await?;
-        if !self.is_window_open() {
+        if !self.holds(&proof) {
             return self.catch_up().await;
         }
         let is_end = matches!(fetched.first(), Some((_, _, None)));
@@ -102,6 +106,7 @@ impl<M: StateMachine> Shared<M> {
         let mut width = 1;
         let mut found_all = false;
         let mut hole_attempts = 0;
+        let mut proofs = 0;
         let mut first = self.seq().next();
         loop {
             let next = self.seq().next();
@@ -110,14 +115,16 @@ impl<M: StateMachine> Shared<M> {
                 hole_attempts = 0;
             }
             first = next;
-            if !self.is_window_open() {
-                return self.prove_by_listing().await;
+            let proof = self.window.proof();
+            if !self.holds(&proof) {
+                self.prove_again(&mut proofs).await?;
+                continue;
             }
             let sent = self.probes.about_to_send(self.now());
             let mut hole = None;
             let mut found_behind_hole = false;
             let fetched = self.fetch_ahead(first, width).await?;
-            if !self.is_window_open() {
+            if !self.holds(&proof) {
                 continue;
             }
             for (seq, name, bytes) in fetched {
@@ -149,6 +156,18 @@ impl<M: StateMachine> Shared<M> {
                 }
             }
         }
+    }
+
+    /// Finds out by a listing where the log ends; not for ever, on a store that is so slow that this is old news at once.
+    async fn prove_again(&self, proofs: &mut u32) -> Result<()> {
+        *proofs += 1;
+        if *proofs > MAX_PROOFS {
+            let grace = self.applied.read().options.grace;
+            let detail = format!("the store is too slow for a grace of {grace:?}");
+            let subject = self.layout.log_prefix();
+            return Err(DriverError::new(ErrorKind::Transient, Operation::List, subject, detail).into());
+        }
+        self.prove_by_listing().await
     }
 
     /// Lists from the last record on, which shows whether anybody else wrote into its position.
@@ -278,6 +297,8 @@ impl<M: StateMachine> Shared<M> {
             }
             let fetched = self.fetch_record(seq).await;
             if self.is_window_open() {
+                // It may have been given up while it was on its way.
+                self.check_floor(seq)?;
                 return fetched.map(Some);
             }
             // The floor may have passed the position long ago, and anything may be there.

@@ -6,7 +6,7 @@ use crate::layout::RecordName;
 use crate::planted::{PlantedBug, is_planted};
 use crate::replay::Stored;
 use crate::shared::Shared;
-use crate::{LogError, Result, Seq, StateMachine, reads};
+use crate::{ChainHash, LogError, Result, Seq, StateMachine, reads};
 
 /// How often a listing is asked for that does not fit together: one that was made while others wrote.
 const LISTING_ATTEMPTS: u32 = 6;
@@ -16,17 +16,18 @@ impl<M: StateMachine> Shared<M> {
     /// [window](crate::window::Window): by a listing. The log is the contiguous run of records that ends with the
     /// greatest position, since the newest record is never removed. Applies what is new.
     ///
+    /// This opens the window and says nothing of freshness: a listing may lag a little, which the window has room for.
+    ///
     /// # Errors
     /// [`LogError::FellBehind`] if the log begins behind the next record.
     pub(crate) async fn prove_by_listing(&self) -> Result<()> {
         let mut attempt = 1;
         loop {
-            let sent = self.probes.about_to_send(self.now());
+            let sent = self.now();
             let outcome = self.replay_listed().await;
             let again = match outcome {
                 Ok(true) => {
-                    self.window.proved(sent.at);
-                    self.probes.proved_fresh(sent);
+                    self.window.proved(sent);
                     return Ok(());
                 }
                 // Records that are listed may be removed before they are fetched.
@@ -95,27 +96,40 @@ impl<M: StateMachine> Shared<M> {
 
     /// After our record was created at `seq` outside the window: whether it became part of the log, or fell into a place
     /// whose own record had been removed.
-    pub(crate) async fn is_in_log(&self, seq: Seq, hash: crate::ChainHash) -> Result<bool> {
+    pub(crate) async fn is_in_log(&self, seq: Seq, hash: ChainHash) -> Result<Membership> {
         let mut attempt = 1;
         loop {
+            if let Some(known) = self.hash_at(seq) {
+                return Ok(if known == hash { Membership::Member } else { Membership::Passed });
+            }
             let names = self.list_from(seq).await?;
             self.check_kinds(&names)?;
             let run = newest_run(&names);
             match (run.first(), run.get(1)) {
                 // The newest record is never removed: were ours not it, a greater one would be there.
-                (Some(ours), None) if ours.seq == seq => return Ok(true),
+                (Some(ours), None) if ours.seq == seq => return Ok(Membership::Member),
                 (Some(ours), Some(next)) if ours.seq == seq => {
-                    return match self.fetch(&next.name).await? {
-                        Some(bytes) => Ok(self.decode(next.seq, &next.name, &bytes)?.record.previous == hash),
-                        None => Ok(false),
-                    };
+                    let Some(bytes) = self.fetch(&next.name).await? else { return Ok(Membership::Unknown) };
+                    let is_continued = self.decode(next.seq, &next.name, &bytes)?.record.previous == hash;
+                    return Ok(if is_continued { Membership::Member } else { Membership::Unknown });
                 }
                 _ if attempt < LISTING_ATTEMPTS => reads::pause(&*self.env, attempt).await,
-                _ => return Ok(false),
+                _ => return Ok(Membership::Unknown),
             }
             attempt += 1;
         }
     }
+}
+
+/// Whether a record is part of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Membership {
+    /// It is.
+    Member,
+    /// It is not: another one is in its position.
+    Passed,
+    /// It is not known to be: the log went on, and its position is out of sight.
+    Unknown,
 }
 
 /// The records that end with the greatest position and have no gap.

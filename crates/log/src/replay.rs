@@ -4,7 +4,8 @@ use bytes::Bytes;
 
 use crate::format::{self, FormatError};
 use crate::planted::{PlantedBug, is_planted};
-use crate::shared::Shared;
+use crate::recent::Recent;
+use crate::shared::{Applied, Shared};
 use crate::{ChainHash, LogError, Record, RecordKind, Result, Seq, SharedOptions, StateMachine};
 
 /// A record as it was read from an object.
@@ -47,16 +48,18 @@ impl<M: StateMachine> Shared<M> {
         outcome
     }
 
+    /// The hash of the record at a position that was applied, while that is known.
+    pub(crate) fn hash_at(&self, seq: Seq) -> Option<ChainHash> {
+        let applied = self.applied.read();
+        if seq > applied.seq { None } else { known_hash(&applied, &self.recent.lock(), seq) }
+    }
+
     fn try_apply(&self, stored: Stored) -> Result<Place> {
         let Stored { record, hash, name } = stored;
         let seq = record.seq;
         let mut applied = self.applied.write();
         if seq <= applied.seq {
-            let known = match self.recent.lock().get(seq.next()) {
-                _ if seq == applied.seq => applied.hash,
-                Some(behind) => behind.previous,
-                None => return Ok(Place::Unknown),
-            };
+            let Some(known) = known_hash(&applied, &self.recent.lock(), seq) else { return Ok(Place::Unknown) };
             let same = hash == known || is_planted(PlantedBug::DropChainCheck);
             if is_planted(PlantedBug::ApplyTwice) && record.kind == RecordKind::Transactions {
                 let _ = applied.machine.apply(&record);
@@ -119,4 +122,8 @@ impl<M: StateMachine> Shared<M> {
         });
         Ok(Place::InChain)
     }
+}
+
+fn known_hash<M>(applied: &Applied<M>, recent: &Recent, seq: Seq) -> Option<ChainHash> {
+    if seq == applied.seq { Some(applied.hash) } else { recent.get(seq.next()).map(|behind| behind.previous) }
 }

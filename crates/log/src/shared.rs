@@ -13,7 +13,7 @@ use crate::probes::Probes;
 use crate::recent::Recent;
 use crate::sessions::Sessions;
 use crate::turns::Turns;
-use crate::window::{Reading, Window};
+use crate::window::{Proof, Reading, Window};
 use crate::{ChainHash, Layout, LogTime, NodeId, Seq, SessionId, SharedOptions, SlotNames};
 
 /// What all parts of an open log share.
@@ -75,8 +75,13 @@ impl<M> Shared<M> {
 
     /// Whether "not found" and "created" can be believed.
     pub(crate) fn is_window_open(&self) -> bool {
+        self.holds(&self.window.proof())
+    }
+
+    /// Whether "not found" and "created" can be believed of the slot that was the next one when this was proved.
+    pub(crate) fn holds(&self, proof: &Proof) -> bool {
         let grace = self.applied.read().options.grace;
-        self.window.is_open(&self.now(), grace)
+        proof.holds(&self.now(), grace)
     }
 
     /// Becomes a new session.

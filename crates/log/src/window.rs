@@ -51,12 +51,21 @@ impl Window {
         }
     }
 
-    /// Whether the last proof is young enough at `now`.
-    pub(crate) fn is_open(&self, now: &Reading, grace: Duration) -> bool {
-        if is_planted(PlantedBug::NoWindow) {
-            return true;
-        }
-        self.0.lock().is_some_and(|proved| proved.elapsed(now) <= grace / 2)
+    /// What is proved now.
+    pub(crate) fn proof(&self) -> Proof {
+        Proof(*self.0.lock())
+    }
+}
+
+/// What was proved at one moment, for the slot that was the next one then and all behind it: a later proof says nothing
+/// of a slot that was passed meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Proof(Option<Reading>);
+
+impl Proof {
+    /// Whether it is young enough at `now`.
+    pub(crate) fn holds(&self, now: &Reading, grace: Duration) -> bool {
+        is_planted(PlantedBug::NoWindow) || self.0.is_some_and(|proved| proved.elapsed(now) <= grace / 2)
     }
 }
 
@@ -73,20 +82,20 @@ mod tests {
     #[test]
     fn it_is_shut_until_something_is_proved_and_again_after_half_the_grace() {
         let window = Window::default();
-        assert!(!window.is_open(&reading(0, 0), GRACE));
+        assert!(!window.proof().holds(&reading(0, 0), GRACE));
         window.proved(reading(10, 10));
-        assert!(window.is_open(&reading(40, 40), GRACE));
-        assert!(!window.is_open(&reading(41, 41), GRACE));
+        assert!(window.proof().holds(&reading(40, 40), GRACE));
+        assert!(!window.proof().holds(&reading(41, 41), GRACE));
         window.proved(reading(5, 5));
-        assert!(window.is_open(&reading(40, 40), GRACE), "an older proof takes nothing back");
+        assert!(window.proof().holds(&reading(40, 40), GRACE), "an older proof takes nothing back");
     }
 
     #[test]
     fn the_clock_that_saw_most_decides() {
         let window = Window::default();
         window.proved(reading(100, 1_000));
-        assert!(!window.is_open(&reading(101, 1_031), GRACE), "the monotonic clock slept");
-        assert!(!window.is_open(&reading(131, 500), GRACE), "the wall clock was set back");
-        assert!(window.is_open(&reading(130, 500), GRACE));
+        assert!(!window.proof().holds(&reading(101, 1_031), GRACE), "the monotonic clock slept");
+        assert!(!window.proof().holds(&reading(131, 500), GRACE), "the wall clock was set back");
+        assert!(window.proof().holds(&reading(130, 500), GRACE));
     }
 }
