@@ -1,12 +1,13 @@
 use std::pin::pin;
 
+use bucketdb_driver::{DriverError, ErrorKind, Operation};
 use futures::stream::TryStreamExt;
 
 use crate::layout::RecordName;
 use crate::planted::{PlantedBug, is_planted};
 use crate::replay::Stored;
 use crate::shared::Shared;
-use crate::{ChainHash, LogError, Result, Seq, StateMachine, reads};
+use crate::{ChainHash, Layout, LogError, Result, Seq, StateMachine, reads};
 
 /// How often a listing is asked for that does not fit together: one that was made while others wrote.
 const LISTING_ATTEMPTS: u32 = 6;
@@ -25,36 +26,34 @@ impl<M: StateMachine> Shared<M> {
         loop {
             let sent = self.now();
             let outcome = self.replay_listed().await;
-            let again = match outcome {
-                Ok(true) => {
-                    self.window.proved(sent);
-                    return Ok(());
-                }
-                // Records that are listed may be removed before they are fetched.
-                Ok(false) | Err(LogError::Missing { .. }) => attempt < LISTING_ATTEMPTS,
-                Err(_) => false,
-            };
-            if !again {
-                outcome?;
-                return Err(self.fell_behind().await);
+            if let Ok(Listing::Continues) = outcome {
+                self.window.proved(sent);
+                return Ok(());
+            }
+            // Records that are listed may be removed before they are fetched.
+            let may_change = matches!(outcome, Ok(_) | Err(LogError::Missing { .. }));
+            if !may_change || attempt == LISTING_ATTEMPTS {
+                return match outcome? {
+                    Listing::Lags => Err(self.listing_lags()),
+                    Listing::Continues | Listing::LeavesGap => Err(self.fell_behind().await),
+                };
             }
             reads::pause(&*self.env, attempt).await;
             attempt += 1;
         }
     }
 
-    /// Applies every record of a listing; tells whether the listing continues what is applied.
-    async fn replay_listed(&self) -> Result<bool> {
+    /// Applies every record of a listing, if it continues what is applied.
+    async fn replay_listed(&self) -> Result<Listing> {
         let position = self.seq();
         let names = self.list_from(position).await?;
         self.check_kinds(&names)?;
         let run = newest_run(&names);
         let Some(first) = run.first() else {
-            // A listing may lag, but not by more than a window is long.
-            return Ok(false);
+            return Ok(Listing::Lags);
         };
         if first.seq > position.next() {
-            return Ok(false);
+            return Ok(Listing::LeavesGap);
         }
         // A reader beside this one may have gone further meanwhile.
         let position = self.seq();
@@ -64,14 +63,14 @@ impl<M: StateMachine> Shared<M> {
 
     /// Applies each of the named records once the one behind it, if there is one, is known to continue it: what was
     /// created late where a record had been removed stands alone, right before those that are left.
-    async fn replay_linked(&self, names: Vec<RecordName>) -> Result<bool> {
+    async fn replay_linked(&self, names: Vec<RecordName>) -> Result<Listing> {
         let mut waiting: Option<Stored> = None;
         let mut fetched = pin!(self.fetch_all(names.into_iter()));
         while let Some(next) = fetched.try_next().await? {
             if let Some(earlier) = waiting.take() {
                 let is_continued = next.record.previous == earlier.hash;
                 if !is_continued && !is_planted(PlantedBug::ListingWithoutRun) {
-                    return Ok(false);
+                    return Ok(Listing::LeavesGap);
                 }
                 self.apply(earlier)?;
             }
@@ -80,7 +79,14 @@ impl<M: StateMachine> Shared<M> {
         if let Some(newest) = waiting {
             self.apply(newest)?;
         }
-        Ok(true)
+        Ok(Listing::Continues)
+    }
+
+    /// The last record that is applied, or a later one, exists always.
+    fn listing_lags(&self) -> LogError {
+        let last = Layout::slot_name(self.seq());
+        let detail = format!("it does not show {} or what is behind it yet", self.object(&last));
+        DriverError::new(ErrorKind::Transient, Operation::List, self.layout.log_prefix(), detail).into()
     }
 
     async fn fell_behind(&self) -> LogError {
@@ -119,6 +125,16 @@ impl<M: StateMachine> Shared<M> {
             attempt += 1;
         }
     }
+}
+
+/// What a listing says to whoever has applied the log up to some position.
+enum Listing {
+    /// It goes on from there, or ends there.
+    Continues,
+    /// The next record is gone.
+    LeavesGap,
+    /// It shows less than what was read before.
+    Lags,
 }
 
 /// Whether a record is part of the log.

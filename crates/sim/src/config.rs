@@ -89,10 +89,6 @@ impl Config {
         let faults = faults(random);
         let mut harms = harms(random);
         let truncation = if faults.list_lag.is_zero() { truncation(random, &mut harms) } else { None };
-        if !faults.list_lag.is_zero() {
-            // After standing still, a process believes a listing, and the driver contract says that it may.
-            harms.retain(|(harm, _)| !matches!(harm, Harm::Pause | Harm::Suspend));
-        }
         // Known: "committed" may be the answer about a commit of a copy of this machine, for both have one id.
         let settle = random.chance(0.5) && !harms.iter().any(|(harm, _)| *harm == Harm::CloneMachine);
         let machines = (0..processes).map(|number| machine(random, number, ring_size)).collect();

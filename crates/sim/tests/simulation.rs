@@ -1,13 +1,7 @@
 //! Whole simulations: that they replay, that the library passes, and that bugs planted on purpose are found.
 
 use bucketdb::simulation::PlantedBug;
-use bucketdb_sim::{Config, Report, RunOptions, run};
-
-/// A run without the removal of records: what removal has to do with an open slot is not settled in the library yet.
-fn run_without_truncation(seed: u64) -> Report {
-    let config = Config { truncation: None, ..Config::of_seed(seed) };
-    run(seed, &RunOptions { config: Some(config), ..RunOptions::default() })
-}
+use bucketdb_sim::{RunOptions, run};
 
 #[test]
 fn a_seed_replays_event_for_event() {
@@ -30,7 +24,7 @@ fn no_promise_is_broken() {
             std::thread::spawn(move || {
                 let mut work = 0;
                 for seed in (half..200).step_by(2) {
-                    let report = run_without_truncation(seed);
+                    let report = run(seed, &RunOptions::default());
                     assert!(report.violations.is_empty(), "{report}");
                     work += report.commits;
                 }
