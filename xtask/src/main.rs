@@ -8,6 +8,7 @@ mod process;
 mod report;
 mod rules;
 mod servers;
+mod simulation;
 mod sockets;
 mod suite;
 mod workspace;
@@ -29,7 +30,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Starts real servers on this machine, runs all tests against them, stops the servers.
+    /// Starts real servers on this machine, runs all tests against them, stops the servers, and simulates for a while.
     Test(TestOptions),
     /// Starts the servers, prints the variables that tests look for, and serves until Ctrl-C.
     Servers {

@@ -10,7 +10,7 @@ use clap::Args;
 use crate::clock::{Stopwatch, pause};
 use crate::process::Log;
 use crate::servers::{Fleet, ServerKind};
-use crate::{interrupt, report, workspace};
+use crate::{interrupt, report, simulation, workspace};
 
 /// A first build on two slow cores takes a few minutes.
 const BUILD_DEADLINE: Duration = Duration::from_secs(45 * 60);
@@ -41,6 +41,11 @@ impl TestOptions {
         if self.without_servers { Vec::new() } else { chosen(&self.only) }
     }
 
+    /// Whether all tests run, and not only some that were named.
+    fn is_everything(&self) -> bool {
+        self.arguments.is_empty()
+    }
+
     /// What to test: the whole workspace, unless packages are named.
     fn selection(&self) -> Vec<&str> {
         let own = self.arguments.iter().map(String::as_str).take_while(|argument| *argument != "--");
@@ -67,7 +72,7 @@ fn is_continuous_integration() -> bool {
     std::env::var("CI").is_ok_and(|value| value == "true" || value == "1")
 }
 
-/// Builds the tests while the servers are set up, runs the tests, stops the servers.
+/// Builds the tests while the servers are set up, runs the tests, stops the servers; then simulates, if all tests ran.
 pub(crate) fn test(options: &TestOptions) -> Result<()> {
     let watch = Stopwatch::start();
     let kinds = options.servers();
@@ -98,6 +103,9 @@ pub(crate) fn test(options: &TestOptions) -> Result<()> {
     }
     if !losses.is_empty() {
         bail!("a server ended during the tests, so that what passed may have tested nothing");
+    }
+    if options.is_everything() {
+        report::step("simulation", "ran the simulator", simulation::run)?;
     }
     // A reader that is gone needs no summary.
     let _ = writeln!(

@@ -182,7 +182,7 @@ impl<M: StateMachine> Committer<M> {
     }
 
     /// Before a record is sent: waits for our turn, and makes sure that what is known of the log's end is young enough for
-    /// an answer to be believed [H3].
+    /// an answer to be believed (H3).
     async fn make_ready(&mut self) -> Result<()> {
         self.await_turn().await;
         if !self.shared.is_window_open() {

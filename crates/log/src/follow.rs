@@ -307,7 +307,7 @@ impl<M: StateMachine> Shared<M> {
     }
 
     /// # Errors
-    /// If the position was given up [H22].
+    /// If the position was given up (H22).
     fn check_floor(&self, seq: Seq) -> Result<()> {
         let floor = self.applied.read().floor;
         if seq < floor && !is_planted(PlantedBug::ReadBelowFloor) {

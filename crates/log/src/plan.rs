@@ -41,7 +41,7 @@ enum Attempt<M: StateMachine> {
     Done(Option<Plan<M>>),
     /// A member left whose effects the group had taken in: validating the rest anew is simpler than taking them out.
     MemberLeft,
-    /// [H6] The log holds a record of our session that is not ours: a copy of this machine commits too.
+    /// (H6) The log holds a record of our session that is not ours: a copy of this machine commits too.
     SessionTaken,
 }
 
@@ -58,7 +58,7 @@ struct Gathering<M: StateMachine> {
 }
 
 /// Puts members back to the front of the queue, for another slot. Tells whether all went back: who gave up meanwhile was
-/// told that the outcome is unknown, and such a transaction never moves to another slot [H9].
+/// told that the outcome is unknown, and such a transaction never moves to another slot (H9).
 pub(crate) fn requeue<M: StateMachine>(
     members: Vec<(Submission<M>, CommitId)>,
     queue: &mut VecDeque<Submission<M>>,

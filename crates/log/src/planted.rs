@@ -26,23 +26,23 @@ pub enum PlantedBug {
     ApplyTwice,
     /// The answer "it exists already" counts as proof that the end of the log was seen.
     TakenRenewsWindow,
-    /// [H3] A slot that answers "not found" or takes a record is believed however long ago it was known to be empty.
+    /// H3: A slot that answers "not found" or takes a record is believed however long ago it was known to be empty.
     NoWindow,
-    /// [H7] The window counts from the last repetition of a put, not from the first.
+    /// H7: The window counts from the last repetition of a put, not from the first.
     RepeatRenewsWindow,
-    /// [H6] A record is taken for one's own because session and counter are, whatever its bytes.
+    /// H6: A record is taken for one's own because session and counter are, whatever its bytes.
     SessionDecidesHolder,
-    /// [H9] A commit whose caller was told "unknown" is written to another slot.
+    /// H9: A commit whose caller was told "unknown" is written to another slot.
     MoveAbandoned,
-    /// [H9] What a session table has forgotten is reported as not committed.
+    /// H9: What a session table has forgotten is reported as not committed.
     ForgottenIsNotCommitted,
-    /// [H10] A refusal that rests on a member of the same group is given before that member is in the log.
+    /// H10: A refusal that rests on a member of the same group is given before that member is in the log.
     EarlyRefusal,
-    /// [H21] "Forbidden" is believed although an earlier attempt had an unclear answer.
+    /// H21: "Forbidden" is believed although an earlier attempt had an unclear answer.
     ForbiddenIsFinal,
-    /// [H4] A listing is taken for the log from its first record on, not for the run that ends with the greatest.
+    /// H4: A listing is taken for the log from its first record on, not for the run that ends with the greatest.
     ListingWithoutRun,
-    /// [H22] A record below the floor is read as if it were part of the log.
+    /// H22: A record below the floor is read as if it were part of the log.
     ReadBelowFloor,
 }
 

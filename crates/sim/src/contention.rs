@@ -214,4 +214,28 @@ mod tests {
         assert_eq!(report.gets, 0);
         assert!(report.latency(0.5) <= PUT * 105 / 100 && report.latency(0.95) <= PUT * 105 / 100, "{report}");
     }
+
+    #[test]
+    fn a_thousand_commits_at_once_take_few_puts_and_are_answered_together() {
+        let executor = Executor::new(1, Limits::default());
+        let scheduler = executor.scheduler();
+        let (puts, took) = executor
+            .run(async move {
+                let world = StoreWorld::new(1, scheduler.clone(), Trace::new(scheduler.clone(), false));
+                let (db, _) = open(1, 0, &scheduler, &world).await.unwrap();
+                world.set_latencies(Latencies::all(Latency::Fixed(PUT)));
+                let (before, begun) = (world.usage(ProcessId(0)), scheduler.now());
+                let collection = db.collection("counters");
+                let documents: Vec<_> = (0..1_000).map(|id| json!({"id": id, "count": 1})).collect();
+                for outcome in futures::future::join_all(documents.iter().map(|one| collection.put(one))).await {
+                    outcome.unwrap();
+                }
+                let after = world.usage(ProcessId(0));
+                assert_eq!(after.gets + after.lists, before.gets + before.lists);
+                (after.puts - before.puts, scheduler.now() - begun)
+            })
+            .unwrap();
+        assert!(puts <= 40, "{puts} puts");
+        assert!(took <= PUT * 3, "{took:?}");
+    }
 }

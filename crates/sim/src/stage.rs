@@ -149,8 +149,8 @@ impl Stage {
         self.scheduler.sleep(time).await;
     }
 
-    /// What maintenance will do: gives up what lies before the end, which `by` knows and keeps as a base, and removes it
-    /// a grace later, but for what keeps the log going.
+    /// What maintenance will do: gives up what lies before the end, which `by` knows and keeps as a base, and removes
+    /// it a grace later, but for what keeps the log going.
     pub(crate) async fn truncate(&self, by: &Actor) -> Outcome<Base> {
         let (floor, base) = self.give_up(by).await?;
         self.pass(GRACE).await;
@@ -219,12 +219,17 @@ impl Actor {
     /// A strict read.
     pub(crate) async fn read(&self, id: &str) -> Result<Option<Value>, bucketdb::Error> {
         let collection = self.collection().with_freshness(Freshness::Strict);
-        Ok(collection.get(&json!(id)).await?.map(|document| document["value"].clone()))
+        Ok(collection.get(&json!(id)).await?.map(|document| value_of(&document)))
     }
 
     pub(crate) async fn refresh(&self) -> Outcome {
         self.db.refresh(Freshness::Strict).await.map_err(|error| error.to_string())
     }
+}
+
+/// The value of a document that [`Actor::put`] wrote.
+pub(crate) fn value_of(document: &Value) -> Value {
+    document.get("value").cloned().unwrap_or_default()
 }
 
 /// Gives `otherwise` as what went wrong unless `holds`.

@@ -1,7 +1,7 @@
 //! Whole simulations: that they replay, that the library passes, and that bugs planted on purpose are found.
 
 use bucketdb::simulation::PlantedBug;
-use bucketdb_sim::{RunOptions, run};
+use bucketdb_sim::{Config, RunOptions, run};
 
 #[test]
 fn a_seed_replays_event_for_event() {

@@ -2,7 +2,7 @@ use bucketdb::{Error, ErrorKind, Freshness, Operation};
 use futures::future;
 use serde_json::json;
 
-use crate::stage::{LATENCY, Outcome, Stage, Twist, must};
+use crate::stage::{LATENCY, Outcome, Stage, Twist, must, value_of};
 
 /// The writer dies right after the acknowledgement: then the record must be there already.
 pub(crate) async fn answered_when_stored(stage: Stage) -> Outcome {
@@ -93,7 +93,7 @@ pub(crate) async fn read_before_answered(stage: Stage) -> Outcome {
     let written = written.await.ok_or("the writer is gone")?;
     written.map_err(|error| error.to_string())?;
     let read = a.collection().with_freshness(Freshness::Local).get(&json!("x")).await;
-    let read = read.map_err(|error| error.to_string())?.map(|document| document["value"].clone());
+    let read = read.map_err(|error| error.to_string())?.map(|document| value_of(&document));
     must(read == Some(json!(2)), format!("2 was written last, and {read:?} is read"))
 }
 

@@ -1,10 +1,10 @@
 use bucketdb::Error;
 use serde_json::{Value, json};
 
-use crate::stage::{Actor, Outcome, Stage, must};
+use crate::stage::{Actor, Outcome, Stage, must, value_of};
 
 fn number(document: Option<&Value>) -> u64 {
-    document.and_then(|document| document["value"].as_u64()).unwrap_or(0)
+    document.and_then(|document| value_of(document).as_u64()).unwrap_or(0)
 }
 
 async fn increment(actor: &Actor, between: Option<&Actor>) -> Result<(), Error> {
