@@ -17,9 +17,6 @@ use crate::replay::Replay;
 use crate::stores::{Store, on_stores};
 use crate::support::{nanoseconds, now};
 
-/// Fewer acknowledged transactions than these show nothing.
-const LEAST_OK: usize = 200;
-
 on_stores!(transfer_fast: file, redis);
 on_stores!(transfer_slow: localstack, ceph);
 
@@ -36,7 +33,7 @@ fn transfer(runtime: &Runtime, store: &Store, plan: &Plan) -> String {
     let summary = recording.judge("bank", store, |history| check_bank(history, &bank()));
     let (happened, vanished) = resolve(&mut recording, &receipts);
     recording.judge("resolved-bank", store, |history| check_bank(history, &bank()));
-    assert!(recording.kills > 0 && recording.stops > 0 && summary.ok > LEAST_OK, "this shows nothing: {summary}");
+    recording.check_haunted(plan, &summary);
     format!("; {recording}; {happened} unknown transfers happened and {vanished} did not; {summary}")
 }
 

@@ -13,13 +13,17 @@ use crate::stores::Store;
 use crate::support::{let_pass, now, random_below};
 use crate::workers::{Worker, side_by_side};
 
-/// A request counts as lost after this time, and most stops are longer.
+/// A request counts as lost after this time, and some stops are longer.
 const REQUEST_TIMEOUT_MS: u32 = 1_000;
 
 /// A commit is given up after this time, and some stops are longer.
 const COMMIT_TIMEOUT_MS: u32 = 1_500;
 
 const SHORTEST_STOP: Duration = Duration::from_millis(100);
+
+/// Every other stop is no longer than this, which leaves more time to work.
+const LONG_STOP: Duration = Duration::from_millis(500);
+
 const LONGEST_STOP: Duration = Duration::from_secs(2);
 
 /// Between two stops of a life at least this time passes, so that all of them together leave time to work.
@@ -36,6 +40,8 @@ pub(crate) struct Plan {
     /// Such timeouts has every third life: too short for many a request, and for many a commit.
     pub(crate) short_request_timeout_ms: u32,
     pub(crate) short_commit_timeout_ms: u32,
+    /// Fewer acknowledged transactions than these show nothing.
+    pub(crate) least_ok: usize,
 }
 
 /// No time at which anything is killed or stopped.
@@ -45,22 +51,25 @@ pub(crate) const PEACE: Plan = Plan {
     longest_work: Duration::MAX,
     short_request_timeout_ms: REQUEST_TIMEOUT_MS,
     short_commit_timeout_ms: COMMIT_TIMEOUT_MS,
+    least_ok: 300,
 };
 
 pub(crate) const FAST: Plan = Plan {
     duration: Duration::from_secs(8),
-    longest_life: Duration::from_secs(4),
-    longest_work: Duration::from_millis(1_500),
+    longest_life: Duration::from_secs(5),
+    longest_work: Duration::from_secs(2),
     short_request_timeout_ms: 50,
-    short_commit_timeout_ms: 4,
+    short_commit_timeout_ms: 8,
+    least_ok: 300,
 };
 
 pub(crate) const SLOW: Plan = Plan {
     duration: Duration::from_secs(10),
-    longest_life: Duration::from_secs(6),
+    longest_life: Duration::from_secs(8),
     longest_work: Duration::from_secs(3),
     short_request_timeout_ms: 150,
-    short_commit_timeout_ms: 40,
+    short_commit_timeout_ms: 60,
+    least_ok: 50,
 };
 
 /// One process.
@@ -114,7 +123,8 @@ fn live(runtime: &Runtime, mut worker: Worker, plan: &Plan, end: Duration) -> Li
         }
         worker.signal(Signal::STOP);
         stops += 1;
-        let stop = random(SHORTEST_STOP, LONGEST_STOP);
+        let longest = if random_below(2) == 0 { LONG_STOP } else { LONGEST_STOP };
+        let stop = random(SHORTEST_STOP, longest);
         let left = death.min(end).saturating_sub(now(runtime));
         let_pass(stop.min(left));
         // Some die while they are stopped, with what they sent still on its way.

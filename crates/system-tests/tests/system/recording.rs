@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use bucketdb_history::{Anomalies, History, HistoryWriter, Op, Outcome, Summary, Transaction};
 use bucketdb_system_tests::Line;
 
-use crate::nemesis::Life;
+use crate::nemesis::{Life, Plan};
 use crate::stores::{Store, unique_name};
 use crate::support::nanoseconds;
 
@@ -23,8 +23,8 @@ const LAST_CLIENT: u64 = u64::MAX;
 pub(crate) struct Recording {
     pub(crate) history: History,
     lives: u32,
-    pub(crate) kills: u32,
-    pub(crate) stops: u32,
+    kills: u32,
+    stops: u32,
     /// How many transactions were under way when their worker was killed.
     cut_off: usize,
     /// How many clients were told that the outcome is unknown, and how many had it settled in either way.
@@ -102,6 +102,12 @@ impl Recording {
         };
         let path = self.write(Path::new(env!("CARGO_TARGET_TMPDIR")), &name);
         panic!("{problem}\nthe history is in {}", path.display());
+    }
+
+    /// Checks that enough happened for the test to mean something.
+    pub(crate) fn check_haunted(&self, plan: &Plan, summary: &Summary) {
+        let has_happened = self.kills > 0 && self.stops > 0 && summary.ok >= plan.least_ok;
+        assert!(has_happened, "this shows nothing: {self}; {summary}");
     }
 
     fn write(&self, folder: &Path, name: &str) -> PathBuf {
