@@ -4,8 +4,12 @@
 //! was acknowledged to them in [`Line`]s on their standard output, and compare that with what the store holds in the
 //! end.
 
+mod bank;
 mod documents;
 mod line;
+mod lists;
 
+pub use bank::{ACCOUNTS, Account, INITIAL_BALANCE, Receipt};
 pub use documents::{COUNTER, Counter, Entry};
 pub use line::{InvalidLine, Line};
+pub use lists::{FULL_LIST, LISTS, List};

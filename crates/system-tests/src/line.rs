@@ -1,6 +1,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use bucketdb_history::Transaction;
+
 /// What a worker says on its standard output, one line each.
 ///
 /// A line is written in one piece and flushed at once: what was said before a worker was killed can be read, and
@@ -18,9 +20,9 @@ pub enum Line {
         /// The position of the log that the worker had seen when it was told.
         position: u64,
     },
-    /// The outcome of an operation's commit is unknown; the worker will find out by reading.
+    /// The outcome of an operation's commit is unknown; the worker will find out by reading, or not at all.
     Unknown {
-        /// The number of the operation.
+        /// The number of the operation; of a client with a history, the client's.
         operation: u64,
         /// The only position at which the commit can be.
         slot: u64,
@@ -43,6 +45,10 @@ pub enum Line {
     },
     /// A round of a race was won.
     Won(u32),
+    /// A transaction begins, as it is known if its end is never told: of unknown outcome, without what it read.
+    Invoked(Transaction),
+    /// A transaction ended. Its client and its start tell which.
+    Completed(Transaction),
     /// The requests that the whole work took.
     Used {
         /// Puts, refused ones included.
@@ -74,9 +80,15 @@ impl fmt::Display for Line {
             Self::Inserted { id, position, session } => write!(formatter, "inserted {id} {position} {session}"),
             Self::Failed { id, reason } => write!(formatter, "failed {id} {}", reason.replace('\n', " ")),
             Self::Won(round) => write!(formatter, "won {round}"),
+            Self::Invoked(transaction) => write!(formatter, "invoked {}", json(transaction)?),
+            Self::Completed(transaction) => write!(formatter, "completed {}", json(transaction)?),
             Self::Used { puts, gets } => write!(formatter, "used {puts} {gets}"),
         }
     }
+}
+
+fn json(transaction: &Transaction) -> Result<String, fmt::Error> {
+    serde_json::to_string(transaction).map_err(|_| fmt::Error)
 }
 
 impl FromStr for Line {
@@ -89,9 +101,14 @@ impl FromStr for Line {
 
 fn parse(text: &str) -> Option<Line> {
     let (word, rest) = text.split_once(' ')?;
-    if word == "failed" {
-        let (id, reason) = rest.split_once(' ')?;
-        return Some(Line::Failed { id: id.to_owned(), reason: reason.to_owned() });
+    match word {
+        "failed" => {
+            let (id, reason) = rest.split_once(' ')?;
+            return Some(Line::Failed { id: id.to_owned(), reason: reason.to_owned() });
+        }
+        "invoked" => return Some(Line::Invoked(serde_json::from_str(rest).ok()?)),
+        "completed" => return Some(Line::Completed(serde_json::from_str(rest).ok()?)),
+        _ => {}
     }
     let rest: Vec<&str> = rest.split(' ').collect();
     match (word, rest.as_slice()) {
@@ -115,10 +132,14 @@ fn parse(text: &str) -> Option<Line> {
 
 #[cfg(test)]
 mod tests {
+    use bucketdb_history::{Op, Outcome};
+
     use super::*;
 
     #[test]
     fn lines_print_and_parse() {
+        let ops = vec![Op::append("x", 7), Op::Read { key: "y".into(), values: None }];
+        let transaction = Transaction { outcome: Outcome::Info, process: 2, start: 10, end: 25, ops, seq: None };
         for line in [
             Line::Opened("00ff".into()),
             Line::Begin(7),
@@ -127,13 +148,15 @@ mod tests {
             Line::Inserted { id: "a-1".into(), position: 4, session: "0a".into() },
             Line::Failed { id: "a-1".into(), reason: "the store says: no".into() },
             Line::Won(9),
+            Line::Invoked(transaction.clone()),
+            Line::Completed(transaction),
             Line::Used { puts: 1, gets: 2 },
         ] {
             assert_eq!(line.to_string().parse(), Ok(line));
         }
         let broken = Line::Failed { id: "a".into(), reason: "two\nlines".into() };
         assert_eq!(broken.to_string(), "failed a two lines");
-        for bad in ["", "counted", "counted 1", "counted 1 x", "won 1 2", "hello 1"] {
+        for bad in ["", "counted", "counted 1", "counted 1 x", "won 1 2", "hello 1", "invoked {}"] {
             assert!(bad.parse::<Line>().is_err(), "{bad:?}");
         }
     }

@@ -1,8 +1,13 @@
 //! A further process of a database, for the tests of the whole system.
 
+mod access;
+mod append;
+mod bank;
+mod client;
 mod count;
 mod insert;
 mod race;
+mod session;
 
 use std::error::Error;
 use std::io::Write;
@@ -11,7 +16,7 @@ use std::time::Duration;
 
 use bucketdb::{Database, Operation};
 use bucketdb_system_tests::Line;
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 /// A further process of a database, for the tests of the whole system.
 #[derive(Debug, Parser)]
@@ -38,6 +43,10 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Role {
+    /// Appends to lists and reads them, until the standard input is closed.
+    Append(WorkloadArguments),
+    /// Transfers money between accounts, until the standard input is closed.
+    Bank(WorkloadArguments),
     /// Counts the one counter up, from wherever this worker stopped before.
     Count {
         #[arg(long)]
@@ -62,6 +71,17 @@ enum Role {
     },
 }
 
+/// Which life of which worker it is, and how it works.
+#[derive(Clone, Copy, Debug, Args)]
+struct WorkloadArguments {
+    /// No other life of any worker has the same.
+    #[arg(long)]
+    worker: u64,
+    /// Goes without transactions.
+    #[arg(long)]
+    weak: bool,
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -77,6 +97,8 @@ async fn main() -> ExitCode {
 
 async fn work(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     match arguments.role {
+        Role::Append(workload) => append::append(arguments, workload).await,
+        Role::Bank(workload) => bank::bank(arguments, workload).await,
         Role::Count { worker, operations } => count::count(arguments, worker, operations).await,
         Role::Insert { worker } => insert::insert(arguments, worker).await,
         Role::Race { worker, workers, rounds } => race::race(arguments, worker, workers, rounds).await,

@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod bank;
+#[cfg(test)]
 mod counting;
 #[cfg(test)]
 mod creation;
@@ -21,16 +23,26 @@ mod kills;
 #[cfg(test)]
 mod limited_store;
 #[cfg(test)]
+mod list_append;
+#[cfg(test)]
+mod nemesis;
+#[cfg(test)]
 mod opening;
 #[cfg(test)]
 mod proxy;
 #[cfg(test)]
 mod races;
 #[cfg(test)]
+mod recording;
+#[cfg(test)]
+mod replay;
+#[cfg(test)]
 mod requests;
 #[cfg(test)]
 mod stores;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod weak_clients;
 #[cfg(test)]
 mod workers;

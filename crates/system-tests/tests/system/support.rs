@@ -43,3 +43,8 @@ pub(crate) fn report(text: impl std::fmt::Display) {
     // A test is no worse for nobody reading this.
     let _ = std::io::stderr().write_all(format!("system test: {text}\n").as_bytes());
 }
+
+/// Time as histories have it.
+pub(crate) fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap()
+}

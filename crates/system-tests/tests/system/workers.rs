@@ -2,8 +2,10 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
 
 use bucketdb_system_tests::Line;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::stores::{PREFIX, Store};
 
@@ -11,7 +13,8 @@ use crate::stores::{PREFIX, Store};
 pub(crate) struct Worker {
     process: Child,
     orders: Option<ChildStdin>,
-    output: BufReader<ChildStdout>,
+    /// Nothing once somebody else listens.
+    output: Option<BufReader<ChildStdout>>,
 }
 
 /// How a worker ended.
@@ -31,15 +34,19 @@ impl Worker {
         command.envs(store.variables.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().unwrap();
-        let (orders, output) = (process.stdin.take(), BufReader::new(process.stdout.take().unwrap()));
+        let (orders, output) = (process.stdin.take(), process.stdout.take().map(BufReader::new));
         Self { process, orders, output }
     }
 
     /// What it says next; `None` once it has ended. A line that was cut short by its end is none.
     pub(crate) fn line(&mut self) -> Option<Line> {
-        let mut line = String::new();
-        self.output.read_line(&mut line).unwrap();
-        line.strip_suffix('\n').map(|line| line.parse().unwrap())
+        self.output.as_mut().and_then(next_line)
+    }
+
+    /// Listens on a thread of its own to what it says until it ends, so that it never has to wait for anybody.
+    pub(crate) fn listen(&mut self) -> JoinHandle<Vec<Line>> {
+        let mut output = self.output.take().unwrap();
+        std::thread::spawn(move || std::iter::from_fn(|| next_line(&mut output)).collect())
     }
 
     /// Hands it a line on its standard input.
@@ -54,7 +61,12 @@ impl Worker {
         self.process.kill().unwrap();
     }
 
-    /// Waits for its end.
+    /// Stops it where it is, or lets it go on.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.process), signal).unwrap();
+    }
+
+    /// Tells it to end by itself, if it waits for that, and waits for its end.
     pub(crate) fn finish(mut self) -> Ending {
         drop(self.orders.take());
         let mut lines = Vec::new();
@@ -80,6 +92,12 @@ impl Drop for Worker {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+fn next_line(output: &mut BufReader<ChildStdout>) -> Option<Line> {
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    line.strip_suffix('\n').map(|line| line.parse().unwrap())
 }
 
 /// Starts one worker for each of `numbers` and does `work` with all of them side by side.

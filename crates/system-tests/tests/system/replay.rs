@@ -1,0 +1,36 @@
+//! The documents as the log tells them, to be compared with those that queries find.
+
+use std::collections::BTreeMap;
+
+use bucketdb::{ChangeKind, Database, Document, Seq, Since};
+use serde_json::Value;
+
+/// Documents by their tables and keys.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Replay(BTreeMap<(String, String), Value>);
+
+impl Replay {
+    /// All changes from the first to the one at a position, one after the other.
+    pub(crate) async fn of_log(db: &Database, last: Seq) -> Self {
+        let mut replay = Self::default();
+        let mut feed = db.watch(Since::Beginning).await.unwrap();
+        while let Some(change) = feed.try_next().await.unwrap().filter(|change| change.seq <= last) {
+            let ChangeKind::Put(document) = change.kind else { panic!("something was removed at {}", change.seq) };
+            replay.put(&change.table, document);
+        }
+        replay
+    }
+
+    /// Adds the documents of a table.
+    #[must_use]
+    pub(crate) fn with<T: Document>(mut self, documents: &[T]) -> Self {
+        for document in documents {
+            self.put(T::schema().table(), serde_json::to_value(document).unwrap());
+        }
+        self
+    }
+
+    fn put(&mut self, table: &str, document: Value) {
+        self.0.insert((table.to_owned(), document["id"].to_string()), document);
+    }
+}
