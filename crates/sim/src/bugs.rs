@@ -1,7 +1,7 @@
 use bucketdb::simulation::PlantedBug;
 
 /// Every bug that can be planted.
-const BUGS: [PlantedBug; 18] = [
+const BUGS: [PlantedBug; 19] = [
     PlantedBug::AnswerBeforePut,
     PlantedBug::SkipValidation,
     PlantedBug::NextSlotWhileOpen,
@@ -19,6 +19,7 @@ const BUGS: [PlantedBug; 18] = [
     PlantedBug::ForgottenIsNotCommitted,
     PlantedBug::EarlyRefusal,
     PlantedBug::ForbiddenIsFinal,
+    PlantedBug::ListingWithoutRun,
     PlantedBug::ReadBelowFloor,
 ];
 

@@ -89,6 +89,10 @@ impl Config {
         let faults = faults(random);
         let mut harms = harms(random);
         let truncation = if faults.list_lag.is_zero() { truncation(random, &mut harms) } else { None };
+        if faults.lie > 0.0 {
+            // Whose record was overwritten, and who dies before reading on, can tell nobody: nothing shows it.
+            harms.retain(|(harm, _)| !matches!(harm, Harm::Crash | Harm::CrashAll | Harm::CloneMachine));
+        }
         // Known: "committed" may be the answer about a commit of a copy of this machine, for both have one id.
         let settle = random.chance(0.5) && !harms.iter().any(|(harm, _)| *harm == Harm::CloneMachine);
         let machines = (0..processes).map(|number| machine(random, number, ring_size)).collect();
@@ -199,8 +203,8 @@ fn faults(random: &mut SimRandom) -> Faults {
     if random.chance(0.2) {
         faults.list_lag = random.magnitude(10 * MS, 5 * SECOND);
     }
-    if random.chance(0.02) {
-        faults.lie = 0.02;
+    if random.chance(0.03) {
+        faults.lie = 0.1;
     }
     faults
 }

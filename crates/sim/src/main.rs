@@ -71,6 +71,9 @@ fn main() -> ExitCode {
     if arguments.scenarios {
         return play_scenarios();
     }
+    if let (Some(bug), None) = (bug, arguments.seed) {
+        play_scenarios_of(bug);
+    }
     match arguments.seed {
         Some(seed) => run_one(seed, bug, &arguments),
         None => run_many(bug, &arguments),
@@ -102,6 +105,19 @@ fn contend() -> ExitCode {
         }
     }
     ExitCode::SUCCESS
+}
+
+/// Says what the scenarios of a bug show: they are told step by step, where seeds have to find it.
+fn play_scenarios_of(bug: PlantedBug) {
+    for scenario in SCENARIOS.iter().filter(|scenario| scenario.bug == bug) {
+        let started = now();
+        match scenario.play(true) {
+            Err(wrong) => {
+                println!("scenario \"{}\" finds {bug:?} in {:.1?}: {wrong}", scenario.name, started.elapsed())
+            }
+            Ok(()) => println!("scenario \"{}\" does not find {bug:?}", scenario.name),
+        }
+    }
 }
 
 fn play_scenarios() -> ExitCode {
