@@ -257,7 +257,7 @@ impl<'a> Attempts<'a> {
             let bound = self.latency.max(MIN_PAUSE_BOUND).saturating_mul(2u32.saturating_pow(self.count - 1));
             let env = self.db.inner.log.env();
             let pause_us = env.random_below(bound.min(MAX_PAUSE).as_micros() as u64);
-            env.sleep(Duration::from_micros(pause_us)).await;
+            env.sleep(Duration::from_micros(pause_us).min(self.remaining())).await;
         }
         if self.remaining().is_zero() { Err(Error::CommitTimedOut) } else { Ok(()) }
     }

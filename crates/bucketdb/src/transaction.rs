@@ -282,8 +282,14 @@ impl Transaction {
                 Ok(table)
             }
             Err(error) => {
-                if let Error::UnknownTable { table } = &error {
-                    self.note_absent_table(table)?;
+                match &error {
+                    Error::UnknownTable { table } => self.note_absent_table(table)?,
+                    Error::Schema(_) => {
+                        let schema = T::schema();
+                        let absent = (schema.table().to_owned(), schema.version());
+                        self.with(|open| open.reads.absent_versions.insert(absent))?;
+                    }
+                    _ => {}
                 }
                 Err(error)
             }

@@ -6,7 +6,7 @@ use crate::overlay::{Overlay, Replaced};
 use crate::recent_writes::RecentWrites;
 use crate::{
     Before, Catalogue, Change, ChangeKind, Condition, EncodedKey, Found, Group, ReadSet, Refusal, Scan, ScanRow,
-    Schema, TableId, Transaction,
+    Schema, TableEntry, TableId, Transaction,
 };
 
 /// The state of a database: its catalogue and every row.
@@ -113,7 +113,13 @@ impl Documents {
                 return Err(Refusal::ReadChanged { table: range.table, key: key.clone() });
             }
         }
-        match reads.absent_tables.iter().find(|name| self.catalogue.by_name(name).is_some()) {
+        let has_version = |(name, version): &&(String, u32)| {
+            let versions = self.catalogue.by_name(name).map(TableEntry::versions).unwrap_or_default();
+            versions.iter().any(|schema| schema.version() == *version)
+        };
+        let created = reads.absent_tables.iter().find(|name| self.catalogue.by_name(name).is_some());
+        let registered = || reads.absent_versions.iter().find(has_version).map(|(name, _)| name);
+        match created.or_else(registered) {
             Some(name) => Err(Refusal::TableCreated(name.clone())),
             None => Ok(()),
         }

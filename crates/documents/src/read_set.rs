@@ -18,6 +18,8 @@ pub struct ReadSet {
     pub ranges: Vec<KeyRange>,
     /// The names under which no table was found.
     pub absent_tables: BTreeSet<String>,
+    /// The tables of which that version of the schema was not registered.
+    pub absent_versions: BTreeSet<(String, u32)>,
 }
 
 /// A range of a table's keys.
@@ -35,13 +37,17 @@ impl ReadSet {
     /// Nothing read yet, at this position.
     #[must_use]
     pub fn new(at: Seq) -> Self {
-        Self { at, keys: BTreeSet::new(), ranges: Vec::new(), absent_tables: BTreeSet::new() }
+        let (absent_tables, absent_versions) = (BTreeSet::new(), BTreeSet::new());
+        Self { at, keys: BTreeSet::new(), ranges: Vec::new(), absent_tables, absent_versions }
     }
 
     /// Whether nothing was read.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.keys.is_empty() && self.ranges.is_empty() && self.absent_tables.is_empty()
+        self.keys.is_empty()
+            && self.ranges.is_empty()
+            && self.absent_tables.is_empty()
+            && self.absent_versions.is_empty()
     }
 }
 

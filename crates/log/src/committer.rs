@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bucketdb_driver::{Condition, Key};
 use bytes::Bytes;
@@ -26,6 +27,8 @@ pub(crate) struct Committer<M: StateMachine> {
     pub(crate) losses: u32,
     /// How long a record takes to write.
     pub(crate) pace: Pace,
+    /// When this writer last saw that others write at the same time.
+    pub(crate) contended_at: Option<Duration>,
 }
 
 /// What was asked for and not begun yet.
@@ -42,7 +45,8 @@ enum Settled {
         /// When the request was sent that proves that the slot was empty, if one does.
         proof: Option<Reading>,
     },
-    Others(Bytes),
+    /// With whether an attempt of ours may have got there before.
+    Others(Bytes, bool),
     /// Nobody knows yet, and the members are to be tried again. No correct writer comes to this end.
     LeftOpen,
     /// Nothing was written.
@@ -91,7 +95,7 @@ impl<M: StateMachine> Intake<M> {
 impl<M: StateMachine> Committer<M> {
     pub(crate) fn new(shared: Arc<Shared<M>>, inbox: mpsc::UnboundedReceiver<Message<M>>) -> Self {
         let intake = Intake { inbox, queue: VecDeque::new(), closing: Vec::new() };
-        Self { shared, intake, numbering: Numbering::default(), losses: 0, pace: Pace::default() }
+        Self { shared, intake, numbering: Numbering::default(), losses: 0, pace: Pace::default(), contended_at: None }
     }
 
     /// Works until it is told to close, or until nobody can ask for anything any more.
@@ -142,6 +146,8 @@ impl<M: StateMachine> Committer<M> {
             return Ok(());
         }
         self.intake.take_all();
+        // Before the slot is chosen: what is proved later may be about a later one.
+        let known = self.shared.window.proof();
         let Some(mut plan) = plan(&self.shared, &mut self.intake.queue, &mut self.numbering) else {
             // All that is left was refused by a state that may be too old for a refusal.
             if !self.intake.queue.is_empty()
@@ -152,7 +158,6 @@ impl<M: StateMachine> Committer<M> {
             return Ok(());
         };
         let sent = self.shared.probes.about_to_send(self.shared.now());
-        let known = self.shared.window.proof();
         if is_planted(PlantedBug::AnswerBeforePut) {
             let (seq, time) = (plan.record.seq, plan.record.time);
             for (submission, id) in plan.members.drain(..) {
@@ -166,7 +171,7 @@ impl<M: StateMachine> Committer<M> {
         };
         match settled {
             Settled::Ours { proof } => self.ours(plan, &bytes, sent, known, proof).await,
-            Settled::Others(other) => self.lost(plan, &other, known).await,
+            Settled::Others(other, unclear) => self.lost(plan, &bytes, sent, &other, unclear, known).await,
             Settled::LeftOpen => {
                 requeue(plan.members, &mut self.intake.queue);
                 let _ = self.shared.catch_up().await;
@@ -202,7 +207,7 @@ impl<M: StateMachine> Committer<M> {
         let slot = Slot { driver: &*self.shared.store, env: &*self.shared.env, key: &key };
         let settled = slot.settle(bytes, || self.intake.nobody_waits_for(&plan.members)).await;
         match settled {
-            Ok(Settlement { holder, proof, first_took }) => {
+            Ok(Settlement { holder, proof, first_took, unclear }) => {
                 self.pace.measured(first_took);
                 match holder {
                     Holder::Us => Ok(Settled::Ours { proof }),
@@ -216,7 +221,7 @@ impl<M: StateMachine> Committer<M> {
                                 return Ok(Settled::Ours { proof });
                             }
                         }
-                        Ok(Settled::Others(other))
+                        Ok(Settled::Others(other, unclear))
                     }
                 }
             }
@@ -229,13 +234,13 @@ impl<M: StateMachine> Committer<M> {
     /// last position or this one.
     async fn settle_per_session(&mut self, plan: &Plan<M>, bytes: &Bytes) -> Result<Settled, Abandoned> {
         let key = self.shared.layout.key(&plan.name);
-        if let Some(error) = self.put_own_name(plan, &key, bytes).await? {
-            return Ok(Settled::Refused(error));
-        }
         let (last_seq, last_name) = {
             let applied = self.shared.applied.read();
             (applied.seq, applied.name.clone())
         };
+        if let Some(error) = self.put_own_name(plan, &key, bytes).await? {
+            return Ok(Settled::Refused(error));
+        }
         let mut attempt = 1;
         let names = loop {
             match self.shared.list_from(last_seq).await {
@@ -311,6 +316,7 @@ impl<M: StateMachine> Committer<M> {
             self.numbering.counter = first_counter - 1;
         }
         self.losses += 1;
+        self.contended_at = Some(self.shared.env.monotonic());
     }
 
     /// Our record is in the log.
@@ -349,7 +355,23 @@ impl<M: StateMachine> Committer<M> {
     }
 
     /// Somebody else got the position: takes in what is there, and lines the group up again.
-    async fn lost(&mut self, plan: Plan<M>, other: &Bytes, known: Proof) {
+    async fn lost(&mut self, plan: Plan<M>, bytes: &Bytes, sent: Sent, other: &Bytes, unclear: bool, known: Proof) {
+        if unclear && !self.shared.holds(&known) {
+            let seq = plan.record.seq;
+            match self.shared.hash_at(seq) {
+                Some(hash) if hash == format::chain_hash(bytes) => return self.created(plan, bytes, sent, None).await,
+                Some(_) => {}
+                None => {
+                    let object = self.shared.object(&plan.name);
+                    let detail = "another record is in its place, which may have been given up".to_owned();
+                    answer_unknown(plan.members, seq, &LogError::Missing { object, detail });
+                    if let Err(error) = self.shared.prove_by_listing().await {
+                        self.intake.fail_queue(&error);
+                    }
+                    return;
+                }
+            }
+        }
         let Plan { members, record, name, first_counter } = plan;
         let stored = match self.shared.decode(record.seq, &name, other) {
             // What cannot be read may as well be ours, spoilt on its way.

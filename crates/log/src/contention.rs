@@ -15,6 +15,9 @@ const SHORTEST_POLL: Duration = Duration::from_micros(100);
 /// How much of the time that others need for their records is slept through before looking.
 const SLEPT_PER_CENT: u32 = 75;
 
+/// However many writers there are, the silence of all of them is not waited for longer than that of so many.
+const MOST_WAITED_FOR: u32 = 16;
+
 /// So many records that are expected to be there are asked for at the same time.
 const MOST_RECORDS_AT_ONCE: u64 = 64;
 
@@ -33,14 +36,15 @@ impl<M: StateMachine> Committer<M> {
         let mut joining = None;
         let mut position = self.shared.seq();
         loop {
-            let (turn, is_gap, is_single, since) = {
+            let (turn, is_gap, writers, since) = {
                 let applied = self.shared.applied.read();
                 let turns = &applied.turns;
-                (turns.of(applied.session, self.pace.mean()), turns.is_gap(), turns.is_single(), applied.since)
+                (turns.of(applied.session, self.pace.mean()), turns.is_gap(), turns.writers(), applied.since)
             };
             let now = self.shared.env.monotonic();
             let (due, pause, width) = match turn {
                 Turn::Now if !is_gap => return,
+                Turn::Now | Turn::After { .. } if !self.is_contended(now, writers) => return,
                 Turn::Now => (since + self.pace.mean() * 3 / 4, self.pace.mean(), 1),
                 Turn::Alone => {
                     let has_paused = now.saturating_sub(since) > self.pace.mean();
@@ -50,20 +54,20 @@ impl<M: StateMachine> Committer<M> {
                     }
                     return;
                 }
-                Turn::After { writers, records } => {
+                Turn::After { writers: before, records } => {
                     // Only the records before the last one can be slept through.
                     let sure = self.pace.mean() * (records - 1) * SLEPT_PER_CENT / 100;
                     let pause = if records > 1 { sure } else { self.pace.mean() / 8 };
-                    (since + self.pace.patience() * writers, pause, u64::from(records))
+                    (since + self.pace.patience() * before.min(MOST_WAITED_FOR), pause, u64::from(records))
                 }
                 // The first attempt is made at once: most often nobody else is writing just now.
-                Turn::Joining if self.losses == 0 => return,
+                Turn::Joining if self.losses <= 1 => return,
                 Turn::Joining => {
                     // Whoever joins does so right behind a record, when the slot has just become free, and where those who
                     // write leave room.
                     let drawn = || (now + self.back_off(), self.random_up_to(self.pace.mean() * 2));
                     let (joins_from, jitter) = *joining.get_or_insert_with(drawn);
-                    let is_free = is_gap || is_single && self.losses <= ATTEMPTS_WITHOUT_GAP;
+                    let is_free = is_gap || writers < 2 && self.losses <= ATTEMPTS_WITHOUT_GAP;
                     if now >= joins_from && is_free && self.shared.seq() > position {
                         return;
                     }
@@ -74,6 +78,7 @@ impl<M: StateMachine> Committer<M> {
             if now >= due {
                 return;
             }
+            let before = self.shared.seq();
             let pause = pause.clamp(SHORTEST_POLL, LONGEST_WAIT).min(due - now);
             self.shared.env.sleep(pause).await;
             let looked = match width {
@@ -83,7 +88,17 @@ impl<M: StateMachine> Committer<M> {
             if looked.is_err() || self.shared.failure.check().is_err() {
                 return;
             }
+            if self.shared.seq() > before {
+                self.contended_at = Some(self.shared.env.monotonic());
+            }
         }
+    }
+
+    /// Whether others were seen to write at the same time, not longer ago than all of them need for their turns: what was
+    /// written some time before is no reason to wait.
+    fn is_contended(&self, now: Duration, writers: usize) -> bool {
+        let turns = u32::try_from(writers).unwrap_or(u32::MAX).saturating_add(2).min(MOST_WAITED_FOR);
+        self.contended_at.is_some_and(|at| now.saturating_sub(at) <= self.pace.patience() * turns)
     }
 
     /// A random time up to a bound that grows with the losses ("full jitter"), and shrinks again for who lost often.

@@ -109,13 +109,13 @@ impl<M: StateMachine> Shared<M> {
         let mut proofs = 0;
         let mut first = self.seq().next();
         loop {
+            let proof = self.window.proof();
             let next = self.seq().next();
             if next > first {
                 // Others go on appending while this reads: only a hole that stays is one.
                 hole_attempts = 0;
             }
             first = next;
-            let proof = self.window.proof();
             if !self.holds(&proof) {
                 self.prove_again(&mut proofs).await?;
                 continue;

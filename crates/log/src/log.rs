@@ -73,7 +73,7 @@ impl<M: StateMachine> Log<M> {
 
     /// Commits a proposal, together with whatever else waits at the same time. Uncontended, that is one put.
     ///
-    /// Dropping the future takes nothing back: the proposal may be committed or not.
+    /// Dropping the future takes nothing back: until the deadline the proposal may be sent, and what was sent may commit.
     ///
     /// # Errors
     /// [`CommitError`] says whether it may still appear. A refusal rests on a state as fresh as `freshness` wants it.
@@ -97,7 +97,8 @@ impl<M: StateMachine> Log<M> {
         let ticket = Arc::new(Ticket::default());
         let (reply, answer) = oneshot::channel();
         let ask = self.shared.probes.ask(freshness);
-        let submission = Submission { work, ask, ticket: ticket.clone(), reply };
+        let give_up_at = self.shared.env.monotonic().saturating_add(deadline);
+        let submission = Submission { work, ask, ticket: ticket.clone(), give_up_at, reply };
         self.committer.send(Message::Submit(submission)).map_err(|_| LogError::Closed)?;
         match future::select(answer, self.shared.env.sleep(deadline)).await {
             Either::Left((Ok(outcome), _)) => outcome,
@@ -203,7 +204,8 @@ impl<M: StateMachine> Log<M> {
                 return Ok(outcome);
             }
             let left = give_up_at.saturating_sub(self.shared.env.monotonic());
-            if left.is_zero() {
+            // Nothing is ever sent to a slot that lies further ahead.
+            if left.is_zero() || slot > self.position().next() {
                 return Err(self.unsettled(slot));
             }
             self.change_options(left, SharedOptions::clone).await?;

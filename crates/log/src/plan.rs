@@ -150,7 +150,9 @@ impl<M: StateMachine> Gathering<M> {
         numbering: &mut Numbering,
     ) -> bool {
         while let Some(submission) = queue.pop_front() {
-            if submission.ticket.is_abandoned() && !is_planted(PlantedBug::MoveAbandoned) {
+            let is_over = submission.ticket.is_abandoned() || submission.give_up_at <= now;
+            if is_over && !is_planted(PlantedBug::MoveAbandoned) {
+                submission.answer(Err(CommitError::TimedOut));
                 continue;
             }
             let validated = match &submission.work {

@@ -6,6 +6,9 @@ use crate::{CommitId, Record, Seq};
 /// What the records kept here may weigh together, in bytes.
 const MAX_BYTES: usize = 8 << 20;
 
+/// So many are kept however large they are: a writer whose answer was slow has to recognise its own record.
+const MIN_RECORDS: usize = 4;
+
 /// The newest records that were applied, so that followers of the log need no request for them.
 #[derive(Debug, Default)]
 pub(crate) struct Recent {
@@ -18,7 +21,7 @@ impl Recent {
         let weight = size_of::<Record>() + record.entries.iter().map(|entry| entry.payload.len() + 48).sum::<usize>();
         self.bytes += weight;
         self.records.push_back((record, weight));
-        while self.bytes > MAX_BYTES {
+        while self.bytes > MAX_BYTES && self.records.len() > MIN_RECORDS {
             let Some((_, weight)) = self.records.pop_front() else { break };
             self.bytes -= weight;
         }

@@ -41,6 +41,8 @@ pub(crate) struct Sessions {
 struct Session {
     /// Of commits below this number nothing is known.
     known_from: u64,
+    /// Whether `known_from` stands where it does because gaps were forgotten.
+    has_forgotten_gaps: bool,
     last: u64,
     last_seq: Seq,
     /// Numbers from `known_from` to `last` that did not commit, in ascending order.
@@ -63,7 +65,13 @@ impl Sessions {
     fn commit(&mut self, id: SessionId, number: u64, seq: Seq) {
         let session = self.by_id.entry(id).or_insert_with(|| {
             // Whether this is its first commit ever, or its first after it was forgotten, cannot be told.
-            Session { known_from: number, last: number - 1, last_seq: seq, gaps: VecDeque::new() }
+            Session {
+                known_from: number,
+                has_forgotten_gaps: false,
+                last: number - 1,
+                last_seq: seq,
+                gaps: VecDeque::new(),
+            }
         });
         if number <= session.last {
             // No writer does this. Replay must go on with the same state everywhere all the same.
@@ -75,6 +83,7 @@ impl Sessions {
                 && let Some(dropped) = session.gaps.pop_front()
             {
                 session.known_from = dropped.end;
+                session.has_forgotten_gaps = true;
             }
         }
         session.last = number;
@@ -88,12 +97,14 @@ impl Sessions {
     pub(crate) fn outcome(&self, id: CommitId, slot: Option<Seq>, position: Seq) -> CommitOutcome {
         let remembered = remembered_positions(REMEMBERED_POSITIONS);
         let slot_is_passed = slot.is_some_and(|slot| slot <= position);
+        // Had it committed there, its session would be remembered since.
+        let slot_is_remembered =
+            slot.is_some_and(|slot| slot <= position && slot.0.saturating_add(remembered) > position.0);
         let Some(session) = self.by_id.get(&id.session) else {
             return match slot {
                 _ if is_planted(PlantedBug::ForgottenIsNotCommitted) => CommitOutcome::NotCommitted,
                 Some(slot) if slot > position => CommitOutcome::Undecided,
-                // Had it committed there, its session would be remembered.
-                Some(slot) if slot.0.saturating_add(remembered) > position.0 => CommitOutcome::NotCommitted,
+                _ if slot_is_remembered => CommitOutcome::NotCommitted,
                 _ => CommitOutcome::Forgotten,
             };
         };
@@ -101,10 +112,13 @@ impl Sessions {
             number if number > session.last && slot_is_passed => CommitOutcome::NotCommitted,
             number if number > session.last => CommitOutcome::Undecided,
             number if session.gaps.iter().any(|gap| gap.contains(&number)) => CommitOutcome::NotCommitted,
-            number if number < session.known_from => match slot {
-                _ if is_planted(PlantedBug::ForgottenIsNotCommitted) => CommitOutcome::NotCommitted,
-                _ => CommitOutcome::Forgotten,
-            },
+            number if number < session.known_from => {
+                let is_decided = slot_is_remembered && !session.has_forgotten_gaps;
+                if is_decided || is_planted(PlantedBug::ForgottenIsNotCommitted) {
+                    return CommitOutcome::NotCommitted;
+                }
+                CommitOutcome::Forgotten
+            }
             _ => CommitOutcome::Committed { seq: None },
         }
     }
@@ -160,6 +174,9 @@ mod tests {
         assert_eq!(sessions.outcome(id(3, 1), Some(Seq(later)), Seq(later)), CommitOutcome::NotCommitted);
         // It comes back: of what it did before, nothing is known.
         sessions.apply(&record(later + 1, 1, &[3]));
+        assert_eq!(sessions.outcome(id(1, 1), Some(Seq(2)), Seq(later + 1)), CommitOutcome::Forgotten);
+        // But for a slot that is remembered, since the session was not there.
+        assert_eq!(sessions.outcome(id(1, 2), Some(Seq(later)), Seq(later + 1)), CommitOutcome::NotCommitted);
         assert_eq!(sessions.outcome(id(1, 2), None, Seq(later + 1)), CommitOutcome::Forgotten);
         assert_eq!(sessions.outcome(id(1, 3), None, Seq(later + 1)), CommitOutcome::Committed { seq: None });
     }

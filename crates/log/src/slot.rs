@@ -22,6 +22,8 @@ pub(crate) struct Settlement {
     pub(crate) proof: Option<Reading>,
     /// How long the store took for the first attempt.
     pub(crate) first_took: Duration,
+    /// Whether an attempt before the last had an unclear answer.
+    pub(crate) unclear: bool,
 }
 
 /// Who holds a slot.
@@ -72,7 +74,8 @@ impl Slot<'_> {
             let took = answered.monotonic.saturating_sub(sent.monotonic);
             let is_repeated = first_took.is_some();
             let first_took = *first_took.get_or_insert(took);
-            let settled = |holder, proof| Settlement { holder, proof, first_took };
+            let was_unclear = unclear;
+            let settled = |holder, proof| Settlement { holder, proof, first_took, unclear: was_unclear };
             match answer {
                 Ok(_) => {
                     let proves = !is_repeated || is_planted(PlantedBug::RepeatRenewsWindow);

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -22,6 +23,8 @@ pub(crate) struct Submission<M: StateMachine> {
     /// How fresh a state a refusal must rest on.
     pub(crate) ask: Ask,
     pub(crate) ticket: Arc<Ticket>,
+    /// From this moment of the monotonic clock on, it is not sent any more, whether or not anybody waits for it.
+    pub(crate) give_up_at: Duration,
     pub(crate) reply: oneshot::Sender<Outcome<M>>,
 }
 

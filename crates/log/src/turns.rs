@@ -82,7 +82,14 @@ impl Turns {
             self.since_join = if place.is_none() { 0 } else { self.since_join.saturating_add(1) };
         }
         match place {
-            Some(place) if place == self.last && !self.circle.is_empty() => self.run += 1,
+            Some(place) if place == self.last && !self.circle.is_empty() => {
+                self.run = self.run.saturating_add(1);
+                if self.run > RECORDS_PER_TURN && self.circle.len() > 1 {
+                    // All others let their turns pass.
+                    self.circle = vec![writer.clone()];
+                    self.last = 0;
+                }
+            }
             Some(place) => {
                 // Those in between let their turn pass.
                 let between = self.between(place);
@@ -115,16 +122,16 @@ impl Turns {
     /// Whether those in the circle leave room, behind the last record, for somebody who wants to join: now and then, and
     /// as long as others do join.
     pub(crate) fn is_gap(&self) -> bool {
-        if self.is_single() {
+        if self.circle.len() < 2 {
             return self.run.is_multiple_of(RECORDS_BETWEEN_GAPS);
         }
         let is_due = self.since_gap >= TURNS_BETWEEN_GAPS || self.since_join <= TURNS_BETWEEN_GAPS;
         self.run >= RECORDS_PER_TURN && is_due
     }
 
-    /// Whether a single writer has been adding all records.
-    pub(crate) fn is_single(&self) -> bool {
-        self.circle.len() < 2
+    /// How many are in the circle.
+    pub(crate) fn writers(&self) -> usize {
+        self.circle.len()
     }
 
     /// The places strictly between the last writer's and `place`, going round.

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bucketdb_driver::{DelayDriver, MemoryDriver, MeteredDriver, Operation};
 use bucketdb_env::Environment;
-use bucketdb_log::NodeId;
+use bucketdb_log::{Log, NodeId};
 
-use crate::support::{SeededEnvironment, open_in, open_with, set, spawn};
+use crate::support::{Claims, DEADLINE, SeededEnvironment, open_in, set, sleep, spawn};
 
 const PUT: Duration = Duration::from_millis(30);
 const RUN: Duration = Duration::from_secs(60);
@@ -20,7 +20,8 @@ struct Outcome {
 /// Every writer in a process of its own, each with so many callers that commit one change after the other.
 async fn contend(writers: u8, callers: usize, get: Duration) -> Outcome {
     let store = MemoryDriver::new();
-    open_with(store.clone(), |options| options.ring_size = Some(256)).await.unwrap();
+    // With the writers' clock: one that is ahead would hide how long ago something was written.
+    open_in(SeededEnvironment::new(0), store.clone(), |options| options.ring_size = Some(256)).await.unwrap();
     let mut tasks = Vec::new();
     let mut meters = Vec::new();
     for node in 0..writers {
@@ -78,4 +79,45 @@ async fn a_writer_that_is_alone_asks_for_nothing_and_hardly_ever_pauses() {
     let total: usize = commits.iter().sum();
     assert_eq!((puts as usize, gets), (total, 1), "one get when it was opened");
     assert!(total as f64 * PUT.as_secs_f64() / RUN.as_secs_f64() > 0.97);
+}
+
+async fn node(store: &MemoryDriver, seed: u64) -> (Log<Claims>, MeteredDriver, SeededEnvironment) {
+    let env = SeededEnvironment::new(seed);
+    let slow = DelayDriver::new(store.clone(), env.clone()).reads(PUT).writes(PUT);
+    let meter = MeteredDriver::new(slow, env.clone());
+    let log = open_in(env.clone(), meter.clone(), |_| {}).await.unwrap();
+    (log, meter, env)
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_that_write_now_and_then_pay_for_what_they_missed_and_no_more() {
+    let store = MemoryDriver::new();
+    let (a, b) = (node(&store, 1).await, node(&store, 2).await);
+    for _ in 0..6 {
+        for (log, meter, env) in [&a, &b] {
+            sleep(Duration::from_secs(10)).await;
+            let (before, begun) = (meter.usage(), env.monotonic());
+            set(log, "k", "v").await.unwrap();
+            let used = meter.usage() - before;
+            assert!(used.requests(Operation::Put) <= 2 && used.requests(Operation::Get) <= 1);
+            assert!(env.monotonic() - begun <= PUT * 3 + Duration::from_millis(3));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_wrote_once_and_left_slows_nobody() {
+    let store = MemoryDriver::new();
+    let (log, _, env) = node(&store, 1).await;
+    for _ in 0..10 {
+        set(&log, "k", "v").await.unwrap();
+    }
+    let (other, _, _) = node(&store, 2).await;
+    set(&other, "k", "v").await.unwrap();
+    other.close(DEADLINE).await.unwrap();
+    let begun = env.monotonic();
+    for _ in 0..60 {
+        set(&log, "k", "v").await.unwrap();
+    }
+    assert!(env.monotonic() - begun < PUT * 72, "{:?}", env.monotonic() - begun);
 }

@@ -290,3 +290,15 @@ async fn a_fork_far_behind_a_writer_stops_it_as_well_and_can_be_mended() {
         assert!(found == "2" || (writes_first && found == "3"), "{found}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_strict_read_beside_a_commit_disturbs_nothing() {
+    let driver = liar(&MemoryDriver::new(), Lie::IgnoresCreateOnly);
+    let log = open(driver.clone()).await;
+    *driver.behaviour.slow_answers.lock() = Duration::from_millis(50);
+    let writer = log.clone();
+    let commit = spawn(async move { set(&writer, "a", "1").await });
+    sleep(Duration::from_millis(10)).await;
+    log.refresh(Freshness::Strict).await.unwrap();
+    commit.await.unwrap().unwrap();
+}
