@@ -67,7 +67,7 @@ pub(crate) const SLOW: Plan = Plan {
     duration: Duration::from_secs(10),
     longest_life: Duration::from_secs(8),
     longest_work: Duration::from_secs(3),
-    short_request_timeout_ms: 150,
+    short_request_timeout_ms: 250,
     short_commit_timeout_ms: 60,
     least_ok: 50,
 };
