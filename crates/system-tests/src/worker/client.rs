@@ -1,14 +1,18 @@
 use std::cell::RefCell;
 use std::error::Error;
 use std::ops::AsyncFn;
+use std::time::Duration;
 
-use bucketdb::{CommitId, CommitOutcome, Error as DatabaseError, Seq, TransactOptions};
+use bucketdb::{CommitId, CommitOutcome, Environment, Error as DatabaseError, Seq, TransactOptions};
 use bucketdb_history::{Op, Outcome, Transaction};
 use bucketdb_system_tests::Line;
 
 use crate::access::Access;
 use crate::say;
 use crate::session::Session;
+
+/// A commit of unknown outcome is settled after so long at most.
+const MOST_DOUBT_MS: u64 = 60;
 
 /// Does one transaction after the other, and says what it does and sees.
 pub(crate) struct Client<'a> {
@@ -116,6 +120,9 @@ impl<'a> Client<'a> {
         if self.session.chance(40) {
             return Ok(Ended::new(Outcome::Info, planned));
         }
+        // Others of this process commit meanwhile, and must not be taken for this one.
+        let delay_ms = self.session.random_below(MOST_DOUBT_MS);
+        self.session.env.sleep(Duration::from_millis(delay_ms)).await;
         match self.session.db.settle_commit(id, slot).await {
             Ok(CommitOutcome::Committed { seq }) => {
                 let seq = Some(seq.unwrap_or(slot).0);

@@ -18,6 +18,9 @@ const VALUES_PER_WORKER: u64 = 100_000_000;
 /// A pause is at most so long: about as long as a commit takes on a fast store.
 const MOST_PAUSE: Duration = Duration::from_millis(3);
 
+/// Requests that were given up keep a slow store busy: so long it is left alone before the database is opened once more.
+const PAUSE_OF_OPENING: Duration = Duration::from_millis(100);
+
 /// What the clients of one life of a worker share.
 pub(crate) struct Session {
     pub(crate) db: Database,
@@ -40,7 +43,12 @@ impl Session {
         W: AsyncFn(&Self, Client<'_>) -> Result<(), Box<dyn Error>>,
     {
         let env = TokioEnvironment::new();
-        let db = open_at_last(arguments, &env).await?;
+        let mut end_of_input = std::pin::pin!(end_of_input());
+        let db = tokio::select! {
+            opened = open_at_last(arguments, &env) => opened?,
+            // Where hardly a request is in time, it may take for ever.
+            ended = &mut end_of_input => return ended,
+        };
         let session = Self {
             db,
             env,
@@ -49,8 +57,13 @@ impl Session {
             next_value: Cell::new(workload.worker * VALUES_PER_WORKER),
             is_over: Cell::new(false),
         };
+        let end = async {
+            end_of_input.await?;
+            session.is_over.set(true);
+            Ok(())
+        };
         let client = || work(&session, Client::new(&session));
-        tokio::try_join!(client(), client(), client(), session.end_with_input())?;
+        tokio::try_join!(client(), client(), client(), end)?;
         match session.db.close().await {
             // Somebody's commit is still under way, of whose outcome its client has said that it is unknown.
             Err(error) if error.is_retryable() => Ok(()),
@@ -97,12 +110,6 @@ impl Session {
             self.env.sleep(MOST_PAUSE.mul_f64(self.random_below(100) as f64 / 100.0)).await;
         }
     }
-
-    async fn end_with_input(&self) -> Result<(), Box<dyn Error>> {
-        tokio::io::stdin().read_to_end(&mut Vec::new()).await?;
-        self.is_over.set(true);
-        Ok(())
-    }
 }
 
 fn next(counter: &Cell<u64>) -> u64 {
@@ -111,11 +118,16 @@ fn next(counter: &Cell<u64>) -> u64 {
     next
 }
 
+async fn end_of_input() -> Result<(), Box<dyn Error>> {
+    tokio::io::stdin().read_to_end(&mut Vec::new()).await?;
+    Ok(())
+}
+
 /// A worker that was stopped while it opened the database finds that its requests took too long.
 async fn open_at_last(arguments: &Arguments, env: &TokioEnvironment) -> bucketdb::Result<Database> {
     loop {
         match arguments.open().await {
-            Err(error) if error.is_retryable() => env.sleep(MOST_PAUSE).await,
+            Err(error) if error.is_retryable() => env.sleep(PAUSE_OF_OPENING).await,
             outcome => return outcome,
         }
     }

@@ -44,7 +44,7 @@ pub(crate) struct Plan {
     pub(crate) least_ok: usize,
 }
 
-/// No time at which anything is killed or stopped.
+/// Nobody is killed or stopped.
 pub(crate) const PEACE: Plan = Plan {
     duration: Duration::from_secs(3),
     longest_life: Duration::MAX,
@@ -58,8 +58,8 @@ pub(crate) const FAST: Plan = Plan {
     duration: Duration::from_secs(8),
     longest_life: Duration::from_secs(5),
     longest_work: Duration::from_secs(2),
-    short_request_timeout_ms: 50,
-    short_commit_timeout_ms: 8,
+    short_request_timeout_ms: 4,
+    short_commit_timeout_ms: 12,
     least_ok: 300,
 };
 
@@ -67,7 +67,7 @@ pub(crate) const SLOW: Plan = Plan {
     duration: Duration::from_secs(10),
     longest_life: Duration::from_secs(8),
     longest_work: Duration::from_secs(3),
-    short_request_timeout_ms: 150,
+    short_request_timeout_ms: 250,
     short_commit_timeout_ms: 60,
     least_ok: 50,
 };

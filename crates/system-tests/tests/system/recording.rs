@@ -18,6 +18,9 @@ const FOLDER_VARIABLE: &str = "BUCKETDB_TEST_HISTORIES";
 /// The client that reads everything in the end. No worker's client has that number.
 const LAST_CLIENT: u64 = u64::MAX;
 
+/// The others can be found by checking the history once more.
+const PRINTED_ANOMALIES: usize = 8;
+
 /// All transactions of all workers, and how the workers fared.
 #[derive(Default)]
 pub(crate) struct Recording {
@@ -31,8 +34,8 @@ pub(crate) struct Recording {
     unknown: usize,
     settled_ok: usize,
     settled_fail: usize,
-    /// What is wrong with workers.
-    failures: Vec<String>,
+    /// What is wrong, whatever the history says.
+    problems: Vec<String>,
 }
 
 impl Recording {
@@ -71,7 +74,7 @@ impl Recording {
         self.lives += 1;
         self.kills += u32::from(life.was_killed);
         self.stops += life.stops;
-        self.failures.extend(life.failure);
+        self.problems.extend(life.failure.map(|failure| format!("a worker failed: {failure}")));
         self.cut_off += open.len();
         // Such a transaction may happen later still, but its client did not see it happen.
         let end = nanoseconds(life.ended);
@@ -82,6 +85,11 @@ impl Recording {
     pub(crate) fn add_last(&mut self, start: u64, end: u64, ops: Vec<Op>) {
         let outcome = Outcome::Ok;
         self.history.0.push(Transaction { outcome, process: LAST_CLIENT, start, end, ops, seq: None });
+    }
+
+    /// Notes something that is wrong besides the history.
+    pub(crate) fn complain(&mut self, problem: String) {
+        self.problems.push(problem);
     }
 
     /// Checks the history. If anything is wrong, it is kept.
@@ -96,12 +104,20 @@ impl Recording {
             self.write(Path::new(&folder), &name);
         }
         let problem = match check(&self.history) {
-            Ok(summary) if self.failures.is_empty() => return summary,
-            Ok(_) => format!("workers failed: {:#?}", self.failures),
-            Err(anomalies) => anomalies.to_string(),
+            Ok(summary) if self.problems.is_empty() => return summary,
+            Ok(_) => String::new(),
+            Err(anomalies) => {
+                let first: String = anomalies.iter().take(PRINTED_ANOMALIES).map(ToString::to_string).collect();
+                format!("{} anomalies, of which the first are\n{first}", anomalies.iter().count())
+            }
         };
         let path = self.write(Path::new(env!("CARGO_TARGET_TMPDIR")), &name);
-        panic!("{problem}\nthe history is in {}", path.display());
+        panic!("{}\n{problem}the history is in {}", self.problems.join("\n"), path.display());
+    }
+
+    /// Checks that nothing is wrong besides the history.
+    pub(crate) fn check_unharmed(&self) {
+        assert!(self.problems.is_empty(), "{}", self.problems.join("\n"));
     }
 
     /// Checks that enough happened for the test to mean something.

@@ -1,12 +1,12 @@
 //! The documents as the log tells them, to be compared with those that queries find.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bucketdb::{ChangeKind, Database, Document, Seq, Since};
 use serde_json::Value;
 
 /// Documents by their tables and keys.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Default)]
 pub(crate) struct Replay(BTreeMap<(String, String), Value>);
 
 impl Replay {
@@ -28,6 +28,17 @@ impl Replay {
             self.put(T::schema().table(), serde_json::to_value(document).unwrap());
         }
         self
+    }
+
+    /// What the documents are that the log tells otherwise, if there are any.
+    pub(crate) fn disagreement(&self, log: &Self) -> Option<String> {
+        let keys: BTreeSet<_> = self.0.keys().chain(log.0.keys()).collect();
+        let differing: Vec<String> = keys
+            .into_iter()
+            .filter(|key| self.0.get(*key) != log.0.get(*key))
+            .map(|key| format!("{key:?} is {:?}, and in the log {:?}", self.0.get(key), log.0.get(key)))
+            .collect();
+        (!differing.is_empty()).then(|| format!("tables and log disagree: {}", differing.join("; ")))
     }
 
     fn put(&mut self, table: &str, document: Value) {

@@ -18,6 +18,7 @@ fn lost_updates_of_lists_are_found() {
     let runtime = runtime();
     let store = runtime.block_on(Store::file()).unwrap();
     let recording = list_append::record(&runtime, &store, &PEACE, &WEAK);
+    recording.check_unharmed();
     let anomalies = check_list_append(&recording.history, Options::default()).unwrap_err();
     assert!(
         anomalies.contains(AnomalyKind::IncompatibleOrder) || anomalies.contains(AnomalyKind::LostAppend),
@@ -32,6 +33,7 @@ fn lost_updates_of_balances_are_found() {
     let runtime = runtime();
     let store = runtime.block_on(Store::file()).unwrap();
     let (recording, _) = bank::record(&runtime, &store, &PEACE, &WEAK);
+    recording.check_unharmed();
     let anomalies = check_bank(&recording.history, &bank::bank()).unwrap_err();
     assert!(anomalies.contains(AnomalyKind::WrongTotal), "{anomalies}");
     report(format_args!("a bank without transactions: {} anomalies found", anomalies.iter().count()));
