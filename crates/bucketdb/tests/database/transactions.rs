@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bucketdb::{
-    Database, DelayDriver, Error, Fault, FaultDriver, Freshness, MemoryDriver, Operation, TokioEnvironment,
+    Database, DelayDriver, Document, Error, Fault, FaultDriver, Freshness, MemoryDriver, Operation, TokioEnvironment,
     TransactOptions, Transaction, Usage,
 };
 use futures::future;
@@ -390,4 +390,39 @@ async fn collections_take_part_in_transactions() {
     .await
     .unwrap();
     assert_eq!(notes.query().count().await.unwrap(), 1);
+}
+
+mod second_version {
+    use bucketdb::Document;
+
+    #[derive(serde::Serialize, serde::Deserialize, Document)]
+    #[document(table = "evolving", version = 2)]
+    pub(super) struct Evolving {
+        #[document(key)]
+        pub(super) id: u64,
+        pub(super) note: Option<String>,
+    }
+}
+
+#[derive(serde::Serialize, serde::Deserialize, Document)]
+#[document(table = "evolving", version = 1)]
+struct Evolving {
+    #[document(key)]
+    id: u64,
+}
+
+#[tokio::test]
+async fn a_version_that_another_process_registered_before_is_found() {
+    let store = MemoryDriver::new();
+    let db = Database::builder().driver(store.clone()).open().await.unwrap();
+    db.table::<Evolving>().await.unwrap().put(&Evolving { id: 1 }).await.unwrap();
+    let other = Database::builder().driver(store).open().await.unwrap();
+    other.table::<second_version::Evolving>().await.unwrap();
+    let found: Result<_, Error> = db
+        .transact(async |tx| {
+            let found = tx.get::<second_version::Evolving>(1u64).await?;
+            Ok(found.map(|found| (found.id, found.note)))
+        })
+        .await;
+    assert_eq!(found.unwrap(), Some((1, None)));
 }
