@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use crate::workspace;
 
 /// A few minutes on two cores, the build included.
-const SEEDS: &str = "10000";
+const SEEDS: &str = "5000";
 
 const DEADLINE: Duration = Duration::from_secs(30 * 60);
 

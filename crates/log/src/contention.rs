@@ -79,7 +79,7 @@ impl<M: StateMachine> Committer<M> {
                 return;
             }
             let before = self.shared.seq();
-            let pause = pause.clamp(SHORTEST_POLL, LONGEST_WAIT).min(due - now);
+            let pause = pause.min(due - now).clamp(SHORTEST_POLL, LONGEST_WAIT);
             self.shared.env.sleep(pause).await;
             let looked = match width {
                 near @ 0..=MOST_RECORDS_AT_ONCE => self.shared.look_ahead(near).await,
