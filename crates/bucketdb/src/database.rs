@@ -2,11 +2,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bucketdb_documents::Documents;
+use bucketdb_documents::{Documents, RunStoreFor};
 use bucketdb_driver::MeteredDriver;
 use bucketdb_log::{Freshness, Log, Seq, StoreCheck, StoreReport};
+use bucketdb_runs::RunStore;
 use serde_json::Value;
 
+use crate::maintenance::Maintenance;
 use crate::past::Past;
 use crate::{Batch, DatabaseBuilder, DatabaseStats, Feed, NamedTableStats, Result, Since, StorageSize};
 
@@ -25,6 +27,34 @@ pub(crate) struct Inner {
     pub(crate) staleness: Duration,
     pub(crate) commit_timeout: Duration,
     pub(crate) past: Past,
+    pub(crate) memory: MemoryBudget,
+    pub(crate) maintenance: Maintenance,
+    /// Opens the runs.
+    pub(crate) store_for: RunStoreFor,
+}
+
+/// What may be used of the memory that a database is given.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MemoryBudget {
+    /// Parts of runs that were read.
+    pub(crate) cache_bytes: usize,
+    /// What was written since the last checkpoint, before there should be one; at twice that, writers wait.
+    pub(crate) overlay_bytes: usize,
+    /// What is kept for those who read earlier positions.
+    pub(crate) earlier_bytes: usize,
+}
+
+impl MemoryBudget {
+    pub(crate) fn of(max_memory: usize) -> Self {
+        Self { cache_bytes: max_memory / 2, overlay_bytes: max_memory / 8, earlier_bytes: max_memory / 8 }
+    }
+}
+
+impl Inner {
+    /// Where runs are read and written.
+    pub(crate) fn runs(&self) -> RunStore {
+        (self.store_for)(self.log.database())
+    }
 }
 
 impl Database {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use bucketdb_documents::Documents;
 use bucketdb_log::{Log, Seq};
 
-use crate::Result;
+use crate::{Error, Result};
 use crate::database::Inner;
 
 /// One position of a database that can be read for as long as this is held. Cheap to clone.
@@ -32,6 +32,14 @@ impl Moment {
         }
     }
 
+    /// That it is not kept any more.
+    pub(crate) fn expired(&self) -> Error {
+        match self {
+            Self::Pinned(pin) => pin.inner.expired(),
+            Self::Replayed(replayed) => Error::SnapshotExpired { floor: replayed.seq },
+        }
+    }
+
     /// Reads a state that holds this position, to be read at the position given.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&Documents, Seq) -> T) -> Result<T> {
         match self {
@@ -48,6 +56,11 @@ pub(crate) struct Pin {
 }
 
 impl Pin {
+    /// Takes over a pin that was made in the state already.
+    pub(crate) fn adopt(inner: Arc<Inner>, seq: Seq) -> Self {
+        Self { inner, seq }
+    }
+
     fn log(&self) -> &Log<Documents> {
         &self.inner.log
     }

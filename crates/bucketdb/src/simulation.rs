@@ -3,39 +3,10 @@
 
 use std::time::Duration;
 
-use bucketdb_documents::Documents;
 use bucketdb_log::Seq;
 pub use bucketdb_log::planted::{PlantedBug, plant, set_remembered_positions};
 
-use crate::{Database, DatabaseBuilder, Result};
-
-/// What a database adds up to at one position; another process can begin there.
-#[derive(Clone, Debug)]
-pub struct Base(bucketdb_log::Base<Documents>);
-
-impl Base {
-    /// Takes it out of an open database.
-    ///
-    /// # Errors
-    /// If the log was found broken.
-    pub fn of(db: &Database) -> Result<Self> {
-        Ok(Self(db.inner.log.base()?))
-    }
-
-    /// The position that it covers.
-    #[must_use]
-    pub fn seq(&self) -> Seq {
-        self.0.seq()
-    }
-}
-
-/// Opens a database from `base`, whether or not the records up to there still exist.
-///
-/// # Errors
-/// As [`DatabaseBuilder::open`].
-pub async fn open_at(builder: DatabaseBuilder, base: Base) -> Result<Database> {
-    builder.open_from(Some(base.0)).await
-}
+use crate::{Database, Result};
 
 /// Gives up the positions below `floor`.
 ///
