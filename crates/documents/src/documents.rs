@@ -157,7 +157,7 @@ impl StateMachine for Documents {
         match proposal {
             Proposal::Register(schema) => {
                 let payload = self.catalogue.register(schema)?;
-                Ok(Validated { kind: RecordKind::Schema, payload })
+                Ok(Validated::new(RecordKind::Schema, payload))
             }
             Proposal::Write { transaction, reads } => {
                 if let Some(reads) = reads {
@@ -170,7 +170,7 @@ impl StateMachine for Documents {
                     own.write(change.table, change.key.clone(), exists);
                 }
                 group.merge(own);
-                Ok(Validated { kind: RecordKind::Transactions, payload: transaction.encode() })
+                Ok(Validated::new(RecordKind::Transactions, transaction.encode()))
             }
         }
     }

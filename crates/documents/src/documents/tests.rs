@@ -23,7 +23,7 @@ fn write(number: i128, reads: Option<ReadSet>) -> Proposal {
 
 /// Applies what a proposal adds to the log at a position.
 fn commit(documents: &mut Documents, seq: u64, proposal: &Proposal) {
-    let Validated { kind, payload } = documents.validate(&mut Group::default(), proposal).unwrap();
+    let Validated { kind, payload, .. } = documents.validate(&mut Group::default(), proposal).unwrap();
     let record = Record {
         kind,
         seq: Seq(seq),
