@@ -6,23 +6,33 @@
 //!
 //! - [`Log`] is an open log: it keeps a [`StateMachine`] in step with the records, commits proposals in groups and
 //!   answers how fresh its state is.
+//! - [`Log::capture`] and [`Log::checkpoint`] put what the log adds up to into other objects, [`Log::collect_garbage`]
+//!   and [`Log::sweep`] remove what is superfluous then.
 //! - [`Record`] and [`mod@format`] are what is stored.
 //! - [`StoreCheck`] finds out by trial what a store honours.
 //!
 //! This crate knows no table and no document: what a payload means is the state machine's business.
 
 mod base;
+mod checkpoint;
+mod checkpoint_record;
+mod collect;
 mod commit;
 mod committer;
 mod contention;
+mod create;
 mod error;
 mod floor;
 mod follow;
 mod halt;
+mod head;
+mod housekeeping;
 mod ids;
+mod ingest;
 mod layout;
 mod log;
 mod machine;
+mod manifest;
 mod open;
 mod options;
 mod plan;
@@ -32,13 +42,20 @@ mod reads;
 mod recent;
 mod record;
 mod replay;
+mod restart;
 mod sessions;
 mod shared;
 mod slot;
+mod source;
+mod start;
+mod state;
 mod store_check;
 mod submission;
+mod sweep;
+mod tail;
 mod timed;
 mod turns;
+mod upkeep;
 mod window;
 
 pub mod codec;
@@ -47,10 +64,13 @@ pub mod format;
 pub mod planted;
 
 pub use base::Base;
+pub use checkpoint::{Captured, CheckpointContent, CheckpointError, Checkpointed};
+pub use collect::GarbageReport;
 pub use commit::{Commit, CommitError};
 pub use error::{LogError, Result};
 pub use ids::{ChainHash, CommitId, DatabaseId, InvalidNodeId, LogTime, NodeId, Seq, SessionId};
-pub use layout::{InvalidPrefix, Layout, SlotNames};
+pub use ingest::{IngestTicket, Ingested};
+pub use layout::{InvalidPrefix, Layout, ObjectKind, SlotNames};
 pub use log::Log;
 pub use machine::{StateMachine, Validated};
 pub use open::OpenOptions;
@@ -59,3 +79,6 @@ pub use probes::Freshness;
 pub use record::{Entry, Record, RecordKind};
 pub use sessions::CommitOutcome;
 pub use store_check::{StoreCheck, StoreReport, Verdict};
+pub use sweep::SweepReport;
+pub use tail::{Tail, TailLimits};
+pub use upkeep::CheckpointRef;

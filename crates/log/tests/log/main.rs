@@ -9,6 +9,7 @@
 )]
 
 mod ambiguity;
+mod checkpoints;
 mod closing;
 mod contention;
 mod damage;
