@@ -359,7 +359,7 @@ impl StateMachine for Documents {
         let payload = || record.entries.first().map(|entry| entry.payload.clone()).unwrap_or_default();
         match record.kind {
             RecordKind::Schema => return self.catalogue.apply(payload()),
-            RecordKind::Ingest => return self.apply_ingest(record.seq, payload()),
+            RecordKind::Ingest => return self.apply_ingest(record.seq, record.ingest()?.payload),
             _ => {}
         }
         let transactions: Vec<Transaction> =
@@ -417,6 +417,10 @@ impl StateMachine for Documents {
 
 impl Documents {
     fn apply_ingest(&mut self, seq: Seq, payload: Bytes) -> Result<(), Malformed> {
+        if payload.is_empty() {
+            // It was given up.
+            return Ok(());
+        }
         let store = self.store()?;
         let mut reader = Reader::new(payload);
         let tree = Tree::decode(&mut reader, store)?;

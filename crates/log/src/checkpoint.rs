@@ -11,7 +11,7 @@ use crate::shared::Shared;
 use crate::state::LogState;
 use crate::submission::Work;
 use crate::upkeep::{CheckpointRef, Obstacle};
-use crate::{CommitError, CommitId, Freshness, Layout, Log, LogError, Result, Seq, StateMachine, format, reads};
+use crate::{CommitError, CommitId, Freshness, Layout, Log, LogError, LogTime, Result, Seq, StateMachine, format, reads};
 
 /// The log's own state at one position, and what was taken out of the state machine there: what a checkpoint is made
 /// from.
@@ -27,6 +27,12 @@ impl<T> Captured<T> {
     #[must_use]
     pub fn seq(&self) -> Seq {
         self.state.seq
+    }
+
+    /// The time in the record there.
+    #[must_use]
+    pub fn time(&self) -> LogTime {
+        self.state.time
     }
 
     /// The checkpoint on which this one is based.

@@ -304,6 +304,11 @@ impl<M: StateMachine> Shared<M> {
     }
 
     async fn fetch_record(&self, seq: Seq) -> Result<Arc<Record>> {
+        Ok(Arc::new(self.fetch_own_object(seq).await?.record))
+    }
+
+    /// The record at a position that was applied, from its own object.
+    pub(crate) async fn fetch_own_object(&self, seq: Seq) -> Result<crate::replay::Stored> {
         let name = match self.names {
             SlotNames::Shared => Layout::slot_name(seq),
             SlotNames::PerSession => {
@@ -319,9 +324,10 @@ impl<M: StateMachine> Shared<M> {
             Some(bytes) if seq == Seq::FIRST => {
                 let (record, _) = crate::format::decode_genesis(&bytes, &name)
                     .map_err(|error| LogError::of_format(self.object(&name), error))?;
-                Ok(Arc::new(record))
+                let hash = crate::format::chain_hash(&bytes);
+                Ok(crate::replay::Stored { record, hash, name, bytes })
             }
-            Some(bytes) => Ok(Arc::new(self.decode(seq, &name, &bytes)?.record)),
+            Some(bytes) => self.decode(seq, &name, &bytes),
             None => Err(self.gone(&name)),
         }
     }

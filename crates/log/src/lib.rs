@@ -29,6 +29,7 @@ mod head;
 mod housekeeping;
 mod ids;
 mod ingest;
+mod inspect;
 mod layout;
 mod log;
 mod machine;
