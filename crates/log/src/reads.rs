@@ -23,8 +23,12 @@ pub(crate) async fn pause(env: &dyn Environment, attempt: u32) {
 /// How long a read is tried again. One that hung longer than that has had its time.
 const RETRY_WITHIN: Duration = Duration::from_secs(5);
 
-/// The result of `call`, which is repeated a few times while it fails in passing.
-pub(crate) async fn retry<T, C>(env: &dyn Environment, call: impl Fn() -> C) -> Result<T, DriverError>
+/// The result of `call`, which is repeated a few times, with pauses, while it fails in passing. Only for what may be done
+/// twice.
+///
+/// # Errors
+/// The last failure.
+pub async fn retry<T, C>(env: &dyn Environment, call: impl Fn() -> C) -> Result<T, DriverError>
 where
     C: Future<Output = Result<T, DriverError>>,
 {

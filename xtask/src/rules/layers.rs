@@ -1,7 +1,7 @@
 //! Which part may know which.
 //!
 //! ```text
-//! env ← driver ← object-store, redis, log      log ← documents      query: nobody      derive: query, in tests
+//! env ← driver ← object-store, redis, log      log ← documents, runs      query: nobody      derive: query, in tests
 //! bucketdb: all of these      history: nobody      cli, bench: bucketdb only      system-tests, sim: history too
 //! xtask: nobody
 //! ```
@@ -44,7 +44,7 @@ const LEAF_REASON: &str = "what they need and bucketdb does not offer, users are
 const STORE_RULE: &str = "a kind of store knows the driver contract and the environment only";
 const STORE_REASON: &str = "a store that knew what is kept in it could not be swapped for another";
 
-const LAYERS: [Layer; 15] = [
+const LAYERS: [Layer; 16] = [
     layer(
         "bucketdb-env",
         "crates/env/",
@@ -80,6 +80,13 @@ const LAYERS: [Layer; 15] = [
         &["bucketdb-log"],
         "documents know the log only, and never a driver",
         "the state that a log adds up to must be the same whatever store the log came from",
+    ),
+    layer(
+        "bucketdb-runs",
+        "crates/runs/",
+        &["bucketdb-env", "bucketdb-driver", "bucketdb-log"],
+        "runs know the log's codecs, drivers and the environment only",
+        "a run is keys and bytes in order: what they mean, and which runs make a database, is known above",
     ),
     layer(
         "bucketdb-query",

@@ -1,0 +1,46 @@
+//! Immutable sorted runs: one object each, in which every key stands once, in order, with its newest row or the note
+//! that it was deleted.
+//!
+//! - [`RunStore`] knows where the runs of one database are. It opens and writes them, and checks them whole.
+//! - [`Run`] reads one: single keys, many keys at once, stretches of keys in both directions.
+//! - [`Merge`] puts several sources, newest first, into one order.
+//! - [`Cache`] keeps what was read, by bytes, for all runs of a process.
+//! - [`RunMeta`] is what has to be kept of a run elsewhere; [`mod@format`] says what is stored.
+//!
+//! What a key or a row means, and which runs make up a database, is not known here.
+
+mod block;
+mod cache;
+mod compression;
+mod entry;
+mod error;
+mod filter;
+mod flights;
+mod footer;
+mod key_table;
+mod many;
+mod merge;
+mod meta;
+mod name;
+mod partition;
+mod run;
+mod scan;
+mod separator;
+mod store;
+mod upload;
+mod verify;
+mod writer;
+
+pub mod format;
+
+pub use cache::Cache;
+pub use entry::RunEntry;
+pub use error::{Result, RunError};
+pub use merge::{Merge, MergeSource};
+pub use meta::RunMeta;
+pub use name::{InvalidRunName, RunName};
+pub use run::Run;
+pub use scan::{Direction, RunScan, ScanOptions};
+pub use store::RunStore;
+pub use verify::RunReport;
+pub use writer::{RunOptions, RunWriter};

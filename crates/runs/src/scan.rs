@@ -1,0 +1,365 @@
+use std::ops::Bound;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::block::Block;
+use crate::cache::Part;
+use crate::error::Fault;
+use crate::footer::Footer;
+use crate::format::{PART_HEADER_BYTES, PartHeader};
+use crate::partition::Partition;
+use crate::run::slice;
+use crate::{Result, Run, RunEntry};
+
+/// How much the first request for data asks for, in bytes: some hundred rows, wherever in a block they begin.
+const FIRST_REQUEST_BYTES: u64 = 128 << 10;
+
+/// In which order keys are scanned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Direction {
+    /// From the least to the greatest.
+    #[default]
+    Forward,
+    /// From the greatest to the least.
+    Reverse,
+}
+
+/// How a run is scanned.
+#[derive(Clone, Debug)]
+pub struct ScanOptions {
+    /// The order.
+    pub direction: Direction,
+    /// How much a request for data asks for at most, in bytes. The first one asks for 128 KiB, each further one for twice as
+    /// much as the one before it.
+    pub read_ahead_bytes: u64,
+    /// Whether what is read is kept in the cache. Without it, a scan of everything drives out nothing.
+    pub fill_cache: bool,
+}
+
+impl Default for ScanOptions {
+    /// Forward, 4 MiB, filling the cache.
+    fn default() -> Self {
+        Self { direction: Direction::Forward, read_ahead_bytes: 4 << 20, fill_cache: true }
+    }
+}
+
+/// A scan of a stretch of a run.
+///
+/// [`next`](Self::next) gives one entry after the other. Where that is too slow, take those of the block in memory with
+/// [`next_loaded`](Self::next_loaded), and [`load`](Self::load) the next block when there are no more.
+#[derive(Debug)]
+pub struct RunScan {
+    run: Run,
+    from: Bound<Bytes>,
+    to: Bound<Bytes>,
+    options: ScanOptions,
+    /// The block whose entries come next, and which of them are still to come.
+    block: Option<Arc<Block>>,
+    entries: std::ops::Range<usize>,
+    place: Option<Place>,
+    /// Bytes of the object that were read and not decoded yet, and where they begin.
+    buffer: Bytes,
+    buffer_offset: u64,
+    request_bytes: u64,
+}
+
+/// Where a scan is.
+#[derive(Debug)]
+enum Place {
+    /// Before the part at `offset`; blocks from `end` on are of no interest.
+    Forward { offset: u64, end: u64 },
+    /// Behind block `blocks.end - 1` of a partition; its blocks before `blocks.start` are of no interest.
+    Reverse { index: usize, partition: Arc<Partition>, blocks: std::ops::Range<usize> },
+    /// At the end.
+    End,
+}
+
+impl RunScan {
+    pub(crate) fn new(run: Run, (from, to): (Bound<Bytes>, Bound<Bytes>), options: ScanOptions) -> Self {
+        let request_bytes = FIRST_REQUEST_BYTES.min(options.read_ahead_bytes);
+        let (block, place, buffer) = (None, None, Bytes::new());
+        Self { run, from, to, options, block, entries: 0..0, place, buffer, buffer_offset: 0, request_bytes }
+    }
+
+    /// In which order it goes.
+    #[must_use]
+    pub fn direction(&self) -> Direction {
+        self.options.direction
+    }
+
+    /// The next entry; `None` at the end.
+    ///
+    /// # Errors
+    /// If the store fails, or the run is damaged or gone. The scan stays where it was, and may be asked again.
+    pub async fn next(&mut self) -> Result<Option<RunEntry>> {
+        loop {
+            if let Some(entry) = self.next_loaded() {
+                return Ok(Some(entry));
+            }
+            if !self.load().await? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The next entry of the block in memory; `None` if it has no more, which need not be the end.
+    #[inline]
+    pub fn next_loaded(&mut self) -> Option<RunEntry> {
+        let index = match self.options.direction {
+            Direction::Forward => self.entries.next()?,
+            Direction::Reverse => self.entries.next_back()?,
+        };
+        let version = self.run.meta().version;
+        self.block.as_ref().map(|block| block.entry(index, version))
+    }
+
+    /// Whether [`next_loaded`](Self::next_loaded) would give an entry.
+    #[must_use]
+    pub fn has_loaded(&self) -> bool {
+        !self.entries.is_empty()
+    }
+
+    /// Brings the next block into memory. False at the end.
+    ///
+    /// What is left of the block before it is passed over.
+    ///
+    /// # Errors
+    /// If the store fails, or the run is damaged or gone. The scan stays where it was, and may be asked again.
+    pub async fn load(&mut self) -> Result<bool> {
+        self.entries = 0..0;
+        loop {
+            let block = match &self.place {
+                None => {
+                    self.place = Some(self.begin().await?);
+                    continue;
+                }
+                Some(Place::End) => None,
+                Some(Place::Forward { offset, end }) => self.next_block(*offset, *end).await?,
+                Some(Place::Reverse { .. }) => self.previous_block().await?,
+            };
+            let Some(block) = block else {
+                (self.block, self.buffer) = (None, Bytes::new());
+                self.place = Some(Place::End);
+                return Ok(false);
+            };
+            let start = match &self.from {
+                Bound::Unbounded => 0,
+                Bound::Included(key) => block.keys().lower_bound(key),
+                Bound::Excluded(key) => behind(&block, key),
+            };
+            let end = match &self.to {
+                Bound::Unbounded => block.len(),
+                Bound::Included(key) => behind(&block, key),
+                Bound::Excluded(key) => block.keys().lower_bound(key),
+            };
+            let is_last = match self.options.direction {
+                Direction::Forward => end < block.len(),
+                Direction::Reverse => start > 0,
+            };
+            self.block = Some(block);
+            if is_last {
+                self.place = Some(Place::End);
+            }
+            if start < end {
+                self.entries = start..end;
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Where to begin.
+    async fn begin(&self) -> Result<Place> {
+        let meta = self.run.meta();
+        let nothing = match (&self.from, &self.to) {
+            (Bound::Included(from), Bound::Included(to)) => from > to,
+            (Bound::Included(from) | Bound::Excluded(from), Bound::Included(to) | Bound::Excluded(to)) => from >= to,
+            _ => false,
+        };
+        let before = matches!(&self.to, Bound::Included(key) | Bound::Excluded(key) if *key < meta.first_key);
+        let behind = matches!(&self.from, Bound::Included(key) | Bound::Excluded(key) if *key > meta.last_key);
+        if nothing || before || behind {
+            return Ok(Place::End);
+        }
+        let run = self.run.clone();
+        let footer = run.footer().await?;
+        match self.options.direction {
+            Direction::Forward => self.begin_forward(footer).await,
+            Direction::Reverse => self.begin_reverse(footer).await,
+        }
+    }
+
+    async fn begin_forward(&self, footer: &Footer) -> Result<Place> {
+        let last = footer.len().saturating_sub(1);
+        let mut offset = footer.partition(0).map_or(0, |place| place.data_offset);
+        let mut first = None;
+        if let Bound::Included(key) | Bound::Excluded(key) = &self.from
+            && *key > self.run.meta().first_key
+        {
+            let index = footer.partition_of(key);
+            let Some(place) = footer.partition(index) else { return Ok(Place::End) };
+            let partition = self.run.partition(place).await?;
+            offset = partition.block(partition.block_of(key)).map_or(place.data_end(), |(start, _)| start);
+            first = Some((index, partition));
+        }
+        let mut end = footer.partition(last).map_or(0, |place| place.data_end());
+        if let Bound::Included(key) | Bound::Excluded(key) = &self.to
+            && let index = footer.partition_of(key)
+            && let Some(place) = footer.partition(index)
+        {
+            // Where exactly it ends is told by the index of its partition, if that is at hand. It is not worth a request.
+            let partition = match (first, self.run.store().cache().peek(self.run.part_id(place.offset))) {
+                (Some((first, partition)), _) if first == index => Some(partition),
+                (_, Some(Part::Partition(partition))) => Some(partition),
+                _ => None,
+            };
+            let block = partition.and_then(|partition| partition.block(partition.block_of(key)));
+            end = block.map_or(place.data_end(), |(_, end)| end);
+        }
+        Ok(Place::Forward { offset, end })
+    }
+
+    async fn begin_reverse(&self, footer: &Footer) -> Result<Place> {
+        let last = footer.len().saturating_sub(1);
+        let index = match &self.to {
+            Bound::Included(key) | Bound::Excluded(key) => footer.partition_of(key).min(last),
+            Bound::Unbounded => last,
+        };
+        self.reverse_from(footer, index).await
+    }
+
+    /// The place behind all blocks of partition `index` that are of interest.
+    async fn reverse_from(&self, footer: &Footer, index: usize) -> Result<Place> {
+        let Some(place) = footer.partition(index) else { return Ok(Place::End) };
+        let partition = self.run.partition(place).await?;
+        let start = match &self.from {
+            Bound::Included(key) | Bound::Excluded(key) => partition.block_of(key),
+            Bound::Unbounded => 0,
+        };
+        let end = match &self.to {
+            Bound::Included(key) | Bound::Excluded(key) => (partition.block_of(key) + 1).min(partition.len()),
+            Bound::Unbounded => partition.len(),
+        };
+        Ok(Place::Reverse { index, partition, blocks: start..end })
+    }
+
+    /// The first block at or behind `offset`, if it begins before `end`.
+    async fn next_block(&mut self, mut offset: u64, end: u64) -> Result<Option<Arc<Block>>> {
+        let run = self.run.clone();
+        let footer = run.footer().await?;
+        // Between the blocks of two partitions there may be partitions.
+        match footer.partition(footer.partition_at(offset)) {
+            Some(place) => offset = offset.max(place.data_offset),
+            None => return Ok(None),
+        }
+        if offset >= end {
+            return Ok(None);
+        }
+        let block = match self.cached_block(offset)? {
+            Some(block) => block,
+            None => {
+                self.fill_to(offset, PART_HEADER_BYTES as u64, end).await?;
+                let header = PartHeader::peek(self.buffered(offset));
+                let part_bytes = header.map_err(|fault| self.run.fault(fault))?.part_bytes() as u64;
+                if part_bytes > end - offset {
+                    return Err(self.run.fault(Fault::Damaged("a block is longer than what is left")));
+                }
+                self.fill_to(offset, part_bytes, end).await?;
+                let part = slice(&self.buffer, self.buffer_offset, offset, offset + part_bytes);
+                self.decode(offset, part)?
+            }
+        };
+        self.place = Some(Place::Forward { offset: offset + block.part_bytes(), end });
+        Ok(Some(block))
+    }
+
+    /// Sees to it that the buffer holds `bytes` bytes from `offset` on. What it reads goes up to `end` at most.
+    async fn fill_to(&mut self, offset: u64, bytes: u64, end: u64) -> Result<()> {
+        let have = self.buffered(offset).len() as u64;
+        if have >= bytes {
+            return Ok(());
+        }
+        let start = offset + have;
+        // The header of the last block may say that it is longer than it is, so what is wanted may be beyond the end.
+        let stop = (start + self.request_bytes.max(bytes - have)).min(end.max(start));
+        let more = self.run.store().read(self.run.object(), start..stop).await?;
+        self.request_bytes = (self.request_bytes * 2).min(self.options.read_ahead_bytes.max(1));
+        let rest = Bytes::copy_from_slice(self.buffered(offset));
+        self.buffer = if rest.is_empty() {
+            more
+        } else {
+            let mut both = BytesMut::with_capacity(rest.len() + more.len());
+            both.extend_from_slice(&rest);
+            both.extend_from_slice(&more);
+            both.freeze()
+        };
+        self.buffer_offset = offset;
+        Ok(())
+    }
+
+    /// What the buffer has from `offset` on.
+    fn buffered(&self, offset: u64) -> &[u8] {
+        slice(&self.buffer, self.buffer_offset, offset, self.buffer_offset + self.buffer.len() as u64)
+    }
+
+    /// The last block of interest before the place where the scan is.
+    async fn previous_block(&mut self) -> Result<Option<Arc<Block>>> {
+        loop {
+            let Some(Place::Reverse { index, partition, blocks }) = &self.place else { return Ok(None) };
+            let Some(number) = blocks.clone().next_back() else {
+                let Some(before) = index.checked_sub(1).filter(|_| blocks.start == 0) else { return Ok(None) };
+                let run = self.run.clone();
+                self.place = Some(self.reverse_from(run.footer().await?, before).await?);
+                continue;
+            };
+            let (index, partition, first) = (*index, Arc::clone(partition), blocks.start);
+            let Some((start, end)) = partition.block(number) else { return Err(self.run.mixed_up()) };
+            let block = match self.cached_block(start)? {
+                Some(block) => block,
+                None => {
+                    if slice(&self.buffer, self.buffer_offset, start, end).is_empty() {
+                        self.fill_before(&partition, first, start, end).await?;
+                    }
+                    self.decode(start, slice(&self.buffer, self.buffer_offset, start, end))?
+                }
+            };
+            self.place = Some(Place::Reverse { index, partition, blocks: first..number });
+            return Ok(Some(block));
+        }
+    }
+
+    /// Reads the block that lies from `start` to `end`, and whole blocks before it, but none before block `first`.
+    async fn fill_before(&mut self, partition: &Partition, first: usize, start: u64, end: u64) -> Result<()> {
+        let wanted = (end.saturating_sub(self.request_bytes)).min(start);
+        let starts = (first..partition.len()).filter_map(|index| partition.block(index)).map(|(start, _)| start);
+        let from = starts.take_while(|other| *other <= start).find(|other| *other >= wanted).unwrap_or(start);
+        self.buffer = self.run.store().read(self.run.object(), from..end).await?;
+        self.buffer_offset = from;
+        self.request_bytes = (self.request_bytes * 2).min(self.options.read_ahead_bytes.max(1));
+        Ok(())
+    }
+
+    fn cached_block(&self, offset: u64) -> Result<Option<Arc<Block>>> {
+        let cache = self.run.store().cache();
+        let id = self.run.part_id(offset);
+        match if self.options.fill_cache { cache.get(id) } else { cache.peek(id) } {
+            Some(Part::Block(block)) => Ok(Some(block)),
+            Some(_) => Err(self.run.mixed_up()),
+            None => Ok(None),
+        }
+    }
+
+    fn decode(&self, offset: u64, part: &[u8]) -> Result<Arc<Block>> {
+        if self.options.fill_cache {
+            self.run.decode_block(offset, part)
+        } else {
+            self.run.decode_block_only(offset, part).map(Arc::new)
+        }
+    }
+}
+
+/// The first entry behind `key`.
+fn behind(block: &Block, key: &[u8]) -> usize {
+    let index = block.keys().lower_bound(key);
+    if index < block.len() && block.keys().key(index) == key { index + 1 } else { index }
+}

@@ -1,0 +1,13 @@
+//! Runs as their users see them.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it fails"
+)]
+
+mod model;
+mod requests;
+mod support;
