@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use bucketdb_documents::{Change, ChangeKind, Condition, EncodedKey, KeyRange, Proposal, ReadSet, WrittenRow, run_entry};
+use bucketdb_documents::{
+    Change, ChangeKind, Condition, EncodedKey, KeyRange, Proposal, ReadSet, WrittenRow, run_entry,
+};
 use bucketdb_log::{Commit, Freshness, IngestTicket, Seq};
 use bucketdb_lsm::{Plan, Tier, Tree, Work};
 use bucketdb_runs::{RunEntry, RunOptions, RunStore};
@@ -181,7 +183,8 @@ impl BulkLoad {
         self.leave_out_existing(&mut buffer).await?;
         let table = self.table.id;
         let version = self.begun_at;
-        let mut rows = buffer.into_iter().map(|(key, row)| run_entry(table, WrittenRow { key, row: Some(row), version }));
+        let mut rows =
+            buffer.into_iter().map(|(key, row)| run_entry(table, WrittenRow { key, row: Some(row), version }));
         let (runs, _) = self.work().write(&mut rows).await?;
         let Some(first) = runs.first() else { return Ok(()) };
         match self.stretches.last_mut() {
@@ -283,6 +286,10 @@ const ENTRY_OVERHEAD_BYTES: usize = 96;
 
 impl fmt::Debug for BulkLoad {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("BulkLoad").field("table", &self.table.name()).field("loaded", &self.loaded).finish_non_exhaustive()
+        formatter
+            .debug_struct("BulkLoad")
+            .field("table", &self.table.name())
+            .field("loaded", &self.loaded)
+            .finish_non_exhaustive()
     }
 }

@@ -92,8 +92,8 @@ pub use bucketdb_driver::{
 };
 pub use bucketdb_env::{Environment, TokioEnvironment, WallTime};
 pub use bucketdb_log::{
-    Commit, CommitId, CommitOutcome, DatabaseId, Freshness, GarbageReport, InvalidPrefix, Layout, LogError, LogTime, NodeId, Seq,
-    SessionId, SlotNames, StoreCheck, StoreReport, Verdict,
+    Commit, CommitId, CommitOutcome, DatabaseId, Freshness, GarbageReport, InvalidPrefix, Layout, LogError, LogTime,
+    NodeId, Seq, SessionId, SlotNames, StoreCheck, StoreReport, Verdict,
 };
 #[cfg(feature = "azure")]
 pub use bucketdb_object_store::AzureDriver;

@@ -125,7 +125,8 @@ impl Inner {
 
 /// Looks after a database for as long as it is open. Holds on to nothing that would keep it open.
 pub(crate) async fn run(inner: Weak<Inner>, env: Arc<dyn Environment>) {
-    let Some((mut positions, wanted)) = inner.upgrade().map(|inner| (inner.log.positions(), inner.maintenance.wanted.clone()))
+    let Some((mut positions, wanted)) =
+        inner.upgrade().map(|inner| (inner.log.positions(), inner.maintenance.wanted.clone()))
     else {
         return;
     };

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use bucketdb_documents::Documents;
 use bucketdb_log::{Log, Seq};
 
-use crate::{Error, Result};
 use crate::database::Inner;
+use crate::{Error, Result};
 
 /// One position of a database that can be read for as long as this is held. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -150,8 +150,7 @@ impl Inner {
                 saved => saved?,
             };
             let object = || format!("{}{manifest}", self.log.layout().prefix());
-            let damaged =
-                |malformed: Malformed| LogError::Damaged { object: object(), detail: malformed.to_string() };
+            let damaged = |malformed: Malformed| LogError::Damaged { object: object(), detail: malformed.to_string() };
             documents.load(covers, saved).map_err(damaged)?;
         }
         Ok((covers.next(), documents))

@@ -201,7 +201,8 @@ impl Database {
 
     async fn replay(&self, from: &mut Checkpoint, up_to: Seq) -> Result<()> {
         let inner = &self.inner;
-        let records = futures::stream::iter((from.covers.next().0..=up_to.0).map(|seq| inner.existing_record(Seq(seq))));
+        let records =
+            futures::stream::iter((from.covers.next().0..=up_to.0).map(|seq| inner.existing_record(Seq(seq))));
         let mut records = std::pin::pin!(records.buffered(32));
         while let Some(record) = records.try_next().await? {
             let record: Arc<Record> = record;
@@ -223,12 +224,8 @@ impl Database {
             verification.findings.push(differs(what));
             return Ok(());
         }
-        let names: Vec<_> = stored
-            .documents
-            .catalogue()
-            .tables()
-            .map(|entry| (entry.id, entry.schema().table().to_owned()))
-            .collect();
+        let names: Vec<_> =
+            stored.documents.catalogue().tables().map(|entry| (entry.id, entry.schema().table().to_owned())).collect();
         let moment = |documents| Moment::Replayed(Arc::new(Replayed { seq: covers, documents }));
         let (replayed, stored) = (moment(replayed.documents), moment(stored.documents));
         for (table, name) in names {

@@ -80,9 +80,10 @@ impl Base {
     /// The names of all objects that it needs to be read, those of what is retained included.
     pub fn objects(&self) -> impl Iterator<Item = String> {
         let runs = self.tree.runs().map(|run| run.meta().name.to_string());
-        let retained = self.retained.iter().flat_map(|retained| {
-            std::iter::once(retained.manifest.clone()).chain(retained.runs.iter().cloned())
-        });
+        let retained = self
+            .retained
+            .iter()
+            .flat_map(|retained| std::iter::once(retained.manifest.clone()).chain(retained.runs.iter().cloned()));
         // Before the first checkpoint there was no manifest.
         let retained = retained.filter(|name| !name.is_empty());
         runs.chain(retained)

@@ -11,7 +11,9 @@ use crate::shared::Shared;
 use crate::state::LogState;
 use crate::submission::Work;
 use crate::upkeep::{CheckpointRef, Obstacle};
-use crate::{CommitError, CommitId, Freshness, Layout, Log, LogError, LogTime, Result, Seq, StateMachine, format, reads};
+use crate::{
+    CommitError, CommitId, Freshness, Layout, Log, LogError, LogTime, Result, Seq, StateMachine, format, reads,
+};
 
 /// The log's own state at one position, and what was taken out of the state machine there: what a checkpoint is made
 /// from.

@@ -122,9 +122,9 @@ impl Tier {
     /// How many entries it has, and how many of them are deletions.
     #[must_use]
     pub fn entries(&self) -> (u64, u64) {
-        self.runs.iter().fold((0, 0), |(all, deletions), run| {
-            (all + run.meta().entries, deletions + run.meta().deletions)
-        })
+        self.runs
+            .iter()
+            .fold((0, 0), |(all, deletions), run| (all + run.meta().entries, deletions + run.meta().deletions))
     }
 
     pub(crate) fn totals(&self, group: [u8; crate::GROUP_BYTES]) -> Totals {

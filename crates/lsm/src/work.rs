@@ -155,7 +155,8 @@ impl<'a> Work<'a> {
             tiers.push(Tier::new(runs));
         }
         tiers.extend(rest.iter().cloned());
-        let merging = tree.merging().map(|merging| Merging { output: merging.output + usize::from(is_new) - gone, ..merging });
+        let merging =
+            tree.merging().map(|merging| Merging { output: merging.output + usize::from(is_new) - gone, ..merging });
         let read_bytes = merged.iter().map(Tier::size_bytes).sum();
         Ok(Built { tree: Tree::new(tiers, merging), read_bytes, written_bytes })
     }

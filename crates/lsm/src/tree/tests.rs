@@ -66,11 +66,8 @@ impl Model {
         }
         for (start, end) in [(3, 90), (100, 101), (200, 255), (50, 10)] {
             let range = (Bound::Excluded(key(start)), Bound::Included(key(end)));
-            let expected: Vec<RunEntry> = self
-                .live()
-                .into_iter()
-                .filter(|entry| entry.key > key(start) && entry.key <= key(end))
-                .collect();
+            let expected: Vec<RunEntry> =
+                self.live().into_iter().filter(|entry| entry.key > key(start) && entry.key <= key(end)).collect();
             assert_eq!(scan(tree, &range).await, expected, "from {start} to {end}");
         }
     }
