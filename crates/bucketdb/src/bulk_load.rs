@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use bucketdb_documents::{
-    Change, ChangeKind, Condition, EncodedKey, KeyRange, Proposal, ReadSet, WrittenRow, run_entry,
+    Change, ChangeKind, Condition, EncodedKey, KeyRange, Proposal, ReadSet, TableId, WrittenRow, run_entry,
 };
 use bucketdb_log::{Commit, Freshness, IngestTicket, Seq};
 use bucketdb_lsm::{Plan, Tier, Tree, Work};
