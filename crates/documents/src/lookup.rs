@@ -76,7 +76,8 @@ impl RunLookup {
             same && lookup.known.is_none() && lookup.ingests.is_empty()
         };
         let Some(base) = base.filter(|_| lookups.iter().all(is_plain)) else {
-            return stream::iter(lookups).map(Self::get).buffered(PARALLEL_LOOKUPS).try_collect().await;
+            let owned = lookups.to_vec().into_iter().map(|lookup| async move { lookup.get().await });
+            return stream::iter(owned).buffered(PARALLEL_LOOKUPS).try_collect().await;
         };
         let mut order: Vec<usize> = (0..lookups.len()).collect();
         let key = |index: &usize| lookups.get(*index).map(|lookup| lookup.key.clone());

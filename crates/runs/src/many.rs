@@ -3,7 +3,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::FutureExt;
-use futures::future::try_join_all;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::cache::Part;
@@ -88,15 +87,7 @@ impl Run {
             }
         }
         flights.extend(bridge(missing).into_iter().map(|group| self.begin(&group)));
-        let mut answers = stream::iter(flights)
-            .map(|group| {
-                try_join_all(
-                    group
-                        .into_iter()
-                        .map(|(start, flight)| flight.map(move |part| Ok::<_, crate::RunError>((start, part?)))),
-                )
-            })
-            .buffer_unordered(PARALLEL_REQUESTS);
+        let mut answers = stream::iter(flights).map(land).buffer_unordered(PARALLEL_REQUESTS);
         while let Some(group) = answers.try_next().await? {
             parts.extend(group);
         }
@@ -122,6 +113,15 @@ impl Run {
         };
         group.iter().map(begin_part).collect()
     }
+}
+
+/// Waits for the parts of one request.
+async fn land(group: Vec<(u64, Flight)>) -> Result<Vec<(u64, Part)>> {
+    let mut parts = Vec::with_capacity(group.len());
+    for (start, flight) in group {
+        parts.push((start, flight.await?));
+    }
+    Ok(parts)
 }
 
 fn block_that_may_hold(partition: &Arc<Partition>, key: &[u8]) -> Option<(u64, u64)> {
