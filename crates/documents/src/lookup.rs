@@ -76,8 +76,7 @@ impl RunLookup {
             same && lookup.known.is_none() && lookup.ingests.is_empty()
         };
         let Some(base) = base.filter(|_| lookups.iter().all(is_plain)) else {
-            let owned = lookups.to_vec().into_iter().map(|lookup| async move { lookup.get().await });
-            return stream::iter(owned).buffered(PARALLEL_LOOKUPS).try_collect().await;
+            return stream::iter(lookups.to_vec()).map(get).buffered(PARALLEL_LOOKUPS).try_collect().await;
         };
         let mut order: Vec<usize> = (0..lookups.len()).collect();
         let key = |index: &usize| lookups.get(*index).map(|lookup| lookup.key.clone());
@@ -91,6 +90,10 @@ impl RunLookup {
         }
         Ok(rows)
     }
+}
+
+async fn get(lookup: RunLookup) -> Result<Option<Found>, RunError> {
+    lookup.get().await
 }
 
 /// So many rows are asked for at the same time where they cannot be asked for together.
