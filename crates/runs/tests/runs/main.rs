@@ -8,6 +8,8 @@
     reason = "a test stops where it fails"
 )]
 
+mod damage;
 mod model;
 mod requests;
 mod support;
+mod writing;
