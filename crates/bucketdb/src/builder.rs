@@ -28,6 +28,7 @@ pub struct DatabaseBuilder {
     request_timeout: Duration,
     read_only: bool,
     create: bool,
+    thorough: bool,
     store_check: StoreCheck,
     environment: Option<Arc<dyn Environment>>,
 }
@@ -47,6 +48,7 @@ impl DatabaseBuilder {
             request_timeout: defaults.request_timeout,
             read_only: false,
             create: true,
+            thorough: false,
             store_check: defaults.creation_check,
             environment: None,
         }
@@ -134,6 +136,13 @@ impl DatabaseBuilder {
         self
     }
 
+    /// Whether every record of the log is read from its own object, at a request each. Small ones travel in others, from
+    /// where they are read otherwise: then one that is spoilt or missing may go unseen as long as nobody needs it.
+    pub fn thorough(mut self, thorough: bool) -> Self {
+        self.thorough = thorough;
+        self
+    }
+
     /// How thoroughly a store is tried that the database has not seen before.
     pub fn store_check(mut self, check: StoreCheck) -> Self {
         self.store_check = check;
@@ -189,6 +198,7 @@ impl DatabaseBuilder {
             grace: self.grace,
             read_only: self.read_only,
             create: self.create,
+            thorough: self.thorough,
             creation_check: self.store_check,
             request_timeout: self.request_timeout,
             deadline: self.commit_timeout,

@@ -27,11 +27,11 @@ async fn sample() -> (MemoryDriver, Vec<Key>) {
     (store, keys)
 }
 
-/// What opening says after the object was replaced.
+/// What opening says after the object was replaced, if it reads every object.
 async fn opened_with(store: &MemoryDriver, key: &Key, body: Vec<u8>) -> Result<(), String> {
     let original = store.get(key).await.unwrap().body;
     store.put(key, body.into(), Condition::Always).await.unwrap();
-    let outcome = on(store.clone()).open().await.map(|_| ()).map_err(|error| error.to_string());
+    let outcome = on(store.clone()).thorough(true).open().await.map(|_| ()).map_err(|error| error.to_string());
     store.put(key, original, Condition::Always).await.unwrap();
     outcome
 }
