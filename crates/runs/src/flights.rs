@@ -11,6 +11,8 @@ use crate::cache::{Part, PartId};
 /// A read that many may wait for. Whoever waits drives it; once nobody does, it is dropped.
 pub(crate) type Flight = Shared<BoxFuture<'static, Result<Part>>>;
 
+type WeakFlight = WeakShared<BoxFuture<'static, Result<Part>>>;
+
 /// The reads that are under way, so that nothing is read twice at the same moment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Flights {
@@ -19,7 +21,7 @@ pub(crate) struct Flights {
 
 #[derive(Debug, Default)]
 struct UnderWay {
-    flights: HashMap<PartId, (u64, WeakShared<BoxFuture<'static, Result<Part>>>)>,
+    flights: HashMap<PartId, (u64, WeakFlight)>,
     begun: u64,
 }
 

@@ -9,6 +9,7 @@
 )]
 
 mod damage;
+mod measure;
 mod model;
 mod requests;
 mod support;
