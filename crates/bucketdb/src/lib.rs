@@ -93,7 +93,7 @@ pub use bucketdb_driver::{
 pub use bucketdb_env::{Environment, TokioEnvironment, WallTime};
 pub use bucketdb_log::{
     Commit, CommitId, CommitOutcome, DatabaseId, Freshness, GarbageReport, InvalidPrefix, Layout, LogError, LogTime,
-    NodeId, Seq, SessionId, SlotNames, StoreCheck, StoreReport, Tail, Verdict,
+    NodeId, Seq, SessionId, SlotNames, StoreCheck, StoreReport, SweepReport, Tail, Verdict,
 };
 #[cfg(feature = "azure")]
 pub use bucketdb_object_store::AzureDriver;

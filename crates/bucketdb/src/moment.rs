@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bucketdb_documents::Documents;
 use bucketdb_log::{Log, Seq};
@@ -21,6 +21,8 @@ pub(crate) enum Moment {
 pub(crate) struct Replayed {
     pub(crate) seq: Seq,
     pub(crate) documents: Documents,
+    /// The database, for whoever wants to know whether the position was given up meanwhile.
+    pub(crate) inner: Weak<Inner>,
 }
 
 impl Moment {
@@ -36,8 +38,20 @@ impl Moment {
     pub(crate) fn expired(&self) -> Error {
         match self {
             Self::Pinned(pin) => pin.inner.expired(),
-            Self::Replayed(replayed) => Error::SnapshotExpired { floor: replayed.seq },
+            Self::Replayed(replayed) => match replayed.inner.upgrade() {
+                Some(inner) => inner.expired(),
+                None => Error::SnapshotExpired { floor: replayed.seq.next() },
+            },
         }
+    }
+
+    /// Whether what it takes to read here may be removed by now.
+    pub(crate) fn is_given_up(&self) -> bool {
+        let (seq, inner) = match self {
+            Self::Pinned(pin) => (pin.seq, Some(pin.inner.clone())),
+            Self::Replayed(replayed) => (replayed.seq, replayed.inner.upgrade()),
+        };
+        inner.is_some_and(|inner| seq < inner.log.floor())
     }
 
     /// Reads a state that holds this position, to be read at the position given.

@@ -123,7 +123,7 @@ impl Inner {
                 documents.apply(&record).map_err(|malformed| self.damaged(record.seq, malformed))?;
             }
         }
-        let replayed = Arc::new(Replayed { seq, documents });
+        let replayed = Arc::new(Replayed { seq, documents, inner: Arc::downgrade(self) });
         self.past.keep(replayed.clone());
         Ok(Moment::Replayed(replayed))
     }

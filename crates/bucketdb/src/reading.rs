@@ -86,7 +86,7 @@ impl Moment {
     /// What went wrong while runs were read: those of an old moment may have been removed.
     pub(crate) fn explain(&self, error: RunError) -> Error {
         match error {
-            RunError::Missing { .. } => self.expired(),
+            RunError::Missing { .. } if self.is_given_up() => self.expired(),
             error => error.into(),
         }
     }

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bucketdb_documents::{Documents, KeyRange};
 use bucketdb_log::codec::Malformed;
@@ -50,6 +50,8 @@ pub struct Finding {
     pub remedy: &'static str,
 }
 
+const HEAD_REMEDY: &str =
+    "opening takes a listing more, and nothing is lost; the next checkpoint (`compact`) replaces it";
 const RECORD_REMEDY: &str = "no process can follow the log past it; restore the object from a copy of the bucket (object \
      versions, a backup), or export what can still be read with a process that has the database open";
 const MANIFEST_REMEDY: &str = "states of the past that begin there cannot be read; if it is the newest checkpoint, a \
@@ -88,6 +90,11 @@ impl Database {
     pub async fn verify(&self, mut progress: impl FnMut(VerifyProgress) + Send) -> Result<Verification> {
         let mut verification = Verification::default();
         self.inner.log.refresh(Freshness::Strict).await?;
+        match self.inner.log.check_head().await {
+            Err(LogError::Driver(error)) => return Err(error.into()),
+            Err(error) => verification.add(&error.into(), HEAD_REMEDY),
+            Ok(()) => {}
+        }
         self.verify_records(&mut verification, &mut progress).await?;
         let checkpoints = self.verify_checkpoints(&mut verification, &mut progress).await?;
         self.verify_replay(checkpoints, &mut verification, &mut progress).await?;
@@ -187,7 +194,13 @@ impl Database {
                 Ok(()) => {
                     let next_covers = next.covers;
                     let documents = next.documents.clone();
-                    self.compare(earlier, Checkpoint { covers: next_covers, documents }, verification).await?;
+                    let stored = Checkpoint { covers: next_covers, documents };
+                    match self.compare(earlier, stored, verification).await {
+                        Ok(()) => {}
+                        Err(Error::Log(LogError::Driver(error))) => return Err(error.into()),
+                        // A run that was bulk-loaded between the two.
+                        Err(error) => verification.add(&error, RUN_REMEDY),
+                    }
                     progress(VerifyProgress::Checkpoint(next_covers));
                 }
                 Err(Error::Log(LogError::Driver(error))) => return Err(error.into()),
@@ -226,7 +239,7 @@ impl Database {
         }
         let names: Vec<_> =
             stored.documents.catalogue().tables().map(|entry| (entry.id, entry.schema().table().to_owned())).collect();
-        let moment = |documents| Moment::Replayed(Arc::new(Replayed { seq: covers, documents }));
+        let moment = |documents| Moment::Replayed(Arc::new(Replayed { seq: covers, documents, inner: Weak::new() }));
         let (replayed, stored) = (moment(replayed.documents), moment(stored.documents));
         for (table, name) in names {
             let scan = |moment: &Moment| {

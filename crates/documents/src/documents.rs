@@ -153,6 +153,16 @@ impl Documents {
         &self.present.base
     }
 
+    /// Whether an object is needed to read the present state, one of the past that is kept, or for somebody who reads here.
+    #[must_use]
+    pub fn refers_to(&self, name: &str) -> bool {
+        std::iter::once(&self.present).chain(&self.earlier).any(|epoch| {
+            let loaded = epoch.ingests.iter().flat_map(|ingest| ingest.tiers.iter().flat_map(Tier::runs));
+            epoch.base.objects().any(|needed| needed == name)
+                || loaded.into_iter().any(|run| run.meta().name.to_string() == name)
+        })
+    }
+
     /// Bulk-loaded runs behind the last checkpoint, oldest first, with the positions at which they joined.
     pub fn ingests(&self) -> impl Iterator<Item = (Seq, &[Tier])> {
         self.present.ingests.iter().map(|ingest| (ingest.seq, ingest.tiers.as_slice()))

@@ -24,8 +24,12 @@ fn database_of(key: &Key) -> Option<Layout> {
 
 impl Opener<'_> {
     /// Writes the first record, unless somebody else does at the same time; tells the names of the log's records.
-    pub(crate) async fn create(&self) -> Result<Vec<RecordName>> {
-        self.check_not_nested().await?;
+    /// `is_empty` says that there is nothing at the prefix.
+    pub(crate) async fn create(&self, is_empty: bool) -> Result<Vec<RecordName>> {
+        self.check_not_inside().await?;
+        if !is_empty {
+            self.check_contains_none().await?;
+        }
         let ring_size = self.options.ring_size.unwrap_or(1);
         let mut shared_options = SharedOptions::new(ring_size, self.options.grace.unwrap_or(DEFAULT_GRACE))?;
         check_node(self.options.node, ring_size)?;
@@ -98,17 +102,21 @@ impl Opener<'_> {
         }
     }
 
+    fn nested(&self, relation: &'static str, other: &str) -> LogError {
+        LogError::Nested { prefix: self.layout.prefix().to_owned(), relation, other: other.to_owned() }
+    }
+
     /// A database must not lie inside another, nor contain one: each may remove what it does not know in its place.
-    async fn check_not_nested(&self) -> Result<()> {
+    async fn check_not_inside(&self) -> Result<()> {
         let prefix = self.layout.prefix();
-        let nested =
-            |relation, other: &str| LogError::Nested { prefix: prefix.to_owned(), relation, other: other.to_owned() };
         for (slash, _) in prefix.match_indices('/').filter(|(at, _)| at + 1 < prefix.len()) {
-            self.check_no_database_at(prefix.get(..=slash).unwrap_or_default(), &nested).await?;
+            self.check_no_database_at(prefix.get(..=slash).unwrap_or_default()).await?;
         }
-        if !prefix.is_empty() {
-            self.check_no_database_at("", &nested).await?;
-        }
+        if prefix.is_empty() { Ok(()) } else { self.check_no_database_at("").await }
+    }
+
+    async fn check_contains_none(&self) -> Result<()> {
+        let prefix = self.layout.prefix();
         let mut inner = None;
         reads::list(&*self.store, &*self.env, prefix, None, |object| {
             match database_of(&object.key).filter(|other| other.prefix().len() > prefix.len()) {
@@ -120,14 +128,10 @@ impl Opener<'_> {
             }
         })
         .await?;
-        inner.map_or(Ok(()), |other| Err(nested("contains", other.prefix())))
+        inner.map_or(Ok(()), |other| Err(self.nested("contains", other.prefix())))
     }
 
-    async fn check_no_database_at(
-        &self,
-        prefix: &str,
-        nested: &(impl Fn(&'static str, &str) -> LogError + Sync),
-    ) -> Result<()> {
+    async fn check_no_database_at(&self, prefix: &str) -> Result<()> {
         let other = Layout::new(prefix)?;
         let mut found = false;
         // Names of records begin with a digit: what is behind these is somebody else's and need not be listed.
@@ -140,6 +144,6 @@ impl Opener<'_> {
             ControlFlow::Continue(())
         })
         .await?;
-        if found { Err(nested("lies inside", prefix)) } else { Ok(()) }
+        if found { Err(self.nested("lies inside", prefix)) } else { Ok(()) }
     }
 }

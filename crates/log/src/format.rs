@@ -322,6 +322,11 @@ fn decode_covered(covered: Bytes) -> Result<(Record, Option<Bytes>), FormatError
     if carried.as_ref().is_some_and(|carried| carried.len() > MAX_CARRIED_BYTES) {
         return Err(FormatError::Damaged("it carries more than a record may"));
     }
+    if carries {
+        // Whoever keeps a payload must not keep what is carried in memory with it.
+        let rest = body.remaining();
+        body = Reader::new(Bytes::copy_from_slice(&body.take(rest)?));
+    }
     let entries = decode_entries(body, entry_count)?;
     Ok((Record { kind, seq, time, node, session, previous, entries }, carried))
 }

@@ -3,6 +3,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use futures::stream::{self, Stream, StreamExt};
 
+use crate::head::{self, Head};
 use crate::manifest::Manifest;
 use crate::{ChainHash, Log, LogError, Result, Seq, StateMachine, format};
 
@@ -26,6 +27,24 @@ impl<M: StateMachine> Log<M> {
         }
         let manifest = Manifest::decode(&bytes, name).map_err(|error| LogError::of_format(object, error))?;
         Ok(manifest.saved)
+    }
+
+    /// Reads `head` once more, if there is to be one, and checks it. That it lags behind, or is missing, is no error. One
+    /// get.
+    ///
+    /// # Errors
+    /// If the store fails, or if it is damaged.
+    pub async fn check_head(&self) -> Result<()> {
+        if !self.shared.has_head() {
+            return Ok(());
+        }
+        let Some(bytes) = self.shared.source().fetch(head::NAME).await? else { return Ok(()) };
+        let object = self.shared.object(head::NAME);
+        let found = Head::decode(&bytes).map_err(|error| LogError::of_format(object.clone(), error))?;
+        if found.database == self.database() {
+            return Ok(());
+        }
+        Err(LogError::Damaged { object, detail: "it is of another database".to_owned() })
     }
 
     /// Reads the records from `first` to `last` once more, each from its own object, and checks each by itself and

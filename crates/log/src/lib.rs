@@ -21,6 +21,7 @@ mod commit;
 mod committer;
 mod contention;
 mod create;
+mod diagnose;
 mod error;
 mod floor;
 mod follow;

@@ -183,24 +183,37 @@ impl Opener<'_> {
                 None => tracing::warn!(place = self.place(), "head does not fit the log: listing it instead"),
             }
         }
-        head.head = None;
+        let database = head.head.take().map(|head| head.database);
         looked = Reading::take(&*self.env);
-        let mut names = source.list_records(None).await?;
+        let (mut names, is_empty) = self.look().await?;
         if names.is_empty() {
             if self.options.read_only || !self.options.create {
                 return Err(LogError::NoDatabase { place: self.place() });
             }
-            names = self.create().await?;
+            names = self.create(is_empty).await?;
         }
         let run = newest_run(&names);
         let is_whole = run.first().is_some_and(|first| first.seq == Seq::FIRST);
         let is_short = run.len() <= SHORT_LOG;
-        if !is_whole || !is_short && source.has_manifest().await? {
-            if let Some(start) = source.start_from_run(run).await? {
-                return self.begin_at(start, head, machine, looked).await;
-            }
+        let may_begin_later = !is_whole || !is_short && source.has_manifest().await?;
+        if may_begin_later && let Some(start) = source.start_from_run(run).await? {
+            return self.begin_at(start, head, machine, looked).await;
+        }
+        if !is_whole {
+            source.diagnose(run, database).await?;
         }
         self.replay(names, head, machine, looked).await
+    }
+
+    /// The names of all records, and whether there is nothing at all at the prefix: one listing as a rule, that of a new
+    /// place or of a small database.
+    async fn look(&self) -> Result<(Vec<RecordName>, bool)> {
+        let page = reads::retry(&*self.env, || self.store.list(self.layout.prefix(), None)).await?;
+        if page.next.is_some() {
+            return Ok((self.source().list_records(None).await?, false));
+        }
+        let names = page.objects.iter().filter_map(|object| self.layout.parse_record(&object.key)).collect();
+        Ok((names, page.objects.is_empty()))
     }
 
     /// Reads `head`. Whatever is wrong with it, there is another way.
@@ -259,8 +272,7 @@ impl Opener<'_> {
             SlotNames::Shared => RecordName::shared(Seq::FIRST),
             SlotNames::PerSession if first.seq == Seq::FIRST => first,
             SlotNames::PerSession => {
-                let object = self.object(&Layout::slot_name(Seq::FIRST));
-                return Err(LogError::Missing { object, detail: WITHOUT_BEGINNING.to_owned() });
+                return Err(self.source().missing(&Layout::slot_name(Seq::FIRST), WITHOUT_BEGINNING));
             }
         };
         let bytes = self.source().fetch_existing(&first.name, WITHOUT_BEGINNING).await?;

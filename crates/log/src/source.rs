@@ -31,7 +31,7 @@ pub(crate) struct Source<'a> {
 
 /// Whether the record at `seq` carries the one before it, where the newest checkpoint is at `base`.
 pub(crate) fn carries(seq: Seq, base: Seq) -> bool {
-    seq.0.saturating_sub(base.0.saturating_add(1)) % RECORDS_PER_GROUP != 0
+    !seq.0.saturating_sub(base.0.saturating_add(1)).is_multiple_of(RECORDS_PER_GROUP)
 }
 
 impl Source<'_> {

@@ -1,6 +1,7 @@
 //! Finding the newest checkpoint, and with it the point where reading the log begins.
 
 use std::ops::ControlFlow;
+use std::pin::pin;
 
 use bytes::Bytes;
 use futures::future;
@@ -44,15 +45,27 @@ impl Source<'_> {
         if checkpoint.seq.0 - checkpoint.covers.0 > MAX_RECORDS_IN_HEAD {
             return Ok(None);
         }
+        let inline = match &head.manifest {
+            none if none.is_empty() => None,
+            bytes => self.read_manifest(checkpoint, Some(bytes.clone())).await.ok(),
+        };
+        // Small records are in groups that are counted from the checkpoint before.
+        let before = inline.as_ref().map(|manifest| manifest.state.upkeep.checkpoint.as_ref());
+        let base = before.map_or(checkpoint.covers, |before| before.map_or(Seq::FIRST, |before| before.seq));
         let checksums = Checksums::new(head.database);
+        let manifest = async {
+            match inline {
+                Some(manifest) => Ok(manifest),
+                None => self.read_manifest(checkpoint, None).await,
+            }
+        };
         let (manifest, records, names) = future::join3(
-            self.read_manifest(checkpoint, Some(head.manifest.clone()).filter(|manifest| !manifest.is_empty())),
-            self.read_covered(checkpoint, &checksums),
+            manifest,
+            self.read_covered(checkpoint, base, &checksums),
             self.list_records(Some(checkpoint.seq)),
         )
         .await;
-        let (manifest, records, names) = (manifest, records?, names?);
-        let believes = is_planted(PlantedBug::HeadWithoutCheck);
+        let (records, names) = (records?, names?);
         let manifest = match manifest {
             Ok(manifest) => manifest,
             Err(error @ LogError::Driver(_)) => return Err(error),
@@ -63,29 +76,28 @@ impl Source<'_> {
         let run = newest_run(&names);
         let (first, last) = (run.first().map(|name| name.seq), run.last().map(|name| name.seq));
         let is_continued = first.is_some_and(|first| first <= checkpoint.seq.next()) && last >= Some(checkpoint.seq);
-        if !believes && !(is_whole && is_continued && manifest.database == head.database) {
+        let fits = is_whole && is_continued && manifest.database == head.database;
+        if !fits && !is_planted(PlantedBug::HeadWithoutCheck) {
             return Ok(None);
         }
-        let tail = run.iter().filter(|name| is_whole && is_continued && name.seq > checkpoint.seq).cloned().collect();
+        let tail = run.iter().filter(|name| fits && name.seq > checkpoint.seq).cloned().collect();
         let checkpoint = checkpoint.clone();
         Ok(Some(Start { database: head.database, checkpoint, manifest, records, tail }))
     }
 
     /// The records from behind what the checkpoint covers up to its own, as far as they are there and can be read.
-    async fn read_covered(&self, checkpoint: &CheckpointRef, checksums: &Checksums) -> Result<Vec<Stored>> {
+    async fn read_covered(&self, checkpoint: &CheckpointRef, base: Seq, checksums: &Checksums) -> Result<Vec<Stored>> {
         let seqs = checkpoint.covers.next().0..=checkpoint.seq.0;
-        let fetch = |seq| async move {
-            let name = Layout::slot_name(Seq(seq));
-            self.fetch(&name).await.map(|bytes| (Seq(seq), name, bytes))
-        };
-        let mut fetched = std::pin::pin!(stream::iter(seqs.map(fetch)).buffered(MAX_FETCH_AHEAD));
+        let names = seqs.map(|seq| RecordName::shared(Seq(seq))).collect();
+        let mut fetched = pin!(self.records(names, base, checksums));
         let mut records = Vec::new();
-        while let Some((seq, name, bytes)) = fetched.try_next().await? {
-            let decoded = bytes.map(|bytes| self.decode(seq, &name, &bytes, checksums));
-            let Some(Ok((stored, _))) = decoded else { break };
-            records.push(stored);
+        loop {
+            match fetched.try_next().await {
+                Ok(Some(group)) => records.extend(group),
+                Err(error @ LogError::Driver(_)) => return Err(error),
+                Ok(None) | Err(_) => return Ok(records),
+            }
         }
-        Ok(records)
     }
 
     /// The newest checkpoint whose record is among those named, which follow one another and end where the log does.
@@ -114,9 +126,11 @@ impl Source<'_> {
         let between = |name: &&RecordName| name.seq > checkpoint.covers && name.seq <= checkpoint.seq;
         let covered: Vec<RecordName> = run.iter().filter(between).cloned().collect();
         if covered.first().is_none_or(|first| first.seq != checkpoint.covers.next()) {
+            // A newer one may have been spoilt.
+            self.diagnose(run, Some(database)).await?;
             let missing = Layout::slot_name(Seq(run.first().map_or(0, |first| first.seq.0.saturating_sub(1))));
             let detail = format!("the checkpoint at position {} does not cover it", checkpoint.seq);
-            return Err(LogError::Missing { object: self.object(&missing), detail });
+            return Err(self.missing(&missing, detail));
         }
         let checksums = Checksums::new(database);
         let (manifest, records) = future::join(
