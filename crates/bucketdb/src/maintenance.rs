@@ -199,12 +199,21 @@ impl Database {
     /// # Errors
     /// If the store fails. What was done stays done.
     pub async fn compact(&self) -> Result<CompactReport> {
+        self.compact_with(|_| {}).await
+    }
+
+    /// As [`compact`](Self::compact), and tells after every piece what was done so far.
+    ///
+    /// # Errors
+    /// As [`compact`](Self::compact).
+    pub async fn compact_with(&self, mut progress: impl FnMut(&CompactReport) + Send) -> Result<CompactReport> {
         let mut report = CompactReport::default();
         loop {
             let Round { covers, goes_on, read_bytes, written_bytes } = self.inner.checkpoint(Goal::Compact).await?;
             report.pieces += 1;
             report.read_bytes += read_bytes;
             report.written_bytes += written_bytes;
+            progress(&report);
             if !goes_on {
                 return Ok(report);
             }
