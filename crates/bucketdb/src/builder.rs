@@ -251,7 +251,6 @@ impl DatabaseBuilder {
             creation_check: self.store_check,
             request_timeout: self.request_timeout,
             deadline: self.commit_timeout,
-            ..OpenOptions::default()
         };
         let metered: Arc<dyn Driver> = Arc::new(meter.clone());
         let memory = MemoryBudget::of(usize::try_from(self.max_memory).unwrap_or(usize::MAX));
