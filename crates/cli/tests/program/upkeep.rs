@@ -41,7 +41,7 @@ fn compacting_leaves_one_tier_and_the_same_documents() {
     sandbox.ok(&["put", "t", r#"{"id":5,"n":9}"#]);
     let tables = sandbox.ok(&["tables"]);
     assert!(tables.contains("about 199") && tables.contains("about 1 "), "{tables}");
-    assert_eq!(sandbox.json(&["query", "t", "--count"]), json!(198));
+    assert_eq!(sandbox.json(&["query", "t", "--count"])["count"], 198);
     let text = sandbox.ok(&["compact"]);
     assert!(text.starts_with("compacted in ") && text.contains("; now 1 run, "), "{text}");
     assert!(sandbox.ok(&["tables"]).contains("about 198"));
