@@ -188,11 +188,15 @@ impl Database {
     }
 
     /// Settles the commit that is under way and stops. Later commits of any clone answer
-    /// [`LogError::Closed`](crate::LogError::Closed); reads of what is in memory go on.
+    /// [`LogError::Closed`](crate::LogError::Closed); reads go on.
+    ///
+    /// A process that has written a while leaves a [checkpoint](Self::checkpoint) behind, so that the next one opens in
+    /// two rounds of requests.
     ///
     /// # Errors
     /// If the store does not answer in time. Whoever waits for the commit is told that its outcome is unknown.
     pub async fn close(&self) -> Result<()> {
+        self.inner.leave_checkpoint().await;
         Ok(self.inner.log.close(self.inner.commit_timeout).await?)
     }
 }
