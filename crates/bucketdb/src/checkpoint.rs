@@ -78,7 +78,7 @@ impl Inner {
             Goal::Keep => !matches!(plan(&tree, 0, work.policy), Plan::Merge(0)),
             Goal::Compact => tree.tiers().len() > 1,
         };
-        let last = self.log.last_checkpoint();
+        let last = captured.last_checkpoint().cloned();
         let time_ms = captured.time().unix_ms();
         let retained = self.retain(&base, last.as_ref(), time_ms);
         let next = Base { covers, time_ms, tree, retained };
@@ -88,17 +88,22 @@ impl Inner {
         let ingested: BTreeSet<String> = ingested
             .flat_map(|(_, tiers)| tiers.iter().flat_map(Tier::runs).map(|run| run.meta().name.to_string()))
             .collect();
+        let brings: Vec<String> =
+            kept.iter().filter(|name| !before.contains(*name) && !ingested.contains(*name)).cloned().collect();
         let content = CheckpointContent {
             saved: Documents::save(&captured.value.catalogue, &next),
             base: next.encode(),
             floor: next.retained.first().map_or(covers, |oldest| oldest.covers.max(Seq::FIRST)),
-            brings: kept.iter().filter(|name| !before.contains(*name) && !ingested.contains(*name)).cloned().collect(),
+            brings: brings.clone(),
             obsolete: before.union(&ingested).filter(|name| !kept.contains(*name)).cloned().collect(),
         };
         match self.log.checkpoint(captured, content, self.commit_timeout).await {
             Ok(_) => Ok(Round { covers: Some(covers), goes_on, read_bytes, written_bytes }),
-            // Somebody else did it; what was written here is left to a sweep.
+            // Somebody else did it, and what was written here can never become part of the log any more.
             Err(CheckpointError::Superseded { .. } | CheckpointError::Swept { .. }) => {
+                if let Err(error) = self.discard(&brings).await {
+                    tracing::debug!(%error, "what a checkpoint wrote in vain is left to the next sweep");
+                }
                 Ok(Round { covers: None, goes_on: true, read_bytes, written_bytes })
             }
             Err(error) => Err(self.explain_checkpoint(error)),

@@ -3,7 +3,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bucketdb_documents::Documents;
-use bucketdb_env::Environment;
+use bucketdb_env::{Environment, Random};
 use bucketdb_log::{Freshness, Seq};
 use bucketdb_lsm::Policy;
 use futures::future::{self, Either};
@@ -11,7 +11,13 @@ use tokio::sync::{Mutex, Notify};
 
 use crate::checkpoint::{Goal, Round};
 use crate::database::Inner;
-use crate::{Database, GarbageReport, Result, SweepReport};
+use crate::{Database, Error, GarbageReport, Result, SweepReport};
+
+/// How long a writer that waits for room waits before it looks again.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// Every so many checkpoints, about, this process looks for what others left that were killed.
+const CHECKPOINTS_PER_SWEEP: u64 = 512;
 
 /// How long the background waits after a failure before it tries again.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
@@ -65,15 +71,30 @@ impl Maintenance {
 
 impl Inner {
     /// Before something is written: waits while so much was written since the last checkpoint that there has to be one.
-    pub(crate) async fn await_room(self: &Arc<Self>) {
+    ///
+    /// # Errors
+    /// [`Error::CommitTimedOut`] if there is none in time.
+    pub(crate) async fn await_room(&self, timeout: Duration) -> Result<()> {
         self.maintenance.has_written.store(true, Ordering::Relaxed);
-        while self.urgency() == Urgency::Pressing {
+        let env = self.log.env();
+        let mut started = None;
+        while self.is_full()? {
             let done = self.maintenance.done.notified();
             self.maintenance.wanted.notify_one();
-            // Where the background cannot make one, the log itself refuses in the end.
-            let waited = self.log.env().sleep(Duration::from_millis(100));
-            future::select(std::pin::pin!(done), waited).await;
+            let now = env.monotonic();
+            if now.saturating_sub(*started.get_or_insert(now)) >= timeout {
+                return Err(Error::CommitTimedOut);
+            }
+            // Somebody else may make it too.
+            future::select(std::pin::pin!(done), env.sleep(LOOK_AGAIN_AFTER)).await;
         }
+        Ok(())
+    }
+
+    /// Whether what was written since the last checkpoint takes all the memory that it may.
+    fn is_full(&self) -> Result<bool> {
+        let most_bytes = 2 * self.maintenance.overlay_bytes;
+        Ok(self.log.read(|documents, _| documents.overlay_bytes() > most_bytes)?)
     }
 
     fn urgency(&self) -> Urgency {
@@ -123,6 +144,12 @@ impl Inner {
         }
     }
 
+    /// Removes what was written and never became part of the database.
+    pub(crate) async fn sweep(&self) -> Result<SweepReport> {
+        let is_needed = |documents: &Documents, name: &str| documents.refers_to(name);
+        Ok(self.log.sweep(is_needed, self.commit_timeout).await?)
+    }
+
     /// Does what is due.
     async fn maintain(self: &Arc<Self>) -> Result<()> {
         loop {
@@ -134,6 +161,9 @@ impl Inner {
             }
         }
         self.log.collect_garbage().await?;
+        if self.log.env().random_below(CHECKPOINTS_PER_SWEEP) == 0 {
+            self.sweep().await?;
+        }
         Ok(())
     }
 }
@@ -239,8 +269,7 @@ impl Database {
     /// # Errors
     /// If the store fails. What was removed stays removed.
     pub async fn sweep(&self) -> Result<SweepReport> {
-        let is_needed = |documents: &Documents, name: &str| documents.refers_to(name);
-        Ok(self.inner.log.sweep(is_needed, self.inner.commit_timeout).await?)
+        self.inner.sweep().await
     }
 
     /// The position that the last checkpoint covers, as far as this process knows.

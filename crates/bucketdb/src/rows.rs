@@ -161,7 +161,7 @@ impl Inner {
         freshness: Freshness,
         timeout: Duration,
     ) -> Result<Commit> {
-        self.await_room().await;
+        self.await_room(timeout).await?;
         if transaction.changes.iter().all(|change| change.condition == Condition::Always) {
             let proposal = Proposal::Write { transaction, reads, facts: None };
             let outcome = self.log.commit(proposal, freshness, timeout).await;
