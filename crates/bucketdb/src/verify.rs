@@ -3,6 +3,8 @@ use std::sync::{Arc, Weak};
 use bucketdb_documents::{Documents, KeyRange};
 use bucketdb_log::codec::Malformed;
 use bucketdb_log::{ChainHash, Freshness, LogError, Record, RecordKind, Seq, StateMachine};
+use bucketdb_lsm::Tier;
+use bucketdb_runs::{Run, RunStore};
 use futures::stream::{StreamExt, TryStreamExt};
 
 use crate::moment::{Moment, Replayed};
@@ -160,24 +162,42 @@ impl Database {
                 if !checked.insert(name.clone()) {
                     continue;
                 }
-                match store.verify(run.meta()).await {
-                    Ok(report) => {
-                        verification.runs += 1;
-                        verification.run_bytes += report.size_bytes;
-                    }
-                    Err(error) if error.is_retryable() => return Err(error.into()),
-                    Err(error) => {
-                        is_whole = false;
-                        verification.add(&error.into(), RUN_REMEDY);
-                    }
-                }
+                is_whole &= self.verify_run(&store, run, verification).await?;
                 progress(VerifyProgress::Run(name));
             }
             if is_whole {
                 checkpoints.push(Checkpoint { covers, documents });
             }
         }
+        // Bulk loads that no checkpoint covers yet.
+        let loaded: Vec<Run> = inner.log.read(|documents, _| {
+            let tiers = documents.ingests().flat_map(|(_, tiers)| tiers);
+            tiers.flat_map(Tier::runs).map(|run| run.run().clone()).collect()
+        })?;
+        for run in loaded {
+            let name = run.meta().name.to_string();
+            if checked.insert(name.clone()) {
+                self.verify_run(&store, &run, verification).await?;
+                progress(VerifyProgress::Run(name));
+            }
+        }
         Ok(checkpoints)
+    }
+
+    /// Whether a run is as it was written.
+    async fn verify_run(&self, store: &RunStore, run: &Run, verification: &mut Verification) -> Result<bool> {
+        match store.verify(run.meta()).await {
+            Ok(report) => {
+                verification.runs += 1;
+                verification.run_bytes += report.size_bytes;
+                Ok(true)
+            }
+            Err(error) if error.is_retryable() => Err(error.into()),
+            Err(error) => {
+                verification.add(&error.into(), RUN_REMEDY);
+                Ok(false)
+            }
+        }
     }
 
     /// Replays the log from each checkpoint to the next, and compares.

@@ -107,9 +107,12 @@ pub(crate) struct Import {
     /// Whether a document may replace another
     #[arg(long, value_enum, default_value_t = Mode::Put)]
     pub(crate) mode: Mode,
-    /// The most documents in one commit
-    #[arg(long, value_name = "DOCUMENTS", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) batch_size: u32,
+    /// Let all documents appear at once or not at all; from 10,000 documents or 16 MiB on that is the default
+    #[arg(long, conflicts_with = "batch_size")]
+    pub(crate) bulk: bool,
+    /// Import in commits of so many documents at most, however many they are
+    #[arg(long, value_name = "DOCUMENTS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) batch_size: Option<u32>,
     /// Whether the columns of a CSV file become numbers and booleans where all their cells are
     #[arg(long, value_enum, default_value_t = CsvTypes::Infer)]
     pub(crate) csv_types: CsvTypes,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use bucketdb_log::codec::{self, Malformed, Reader};
 use bucketdb_log::planted::{PlantedBug, is_planted};
 use bucketdb_log::{DatabaseId, Record, RecordKind, Seq, StateMachine, Validated};
-use bucketdb_lsm::{Tier, TierRun, Tree};
+use bucketdb_lsm::{Tier, TierRun, Totals, Tree};
 use bucketdb_runs::{RunMeta, RunStore};
 use bytes::Bytes;
 
@@ -64,8 +64,8 @@ pub struct TableStats {
     pub documents: u64,
     /// How many bytes their keys and rows take, uncompressed.
     pub size_bytes: u64,
-    /// Whether that is exact. It is not once rows are in runs: of a row that was written again, the older version counts
-    /// too until it is merged away.
+    /// Whether that is exact. It is not while rows are in several tiers of runs, or in runs and in memory: of a row that
+    /// was written again, the older version counts too until it is merged away.
     pub is_exact: bool,
 }
 
@@ -131,13 +131,23 @@ impl Documents {
     pub fn stats(&self, table: TableId) -> TableStats {
         let Epoch { base, ingests, overlay } = &self.present;
         let (live, live_bytes, deleted) = overlay.size(table);
-        let loaded = ingests.iter().fold(base.tree.totals(run_key::group(table)), |sum, ingest| {
-            sum.plus(Tree::new(ingest.tiers.clone(), None).totals(run_key::group(table)))
-        });
-        TableStats {
-            documents: (live + loaded.rows).saturating_sub(deleted + loaded.deletions),
-            size_bytes: live_bytes + loaded.row_bytes,
-            is_exact: self.present.is_in_memory(),
+        let tiers = ingests.iter().flat_map(|ingest| &ingest.tiers).chain(base.tree.tiers());
+        let totals = tiers.map(|tier| tier.totals(run_key::group(table)));
+        let held: Vec<Totals> = totals.filter(|totals| *totals != Totals::default()).collect();
+        let size_bytes = live_bytes + held.iter().map(|totals| totals.row_bytes).sum::<u64>();
+        match held.as_slice() {
+            // What is deleted was here as well.
+            [] => TableStats { documents: live, size_bytes, is_exact: true },
+            // Every row is in one place. While tiers are merged, some are in two.
+            [only] if (live, deleted, only.deletions) == (0, 0, 0) && base.tree.merging().is_none() => {
+                TableStats { documents: only.rows, size_bytes, is_exact: true }
+            }
+            several => {
+                let (rows, deletions) = several.iter().fold((live, deleted), |(rows, deletions), totals| {
+                    (rows + totals.rows, deletions + totals.deletions)
+                });
+                TableStats { documents: rows.saturating_sub(deletions), size_bytes, is_exact: false }
+            }
         }
     }
 

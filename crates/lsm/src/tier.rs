@@ -130,7 +130,9 @@ impl Tier {
             .fold((0, 0), |(all, deletions), run| (all + run.meta().entries, deletions + run.meta().deletions))
     }
 
-    pub(crate) fn totals(&self, group: [u8; crate::GROUP_BYTES]) -> Totals {
+    /// How much it has of one group, what does not count any more included.
+    #[must_use]
+    pub fn totals(&self, group: [u8; crate::GROUP_BYTES]) -> Totals {
         self.runs.iter().fold(Totals::default(), |sum, run| sum.plus(run.totals.of(group)))
     }
 

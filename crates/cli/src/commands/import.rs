@@ -3,7 +3,7 @@ use serde_json::json;
 
 use crate::arguments::{Global, Import};
 use crate::failure::Failure;
-use crate::import::{ImportOptions, ImportReport, Importer, ReadError, RowReader, Source};
+use crate::import::{ImportOptions, ImportReport, Importer, ReadError, RowReader, Source, Way};
 use crate::output::{Output, byte_progress, count, duration, plural, requests_text};
 use crate::session::{self, Access};
 
@@ -11,8 +11,12 @@ pub(super) async fn run(global: &Global, options: &Import, output: &mut Output) 
     let source = Source::of(&options.file, options.input_format, options.csv_types)?;
     let (db, store) = session::open(global, Access::Create).await?;
     let (started, before) = (store.env.monotonic(), store.meter.usage());
-    let batch_size = usize::try_from(options.batch_size).unwrap_or(usize::MAX);
-    let import_options = ImportOptions { key: options.key.clone(), mode: options.mode, batch_size };
+    let way = match options.batch_size {
+        Some(batch_size) => Way::Commits(usize::try_from(batch_size).unwrap_or(usize::MAX)),
+        None if options.bulk => Way::Bulk,
+        None => Way::Fitting,
+    };
+    let import_options = ImportOptions { key: options.key.clone(), mode: options.mode, way };
     let mut importer = Importer::new(&db, &options.table, import_options).await?;
     let progress = byte_progress(source.size_bytes);
     let outcome = match source.read(importer.schema(), importer.key(), &progress) {
@@ -44,8 +48,9 @@ pub(super) async fn run(global: &Global, options: &Import, output: &mut Output) 
     }
     output.line(describe(&options.table, &report))?;
     output.line(format_args!(
-        "{} in {}, {}",
+        "{}{} in {}, {}",
         plural(report.commits, "commit"),
+        if report.bulk { " of all at once" } else { "" },
         duration(took),
         requests_text(&used)
     ))?;
@@ -76,7 +81,7 @@ pub(super) async fn import_all(reader: &mut dyn RowReader, importer: &mut Import
             Ok(None) => break,
             Ok(Some(row)) => {
                 if let Err(failed) = importer.add(row).await {
-                    stopped = Some((failed.line, failed.failure));
+                    stopped = Some((failed.line, *failed.failure));
                 }
             }
             Err(error) => stopped = Some((None, explain(error, name))),
@@ -87,7 +92,7 @@ pub(super) async fn import_all(reader: &mut dyn RowReader, importer: &mut Import
         None => failure,
     };
     // What comes out of the rest stands before what stopped us.
-    importer.finish().await.map_err(|failed| at(failed.line, failed.failure))?;
+    importer.finish().await.map_err(|failed| at(failed.line, *failed.failure))?;
     stopped.map_or(Ok(()), |(line, failure)| Err(at(line, failure)))
 }
 
