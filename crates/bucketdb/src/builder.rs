@@ -40,8 +40,10 @@ pub struct DatabaseBuilder {
     write_forward_interval: Duration,
     history: Option<Duration>,
     block_size: Option<u32>,
-    tail_limits: Option<TailLimits>,
-    policy: Policy,
+    pub(crate) tail_limits: Option<TailLimits>,
+    pub(crate) policy: Policy,
+    /// How the memory is divided, unless as usual.
+    pub(crate) memory: Option<MemoryBudget>,
     environment: Option<Arc<dyn Environment>>,
 }
 
@@ -67,6 +69,7 @@ impl DatabaseBuilder {
             block_size: None,
             tail_limits: None,
             policy: Policy::default(),
+            memory: None,
             environment: None,
         }
     }
@@ -245,7 +248,8 @@ impl DatabaseBuilder {
             ..OpenOptions::default()
         };
         let metered: Arc<dyn Driver> = Arc::new(meter.clone());
-        let memory = MemoryBudget::of(usize::try_from(self.max_memory).unwrap_or(usize::MAX));
+        let usual = MemoryBudget::of(usize::try_from(self.max_memory).unwrap_or(usize::MAX));
+        let memory = self.memory.unwrap_or(usual);
         let layout = Layout::new(&options.prefix).map_err(LogError::from)?;
         let store_for = run_stores(metered.clone(), env.clone(), layout, Cache::new(memory.cache_bytes as u64));
         let documents = Documents::over_runs(store_for.clone());
