@@ -88,4 +88,5 @@ pub use sessions::CommitOutcome;
 pub use store_check::{StoreCheck, StoreReport, Verdict};
 pub use sweep::SweepReport;
 pub use tail::{Tail, TailLimits};
+pub use timed::TimedDriver;
 pub use upkeep::CheckpointRef;
