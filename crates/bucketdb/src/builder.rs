@@ -2,14 +2,21 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bucketdb_documents::Documents;
+use bucketdb_documents::{Documents, RunStoreFor};
 use bucketdb_driver::{Driver, MeteredDriver};
 use bucketdb_env::{Environment, TokioEnvironment};
-use bucketdb_log::{Base, Log, LogError, NodeId, OpenOptions, StoreCheck};
+use bucketdb_log::{Layout, Log, LogError, NodeId, OpenOptions, StoreCheck, TailLimits, TimedDriver};
 
-use crate::database::Inner;
+use bucketdb_lsm::Policy;
+use bucketdb_runs::{Cache, RunStore};
+
+use crate::database::{Inner, MemoryBudget};
+use crate::maintenance::{self, Maintenance};
 use crate::past::Past;
 use crate::{Database, Error, Place, Result};
+
+/// With less, a database could not hold a record and a block.
+const SMALLEST_MEMORY: u64 = 8 << 20;
 
 /// A shorter grace would not outlast an ordinary pause of a machine.
 const SHORTEST_GRACE: Duration = Duration::from_secs(30 * 60);
@@ -28,7 +35,16 @@ pub struct DatabaseBuilder {
     request_timeout: Duration,
     read_only: bool,
     create: bool,
+    thorough: bool,
     store_check: StoreCheck,
+    max_memory: u64,
+    write_forward_interval: Duration,
+    history: Option<Duration>,
+    block_size: Option<u32>,
+    pub(crate) tail_limits: Option<TailLimits>,
+    pub(crate) policy: Policy,
+    /// How the memory is divided, unless as usual.
+    pub(crate) memory: Option<MemoryBudget>,
     environment: Option<Arc<dyn Environment>>,
 }
 
@@ -48,6 +64,14 @@ impl DatabaseBuilder {
             read_only: false,
             create: true,
             store_check: defaults.creation_check,
+            max_memory: 100 << 20,
+            write_forward_interval: Duration::from_secs(5),
+            history: None,
+            block_size: None,
+            tail_limits: None,
+            thorough: false,
+            policy: Policy::default(),
+            memory: None,
             environment: None,
         }
     }
@@ -134,9 +158,44 @@ impl DatabaseBuilder {
         self
     }
 
+    /// Whether every record of the log is read from its own object, at a request each. Small ones travel in others, from
+    /// where they are read otherwise: then one that is spoilt or missing may go unseen as long as nobody needs it.
+    pub fn thorough(mut self, thorough: bool) -> Self {
+        self.thorough = thorough;
+        self
+    }
+
     /// How thoroughly a store is tried that the database has not seen before.
     pub fn store_check(mut self, check: StoreCheck) -> Self {
         self.store_check = check;
+        self
+    }
+
+    /// How many bytes of memory the database may use, at least 8 MiB; 100 MiB by default. All of it counts: what was written
+    /// since the last checkpoint, parts of runs that are kept for the next reader, what is kept for snapshots. What a
+    /// query is asked to bring into memory comes on top.
+    pub fn max_memory(mut self, max_memory_bytes: u64) -> Self {
+        self.max_memory = max_memory_bytes;
+        self
+    }
+
+    /// How long a node has authority over maintenance before it is the next one's; five seconds by default. Nothing but
+    /// cost rests on it.
+    pub fn write_forward_interval(mut self, interval: Duration) -> Self {
+        self.write_forward_interval = interval;
+        self
+    }
+
+    /// For how long [`Database::at`] reaches back, and feeds can be resumed; as long as the [grace](Self::grace) by
+    /// default. All nodes share it. What is kept for it takes room in the store.
+    pub fn history(mut self, history: Duration) -> Self {
+        self.history = Some(history);
+        self
+    }
+
+    /// How many bytes of rows are compressed and read together, 1 KiB to 1 MiB; 64 KiB by default. All nodes share it.
+    pub fn block_size(mut self, block_size_bytes: u32) -> Self {
+        self.block_size = Some(block_size_bytes);
         self
     }
 
@@ -154,16 +213,15 @@ impl DatabaseBuilder {
     /// # Panics
     /// Outside a tokio runtime, unless an [`environment`](Self::environment) was given.
     pub async fn open(self) -> Result<Database> {
-        self.open_from(None).await
-    }
-
-    /// Opens the database, from `base` instead of from its first record if there is one.
-    pub(crate) async fn open_from(self, base: Option<Base<Documents>>) -> Result<Database> {
         let node = NodeId::try_from(self.node_id)
             .map_err(|error| LogError::InvalidOption { option: "node_id", reason: error.to_string() })?;
         let ring_size = self.ring_size.map(checked_ring_size).transpose()?;
         if let Some(grace) = self.grace {
             check_grace(grace)?;
+        }
+        if self.max_memory < SMALLEST_MEMORY {
+            let reason = format!("{} bytes are too few to work with; {SMALLEST_MEMORY} at least", self.max_memory);
+            return Err(LogError::InvalidOption { option: "max_memory", reason }.into());
         }
         let (driver, prefix) = match (self.driver, self.url) {
             (Some(_), Some(url)) => {
@@ -187,21 +245,39 @@ impl DatabaseBuilder {
             node,
             ring_size,
             grace: self.grace,
+            history: self.history,
+            block_bytes: self.block_size,
+            tail_limits: self.tail_limits,
             read_only: self.read_only,
             create: self.create,
+            thorough: self.thorough,
             creation_check: self.store_check,
             request_timeout: self.request_timeout,
             deadline: self.commit_timeout,
         };
         let metered: Arc<dyn Driver> = Arc::new(meter.clone());
-        let log = match base {
-            None => Log::open(metered, env, options, Documents::default()).await?,
-            Some(base) => Log::open_at(metered, env, options, base).await?,
-        };
+        let usual = MemoryBudget::of(usize::try_from(self.max_memory).unwrap_or(usize::MAX));
+        let memory = self.memory.unwrap_or(usual);
+        let layout = Layout::new(&options.prefix).map_err(LogError::from)?;
+        let timed = Arc::new(TimedDriver::new(metered.clone(), env.clone(), self.request_timeout));
+        let store_for = run_stores(timed, env.clone(), layout, Cache::new(memory.cache_bytes as u64));
+        let documents = Documents::over_runs(store_for.clone());
+        let log = Log::open(metered, env.clone(), options, documents).await?;
         let (staleness, commit_timeout) = (self.staleness, self.commit_timeout);
         let past = Past::default();
-        Ok(Database { inner: Arc::new(Inner { log, meter, staleness, commit_timeout, past }) })
+        let maintenance = Maintenance::new(self.write_forward_interval, memory.overlay_bytes, self.policy);
+        let inner = Inner { log, meter, staleness, commit_timeout, past, memory, maintenance, store_for };
+        let inner = Arc::new(inner);
+        if !self.read_only {
+            env.spawn(Box::pin(maintenance::run(Arc::downgrade(&inner), env.clone())));
+        }
+        Ok(Database { inner })
     }
+}
+
+/// Opens the runs of the database with a given id, all through one cache.
+fn run_stores(driver: Arc<dyn Driver>, env: Arc<dyn Environment>, layout: Layout, cache: Cache) -> RunStoreFor {
+    Arc::new(move |database| RunStore::new(driver.clone(), env.clone(), layout.clone(), database, cache.clone()))
 }
 
 fn check_grace(grace: Duration) -> Result<(), LogError> {

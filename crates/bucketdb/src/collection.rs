@@ -221,12 +221,16 @@ impl Collection {
     }
 
     /// The table, if the state, made as fresh as wanted, has it.
+    pub(crate) fn database(&self) -> &Database {
+        &self.db
+    }
+
     async fn find(&self) -> Result<Option<TableRef>> {
         self.db.inner.log.refresh(self.freshness).await?;
         Ok(self.db.inner.log.read(|documents, _| TableRef::find(documents.catalogue(), &self.name))?)
     }
 
-    async fn find_existing(&self) -> Result<TableRef> {
+    pub(crate) async fn find_existing(&self) -> Result<TableRef> {
         let unknown = || Error::UnknownTable { table: self.name.clone() };
         self.find().await?.ok_or_else(unknown)
     }

@@ -2,6 +2,7 @@ use bucketdb_documents::InvalidSchema;
 use bucketdb_driver::DriverError;
 use bucketdb_log::{CommitId, LogError, Seq};
 use bucketdb_query::ParseError;
+use bucketdb_runs::RunError;
 
 use crate::Cursor;
 
@@ -191,5 +192,20 @@ fn version(expected: Option<Seq>) -> String {
 impl From<DriverError> for Error {
     fn from(error: DriverError) -> Self {
         Self::Log(error.into())
+    }
+}
+
+impl From<RunError> for Error {
+    fn from(error: RunError) -> Self {
+        Self::Log(match error {
+            RunError::Driver(error) => error.into(),
+            RunError::Damaged { object, detail } => LogError::Damaged { object, detail },
+            RunError::Missing { object } => {
+                LogError::Missing { object, detail: "the last checkpoint that is known needs it".to_owned() }
+            }
+            RunError::NeedsNewerVersion { object, detail } => LogError::NeedsNewerVersion { object, detail },
+            // No key and no row that was committed is refused by a run.
+            error => LogError::Damaged { object: "a new run".to_owned(), detail: error.to_string() },
+        })
     }
 }

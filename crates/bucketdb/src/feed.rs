@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bucketdb_documents::{self as documents, Before, EncodedKey, Transaction};
 use bucketdb_log::{Freshness, LogError, LogTime, Record, RecordKind, Seq};
+use bucketdb_runs::RunError;
 use futures::future::{self, Either};
 use futures::stream::{self, Stream};
 
@@ -59,17 +60,23 @@ pub enum ChangeKind<T> {
 /// feeds of a process share what is found.
 #[derive(Debug)]
 pub struct Feed<T> {
-    db: Database,
-    /// `None` for all tables.
-    table: Option<TableRef>,
+    source: Source,
     interval: Duration,
-    generation: u64,
     /// The next record to read.
     next: Seq,
     /// Changes of that record that were given already.
     given: u64,
     pending: VecDeque<Change<T>>,
     documents: PhantomData<fn() -> T>,
+}
+
+/// Whose changes they are.
+#[derive(Debug)]
+struct Source {
+    db: Database,
+    /// `None` for all tables.
+    table: Option<TableRef>,
+    generation: u64,
 }
 
 impl<T: Stored> Feed<T> {
@@ -100,7 +107,8 @@ impl<T: Stored> Feed<T> {
             return Err(Error::InvalidCursor { reason });
         }
         let interval = DEFAULT_INTERVAL;
-        Ok(Self { db, table, interval, generation, next, given, pending: VecDeque::new(), documents: PhantomData })
+        let source = Source { db, table, generation };
+        Ok(Self { source, interval, next, given, pending: VecDeque::new(), documents: PhantomData })
     }
 
     /// How often the store is asked for news of other processes: at most one get in every interval, shared by all feeds
@@ -114,7 +122,7 @@ impl<T: Stored> Feed<T> {
     /// Where to go on behind what was given so far.
     #[must_use]
     pub fn cursor(&self) -> Cursor {
-        Cursor { generation: self.generation, seq: self.next, place: self.given }
+        Cursor { generation: self.source.generation, seq: self.next, place: self.given }
     }
 
     /// The next change; waits for it.
@@ -126,14 +134,14 @@ impl<T: Stored> Feed<T> {
             if let Some(change) = self.next_known().await? {
                 return Ok(change);
             }
-            let mut positions = self.db.inner.log.positions();
+            let mut positions = self.source.db.inner.log.positions();
             if *positions.borrow_and_update() >= self.next {
                 continue;
             }
             let grown = std::pin::pin!(positions.changed());
-            let waited = self.db.inner.log.env().sleep(self.interval);
+            let waited = self.source.db.inner.log.env().sleep(self.interval);
             if let Either::Right(((), _)) = future::select(grown, waited).await {
-                self.db.inner.log.refresh(Freshness::Bounded(self.interval)).await?;
+                self.source.db.inner.log.refresh(Freshness::Bounded(self.interval)).await?;
             }
         }
     }
@@ -146,7 +154,7 @@ impl<T: Stored> Feed<T> {
         if let Some(change) = self.next_known().await? {
             return Ok(Some(change));
         }
-        self.db.inner.log.refresh(Freshness::Strict).await?;
+        self.source.db.inner.log.refresh(Freshness::Strict).await?;
         self.next_known().await
     }
 
@@ -161,16 +169,16 @@ impl<T: Stored> Feed<T> {
                 (self.next, self.given) = (change.cursor.seq, change.cursor.place);
                 return Ok(Some(change));
             }
-            let record = match self.db.inner.log.record(self.next).await {
+            let record = match self.source.db.inner.log.record(self.next).await {
                 Ok(Some(record)) => record,
                 Ok(None) => return Ok(None),
                 Err(LogError::BelowFloor { floor, .. }) => {
-                    let resume_from = Cursor { generation: self.generation, seq: floor, place: 0 };
+                    let resume_from = Cursor { generation: self.source.generation, seq: floor, place: 0 };
                     return Err(Error::FeedExpired { resume_from });
                 }
                 Err(error) => return Err(error.into()),
             };
-            let changes = self.changes(&record)?;
+            let changes = self.source.changes(&record).await?;
             let given = self.given;
             self.pending = changes.into_iter().filter(|change| change.cursor.place > given).collect();
             if self.pending.is_empty() {
@@ -178,9 +186,18 @@ impl<T: Stored> Feed<T> {
             }
         }
     }
+}
 
+/// All changes of a record.
+#[cfg(feature = "simulation")]
+pub(crate) async fn changes_of(db: &Database, record: &Record) -> Result<Vec<Change<serde_json::Value>>> {
+    let generation = db.inner.log.options().generation;
+    Source { db: db.clone(), table: None, generation }.changes(record).await
+}
+
+impl Source {
     /// The changes of a record that this feed is about.
-    fn changes(&self, record: &Record) -> Result<Vec<Change<T>>> {
+    async fn changes<T: Stored>(&self, record: &Record) -> Result<Vec<Change<T>>> {
         let mut changes = Vec::new();
         if record.kind != RecordKind::Transactions {
             return Ok(changes);
@@ -191,7 +208,7 @@ impl<T: Stored> Feed<T> {
             let transaction = transaction.map_err(|malformed| self.db.inner.damaged(record.seq, malformed))?;
             for change in transaction.changes {
                 let cursor = Cursor { generation: self.generation, seq: record.seq, place: place as u64 + 1 };
-                changes.extend(self.change(record, cursor, place, change)?);
+                changes.extend(self.change(record, cursor, place, change).await?);
                 place += 1;
             }
         }
@@ -199,7 +216,7 @@ impl<T: Stored> Feed<T> {
     }
 
     /// The change at a place, counted from 0, of a record.
-    fn change(
+    async fn change<T: Stored>(
         &self,
         record: &Record,
         cursor: Cursor,
@@ -221,12 +238,26 @@ impl<T: Stored> Feed<T> {
             documents::ChangeKind::Put(row) => ChangeKind::Put(table.decode(&change.key, row)?),
             documents::ChangeKind::Delete => ChangeKind::Delete,
         };
-        let previous = match self.db.inner.log.read(|documents, _| documents.before(record.seq, place))? {
-            Before::Unknown => Previous::Unknown,
+        let previous = match self.before(record.seq, place, &table, &change.key).await? {
+            Before::Unknown | Before::InRuns => Previous::Unknown,
             Before::Absent => Previous::Absent,
             Before::Row(row) => Previous::Document(table.decode(&change.key, &row)?),
         };
         let name = table.name().to_owned();
         Ok(Some(Change { cursor, seq: record.seq, time: record.time, table: name, key: change.key, kind, previous }))
+    }
+
+    /// What the row of a change was before it.
+    async fn before(&self, seq: Seq, place: usize, table: &TableRef, key: &EncodedKey) -> Result<Before> {
+        let (before, runs) = self.db.inner.log.read(|documents, _| match documents.before(seq, place) {
+            Before::InRuns => (Before::Unknown, documents.lookup_before(table.id, key, seq)),
+            before => (before, None),
+        })?;
+        let Some(runs) = runs else { return Ok(before) };
+        match runs.get().await {
+            Ok(found) => Ok(found.map_or(Before::Absent, |found| Before::Row(found.row))),
+            Err(RunError::Missing { .. }) => Ok(Before::Unknown),
+            Err(error) => Err(error.into()),
+        }
     }
 }

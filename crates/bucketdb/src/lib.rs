@@ -42,13 +42,17 @@ mod readme {}
 
 mod batch;
 mod builder;
+mod bulk_load;
+mod checkpoint;
 mod collection;
 mod cursor;
 mod database;
 mod document;
 mod error;
 mod feed;
+mod flush;
 mod key_bounds;
+mod maintenance;
 mod moment;
 mod origin;
 mod outcome;
@@ -56,6 +60,7 @@ mod past;
 mod place;
 mod point;
 mod query;
+mod reading;
 mod row_scan;
 mod rows;
 #[cfg(feature = "simulation")]
@@ -66,6 +71,7 @@ mod stats;
 mod table;
 mod transact;
 mod transaction;
+mod verify;
 mod versioned;
 mod writes;
 
@@ -86,8 +92,8 @@ pub use bucketdb_driver::{
 };
 pub use bucketdb_env::{Environment, TokioEnvironment, WallTime};
 pub use bucketdb_log::{
-    Commit, CommitId, CommitOutcome, DatabaseId, Freshness, InvalidPrefix, Layout, LogError, LogTime, NodeId, Seq,
-    SessionId, SlotNames, StoreCheck, StoreReport, Verdict,
+    Commit, CommitId, CommitOutcome, DatabaseId, Freshness, GarbageReport, InvalidPrefix, Layout, LogError, LogTime,
+    NodeId, Seq, SessionId, SlotNames, StoreCheck, StoreReport, SweepReport, Tail, Verdict,
 };
 #[cfg(feature = "azure")]
 pub use bucketdb_object_store::AzureDriver;
@@ -102,19 +108,22 @@ pub use bucketdb_query::{
 #[cfg(feature = "redis")]
 pub use bucketdb_redis::{RedisDriver, RedisUrl};
 pub use builder::DatabaseBuilder;
+pub use bulk_load::{BulkLoad, BulkLoaded, Duplicates};
 pub use collection::Collection;
 pub use cursor::{Cursor, InvalidCursor, Since};
 pub use database::Database;
 pub use document::Document;
 pub use error::{Error, Result};
 pub use feed::{Change, ChangeKind, Feed, Previous};
+pub use maintenance::CompactReport;
 pub use place::Place;
 pub use point::Point;
 pub use query::Query;
 pub use rows::Stored;
 pub use snapshot::{Snapshot, SnapshotCollection, SnapshotTable};
-pub use stats::{DatabaseStats, NamedTableStats, StorageSize};
+pub use stats::{DatabaseStats, MemoryStats, NamedTableStats, StorageSize, TierStats};
 pub use table::Table;
 pub use transact::{TransactOptions, Transacted};
 pub use transaction::Transaction;
+pub use verify::{Finding, Verification, VerifyProgress};
 pub use versioned::Versioned;

@@ -1,11 +1,11 @@
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bucketdb_documents::Documents;
 use bucketdb_log::{Log, Seq};
 
-use crate::Result;
 use crate::database::Inner;
+use crate::{Error, Result};
 
 /// One position of a database that can be read for as long as this is held. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub(crate) enum Moment {
 pub(crate) struct Replayed {
     pub(crate) seq: Seq,
     pub(crate) documents: Documents,
+    /// The database, for whoever wants to know whether the position was given up meanwhile.
+    pub(crate) inner: Weak<Inner>,
 }
 
 impl Moment {
@@ -30,6 +32,26 @@ impl Moment {
             Self::Pinned(pin) => pin.seq,
             Self::Replayed(replayed) => replayed.seq,
         }
+    }
+
+    /// That it is not kept any more.
+    pub(crate) fn expired(&self) -> Error {
+        match self {
+            Self::Pinned(pin) => pin.inner.expired(),
+            Self::Replayed(replayed) => match replayed.inner.upgrade() {
+                Some(inner) => inner.expired(),
+                None => Error::SnapshotExpired { floor: replayed.seq.next() },
+            },
+        }
+    }
+
+    /// Whether what it takes to read here may be removed by now.
+    pub(crate) fn is_given_up(&self) -> bool {
+        let (seq, inner) = match self {
+            Self::Pinned(pin) => (pin.seq, Some(pin.inner.clone())),
+            Self::Replayed(replayed) => (replayed.seq, replayed.inner.upgrade()),
+        };
+        inner.is_some_and(|inner| seq < inner.log.floor())
     }
 
     /// Reads a state that holds this position, to be read at the position given.
@@ -48,6 +70,11 @@ pub(crate) struct Pin {
 }
 
 impl Pin {
+    /// Takes over a pin that was made in the state already.
+    pub(crate) fn adopt(inner: Arc<Inner>, seq: Seq) -> Self {
+        Self { inner, seq }
+    }
+
     fn log(&self) -> &Log<Documents> {
         &self.inner.log
     }

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use bucketdb_documents::Documents;
-use bucketdb_log::{Freshness, LogError, LogTime, Record, RecordKind, Seq, StateMachine};
+use bucketdb_log::codec::Malformed;
+use bucketdb_log::{ChainHash, Freshness, LogError, LogTime, Record, RecordKind, Seq, StateMachine};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use parking_lot::Mutex;
 
@@ -112,19 +113,47 @@ impl Inner {
             return Ok(Moment::Replayed(known));
         }
         let (first, mut documents) = match self.past.before(seq) {
-            Some(base) => (base.seq.next(), base.documents.clone()),
-            None => (Seq::FIRST, Documents::default()),
+            Some(kept) if kept.seq >= self.nearest_checkpoint(seq)?.0 => (kept.seq.next(), kept.documents.clone()),
+            _ => self.load_before(seq).await?,
         };
         let records = stream::iter((first.0..=seq.0).map(|seq| self.existing_record(Seq(seq))));
         let mut records = records.buffered(FETCH_AHEAD);
         while let Some(record) = records.try_next().await? {
-            if matches!(record.kind, RecordKind::Transactions | RecordKind::Schema) {
+            if matches!(record.kind, RecordKind::Transactions | RecordKind::Schema | RecordKind::Ingest) {
                 documents.apply(&record).map_err(|malformed| self.damaged(record.seq, malformed))?;
             }
         }
-        let replayed = Arc::new(Replayed { seq, documents });
+        let replayed = Arc::new(Replayed { seq, documents, inner: Arc::downgrade(self) });
         self.past.keep(replayed.clone());
         Ok(Moment::Replayed(replayed))
+    }
+
+    /// The last checkpoint that is kept and covers no more than the position: what it covers, and its manifest.
+    fn nearest_checkpoint(&self, seq: Seq) -> Result<(Seq, Option<(String, ChainHash)>)> {
+        let last = self.log.last_checkpoint().map(|last| (last.covers, last.manifest, last.manifest_hash));
+        let base = self.log.read(|documents, _| documents.base().clone())?;
+        let retained = base.retained.iter().map(|kept| (kept.covers, kept.manifest.clone(), ChainHash(kept.hash)));
+        let nearest = retained.chain(last).filter(|(covers, ..)| *covers <= seq).max_by_key(|(covers, ..)| *covers);
+        Ok(nearest.map_or((Seq::default(), None), |(covers, manifest, hash)| {
+            (covers, Some((manifest, hash)).filter(|(manifest, _)| !manifest.is_empty()))
+        }))
+    }
+
+    /// The state of the last checkpoint that is kept and covers no more than the position, and where to go on.
+    async fn load_before(&self, seq: Seq) -> Result<(Seq, Documents)> {
+        let mut documents = Documents::over_runs(self.store_for.clone());
+        documents.begin(self.log.database());
+        let (covers, manifest) = self.nearest_checkpoint(seq)?;
+        if let Some((manifest, hash)) = manifest {
+            let saved = match self.log.manifest(&manifest, hash).await {
+                Err(LogError::Missing { .. }) if seq < self.log.floor() => return Err(self.expired()),
+                saved => saved?,
+            };
+            let object = || format!("{}{manifest}", self.log.layout().prefix());
+            let damaged = |malformed: Malformed| LogError::Damaged { object: object(), detail: malformed.to_string() };
+            documents.load(covers, saved).map_err(damaged)?;
+        }
+        Ok((covers.next(), documents))
     }
 
     /// A record that the log has.

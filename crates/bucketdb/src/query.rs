@@ -176,7 +176,7 @@ impl<T: Stored> Query<T> {
             return Ok(Some((table, matches.skip(offset).take(limit).left_stream())));
         };
         let mut sorted = TopK::new(order, offset.saturating_add(limit));
-        while let Some(found) = rows.next()? {
+        while let Some(found) = rows.next().await? {
             let value: Value = table.decode(&found.key, &found.row)?;
             if self.filter.as_ref().is_none_or(|filter| filter.matches(&value)) {
                 sorted.push((Match { key: found.key, row: found.row }, value));
@@ -223,7 +223,7 @@ impl Query<Value> {
 
 fn matching(rows: RowScan, filter: Option<Filter>, table: TableRef) -> impl Stream<Item = Result<Match>> + Send {
     stream::try_unfold((rows, filter, table), |(mut rows, filter, table)| async move {
-        while let Some(ScanRow { key, row }) = rows.next()? {
+        while let Some(ScanRow { key, row }) = rows.next().await? {
             let accepted = match &filter {
                 None => true,
                 Some(filter) => {

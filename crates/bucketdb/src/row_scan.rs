@@ -1,7 +1,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
+use std::sync::Arc;
 
-use bucketdb_documents::{EncodedKey, KeyRange, Scan, ScanRow, TableId};
+use bucketdb_documents::{Base, BaseScan, EncodedKey, KeyRange, Scan, ScanRow, TableId, WrittenRow};
 use bytes::Bytes;
 
 use crate::origin::View;
@@ -10,16 +11,27 @@ use crate::{Result, Transaction};
 /// How many rows are read while writers wait.
 const PAGE_ROWS: usize = 1024;
 
-/// Reads the rows of a key range page by page at one moment, together with what a transaction wrote itself.
+/// Reads the rows of a key range at one moment: what was written behind the base page by page, the base's runs as they
+/// come, and what a transaction wrote itself.
 pub(crate) struct RowScan {
     view: View,
     /// What was not visited yet.
     rest: KeyRange,
-    page: VecDeque<ScanRow>,
+    written: VecDeque<WrittenRow>,
+    /// Whether nothing was written behind those.
     is_last: bool,
+    base: Option<OpenBase>,
     /// What the transaction had written when the scan began; `None` for a row that it removed.
     own: BTreeMap<EncodedKey, Option<Bytes>>,
     visited: Option<Visited>,
+}
+
+/// The runs that are being read.
+struct OpenBase {
+    base: Arc<Base>,
+    scan: BaseScan,
+    next: Option<WrittenRow>,
+    is_over: bool,
 }
 
 /// The range in a transaction's read set that grows with its scan: rows that were not visited are not read.
@@ -43,26 +55,13 @@ impl RowScan {
             index: None,
         });
         let is_last = range.is_empty();
-        Ok(Self { view, rest: range, page: VecDeque::new(), is_last, own, visited })
+        Ok(Self { view, rest: range, written: VecDeque::new(), is_last, base: None, own, visited })
     }
 
     /// The next row in the order of the keys.
-    pub(crate) fn next(&mut self) -> Result<Option<ScanRow>> {
+    pub(crate) async fn next(&mut self) -> Result<Option<ScanRow>> {
         loop {
-            self.fill_page()?;
-            let stored = self.page.front().map(|row| &row.key);
-            let own_is_next = match (stored, self.own.first_key_value()) {
-                (_, None) => false,
-                (None, Some(_)) => true,
-                (Some(stored), Some((own, _))) => own <= stored,
-            };
-            let (key, row) = if own_is_next {
-                let Some((key, row)) = self.own.pop_first() else { continue };
-                self.page.pop_front_if(|stored| stored.key == key);
-                (key, row)
-            } else if let Some(ScanRow { key, row }) = self.page.pop_front() {
-                (key, Some(row))
-            } else {
+            let Some((key, row)) = self.next_of_any().await? else {
                 if let Some(visited) = &mut self.visited {
                     visited.up_to(visited.end.clone())?;
                 }
@@ -77,8 +76,44 @@ impl RowScan {
         }
     }
 
+    /// The next key in any of the sources, with the row that it has, if it is not removed.
+    async fn next_of_any(&mut self) -> Result<Option<(EncodedKey, Option<Bytes>)>> {
+        self.fill_page()?;
+        self.fill_base().await?;
+        let of_base = self.base.as_ref().and_then(|base| base.next.as_ref());
+        let of_written = self.written.front();
+        let stored = match (of_base, of_written) {
+            (None, None) => None,
+            (Some(row), None) | (None, Some(row)) => Some(&row.key),
+            (Some(first), Some(second)) => Some((&first.key).min(&second.key)),
+        };
+        let own_is_next = match (stored, self.own.first_key_value()) {
+            (_, None) => false,
+            (None, Some(_)) => true,
+            (Some(stored), Some((own, _))) => own <= stored,
+        };
+        if own_is_next {
+            let Some((key, row)) = self.own.pop_first() else { return Ok(None) };
+            self.pop_stored(&key);
+            return Ok(Some((key, row)));
+        }
+        let Some(key) = stored.cloned() else { return Ok(None) };
+        Ok(self.pop_stored(&key).map(|row| (row.key, row.row)))
+    }
+
+    /// Takes the row of a key from the front of both sources; the one that was written later counts.
+    fn pop_stored(&mut self, key: &EncodedKey) -> Option<WrittenRow> {
+        let written = self.written.pop_front_if(|row| row.key == *key);
+        let of_base = self.base.as_mut().and_then(|base| base.next.take_if(|row| row.key == *key));
+        match (written, of_base) {
+            (Some(written), Some(of_base)) if of_base.version > written.version => Some(of_base),
+            (Some(written), _) => Some(written),
+            (None, of_base) => of_base,
+        }
+    }
+
     fn fill_page(&mut self) -> Result<()> {
-        if !self.page.is_empty() || self.is_last {
+        if !self.written.is_empty() || self.is_last {
             return Ok(());
         }
         let rest = &self.rest;
@@ -86,11 +121,30 @@ impl RowScan {
             .view
             .moment
             .read(|documents, at| documents.scan(&Scan { range: rest.clone(), at, limit: PAGE_ROWS }))?;
-        self.page = page.into();
-        self.is_last = self.page.len() < PAGE_ROWS;
-        if let Some(last) = self.page.back() {
+        let page = page.ok_or_else(|| self.view.moment.expired())?;
+        if self.base.as_ref().is_none_or(|open| !Arc::ptr_eq(&open.base, &page.base)) {
+            // At the beginning; or there was a checkpoint, and what was in memory is in other runs now.
+            let scan = BaseScan::new(&page, rest);
+            let is_over = scan.is_empty();
+            self.base = Some(OpenBase { base: page.base, scan, next: None, is_over });
+        }
+        self.written = page.rows.into();
+        self.is_last = self.written.len() < PAGE_ROWS;
+        if let Some(last) = self.written.back() {
             self.rest.start = Bound::Excluded(last.key.clone());
         }
+        Ok(())
+    }
+
+    async fn fill_base(&mut self) -> Result<()> {
+        let Some(open) = self.base.as_mut().filter(|open| open.next.is_none() && !open.is_over) else {
+            return Ok(());
+        };
+        open.next = match open.scan.next_ready() {
+            Some(row) => Some(row),
+            None => open.scan.next().await.map_err(|error| self.view.moment.explain(error))?,
+        };
+        open.is_over = open.next.is_none();
         Ok(())
     }
 }

@@ -1,7 +1,11 @@
+use std::sync::Arc;
+use std::time::Duration;
+
 use bucketdb_documents::{
     Catalogue, Change, ChangeKind, Condition, DocumentKey, Documents, EncodedKey, Found, KeyPart, KeyType, Proposal,
-    Refusal, Schema, TableId, Transaction, key_from_text, key_from_value, row,
+    ReadSet, Refusal, Schema, TableId, Transaction, key_from_text, key_from_value, row,
 };
+use bucketdb_env::Environment;
 use bucketdb_log::format::MAX_BODY_BYTES;
 use bucketdb_log::{Commit, CommitError, Freshness, Seq};
 use bytes::Bytes;
@@ -142,25 +146,44 @@ impl TableRef {
 }
 
 impl Inner {
-    /// The newest row of a key, as fresh as wanted.
-    pub(crate) async fn get(&self, table: TableId, key: &EncodedKey, freshness: Freshness) -> Result<Option<Found>> {
-        self.log.refresh(freshness).await?;
-        Ok(self.log.read(|documents, _| documents.newest(table, key))?)
-    }
-
     /// Commits changes together.
-    pub(crate) async fn write(&self, changes: Vec<Change>, freshness: Freshness) -> Result<Commit> {
+    pub(crate) async fn write(self: &Arc<Self>, changes: Vec<Change>, freshness: Freshness) -> Result<Commit> {
         let transaction = Transaction { changes };
         check_size(&transaction)?;
-        let proposal = Proposal::Write { transaction, reads: None };
-        let outcome = self.log.commit(proposal, freshness, self.commit_timeout).await;
-        outcome.map_err(|error| self.explain(error))
+        self.commit(transaction, None, freshness, self.commit_timeout).await
+    }
+
+    /// Commits a transaction, after looking up what its conditions rest on.
+    pub(crate) async fn commit(
+        self: &Arc<Self>,
+        transaction: Transaction,
+        reads: Option<ReadSet>,
+        freshness: Freshness,
+        timeout: Duration,
+    ) -> Result<Commit> {
+        self.await_room(timeout).await?;
+        if transaction.changes.iter().all(|change| change.condition == Condition::Always) {
+            let proposal = Proposal::Write { transaction, reads, facts: None };
+            let outcome = self.log.commit(proposal, freshness, timeout).await;
+            return outcome.map_err(|error| self.explain(error));
+        }
+        let started = self.log.env().monotonic();
+        loop {
+            let facts = self.facts(&transaction).await?;
+            let left = timeout.saturating_sub(self.log.env().monotonic().saturating_sub(started));
+            let proposal = Proposal::Write { transaction: transaction.clone(), reads: reads.clone(), facts };
+            match self.log.commit(proposal, freshness, left).await {
+                // There was a checkpoint, or a bulk load, since the rows were looked up.
+                Err(CommitError::Refused(Refusal::FactsTooOld)) if !left.is_zero() => {}
+                outcome => return outcome.map_err(|error| self.explain(error)),
+            }
+        }
     }
 
     /// Reads a row and writes what `change` makes of it, which also gives the document as it will be; once more, from
     /// what is there then, whenever somebody else wrote the row in between.
     pub(crate) async fn update<T>(
-        &self,
+        self: &Arc<Self>,
         table: &TableRef,
         key: &EncodedKey,
         mut freshness: Freshness,
@@ -213,6 +236,7 @@ impl Inner {
                 Refusal::ReadChanged { table, key } => Error::Conflict { table: name(table), key: key.to_string() },
                 Refusal::TableCreated(table) => Error::TableConflict { table },
                 Refusal::ReadsTooOld { at } => Error::TransactionTooLong { at },
+                Refusal::FactsTooOld => Error::CommitTimedOut,
                 Refusal::UnknownTable(table) | Refusal::AlreadyRegistered(table) => {
                     Error::UnknownTable { table: name(table) }
                 }

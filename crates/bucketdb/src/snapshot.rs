@@ -130,8 +130,8 @@ impl Snapshot {
         View { moment: self.moment.clone(), transaction: None }.find(name)
     }
 
-    fn read<T: Stored>(&self, table: &TableRef, key: &EncodedKey) -> Result<Option<T>> {
-        let found = self.moment.read(|documents, at| documents.at(table.id, key, at))?;
+    async fn read<T: Stored>(&self, table: &TableRef, key: &EncodedKey) -> Result<Option<T>> {
+        let found = self.moment.get(table.id, key).await?;
         found.map(|found| table.decode(key, &found.row)).transpose()
     }
 
@@ -147,7 +147,7 @@ impl<T: Document> SnapshotTable<T> {
     /// [`Error::InvalidDocument`](crate::Error::InvalidDocument) if what was stored has not the shape of the type.
     pub async fn get(&self, key: impl AsKey<T::Key>) -> Result<Option<T>> {
         let Some(table) = self.snapshot.find(&self.name)? else { return Ok(None) };
-        self.snapshot.read(&table, &table.key(&key.key_parts())?)
+        self.snapshot.read(&table, &table.key(&key.key_parts())?).await
     }
 
     /// Asks for documents by what is in them.
@@ -163,7 +163,7 @@ impl SnapshotCollection {
     /// [`Error::InvalidKey`](crate::Error::InvalidKey) if the value cannot be a key here.
     pub async fn get(&self, key: &Value) -> Result<Option<Value>> {
         let Some(table) = self.snapshot.find(&self.name)? else { return Ok(None) };
-        self.snapshot.read(&table, &table.parse_key(key)?)
+        self.snapshot.read(&table, &table.parse_key(key)?).await
     }
 
     /// As [`get`](Self::get), with the key as a person writes it: bare text where the key is text, JSON otherwise.
@@ -172,7 +172,7 @@ impl SnapshotCollection {
     /// [`Error::InvalidKey`](crate::Error::InvalidKey) if the text cannot be a key here.
     pub async fn get_by_text(&self, key: &str) -> Result<Option<Value>> {
         let Some(table) = self.snapshot.find(&self.name)? else { return Ok(None) };
-        self.snapshot.read(&table, &table.parse_key_text(key)?)
+        self.snapshot.read(&table, &table.parse_key_text(key)?).await
     }
 
     /// Whether the collection was there.

@@ -143,6 +143,14 @@ impl<T: Document> Table<T> {
         Feed::open(self.db.clone(), Some(self.table.clone()), since).await
     }
 
+    pub(crate) fn database(&self) -> &Database {
+        &self.db
+    }
+
+    pub(crate) fn table_ref(&self) -> &TableRef {
+        &self.table
+    }
+
     fn key(&self, key: &impl AsKey<T::Key>) -> Result<EncodedKey> {
         self.table.key(&key.key_parts())
     }

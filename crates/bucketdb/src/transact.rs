@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use bucketdb_documents::{Proposal, ReadSet, Transaction as Changes};
+use bucketdb_documents::{ReadSet, Transaction as Changes};
 use bucketdb_env::{Environment, Random};
 use bucketdb_log::{Commit, CommitError, Freshness};
 
@@ -223,10 +223,9 @@ impl<'a> Attempts<'a> {
         let reads = Some(reads).filter(|reads| !reads.is_empty());
         let sent = inner.log.env().monotonic();
         // A refusal is followed by another attempt, so what it rests on need not be fresh.
-        let proposal = Proposal::Write { transaction, reads };
-        let outcome = inner.log.commit(proposal, Freshness::Local, self.remaining()).await;
+        let outcome = inner.commit(transaction, reads, Freshness::Local, self.remaining()).await;
         self.latency = inner.log.env().monotonic().saturating_sub(sent);
-        outcome.map_err(|error| inner.explain(error))
+        outcome
     }
 
     /// Makes sure that an answer rests on a fresh state: either the attempt began with one, or what it read is found to

@@ -62,7 +62,7 @@ impl Transaction {
     /// is stored has not the shape of the type.
     pub async fn get<T: Document>(&self, key: impl AsKey<T::Key>) -> Result<Option<T>> {
         let table = self.table::<T>()?;
-        self.read(&table, &table.key(&key.key_parts())?)
+        self.read(&table, &table.key(&key.key_parts())?).await
     }
 
     /// Adds a document.
@@ -71,7 +71,7 @@ impl Transaction {
     /// [`Error::AlreadyExists`] if there is one with its key.
     pub async fn insert<T: Document>(&self, document: &T) -> Result<()> {
         let table = self.table::<T>()?;
-        self.write_absent(&table, table.put_document(document, Condition::Absent)?)
+        self.write_absent(&table, table.put_document(document, Condition::Absent)?).await
     }
 
     /// Writes a document, whether or not there was one with its key.
@@ -89,7 +89,7 @@ impl Transaction {
     /// [`Error::NotFound`] if there is none.
     pub async fn replace<T: Document>(&self, document: &T) -> Result<()> {
         let table = self.table::<T>()?;
-        self.write_present(&table, table.put_document(document, Condition::Exists)?)
+        self.write_present(&table, table.put_document(document, Condition::Exists)?).await
     }
 
     /// Reads a document, changes it and writes it back. Gives it as it was written.
@@ -99,7 +99,7 @@ impl Transaction {
     pub async fn update<T: Document>(&self, key: impl AsKey<T::Key>, change: impl FnOnce(&mut T)) -> Result<T> {
         let table = self.table::<T>()?;
         let key = table.key(&key.key_parts())?;
-        let mut document: T = self.read(&table, &key)?.ok_or_else(|| table.not_found(&key))?;
+        let mut document: T = self.read(&table, &key).await?.ok_or_else(|| table.not_found(&key))?;
         change(&mut document);
         let write = table.put_document(&document, Condition::Exists)?;
         table.check_same_key(&key, &write.key)?;
@@ -130,7 +130,7 @@ impl Transaction {
     ) -> Result<()> {
         let table = self.table::<T>()?;
         let (key, expected) = (table.key(&key.key_parts())?, version.into());
-        let found = self.stored(&table, &key)?.map(|found| found.version);
+        let found = self.stored(&table, &key).await?.map(|found| found.version);
         if found == expected { Ok(()) } else { Err(table.version_mismatch(&key, expected)) }
     }
 
@@ -148,7 +148,7 @@ impl Transaction {
     /// [`Error::InvalidKey`] if the value cannot be a key there.
     pub async fn get_value(&self, collection: &Collection, key: &Value) -> Result<Option<Value>> {
         let Some(table) = self.find(collection.name())? else { return Ok(None) };
-        self.read(&table, &table.parse_key(key)?)
+        self.read(&table, &table.parse_key(key)?).await
     }
 
     /// Adds a JSON document to a collection.
@@ -157,7 +157,7 @@ impl Transaction {
     /// [`Error::AlreadyExists`] if there is one with its key; [`Error::UnknownTable`] if the collection does not exist.
     pub async fn insert_value(&self, collection: &Collection, document: &Value) -> Result<()> {
         let table = self.find_existing(collection)?;
-        self.write_absent(&table, table.put_value(document, Condition::Absent)?)
+        self.write_absent(&table, table.put_value(document, Condition::Absent)?).await
     }
 
     /// Writes a JSON document to a collection.
@@ -175,7 +175,7 @@ impl Transaction {
     /// [`Error::NotFound`] if there is none; [`Error::UnknownTable`] if the collection does not exist.
     pub async fn replace_value(&self, collection: &Collection, document: &Value) -> Result<()> {
         let table = self.find_existing(collection)?;
-        self.write_present(&table, table.put_value(document, Condition::Exists)?)
+        self.write_present(&table, table.put_value(document, Condition::Exists)?).await
     }
 
     /// Removes the JSON document of a collection with that key, if there is one.
@@ -237,35 +237,35 @@ impl Transaction {
     }
 
     /// A document as the transaction sees it.
-    fn read<T: Stored>(&self, table: &TableRef, key: &EncodedKey) -> Result<Option<T>> {
-        self.row(table, key)?.map(|row| table.decode(key, &row)).transpose()
+    async fn read<T: Stored>(&self, table: &TableRef, key: &EncodedKey) -> Result<Option<T>> {
+        self.row(table, key).await?.map(|row| table.decode(key, &row)).transpose()
     }
 
-    fn row(&self, table: &TableRef, key: &EncodedKey) -> Result<Option<Bytes>> {
+    async fn row(&self, table: &TableRef, key: &EncodedKey) -> Result<Option<Bytes>> {
         match self.with(|open| open.writes.get(table.id, key))? {
             Some(own) => Ok(own),
-            None => Ok(self.stored(table, key)?.map(|found| found.row)),
+            None => Ok(self.stored(table, key).await?.map(|found| found.row)),
         }
     }
 
     /// What is stored at the transaction's moment, with a note that it was looked at.
-    fn stored(&self, table: &TableRef, key: &EncodedKey) -> Result<Option<Found>> {
+    async fn stored(&self, table: &TableRef, key: &EncodedKey) -> Result<Option<Found>> {
         let moment = self.with(|open| {
             open.reads.keys.insert((table.id, key.clone()));
             open.moment.clone()
         })?;
-        moment.read(|documents, at| documents.at(table.id, key, at))
+        moment.get(table.id, key).await
     }
 
-    fn write_absent(&self, table: &TableRef, change: Change) -> Result<()> {
-        if self.row(table, &change.key)?.is_some() {
+    async fn write_absent(&self, table: &TableRef, change: Change) -> Result<()> {
+        if self.row(table, &change.key).await?.is_some() {
             return Err(table.already_exists(&change.key));
         }
         self.with(|open| open.writes.add(change))
     }
 
-    fn write_present(&self, table: &TableRef, change: Change) -> Result<()> {
-        if self.row(table, &change.key)?.is_none() {
+    async fn write_present(&self, table: &TableRef, change: Change) -> Result<()> {
+        if self.row(table, &change.key).await?.is_none() {
             return Err(table.not_found(&change.key));
         }
         self.with(|open| open.writes.add(change))

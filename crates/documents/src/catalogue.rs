@@ -59,6 +59,28 @@ impl Catalogue {
         self.by_name.values().filter_map(|id| self.tables.get(id))
     }
 
+    /// All of it, as a manifest has it: the number of registrations, then each as its record's payload was.
+    pub(crate) fn encode(&self) -> Bytes {
+        let versions = || self.tables.values().flat_map(|entry| entry.versions.iter().map(|schema| (entry.id, schema)));
+        let mut buffer = Vec::new();
+        codec::put_varint(&mut buffer, versions().count() as u64);
+        for (id, schema) in versions() {
+            codec::put_bytes(&mut buffer, &registration(id, schema));
+        }
+        buffer.into()
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote.
+    pub(crate) fn decode(bytes: Bytes) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(bytes);
+        let mut catalogue = Self::default();
+        for _ in 0..reader.length()? {
+            catalogue.apply(reader.bytes()?)?;
+        }
+        reader.finish()?;
+        Ok(catalogue)
+    }
+
     /// The payload of the record that registers `schema`.
     pub(crate) fn register(&self, schema: &Schema) -> Result<Bytes, Refusal> {
         schema.check().map_err(Refusal::Schema)?;
@@ -83,11 +105,7 @@ impl Catalogue {
                 entry.id
             }
         };
-        let mut payload = Vec::new();
-        codec::put_varint(&mut payload, u64::from(id.0));
-        #[expect(clippy::expect_used, reason = "a schema is texts and numbers, which always serialise")]
-        payload.extend(rmp_serde::to_vec_named(schema).expect("a schema serialises"));
-        Ok(payload.into())
+        Ok(registration(id, schema).into())
     }
 
     /// Takes in what [`register`](Self::register) wrote.
@@ -103,4 +121,13 @@ impl Catalogue {
         entry.versions.push(schema);
         Ok(())
     }
+}
+
+/// A table's number and a version of its schema, as a record has them.
+fn registration(id: TableId, schema: &Schema) -> Vec<u8> {
+    let mut payload = Vec::new();
+    codec::put_varint(&mut payload, u64::from(id.0));
+    #[expect(clippy::expect_used, reason = "a schema is texts and numbers, which always serialise")]
+    payload.extend(rmp_serde::to_vec_named(schema).expect("a schema serialises"));
+    payload
 }

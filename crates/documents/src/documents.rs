@@ -1,19 +1,34 @@
-use bucketdb_log::codec::Malformed;
-use bucketdb_log::planted::{PlantedBug, is_planted};
-use bucketdb_log::{Record, RecordKind, Seq, StateMachine, Validated};
+use std::fmt;
+use std::sync::Arc;
 
+use bucketdb_log::codec::{self, Malformed, Reader};
+use bucketdb_log::planted::{PlantedBug, is_planted};
+use bucketdb_log::{DatabaseId, Record, RecordKind, Seq, StateMachine, Validated};
+use bucketdb_lsm::{Tier, TierRun, Totals, Tree};
+use bucketdb_runs::{RunMeta, RunStore};
+use bytes::Bytes;
+
+use crate::epoch::{Epoch, Ingest};
 use crate::overlay::{Overlay, Replaced};
 use crate::recent_writes::RecentWrites;
 use crate::{
-    Before, Catalogue, Change, ChangeKind, Condition, EncodedKey, Found, Group, ReadSet, Refusal, Scan, ScanRow,
-    Schema, TableEntry, TableId, Transaction,
+    Base, Before, Catalogue, Change, ChangeKind, Condition, EncodedKey, Facts, Group, Lookup, ReadSet, Refusal,
+    RunLookup, Scan, Schema, TableEntry, TableId, Transaction, WrittenRow, run_key,
 };
 
-/// The state of a database: its catalogue and every row.
-#[derive(Clone, Debug, Default)]
+/// Opens the runs of a database, once its id is known.
+pub type RunStoreFor = Arc<dyn Fn(DatabaseId) -> RunStore + Send + Sync>;
+
+/// The state of a database: its catalogue, the runs that hold the rows of its last checkpoint, and in memory whatever was
+/// written since.
+#[derive(Clone, Default)]
 pub struct Documents {
+    store_for: Option<RunStoreFor>,
+    store: Option<RunStore>,
     catalogue: Catalogue,
-    overlay: Overlay,
+    present: Epoch,
+    /// Earlier bases with what was written on them, oldest first, for those who still read there.
+    earlier: Vec<Epoch>,
     recent: RecentWrites,
 }
 
@@ -26,9 +41,20 @@ pub enum Proposal {
         transaction: Transaction,
         /// What they rest on; `None` if they were made without reading.
         reads: Option<ReadSet>,
+        /// What is known of the rows that their conditions are about; needed only where rows are in runs.
+        facts: Option<Facts>,
     },
     /// A table, or a new version of its schema.
     Register(Schema),
+    /// Runs that were bulk-loaded join, and their rows replace what was there.
+    Ingest {
+        /// The runs, newest first.
+        tiers: Vec<Tier>,
+        /// What they rest on; `None` if they replace whatever is there.
+        reads: Option<ReadSet>,
+        /// The position at which the load was announced.
+        begun: Seq,
+    },
 }
 
 /// How much a table holds.
@@ -38,6 +64,28 @@ pub struct TableStats {
     pub documents: u64,
     /// How many bytes their keys and rows take, uncompressed.
     pub size_bytes: u64,
+    /// Whether that is exact. It is not while rows are in several tiers of runs, or in runs and in memory: of a row that
+    /// was written again, the older version counts too until it is merged away.
+    pub is_exact: bool,
+}
+
+impl TableStats {
+    /// Whether the table has no document for sure.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.size_bytes == 0
+    }
+}
+
+/// Rows that were written behind a base, and the base.
+#[derive(Clone, Debug)]
+pub struct ScanPage {
+    /// The rows, in order.
+    pub rows: Vec<WrittenRow>,
+    /// What has the rest.
+    pub base: Arc<Base>,
+    /// Bulk-loaded runs behind the base, newest first.
+    pub ingests: Vec<Tier>,
 }
 
 impl Documents {
@@ -47,45 +95,161 @@ impl Documents {
         &self.catalogue
     }
 
+    /// Of a database whose rows may be in runs.
+    #[must_use]
+    pub fn over_runs(store_for: RunStoreFor) -> Self {
+        Self { store_for: Some(store_for), ..Self::default() }
+    }
+
     /// The newest row of a key.
     #[must_use]
-    pub fn newest(&self, table: TableId, key: &EncodedKey) -> Option<Found> {
-        self.overlay.newest(table, key)
+    pub fn newest(&self, table: TableId, key: &EncodedKey) -> Lookup {
+        self.present.lookup(table, key, Seq(u64::MAX))
     }
 
     /// The row of a key as of a position that is pinned.
     #[must_use]
-    pub fn at(&self, table: TableId, key: &EncodedKey, at: Seq) -> Option<Found> {
-        self.overlay.at(table, key, at)
+    pub fn at(&self, table: TableId, key: &EncodedKey, at: Seq) -> Lookup {
+        self.epoch(at).map_or(Lookup::Expired, |epoch| epoch.lookup(table, key, at))
     }
 
-    /// Rows in ascending order of their keys, as of a position that is pinned.
+    /// Rows in ascending order of their keys, as of a position that is pinned. `None` if it is not kept any more.
     #[must_use]
-    pub fn scan(&self, scan: &Scan) -> Vec<ScanRow> {
-        self.overlay.scan(scan)
+    pub fn scan(&self, scan: &Scan) -> Option<ScanPage> {
+        let epoch = self.epoch(scan.at)?;
+        let (base, ingests) = (epoch.base.clone(), epoch.ingests_at(scan.at));
+        Some(ScanPage { rows: epoch.overlay.scan(scan), base, ingests })
+    }
+
+    /// What is needed to read at a position.
+    fn epoch(&self, at: Seq) -> Option<&Epoch> {
+        std::iter::once(&self.present).chain(self.earlier.iter().rev()).find(|epoch| epoch.base.covers <= at)
     }
 
     /// How much a table holds.
     #[must_use]
     pub fn stats(&self, table: TableId) -> TableStats {
-        let (documents, size_bytes) = self.overlay.size(table);
-        TableStats { documents, size_bytes }
+        let Epoch { base, ingests, overlay } = &self.present;
+        let (live, live_bytes, deleted) = overlay.size(table);
+        let tiers = ingests.iter().flat_map(|ingest| &ingest.tiers).chain(base.tree.tiers());
+        let totals = tiers.map(|tier| tier.totals(run_key::group(table)));
+        let held: Vec<Totals> = totals.filter(|totals| *totals != Totals::default()).collect();
+        let size_bytes = live_bytes + held.iter().map(|totals| totals.row_bytes).sum::<u64>();
+        match held.as_slice() {
+            // What is deleted was here as well.
+            [] => TableStats { documents: live, size_bytes, is_exact: true },
+            // Every row is in one place. While tiers are merged, some are in two.
+            [only] if (live, deleted, only.deletions) == (0, 0, 0) && base.tree.merging().is_none() => {
+                TableStats { documents: only.rows, size_bytes, is_exact: true }
+            }
+            several => {
+                let (rows, deletions) = several.iter().fold((live, deleted), |(rows, deletions), totals| {
+                    (rows + totals.rows, deletions + totals.deletions)
+                });
+                TableStats { documents: rows.saturating_sub(deletions), size_bytes, is_exact: false }
+            }
+        }
     }
 
-    /// Keeps what is visible at `seq` until it is unpinned as often.
+    /// Whether a row may be in runs.
+    #[must_use]
+    pub fn has_runs(&self) -> bool {
+        !self.present.is_in_memory()
+    }
+
+    /// The rows of the last checkpoint.
+    #[must_use]
+    pub fn base(&self) -> &Arc<Base> {
+        &self.present.base
+    }
+
+    /// Whether an object is needed to read the present state, one of the past that is kept, or for somebody who reads here.
+    #[must_use]
+    pub fn refers_to(&self, name: &str) -> bool {
+        std::iter::once(&self.present).chain(&self.earlier).any(|epoch| {
+            let loaded = epoch.ingests.iter().flat_map(|ingest| ingest.tiers.iter().flat_map(Tier::runs));
+            epoch.base.objects().any(|needed| needed == name)
+                || loaded.into_iter().any(|run| run.meta().name.to_string() == name)
+        })
+    }
+
+    /// Bulk-loaded runs behind the last checkpoint, oldest first, with the positions at which they joined.
+    pub fn ingests(&self) -> impl Iterator<Item = (Seq, &[Tier])> {
+        self.present.ingests.iter().map(|ingest| (ingest.seq, ingest.tiers.as_slice()))
+    }
+
+    /// The tables of which something was written since the last checkpoint, in order.
+    #[must_use]
+    pub fn written_tables(&self) -> Vec<TableId> {
+        self.present.overlay.tables().collect()
+    }
+
+    /// What was written since the last checkpoint takes in memory, about.
+    #[must_use]
+    pub fn overlay_bytes(&self) -> usize {
+        self.present.overlay.size_bytes()
+    }
+
+    /// What all that is in memory takes, about: what was written since the last checkpoint, what is kept for those who read
+    /// earlier positions, and what is remembered of recent writes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let earlier: usize = self.earlier.iter().map(|epoch| epoch.overlay.size_bytes()).sum();
+        self.overlay_bytes() + earlier + self.recent.size_bytes()
+    }
+
+    /// Forgets earlier bases, oldest first, until what is kept for those who read there takes no more than `most_bytes`;
+    /// they are told that what they read is not kept any more.
+    pub fn limit_earlier(&mut self, most_bytes: usize) {
+        let mut kept_bytes: usize = self.earlier.iter().map(|epoch| epoch.overlay.size_bytes()).sum();
+        while kept_bytes > most_bytes && !self.earlier.is_empty() {
+            kept_bytes -= self.earlier.remove(0).overlay.size_bytes();
+        }
+    }
+
+    /// Keeps what is visible at `seq`, which is the present position, until it is unpinned as often.
     pub fn pin(&mut self, seq: Seq) {
-        self.overlay.pin(seq);
+        self.present.overlay.pin(seq);
     }
 
     /// Ends one [`pin`](Self::pin).
     pub fn unpin(&mut self, seq: Seq) {
-        self.overlay.unpin(seq);
+        if seq >= self.present.base.covers {
+            self.present.overlay.unpin(seq);
+            return;
+        }
+        if let Some(epoch) = self.earlier.iter_mut().rev().find(|epoch| epoch.base.covers <= seq) {
+            epoch.overlay.unpin(seq);
+        }
+        self.earlier.retain(|epoch| epoch.overlay.is_pinned());
     }
 
     /// What the row of a change was before it: the change at `place`, from 0, of the record at `seq`.
     #[must_use]
     pub fn before(&self, seq: Seq, place: usize) -> Before {
         self.recent.before(seq, place)
+    }
+
+    /// Where to look for what a row was before the record at `seq` wrote it, which found it in no memory. `None` if the
+    /// runs of that time are not at hand.
+    #[must_use]
+    pub fn lookup_before(&self, table: TableId, key: &EncodedKey, seq: Seq) -> Option<RunLookup> {
+        let epoch = Some(&self.present).filter(|epoch| epoch.base.covers < seq)?;
+        let ingests = epoch.ingests_at(seq);
+        Some(RunLookup { key: run_key::encode(table, key), known: None, ingests, base: epoch.base.clone() })
+    }
+
+    /// What a manifest says of the state: the tables, and `base`, which holds the rows. Each with its size before it.
+    #[must_use]
+    pub fn save(catalogue: &Catalogue, base: &Base) -> Bytes {
+        let mut saved = Vec::new();
+        codec::put_bytes(&mut saved, &catalogue.encode());
+        codec::put_bytes(&mut saved, &base.encode());
+        saved.into()
+    }
+
+    fn store(&self) -> Result<&RunStore, Malformed> {
+        self.store.as_ref().ok_or(Malformed("rows are in runs, and this state cannot read any"))
     }
 
     /// Whether everything that was read is still as it was read.
@@ -125,7 +289,29 @@ impl Documents {
         }
     }
 
-    fn check(&self, group: &Group, own: &Group, change: &Change) -> Result<(), Refusal> {
+    /// When a row was last written, before the group; `None` if there is none.
+    fn version(&self, table: TableId, key: &EncodedKey, facts: Option<&Facts>) -> Result<Option<Seq>, Refusal> {
+        let written = self.present.overlay.newest(table, key);
+        let last_ingest = self.present.last_ingest();
+        if let Some(written) = written
+            && last_ingest.is_none_or(|ingest| written.seq > ingest)
+        {
+            return Ok(written.row.as_ref().map(|_| written.seq));
+        }
+        if self.present.is_in_memory() {
+            return Ok(None);
+        }
+        // Nothing behind what was read may have been written without being at hand here.
+        let read = facts.filter(|facts| {
+            let holds = facts.at >= self.present.base.covers && last_ingest.is_none_or(|ingest| facts.at >= ingest);
+            holds || self.recent.covers(facts.at).is_ok() && !self.recent.is_written(table, key, facts.at)
+        });
+        // The map's key owns its parts; cloning them costs two counters.
+        let version = read.and_then(|facts| facts.versions.get(&(table, key.clone())).copied());
+        version.ok_or(Refusal::FactsTooOld)
+    }
+
+    fn check(&self, group: &Group, own: &Group, change: &Change, facts: Option<&Facts>) -> Result<(), Refusal> {
         let Change { table, key, condition, .. } = change;
         if self.catalogue.table(*table).is_none() {
             return Err(Refusal::UnknownTable(*table));
@@ -134,7 +320,11 @@ impl Documents {
             return Ok(());
         }
         let written = own.exists(*table, key).or_else(|| group.exists(*table, key));
-        let version = self.overlay.version(*table, key);
+        let version = match written {
+            // What was there before does not matter.
+            Some(_) => None,
+            None => self.version(*table, key, facts)?,
+        };
         let exists = written.unwrap_or(version.is_some());
         let (table, key) = (*table, key.clone());
         match condition {
@@ -157,41 +347,124 @@ impl StateMachine for Documents {
         match proposal {
             Proposal::Register(schema) => {
                 let payload = self.catalogue.register(schema)?;
-                Ok(Validated { kind: RecordKind::Schema, payload })
+                Ok(Validated::new(RecordKind::Schema, payload))
             }
-            Proposal::Write { transaction, reads } => {
+            Proposal::Ingest { tiers, reads, begun } => {
+                if let Some(reads) = reads {
+                    self.check_reads_behind(group, reads)?;
+                }
+                let mut payload = Vec::new();
+                let tree = Tree::new(tiers.clone(), None);
+                tree.encode(&mut payload);
+                let brings = tree.runs().map(|run| run.meta().name.to_string()).collect();
+                Ok(Validated { kind: RecordKind::Ingest, payload: payload.into(), brings, ends: Some(*begun) })
+            }
+            Proposal::Write { transaction, reads, facts } => {
                 if let Some(reads) = reads {
                     self.check_reads_behind(group, reads)?;
                 }
                 let mut own = Group::default();
                 for change in &transaction.changes {
-                    self.check(group, &own, change)?;
+                    self.check(group, &own, change, facts.as_ref())?;
                     let exists = matches!(change.kind, ChangeKind::Put(_));
                     own.write(change.table, change.key.clone(), exists);
                 }
                 group.merge(own);
-                Ok(Validated { kind: RecordKind::Transactions, payload: transaction.encode() })
+                Ok(Validated::new(RecordKind::Transactions, transaction.encode()))
             }
         }
     }
 
     fn apply(&mut self, record: &Record) -> Result<(), Malformed> {
-        if record.kind == RecordKind::Schema {
-            let payload = record.entries.first().map(|entry| entry.payload.clone()).unwrap_or_default();
-            return self.catalogue.apply(payload);
+        let payload = || record.entries.first().map(|entry| entry.payload.clone()).unwrap_or_default();
+        match record.kind {
+            RecordKind::Schema => return self.catalogue.apply(payload()),
+            RecordKind::Ingest => return self.apply_ingest(record.seq, record.ingest()?.payload),
+            _ => {}
         }
         let transactions: Vec<Transaction> =
             record.entries.iter().map(|entry| Transaction::decode(entry.payload.clone())).collect::<Result<_, _>>()?;
         self.recent.begin(record.seq);
+        let unknown = if self.present.is_in_memory() { Before::Absent } else { Before::InRuns };
         for change in transactions.into_iter().flat_map(|transaction| transaction.changes) {
             let row = match change.kind {
                 ChangeKind::Put(row) => Some(row),
                 ChangeKind::Delete => None,
             };
-            let Replaced { key, row } = self.overlay.write(change.table, &change.key, row, record.seq);
-            self.recent.push(change.table, key, row);
+            let Replaced { key, version } = self.present.overlay.write(change.table, &change.key, row, record.seq);
+            let before = match version {
+                None => unknown.clone(),
+                Some(version) => version.row.map_or(Before::Absent, Before::Row),
+            };
+            self.recent.push(change.table, key, before);
         }
         Ok(())
+    }
+
+    fn begin(&mut self, database: DatabaseId) {
+        self.store = self.store_for.as_ref().map(|store_for| store_for(database));
+    }
+
+    fn fresh(&self) -> Option<Self> {
+        self.store_for.clone().map(Self::over_runs)
+    }
+
+    fn load(&mut self, covers: Seq, saved: Bytes) -> Result<(), Malformed> {
+        let mut reader = Reader::new(saved);
+        self.catalogue = Catalogue::decode(reader.bytes()?)?;
+        let base = Base::decode(covers, reader.bytes()?, self.store()?)?;
+        reader.finish()?;
+        self.present = Epoch { base, ingests: Vec::new(), overlay: Overlay::over_runs() };
+        self.recent.forget_up_to(covers);
+        Ok(())
+    }
+
+    fn rebase(&mut self, covers: Seq, base: Bytes) -> Result<(), Malformed> {
+        if covers <= self.present.base.covers {
+            // What was loaded is that checkpoint, or a later one.
+            return Ok(());
+        }
+        let base = Base::decode(covers, base, self.store()?)?;
+        let later = self.present.overlay.split_off(covers);
+        let ingests = self.present.ingests.iter().filter(|ingest| ingest.seq > covers).cloned().collect();
+        let earlier = std::mem::replace(&mut self.present, Epoch { base, ingests, overlay: later });
+        if earlier.overlay.is_pinned() {
+            self.earlier.push(earlier);
+        }
+        Ok(())
+    }
+}
+
+impl Documents {
+    fn apply_ingest(&mut self, seq: Seq, payload: Bytes) -> Result<(), Malformed> {
+        if payload.is_empty() {
+            // It was given up.
+            return Ok(());
+        }
+        let store = self.store()?;
+        let mut reader = Reader::new(payload);
+        let tree = Tree::decode(&mut reader, store)?;
+        reader.finish()?;
+        let with_version = |run: &TierRun| {
+            let meta = RunMeta { version: Some(seq), ..run.meta().clone() };
+            run.with_run(store.open(Arc::new(meta)))
+        };
+        let tiers = tree.tiers().iter().map(|tier| Tier::new(tier.runs().iter().map(with_version).collect())).collect();
+        self.present.ingests.push(Ingest { seq, tiers });
+        self.present.overlay.set_over_runs();
+        // Which keys it wrote is not known here: whoever read before has to read again.
+        self.recent.forget_up_to(seq);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Documents {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Documents")
+            .field("catalogue", &self.catalogue)
+            .field("base", &self.present.base.covers)
+            .finish_non_exhaustive()
     }
 }
 

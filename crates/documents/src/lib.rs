@@ -8,27 +8,37 @@
 //!
 //! This crate knows the log's records, and no store: it never sees a driver, an object or a request.
 
+mod base;
+mod base_scan;
 mod catalogue;
 mod documents;
+mod epoch;
+mod facts;
 mod group;
 mod key;
 mod key_type;
+mod lookup;
 mod overlay;
 mod pins;
 mod read_set;
 mod recent_writes;
 mod refusal;
+mod run_key;
 mod schema;
 mod transaction;
 
 pub mod row;
 
+pub use base::{Base, Retained};
+pub use base_scan::{BaseScan, run_entry};
 pub use catalogue::{Catalogue, TableEntry, TableId};
-pub use documents::{Documents, Proposal, TableStats};
+pub use documents::{Documents, Proposal, RunStoreFor, ScanPage, TableStats};
+pub use facts::Facts;
 pub use group::Group;
 pub use key::{EncodedKey, InvalidKeyBytes, KeyPart, MAX_KEY_BYTES};
 pub use key_type::{AsKey, DocumentKey, KeyFromValueError, KeyType, key_from_text, key_from_value};
-pub use overlay::{Found, Scan, ScanRow};
+pub use lookup::{Lookup, RunLookup};
+pub use overlay::{Found, Scan, ScanRow, WrittenRow};
 pub use read_set::{KeyRange, ReadSet};
 pub use recent_writes::Before;
 pub use refusal::Refusal;

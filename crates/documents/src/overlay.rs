@@ -12,6 +12,9 @@ use crate::{EncodedKey, KeyRange, TableId};
 pub(crate) struct Overlay {
     tables: BTreeMap<TableId, Rows>,
     pins: Pins,
+    /// Whether there may be rows elsewhere, which a deletion here has to hide.
+    over_runs: bool,
+    size_bytes: usize,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -25,12 +28,16 @@ struct Rows {
 #[derive(Clone, Debug)]
 struct Versions(Vec<Version>);
 
-#[derive(Clone, Debug)]
-struct Version {
-    seq: Seq,
+/// What one write left of a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Version {
+    pub(crate) seq: Seq,
     /// `None` if the row was deleted.
-    row: Option<Bytes>,
+    pub(crate) row: Option<Bytes>,
 }
+
+/// What a version takes in memory beside its key and row, about.
+const OVERHEAD_BYTES: usize = 120;
 
 /// A row that was found, and when it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,8 +53,8 @@ pub struct Found {
 pub(crate) struct Replaced {
     /// The key.
     pub(crate) key: EncodedKey,
-    /// The row that was there.
-    pub(crate) row: Option<Bytes>,
+    /// What was here of the row; `None` if nothing was.
+    pub(crate) version: Option<Version>,
 }
 
 /// What to read of a table.
@@ -70,6 +77,24 @@ pub struct ScanRow {
     pub row: Bytes,
 }
 
+/// A row that was written behind the base.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrittenRow {
+    /// Its key.
+    pub key: EncodedKey,
+    /// The row; `None` if it was deleted.
+    pub row: Option<Bytes>,
+    /// The position of the record that wrote it.
+    pub version: Seq,
+}
+
+impl Version {
+    pub(crate) fn found(self) -> Option<Found> {
+        let version = self.seq;
+        self.row.map(|row| Found { row, version })
+    }
+}
+
 impl Versions {
     fn at(&self, seq: Seq) -> Option<&Version> {
         self.0.iter().rev().find(|version| version.seq <= seq)
@@ -81,44 +106,58 @@ impl Versions {
 }
 
 impl Overlay {
-    /// The newest row of a key.
-    pub(crate) fn newest(&self, table: TableId, key: &EncodedKey) -> Option<Found> {
-        let version = self.tables.get(&table)?.by_key.get(key)?.newest()?;
-        Some(Found { row: version.row.clone()?, version: version.seq })
+    /// An empty one, behind which there may be rows in runs.
+    pub(crate) fn over_runs() -> Self {
+        Self { over_runs: true, ..Self::default() }
     }
 
-    /// The position at which a key's row was last written; `None` if there is no row.
-    pub(crate) fn version(&self, table: TableId, key: &EncodedKey) -> Option<Seq> {
-        let version = self.tables.get(&table)?.by_key.get(key)?.newest()?;
-        version.row.as_ref().map(|_| version.seq)
+    /// From now on there may be rows in runs.
+    pub(crate) fn set_over_runs(&mut self) {
+        self.over_runs = true;
     }
 
-    /// The row of a key as of a pinned position.
-    pub(crate) fn at(&self, table: TableId, key: &EncodedKey, at: Seq) -> Option<Found> {
-        let version = self.tables.get(&table)?.by_key.get(key)?.at(at)?;
-        Some(Found { row: version.row.clone()?, version: version.seq })
+    /// What its keys and rows take in memory, about.
+    pub(crate) fn size_bytes(&self) -> usize {
+        self.size_bytes
     }
 
-    /// Rows in ascending order of their keys, as of a pinned position.
-    pub(crate) fn scan(&self, scan: &Scan) -> Vec<ScanRow> {
+    /// What was written last of a key.
+    pub(crate) fn newest(&self, table: TableId, key: &EncodedKey) -> Option<&Version> {
+        self.tables.get(&table)?.by_key.get(key)?.newest()
+    }
+
+    /// What was written of a key as of a pinned position, or the last one.
+    pub(crate) fn at(&self, table: TableId, key: &EncodedKey, at: Seq) -> Option<Version> {
+        self.tables.get(&table)?.by_key.get(key)?.at(at).cloned()
+    }
+
+    /// What was written, in ascending order of the keys, as of a pinned position.
+    pub(crate) fn scan(&self, scan: &Scan) -> Vec<WrittenRow> {
         let Some(rows) = self.tables.get(&scan.range.table) else { return Vec::new() };
         if scan.range.is_empty() {
             return Vec::new();
         }
         let range = rows.by_key.range::<EncodedKey, _>(scan.range.bounds());
         let visible = range.filter_map(|(key, versions)| {
-            let row = versions.at(scan.at)?.row.clone()?;
-            Some(ScanRow { key: key.clone(), row })
+            let version = versions.at(scan.at)?.clone();
+            Some(WrittenRow { key: key.clone(), row: version.row, version: version.seq })
         });
         visible.take(scan.limit).collect()
     }
 
-    /// How many rows a table has, and how many bytes they and their keys take.
-    pub(crate) fn size(&self, table: TableId) -> (u64, u64) {
-        self.tables.get(&table).map_or((0, 0), |rows| (rows.live, rows.live_bytes))
+    /// How many rows of a table are here, how many bytes they and their keys take, and how many keys are here as deleted.
+    pub(crate) fn size(&self, table: TableId) -> (u64, u64, u64) {
+        self.tables.get(&table).map_or((0, 0, 0), |rows| {
+            (rows.live, rows.live_bytes, (rows.by_key.len() as u64).saturating_sub(rows.live))
+        })
     }
 
-    /// Writes a row, or removes it. Gives the key and the row that was there before, in memory of their own.
+    /// The tables of which something is here, in order.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = TableId> {
+        self.tables.keys().copied()
+    }
+
+    /// Writes a row, or removes it. Gives the key, and what was there before, in memory of their own.
     pub(crate) fn write(&mut self, table: TableId, key: &EncodedKey, row: Option<Bytes>, seq: Seq) -> Replaced {
         let rows = self.tables.entry(table).or_default();
         let size = |row: &Bytes| (key.as_bytes().len() + row.len()) as u64;
@@ -130,25 +169,30 @@ impl Overlay {
         let Some((key, versions)) = rows.by_key.range_mut::<EncodedKey, _>(one_key).next() else {
             // Keys and rows get memory of their own: a slice would keep its whole record alive.
             let key = EncodedKey::from_checked(Bytes::copy_from_slice(key.as_bytes()));
-            if row.is_some() {
-                rows.by_key.insert(key.clone(), Versions(vec![Version { seq, row: row.map(own) }]));
+            if row.is_some() || self.over_runs {
+                let version = Version { seq, row: row.map(own) };
+                self.size_bytes += memory(&key, &version);
+                rows.by_key.insert(key.clone(), Versions(vec![version]));
             }
-            return Replaced { key, row: None };
+            return Replaced { key, version: None };
         };
         let key = key.clone();
-        let before = versions.newest().map(|version| version.seq);
-        let replaced = versions.newest().and_then(|version| version.row.clone());
-        if let Some(old) = &replaced {
+        let before = versions.newest().cloned();
+        if let Some(old) = before.as_ref().and_then(|version| version.row.as_ref()) {
             rows.live -= 1;
             rows.live_bytes -= size(old);
         }
-        versions.0.push(Version { seq, row: row.map(own) });
-        if !drop_unread(versions, &self.pins) {
+        let version = Version { seq, row: row.map(own) };
+        self.size_bytes += memory(&key, &version);
+        versions.0.push(version);
+        let (has_some, freed_bytes) = drop_unread(&key, versions, &self.pins, self.over_runs);
+        self.size_bytes -= freed_bytes;
+        if !has_some {
             rows.by_key.remove(&key);
-        } else if let Some(before) = before {
-            self.pins.keep(table, &key, before, seq);
+        } else if let Some(before) = &before {
+            self.pins.keep(table, &key, before.seq, seq);
         }
-        Replaced { key, row: replaced }
+        Replaced { key, version: before }
     }
 
     /// Keeps what is visible at `seq` until it is unpinned as often.
@@ -161,7 +205,9 @@ impl Overlay {
         for (table, key) in self.pins.remove(seq) {
             let Some(rows) = self.tables.get_mut(&table) else { continue };
             let Some(versions) = rows.by_key.get_mut(&key) else { continue };
-            if !drop_unread(versions, &self.pins) {
+            let (has_some, freed_bytes) = drop_unread(&key, versions, &self.pins, self.over_runs);
+            self.size_bytes -= freed_bytes;
+            if !has_some {
                 rows.by_key.remove(&key);
                 continue;
             }
@@ -170,14 +216,54 @@ impl Overlay {
             }
         }
     }
+
+    /// Whether anybody reads here.
+    pub(crate) fn is_pinned(&self) -> bool {
+        !self.pins.is_empty()
+    }
+
+    /// Takes out what was written behind `covers`, with those who read there. What stays is for those who read before; they
+    /// see as much as they did.
+    pub(crate) fn split_off(&mut self, covers: Seq) -> Self {
+        let mut later = Self::over_runs();
+        later.pins = self.pins.split_off(covers);
+        for (table, rows) in &self.tables {
+            for (key, versions) in &rows.by_key {
+                let first = versions.0.partition_point(|version| version.seq <= covers);
+                let new = versions.0.get(first..).unwrap_or_default();
+                if let Some(newest) = new.last() {
+                    later.insert(*table, key.clone(), new.to_vec(), newest);
+                }
+            }
+        }
+        later
+    }
+
+    fn insert(&mut self, table: TableId, key: EncodedKey, versions: Vec<Version>, newest: &Version) {
+        let rows = self.tables.entry(table).or_default();
+        if let Some(row) = &newest.row {
+            rows.live += 1;
+            rows.live_bytes += (key.as_bytes().len() + row.len()) as u64;
+        }
+        self.size_bytes += versions.iter().map(|version| memory(&key, version)).sum::<usize>();
+        for (version, next) in versions.iter().zip(versions.iter().skip(1)) {
+            self.pins.keep(table, &key, version.seq, next.seq);
+        }
+        rows.by_key.insert(key, Versions(versions));
+    }
+}
+
+fn memory(key: &EncodedKey, version: &Version) -> usize {
+    OVERHEAD_BYTES + key.as_bytes().len() + version.row.as_ref().map_or(0, Bytes::len)
 }
 
 fn own(row: Bytes) -> Bytes {
     Bytes::copy_from_slice(&row)
 }
 
-/// Drops the versions that no pin reads; tells whether anything is left that must be kept.
-fn drop_unread(versions: &mut Versions, pins: &Pins) -> bool {
+/// Drops the versions that no pin reads; tells whether anything is left that must be kept, and how much memory was freed.
+fn drop_unread(key: &EncodedKey, versions: &mut Versions, pins: &Pins, over_runs: bool) -> (bool, usize) {
+    let before: usize = versions.0.iter().map(|version| memory(key, version)).sum();
     let mut next: Option<Seq> = None;
     let mut kept: Vec<Version> = Vec::with_capacity(1);
     for version in versions.0.drain(..).rev() {
@@ -194,11 +280,12 @@ fn drop_unread(versions: &mut Versions, pins: &Pins) -> bool {
     }
     kept.reverse();
     // A deletion hides what lies below it; when nothing does, it says nothing.
-    while kept.first().is_some_and(|oldest| oldest.row.is_none()) {
+    while !over_runs && kept.first().is_some_and(|oldest| oldest.row.is_none()) {
         kept.remove(0);
     }
     versions.0 = kept;
-    !versions.0.is_empty()
+    let after: usize = versions.0.iter().map(|version| memory(key, version)).sum();
+    (!versions.0.is_empty(), before - after)
 }
 
 #[cfg(test)]

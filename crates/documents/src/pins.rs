@@ -49,8 +49,17 @@ impl Pins {
         }
     }
 
-    #[cfg(test)]
+    /// Whether nobody reads.
     pub(crate) fn is_empty(&self) -> bool {
         self.by_seq.is_empty()
+    }
+
+    /// Takes out those who read at `seq` or behind it, without what was kept for them.
+    pub(crate) fn split_off(&mut self, seq: Seq) -> Self {
+        let mut later = self.by_seq.split_off(&seq);
+        for pin in later.values_mut() {
+            pin.keys.clear();
+        }
+        Self { by_seq: later }
     }
 }

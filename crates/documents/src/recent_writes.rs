@@ -56,6 +56,8 @@ pub enum Before {
     Absent,
     /// This.
     Row(Bytes),
+    /// Whatever runs had at that time.
+    InRuns,
 }
 
 /// Too much was written since a position to tell what.
@@ -81,20 +83,28 @@ impl RecentWrites {
         }
     }
 
+    /// Forgets everything; nothing is known of what was written up to `seq`.
+    pub(crate) fn forget_up_to(&mut self, seq: Seq) {
+        let (max_writes, max_bytes) = (self.max_writes, self.max_bytes);
+        *self = Self { known_since: seq, ..Self::with_limits(max_writes, max_bytes) };
+    }
+
+    /// What it takes in memory, about.
+    pub(crate) fn size_bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Begins a record, behind all others.
     pub(crate) fn begin(&mut self, seq: Seq) {
         self.records.push_back(RecordWrites { seq, writes: Vec::new(), bytes: 0 });
     }
 
     /// The next write of the record that was begun. The key should not be a part of a larger piece of memory.
-    pub(crate) fn push(&mut self, table: TableId, key: EncodedKey, before: Option<Bytes>) {
+    pub(crate) fn push(&mut self, table: TableId, key: EncodedKey, before: Before) {
         let Some(record) = self.records.back_mut() else { return };
-        let row_bytes = before.as_ref().map_or(0, Bytes::len);
-        let (before, row_bytes) = match before {
-            _ if record.bytes + row_bytes > self.max_bytes => (Before::Unknown, 0),
-            Some(row) => (Before::Row(row), row_bytes),
-            None => (Before::Absent, 0),
-        };
+        let row_bytes = if let Before::Row(row) = &before { row.len() } else { 0 };
+        let (before, row_bytes) =
+            if record.bytes + row_bytes > self.max_bytes { (Before::Unknown, 0) } else { (before, row_bytes) };
         let bytes = key.as_bytes().len() + row_bytes + OVERHEAD_BYTES;
         record.bytes += bytes;
         self.bytes += bytes;

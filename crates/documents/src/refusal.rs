@@ -42,6 +42,8 @@ pub enum Refusal {
         /// The position that it read at.
         at: Seq,
     },
+    /// A condition rests on a row that is in runs, and what is known of it is missing or too old: look it up again.
+    FactsTooOld,
     /// There is no such table.
     UnknownTable(TableId),
     /// The schema contradicts the one that is registered.

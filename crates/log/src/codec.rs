@@ -25,6 +25,22 @@ pub fn put_bytes(buffer: &mut Vec<u8>, bytes: &[u8]) {
     buffer.put_slice(bytes);
 }
 
+/// Appends how many texts there are, then each.
+pub fn put_texts<T: AsRef<str>>(buffer: &mut Vec<u8>, texts: &[T]) {
+    put_varint(buffer, texts.len() as u64);
+    for text in texts {
+        put_bytes(buffer, text.as_ref().as_bytes());
+    }
+}
+
+/// Appends 0, or 1 and the number as a varint.
+pub fn put_option(buffer: &mut Vec<u8>, number: Option<u64>) {
+    buffer.put_u8(u8::from(number.is_some()));
+    if let Some(number) = number {
+        put_varint(buffer, number);
+    }
+}
+
 /// Takes pieces off the front of stored bytes. Slices that it gives share the buffer.
 #[derive(Clone, Debug)]
 pub struct Reader {
@@ -150,6 +166,30 @@ impl Reader {
     /// Also if it is not UTF-8.
     pub fn text(&mut self) -> Result<String, Malformed> {
         String::from_utf8(self.bytes()?.into()).map_err(|_| Malformed("a text is not UTF-8"))
+    }
+
+    /// What [`put_texts`] wrote.
+    ///
+    /// # Errors
+    /// If the bytes end too early, or if a text is not UTF-8.
+    pub fn texts(&mut self) -> Result<Vec<String>, Malformed> {
+        let mut texts = Vec::new();
+        for _ in 0..self.varint()? {
+            texts.push(self.text()?);
+        }
+        Ok(texts)
+    }
+
+    /// What [`put_option`] wrote.
+    ///
+    /// # Errors
+    /// If the bytes end too early, or do not say whether there is a number.
+    pub fn option(&mut self) -> Result<Option<u64>, Malformed> {
+        match self.u8()? {
+            0 => Ok(None),
+            1 => self.varint().map(Some),
+            _ => Err(Malformed("whether there is a number is neither yes nor no")),
+        }
     }
 }
 

@@ -164,7 +164,7 @@ impl<M: StateMachine> Committer<M> {
                 submission.answer(Ok(Commit { seq, time, id }));
             }
         }
-        let bytes = format::encode(&plan.record, &plan.name, &self.shared.checksums);
+        let bytes = format::encode_carrying(&plan.record, plan.carried.as_ref(), &plan.name, &self.shared.checksums);
         let settled = match self.shared.names {
             SlotNames::Shared => self.settle_shared(&plan, &bytes).await?,
             SlotNames::PerSession => self.settle_per_session(&plan, &bytes).await?,
@@ -327,7 +327,7 @@ impl<M: StateMachine> Committer<M> {
         tracing::debug!(%seq, transactions = members.len(), bytes = bytes.len(), ?pace, "committed");
         self.numbering.last_written = Some(hash);
         self.losses = 0;
-        match self.shared.apply(Stored { record, hash, name }) {
+        match self.shared.apply(Stored { record, hash, name, bytes: bytes.clone() }) {
             // A reader may have gone past the position meanwhile, and have seen another record there.
             Err(error @ LogError::BrokenChain { .. }) => {
                 answer_unknown(members, seq, &error);
@@ -372,7 +372,7 @@ impl<M: StateMachine> Committer<M> {
                 }
             }
         }
-        let Plan { members, record, name, first_counter } = plan;
+        let Plan { members, record, name, first_counter, .. } = plan;
         let stored = match self.shared.decode(record.seq, &name, other) {
             // What cannot be read may as well be ours, spoilt on its way.
             Err(error @ LogError::Damaged { .. }) => {

@@ -93,6 +93,29 @@ pub enum LogError {
         /// The first one that is left.
         first: Seq,
     },
+    /// The log has grown for too long without a checkpoint. Somebody has to make one; then the same call will succeed.
+    #[error(
+        "the log has grown by {records} records, {bytes} bytes, since the newest checkpoint: nothing is written until a \
+         node has made another one"
+    )]
+    TailFull {
+        /// How many records no checkpoint covers.
+        records: u64,
+        /// Their size in bytes.
+        bytes: u64,
+    },
+    /// Another checkpoint came in between. What was written for this one is removed by the next sweep.
+    #[error("another checkpoint, at position {by}, came in between")]
+    Superseded {
+        /// The position of its record.
+        by: Seq,
+    },
+    /// An object was written so long ago that a sweep may have removed it: it cannot become part of the log any more.
+    #[error("object {object} was named before the last sweep, which may have removed it: write it anew")]
+    Swept {
+        /// Its full key.
+        object: String,
+    },
     /// There is no database at this prefix, and none was to be created.
     #[error("there is no database at {place}")]
     NoDatabase {
@@ -140,7 +163,11 @@ impl LogError {
     /// Whether the same call may succeed later without anyone's doing.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Driver(error) if error.is_transient())
+        match self {
+            Self::Driver(error) => error.is_transient(),
+            Self::TailFull { .. } => true,
+            _ => false,
+        }
     }
 
     /// Whether the log itself is broken or out of reach, so that an open handle must not answer from it any more.

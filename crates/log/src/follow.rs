@@ -6,20 +6,17 @@ use bucketdb_driver::{DriverError, ErrorKind, Operation};
 use bucketdb_env::Environment;
 use bytes::Bytes;
 use futures::future;
-use futures::stream::{self, Stream, StreamExt, TryStreamExt};
+use futures::stream::TryStreamExt;
 
 use crate::layout::RecordName;
 use crate::planted::{PlantedBug, is_planted};
 use crate::probes::Ask;
-use crate::replay::Stored;
 use crate::shared::Shared;
+use crate::source::{HOLE_ATTEMPTS, Source};
 use crate::{Layout, LogError, Record, Result, Seq, SlotNames, StateMachine, reads};
 
-/// The most records that are fetched at the same time.
-const MAX_FETCH_AHEAD: u64 = 32;
-
-/// How often a hole below a record that exists is asked for again before it is an error.
-const HOLE_ATTEMPTS: u32 = 5;
+/// The most records that are asked for at the same time without knowing that they are there.
+const MAX_WIDTH: u64 = 32;
 
 /// How often a listing is made whose answer is too old when it comes.
 const MAX_PROOFS: u32 = 4;
@@ -138,7 +135,7 @@ impl<M: StateMachine> Shared<M> {
             }
             match hole {
                 None => {
-                    width = if found_all { (width * 2).min(MAX_FETCH_AHEAD) } else { 1 };
+                    width = if found_all { (width * 2).min(MAX_WIDTH) } else { 1 };
                     found_all = true;
                 }
                 Some(_) if !found_behind_hole => {
@@ -178,8 +175,13 @@ impl<M: StateMachine> Shared<M> {
             (applied.seq, applied.name.clone())
         };
         let names = self.list_from(last_seq).await?;
+        let is_gone = names.first().is_some_and(|first| first.seq > last_seq);
+        if is_gone && self.start_again().await? {
+            self.probes.proved_fresh(sent);
+            return Ok(());
+        }
         self.check_continues(&names, last_seq, &last_name)?;
-        self.replay(names.into_iter().skip(1)).await?;
+        self.replay(names.into_iter().skip(1).collect()).await?;
         self.window.proved(sent.at);
         self.probes.proved_fresh(sent);
         Ok(())
@@ -202,13 +204,13 @@ impl<M: StateMachine> Shared<M> {
 
     /// The records from `seq` on, by their names.
     pub(crate) async fn list_from(&self, seq: Seq) -> Result<Vec<RecordName>> {
-        self.list_names(&self.layout.log_prefix(), Some(seq)).await
+        self.source().list_records(Some(seq)).await
     }
 
-    async fn list_names(&self, prefix: &str, from: Option<Seq>) -> Result<Vec<RecordName>> {
-        let after = from.map(|seq| self.layout.just_before(seq));
+    /// The records at `seq`, by their names.
+    async fn list_at(&self, seq: Seq) -> Result<Vec<RecordName>> {
         let mut names = Vec::new();
-        reads::list(&*self.store, &*self.env, prefix, after.as_ref(), |object| {
+        reads::list(&*self.store, &*self.env, &self.object(&Layout::slot_name(seq)), None, |object| {
             names.extend(self.layout.parse_record(&object.key));
             ControlFlow::Continue(())
         })
@@ -250,36 +252,21 @@ impl<M: StateMachine> Shared<M> {
     }
 
     /// Applies the named records, which follow the last one applied.
-    pub(crate) async fn replay(&self, names: impl Iterator<Item = RecordName> + Send) -> Result<()> {
-        let mut fetched = pin!(self.fetch_all(names));
-        while let Some(stored) = fetched.try_next().await? {
-            self.apply(stored)?;
+    pub(crate) async fn replay(&self, names: Vec<RecordName>) -> Result<()> {
+        self.replay_from(self.source(), names).await
+    }
+
+    pub(crate) async fn replay_from(&self, source: Source<'_>, names: Vec<RecordName>) -> Result<()> {
+        let mut fetched = pin!(source.records(names, self.group_base(), &self.checksums));
+        while let Some(group) = fetched.try_next().await? {
+            group.into_iter().try_for_each(|stored| self.apply(stored).map(|_| ()))?;
         }
         Ok(())
     }
 
-    /// The named records in order, some of them fetched ahead. They must exist: one that is not seen at first is asked for
-    /// again.
-    pub(crate) fn fetch_all(
-        &self,
-        names: impl Iterator<Item = RecordName> + Send,
-    ) -> impl Stream<Item = Result<Stored>> + Send {
-        stream::iter(names.map(move |name| self.fetch_listed(name))).buffered(MAX_FETCH_AHEAD as usize)
-    }
-
-    async fn fetch_listed(&self, name: RecordName) -> Result<Stored> {
-        let mut attempt = 1;
-        loop {
-            if let Some(bytes) = self.fetch(&name.name).await? {
-                return self.decode(name.seq, &name.name, &bytes);
-            }
-            if attempt == HOLE_ATTEMPTS {
-                let detail = "it or a later record was listed a moment ago".to_owned();
-                return Err(LogError::Missing { object: self.object(&name.name), detail });
-            }
-            reads::pause(&*self.env, attempt).await;
-            attempt += 1;
-        }
+    /// From where on records are counted into groups that travel together.
+    pub(crate) fn group_base(&self) -> Seq {
+        self.applied.read().upkeep.checkpoint.as_ref().map_or(Seq::FIRST, |checkpoint| checkpoint.seq)
     }
 
     /// The record at `seq`, from memory if it is recent; `None` if the log does not reach so far.
@@ -317,10 +304,15 @@ impl<M: StateMachine> Shared<M> {
     }
 
     async fn fetch_record(&self, seq: Seq) -> Result<Arc<Record>> {
+        Ok(Arc::new(self.fetch_own_object(seq).await?.record))
+    }
+
+    /// The record at a position that was applied, from its own object.
+    pub(crate) async fn fetch_own_object(&self, seq: Seq) -> Result<crate::replay::Stored> {
         let name = match self.names {
             SlotNames::Shared => Layout::slot_name(seq),
             SlotNames::PerSession => {
-                let names = self.list_names(&self.object(&Layout::slot_name(seq)), None).await?;
+                let names = self.list_at(seq).await?;
                 self.check_names(&names)?;
                 match names.into_iter().next() {
                     Some(name) => name.name,
@@ -332,15 +324,16 @@ impl<M: StateMachine> Shared<M> {
             Some(bytes) if seq == Seq::FIRST => {
                 let (record, _) = crate::format::decode_genesis(&bytes, &name)
                     .map_err(|error| LogError::of_format(self.object(&name), error))?;
-                Ok(Arc::new(record))
+                let hash = crate::format::chain_hash(&bytes);
+                Ok(crate::replay::Stored { record, hash, name, bytes })
             }
-            Some(bytes) => Ok(Arc::new(self.decode(seq, &name, &bytes)?.record)),
+            Some(bytes) => self.decode(seq, &name, &bytes),
             None => Err(self.gone(&name)),
         }
     }
 
     /// The bytes of an object named relative to the database; `None` if there is none. Passing faults are tried again.
     pub(crate) async fn fetch(&self, name: &str) -> Result<Option<Bytes>> {
-        Ok(reads::get(&*self.store, &*self.env, &self.layout.key(name)).await?)
+        self.source().fetch(name).await
     }
 }

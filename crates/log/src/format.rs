@@ -11,11 +11,13 @@
 //!     24   16  session id
 //!     40   16  hash of the record before it
 //!     56    1  node id
-//!     57    3  zero
+//!     57    1  1 if the body begins with the record before it, else 0
+//!     58    2  zero
 //!     60    4  number of entries
 //!     64    4  size of the body as stored
 //!     68    4  size of the body uncompressed
-//!     72    …  body: for each entry its counter (varint), the size of its payload (varint), its payload
+//!     72    …  body: if it says so, the size (varint) and the bytes of the record before it; for each entry its counter
+//!              (varint), the size of its payload (varint), its payload
 //!      …   16  checksum
 //! ```
 //!
@@ -24,8 +26,12 @@
 //! database does not pass as one of there. Every future format keeps magic, version and the checksum in these places,
 //! so that a newer record can be told from a damaged one.
 //!
+//! A small record travels in the one behind it, and so on up to three back, so that whoever reads a log needs a request for
+//! every fourth record. What is carried must have the hash that its carrier names as that of the record before it.
+//!
 //! The first record holds the database id as the first 16 bytes of its only payload and is never compressed, so that it
-//! can be checked by itself.
+//! can be checked by itself. The record of a checkpoint begins its payload with that id too: a log need not begin with its
+//! first record any more.
 
 use bytes::{BufMut, Bytes};
 
@@ -47,6 +53,12 @@ pub const CHECKSUM_BYTES: usize = 16;
 /// The largest record in bytes, uncompressed: what a batch may hold.
 pub const MAX_BODY_BYTES: usize = 8 << 20;
 
+/// The largest record that the next one carries, in bytes, with what it carries itself.
+pub(crate) const MAX_CARRIED_BYTES: usize = 16 << 10;
+
+/// The largest body, with what it carries and the size of that.
+const MAX_WHOLE_BODY_BYTES: usize = MAX_BODY_BYTES + MAX_CARRIED_BYTES + 10;
+
 const COMPRESSION_NONE: u8 = 0;
 const COMPRESSION_LZ4: u8 = 1;
 
@@ -56,7 +68,7 @@ const MIN_COMPRESSED_BYTES: usize = 256;
 /// What the checksum's key is derived from: it keeps these hashes apart from all other uses of the function.
 const CHECKSUM_CONTEXT: &str = "BucketDB 2026 log record checksum";
 
-const _: () = assert!(4 + 2 + 1 + 1 + 8 + 8 + 16 + 16 + 1 + 3 + 4 + 4 + 4 == HEADER_BYTES);
+const _: () = assert!(4 + 2 + 1 + 1 + 8 + 8 + 16 + 16 + 1 + 1 + 2 + 4 + 4 + 4 == HEADER_BYTES);
 
 /// Why the bytes of an object are not a record that can be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -138,8 +150,16 @@ pub(crate) fn first_128(hash: &blake3::Hash) -> [u8; 16] {
 /// The bytes of `record` as the object `name` of the database.
 #[must_use]
 pub fn encode(record: &Record, name: &str, checksums: &Checksums) -> Bytes {
+    encode_carrying(record, None, name, checksums)
+}
+
+/// As [`encode`], with the bytes of the record before it.
+pub(crate) fn encode_carrying(record: &Record, carried: Option<&Bytes>, name: &str, checksums: &Checksums) -> Bytes {
     let payload_bytes: usize = record.entries.iter().map(|entry| entry.payload.len() + 16).sum();
-    let mut body = Vec::with_capacity(payload_bytes);
+    let mut body = Vec::with_capacity(payload_bytes + carried.map_or(0, |carried| carried.len() + 10));
+    if let Some(carried) = carried {
+        codec::put_bytes(&mut body, carried);
+    }
     for entry in &record.entries {
         codec::put_varint(&mut body, entry.counter);
         codec::put_bytes(&mut body, &entry.payload);
@@ -163,7 +183,8 @@ pub fn encode(record: &Record, name: &str, checksums: &Checksums) -> Bytes {
     bytes.put_slice(&record.session.0);
     bytes.put_slice(&record.previous.0);
     bytes.put_u8(record.node.0);
-    bytes.put_bytes(0, 3);
+    bytes.put_u8(u8::from(carried.is_some()));
+    bytes.put_bytes(0, 2);
     bytes.put_u32_le(record.entries.len() as u32);
     bytes.put_u32_le(body.len() as u32);
     bytes.put_u32_le(uncompressed_bytes as u32);
@@ -179,11 +200,31 @@ pub fn encode(record: &Record, name: &str, checksums: &Checksums) -> Bytes {
 /// # Errors
 /// [`FormatError`] if it is damaged, of another name or database, or newer than this version.
 pub fn decode(bytes: &Bytes, name: &str, checksums: &Checksums) -> Result<Record, FormatError> {
+    decode_carrying(bytes, name, checksums).map(|(record, _)| record)
+}
+
+/// As [`decode`], with the bytes of the record before it if it carries them.
+pub(crate) fn decode_carrying(
+    bytes: &Bytes,
+    name: &str,
+    checksums: &Checksums,
+) -> Result<(Record, Option<Bytes>), FormatError> {
     let (covered, checksum) = split_checksum(bytes)?;
     if checksums.of_part(name, 0, &covered)[..] != checksum[..] {
         return Err(FormatError::Damaged("its checksum does not match"));
     }
-    decode_covered(covered)
+    let (record, carried) = decode_covered(covered)?;
+    if carried.as_ref().is_some_and(|carried| chain_hash(carried) != record.previous) {
+        return Err(FormatError::Damaged("it carries another record than the one before it"));
+    }
+    Ok((record, carried))
+}
+
+/// What bytes say that they are and carry, if they are a record. Nothing of it is checked.
+pub(crate) fn peek(bytes: &Bytes) -> Option<(RecordKind, Option<Bytes>)> {
+    let (covered, _) = split_checksum(bytes).ok()?;
+    let (record, carried) = decode_covered(covered).ok()?;
+    Some((record.kind, carried))
 }
 
 /// Reads the first record of a database, object `name`, whose id is not known yet.
@@ -192,19 +233,38 @@ pub fn decode(bytes: &Bytes, name: &str, checksums: &Checksums) -> Result<Record
 /// As [`decode`]; also if it is not a genesis record.
 pub fn decode_genesis(bytes: &Bytes, name: &str) -> Result<(Record, DatabaseId), FormatError> {
     const NO_GENESIS: FormatError = FormatError::Damaged("it is not the first record of a database");
+    decode_claiming(bytes, name, RecordKind::Genesis, NO_GENESIS)
+}
+
+/// Reads the record of a checkpoint of a database whose id is not known yet.
+///
+/// # Errors
+/// As [`decode`]; also if it is another kind of record.
+pub(crate) fn decode_checkpoint(bytes: &Bytes, name: &str) -> Result<(Record, DatabaseId), FormatError> {
+    const NO_CHECKPOINT: FormatError = FormatError::Damaged("it is not the record of a checkpoint");
+    decode_claiming(bytes, name, RecordKind::Checkpoint, NO_CHECKPOINT)
+}
+
+/// Reads a record that names its database at the beginning of its only payload.
+fn decode_claiming(
+    bytes: &Bytes,
+    name: &str,
+    kind: RecordKind,
+    otherwise: FormatError,
+) -> Result<(Record, DatabaseId), FormatError> {
     let (covered, _) = split_checksum(bytes)?;
     // Nothing of this is believed before the checksum below has been checked.
-    let claimed = decode_covered(covered);
+    let claimed = decode_covered(covered).map(|(record, _)| record);
     let database = match &claimed {
         Ok(record) => record.entries.first().and_then(|entry| entry.payload.get(..16)),
         Err(_) => None,
     };
     let Some(id) = database.and_then(|id| <[u8; 16]>::try_from(id).ok()).map(DatabaseId) else {
-        return Err(claimed.err().unwrap_or(NO_GENESIS));
+        return Err(claimed.err().unwrap_or(otherwise));
     };
     let record = decode(bytes, name, &Checksums::new(id))?;
-    if record.kind != RecordKind::Genesis || record.entries.len() != 1 {
-        return Err(NO_GENESIS);
+    if record.kind != kind || record.entries.len() != 1 {
+        return Err(otherwise);
     }
     Ok((record, id))
 }
@@ -218,7 +278,7 @@ fn split_checksum(bytes: &Bytes) -> Result<(Bytes, Bytes), FormatError> {
     Ok((covered, checksum))
 }
 
-fn decode_covered(covered: Bytes) -> Result<Record, FormatError> {
+fn decode_covered(covered: Bytes) -> Result<(Record, Option<Bytes>), FormatError> {
     let mut header = Reader::new(covered);
     if header.array()? != MAGIC {
         return Err(FormatError::Damaged("it does not begin as a record does"));
@@ -231,7 +291,7 @@ fn decode_covered(covered: Bytes) -> Result<Record, FormatError> {
     let kind = RecordKind::from_number(kind_number).ok_or(FormatError::Newer {
         what: "record kind",
         found: u16::from(kind_number),
-        known: "1 to 6",
+        known: "1 to 10",
     })?;
     let compression = header.u8()?;
     let seq = Seq(header.u64()?);
@@ -239,7 +299,12 @@ fn decode_covered(covered: Bytes) -> Result<Record, FormatError> {
     let session = SessionId(header.array()?);
     let previous = ChainHash(header.array()?);
     let node = NodeId(header.u8()?);
-    if header.array::<3>()? != [0; 3] {
+    let carries = match header.u8()? {
+        0 => false,
+        1 => true,
+        _ => return Err(FormatError::Damaged("whether it carries another record is neither yes nor no")),
+    };
+    if header.array::<2>()? != [0; 2] {
         return Err(FormatError::Damaged("reserved bytes are not zero"));
     }
     let entry_count = header.u32()? as usize;
@@ -252,12 +317,22 @@ fn decode_covered(covered: Bytes) -> Result<Record, FormatError> {
         COMPRESSION_LZ4 => decompress(&stored, uncompressed_bytes)?,
         _ => return Err(FormatError::Damaged("its compression is unknown or contradicts its sizes")),
     };
+    let mut body = Reader::new(body);
+    let carried = if carries { Some(body.bytes()?) } else { None };
+    if carried.as_ref().is_some_and(|carried| carried.len() > MAX_CARRIED_BYTES) {
+        return Err(FormatError::Damaged("it carries more than a record may"));
+    }
+    if carries {
+        // Whoever keeps a payload must not keep what is carried in memory with it.
+        let rest = body.remaining();
+        body = Reader::new(Bytes::copy_from_slice(&body.take(rest)?));
+    }
     let entries = decode_entries(body, entry_count)?;
-    Ok(Record { kind, seq, time, node, session, previous, entries })
+    Ok((Record { kind, seq, time, node, session, previous, entries }, carried))
 }
 
 fn decompress(stored: &Bytes, uncompressed_bytes: usize) -> Result<Bytes, FormatError> {
-    if uncompressed_bytes > MAX_BODY_BYTES {
+    if uncompressed_bytes > MAX_WHOLE_BODY_BYTES {
         return Err(FormatError::Damaged("its body is larger than a record may be"));
     }
     let body = lz4_flex::block::decompress(stored, uncompressed_bytes)
@@ -268,10 +343,9 @@ fn decompress(stored: &Bytes, uncompressed_bytes: usize) -> Result<Bytes, Format
     Ok(body.into())
 }
 
-fn decode_entries(body: Bytes, count: usize) -> Result<Vec<Entry>, FormatError> {
+fn decode_entries(mut reader: Reader, count: usize) -> Result<Vec<Entry>, FormatError> {
     // An entry takes at least two bytes: a count beyond that is not worth reserving memory for.
-    let mut entries = Vec::with_capacity(count.min(body.len() / 2));
-    let mut reader = Reader::new(body);
+    let mut entries = Vec::with_capacity(count.min(reader.remaining() / 2));
     for _ in 0..count {
         entries.push(Entry { counter: reader.varint()?, payload: reader.bytes()? });
     }
@@ -325,6 +399,20 @@ mod tests {
 
     /// Computed once by this code: it may never change while format version 1 is read.
     const GOLDEN_CHECKSUM: &str = "8d148e25f8bd5db0e3215320945ac9ea";
+
+    #[test]
+    fn a_carried_record_comes_back_and_must_be_the_one_before() {
+        let checksums = Checksums::new(DatabaseId([1; 16]));
+        let before = encode(&sample(RecordKind::Transactions, vec![vec![3; 500]]), "log/6", &checksums);
+        let mut record = sample(RecordKind::Transactions, vec![b"hi".to_vec()]);
+        record.previous = chain_hash(&before);
+        let bytes = encode_carrying(&record, Some(&before), NAME, &checksums);
+        assert_eq!(decode_carrying(&bytes, NAME, &checksums), Ok((record.clone(), Some(before.clone()))));
+        assert_eq!(peek(&bytes), Some((RecordKind::Transactions, Some(before.clone()))));
+        record.previous = ChainHash([9; 16]);
+        let other = encode_carrying(&record, Some(&before), NAME, &checksums);
+        assert!(matches!(decode(&other, NAME, &checksums), Err(FormatError::Damaged(_))));
+    }
 
     #[test]
     fn another_name_or_database_does_not_pass() {

@@ -12,6 +12,30 @@ pub enum SlotNames {
     PerSession,
 }
 
+/// What is written once under a name of its own. The name tells what the writer knew of the log when it began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ObjectKind {
+    /// The state at one position.
+    Manifest,
+    /// A sorted run.
+    Run,
+    /// A blob.
+    Blob,
+}
+
+impl ObjectKind {
+    pub(crate) const ALL: [Self; 3] = [Self::Manifest, Self::Run, Self::Blob];
+
+    /// What the names of its objects begin with, relative to the database.
+    pub(crate) fn folder(self) -> &'static str {
+        match self {
+            Self::Manifest => "manifest/",
+            Self::Run => "run/",
+            Self::Blob => "blob/",
+        }
+    }
+}
+
 /// Digits of a position in an object's name: enough for any 64-bit number, so that names sort as positions do.
 const SEQ_DIGITS: usize = 20;
 
@@ -85,6 +109,20 @@ impl Layout {
         format!("log/{seq:0SEQ_DIGITS$}", seq = seq.0)
     }
 
+    /// A new name, relative to the database, for an object of this kind that is written by somebody who knows the log up
+    /// to `seq`. `id` is random.
+    pub(crate) fn unique_name(kind: ObjectKind, seq: Seq, id: [u8; 16]) -> String {
+        format!("{}{seq:0SEQ_DIGITS$}-{id:032x}", kind.folder(), seq = seq.0, id = u128::from_be_bytes(id))
+    }
+
+    /// The position in a name that [`unique_name`](Self::unique_name) gives; `None` for every other name.
+    pub(crate) fn parse_unique(name: &str) -> Option<Seq> {
+        let rest = ObjectKind::ALL.iter().find_map(|kind| name.strip_prefix(kind.folder()))?;
+        let (digits, id) = rest.split_once('-')?;
+        let is_id = |id: &str| id.parse::<SessionId>().is_ok_and(|parsed| parsed.to_string() == id);
+        parse_digits(digits).filter(|_| is_id(id))
+    }
+
     /// The key of a name that is behind no record at `seq` or later and not before any earlier one: list after it to
     /// get everything from `seq` on.
     pub(crate) fn just_before(&self, seq: Seq) -> Key {
@@ -99,10 +137,7 @@ impl Layout {
             Some((digits, session)) => (digits, Some(session)),
             None => (rest, None),
         };
-        if digits.len() != SEQ_DIGITS || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
-        let seq = Seq(digits.parse().ok().filter(|number| *number > 0)?);
+        let seq = parse_digits(digits).filter(|seq| *seq >= Seq::FIRST)?;
         let names = match session {
             None => SlotNames::Shared,
             Some(text) if text.parse::<SessionId>().is_ok_and(|session| session.to_string() == text) => {
@@ -112,6 +147,11 @@ impl Layout {
         };
         Some(RecordName { seq, names, name: name.to_owned() })
     }
+}
+
+fn parse_digits(digits: &str) -> Option<Seq> {
+    let is_position = digits.len() == SEQ_DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if is_position { digits.parse().ok().map(Seq) } else { None }
 }
 
 /// What the key of a log record tells.
@@ -159,6 +199,25 @@ mod tests {
             assert_eq!(parsed[3].seq, Seq(99));
             assert!(parsed.iter().all(|name| name.names == names));
             assert!(layout.just_before(Seq(99)) < keys[3] && layout.just_before(Seq(100)) > keys[3]);
+        }
+    }
+
+    #[test]
+    fn unique_names_parse_back_and_others_do_not() {
+        for kind in ObjectKind::ALL {
+            let name = Layout::unique_name(kind, Seq(12), [7; 16]);
+            assert_eq!(Layout::parse_unique(&name), Some(Seq(12)), "{name}");
+            for foreign in [
+                &name[1..],
+                &name[..name.len() - 1],
+                &format!("x/{name}"),
+                &format!("{name}0"),
+                &name.to_uppercase(),
+                &name.replace('-', "_"),
+                "run/12-07070707070707070707070707070707",
+            ] {
+                assert_eq!(Layout::parse_unique(foreign), None, "{foreign}");
+            }
         }
     }
 

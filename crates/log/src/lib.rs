@@ -6,25 +6,40 @@
 //!
 //! - [`Log`] is an open log: it keeps a [`StateMachine`] in step with the records, commits proposals in groups and
 //!   answers how fresh its state is.
+//! - [`Log::capture`] and [`Log::checkpoint`] put what the log adds up to into other objects, [`Log::collect_garbage`]
+//!   and [`Log::sweep`] remove what is superfluous then.
 //! - [`Record`] and [`mod@format`] are what is stored.
 //! - [`StoreCheck`] finds out by trial what a store honours.
 //!
 //! This crate knows no table and no document: what a payload means is the state machine's business.
 
 mod base;
+mod checkpoint;
+mod checkpoint_record;
+mod collect;
 mod commit;
 mod committer;
 mod contention;
+mod create;
+mod diagnose;
 mod error;
 mod floor;
 mod follow;
 mod halt;
+mod head;
+#[cfg(feature = "simulation")]
+mod hindsight;
+mod housekeeping;
 mod ids;
+mod ingest;
+mod inspect;
 mod layout;
 mod log;
 mod machine;
+mod manifest;
 mod open;
 mod options;
+mod outcome;
 mod plan;
 mod probes;
 mod prove;
@@ -32,13 +47,20 @@ mod reads;
 mod recent;
 mod record;
 mod replay;
+mod restart;
 mod sessions;
 mod shared;
 mod slot;
+mod source;
+mod start;
+mod state;
 mod store_check;
 mod submission;
+mod sweep;
+mod tail;
 mod timed;
 mod turns;
+mod upkeep;
 mod window;
 
 pub mod codec;
@@ -47,10 +69,15 @@ pub mod format;
 pub mod planted;
 
 pub use base::Base;
+pub use checkpoint::{Captured, CheckpointContent, CheckpointError, Checkpointed};
+pub use collect::GarbageReport;
 pub use commit::{Commit, CommitError};
 pub use error::{LogError, Result};
+#[cfg(feature = "simulation")]
+pub use hindsight::Hindsight;
 pub use ids::{ChainHash, CommitId, DatabaseId, InvalidNodeId, LogTime, NodeId, Seq, SessionId};
-pub use layout::{InvalidPrefix, Layout, SlotNames};
+pub use ingest::{IngestTicket, Ingested};
+pub use layout::{InvalidPrefix, Layout, ObjectKind, SlotNames};
 pub use log::Log;
 pub use machine::{StateMachine, Validated};
 pub use open::OpenOptions;
@@ -60,3 +87,7 @@ pub use reads::retry;
 pub use record::{Entry, Record, RecordKind};
 pub use sessions::CommitOutcome;
 pub use store_check::{StoreCheck, StoreReport, Verdict};
+pub use sweep::SweepReport;
+pub use tail::{Tail, TailLimits};
+pub use timed::TimedDriver;
+pub use upkeep::CheckpointRef;

@@ -10,10 +10,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::committer::Committer;
 use crate::shared::Shared;
+use crate::state::LogState;
 use crate::submission::{Message, Outcome, Progress, Submission, Ticket, Work};
 use crate::{
-    Base, Commit, CommitError, CommitId, CommitOutcome, DatabaseId, Freshness, Layout, LogError, NodeId, OpenOptions,
-    Record, Result, Seq, SharedOptions, SlotNames, StateMachine, StoreReport,
+    Base, Commit, CommitError, DatabaseId, Freshness, Layout, LogError, NodeId, OpenOptions, Record, Result, Seq,
+    SharedOptions, SlotNames, StateMachine, StoreReport, Tail, TailLimits,
 };
 
 /// An open log: a state machine that is kept in step with the records, and the way to add to them.
@@ -21,7 +22,7 @@ use crate::{
 /// Clones are handles to the same open log. The log's task ends when it is [closed](Self::close), or when the last
 /// handle is dropped and nothing is under way.
 pub struct Log<M: StateMachine> {
-    shared: Arc<Shared<M>>,
+    pub(crate) shared: Arc<Shared<M>>,
     committer: mpsc::UnboundedSender<Message<M>>,
 }
 
@@ -29,8 +30,9 @@ impl<M: StateMachine> Log<M> {
     /// Opens the log at the prefix in `options`, or creates it, and brings `machine`, which is in its initial state, up
     /// to date.
     ///
-    /// Opening an existing log takes one listing for every 1,000 records and one get for each record. Creating one
-    /// takes a listing of the prefix and of each prefix above it, the trial of the store, and one put.
+    /// Opening an existing log takes a get of `head`, and at the same time the records up to that of the checkpoint that it
+    /// names, one as a rule, and a listing of what is behind it; then a get for every fourth record there, if they are
+    /// small. Without a checkpoint, a listing and all records take the place of these. Creating one takes a get, a listing of the prefix and of each prefix above it, the trial of the store, and one put.
     ///
     /// # Errors
     /// [`LogError`] says what is wrong with the store, the prefix, the options or a stored object.
@@ -86,7 +88,7 @@ impl<M: StateMachine> Log<M> {
         self.submit(Work::Propose(proposal), freshness, deadline).await
     }
 
-    async fn submit(&self, work: Work<M>, freshness: Freshness, deadline: Duration) -> Outcome<M> {
+    pub(crate) async fn submit(&self, work: Work<M>, freshness: Freshness, deadline: Duration) -> Outcome<M> {
         if self.shared.read_only {
             return Err(LogError::ReadOnly.into());
         }
@@ -150,18 +152,18 @@ impl<M: StateMachine> Log<M> {
         .await
     }
 
-    async fn change_options(
+    pub(crate) async fn change_options(
         &self,
         deadline: Duration,
         change: impl Fn(&SharedOptions) -> SharedOptions + Send + Sync + 'static,
     ) -> Result<()> {
-        self.control(Work::Options(Box::new(change)), deadline).await
+        self.control(Work::Options(Box::new(change)), deadline).await.map(|_| ())
     }
 
-    /// Writes a record that is no proposal.
-    async fn control(&self, work: Work<M>, deadline: Duration) -> Result<()> {
+    /// Writes a record that is no proposal, and tells its position.
+    pub(crate) async fn control(&self, work: Work<M>, deadline: Duration) -> Result<Seq> {
         match self.submit(work, Freshness::Local, deadline).await {
-            Ok(_) => Ok(()),
+            Ok(commit) => Ok(commit.seq),
             Err(CommitError::Log(error)) => Err(error),
             Err(CommitError::OutcomeUnknown { slot, .. }) => Err(self.unsettled(slot)),
             Err(_) => Err(self.unsettled(self.position().next())),
@@ -169,47 +171,9 @@ impl<M: StateMachine> Log<M> {
     }
 
     /// The error for a record that was not settled in time.
-    fn unsettled(&self, slot: Seq) -> LogError {
+    pub(crate) fn unsettled(&self, slot: Seq) -> LogError {
         let subject = self.shared.object(&Layout::slot_name(slot));
         DriverError::new(ErrorKind::Transient, Operation::Put, subject, "it was not settled by the deadline").into()
-    }
-
-    /// What became of a commit, as far as the log goes now, which is asked for first: one get. `slot` is the position that
-    /// [`CommitError::OutcomeUnknown`] names, if it is known.
-    ///
-    /// # Errors
-    /// If the store fails, or if the log is broken.
-    pub async fn outcome(&self, id: CommitId, slot: Option<Seq>) -> Result<CommitOutcome> {
-        self.refresh(Freshness::Strict).await?;
-        let outcome = {
-            let applied = self.shared.applied.read();
-            applied.sessions.outcome(id, slot, applied.seq)
-        };
-        Ok(match outcome {
-            CommitOutcome::Committed { .. } => CommitOutcome::Committed { seq: self.shared.recent.lock().find(id) },
-            outcome => outcome,
-        })
-    }
-
-    /// As [`outcome`](Self::outcome), and decides what is undecided: by a record that says nothing, in the only position
-    /// at which the commit can still appear. The answer is final, and never [`CommitOutcome::Undecided`].
-    ///
-    /// # Errors
-    /// As [`outcome`](Self::outcome), or if the position is not settled by the deadline.
-    pub async fn settle(&self, id: CommitId, slot: Seq, deadline: Duration) -> Result<CommitOutcome> {
-        let give_up_at = self.shared.env.monotonic().saturating_add(deadline);
-        loop {
-            let outcome = self.outcome(id, Some(slot)).await?;
-            if outcome != CommitOutcome::Undecided {
-                return Ok(outcome);
-            }
-            let left = give_up_at.saturating_sub(self.shared.env.monotonic());
-            // Nothing is ever sent to a slot that lies further ahead.
-            if left.is_zero() || slot > self.position().next() {
-                return Err(self.unsettled(slot));
-            }
-            self.change_options(left, SharedOptions::clone).await?;
-        }
     }
 
     /// Takes out what the log adds up to, for another one to [begin with](Self::open_at).
@@ -224,13 +188,7 @@ impl<M: StateMachine> Log<M> {
         let applied = self.shared.applied.read();
         Ok(Base {
             database: self.shared.checksums.database(),
-            seq: applied.seq,
-            hash: applied.hash,
-            time: applied.time,
-            options: applied.options.clone(),
-            floor: applied.floor,
-            sessions: applied.sessions.clone(),
-            turns: applied.turns.clone(),
+            state: LogState::of(self.shared.names, &applied),
             machine: applied.machine.clone(),
         })
     }
@@ -241,7 +199,7 @@ impl<M: StateMachine> Log<M> {
     /// # Errors
     /// If the record that says so is not written by the deadline.
     pub async fn raise_floor(&self, floor: Seq, deadline: Duration) -> Result<()> {
-        self.control(Work::Floor(floor), deadline).await
+        self.control(Work::Floor(floor), deadline).await.map(|_| ())
     }
 
     /// The oldest position that can be read.
@@ -292,6 +250,26 @@ impl<M: StateMachine> Log<M> {
     #[must_use]
     pub fn position(&self) -> Seq {
         self.shared.seq()
+    }
+
+    /// Changes how long the log may grow behind the newest checkpoint.
+    ///
+    /// # Errors
+    /// [`LogError::InvalidOption`], or if the record that says so is not written by the deadline.
+    pub async fn set_tail_limits(&self, limits: TailLimits, deadline: Duration) -> Result<()> {
+        crate::options::check_tail_limits(&limits)?;
+        self.change_options(deadline, move |current| {
+            let mut changed = current.clone();
+            changed.tail_limits = limits;
+            changed
+        })
+        .await
+    }
+
+    /// How long the log is behind the newest checkpoint.
+    #[must_use]
+    pub fn tail(&self) -> Tail {
+        self.shared.applied.read().tail.tail()
     }
 
     /// Follows the position.

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 
 use crate::codec::Malformed;
-use crate::{Record, RecordKind};
+use crate::{DatabaseId, Record, RecordKind, Seq};
 
 /// What the records of a log add up to.
 ///
@@ -17,17 +17,57 @@ pub trait StateMachine: Send + Sync + 'static {
     /// What the members of a group would change, so that later members are validated against earlier ones.
     type Group: Default + Send;
 
+    /// Whether it saves its state in checkpoints. Only then can the tail be held to its hard limit.
+    const MAKES_CHECKPOINTS: bool = false;
+
     /// Whether `proposal` is valid now, behind what `group` holds already. If so, `group` takes in its effects.
     ///
     /// # Errors
     /// The refusal. `group` is unchanged then.
     fn validate(&self, group: &mut Self::Group, proposal: &Self::Proposal) -> Result<Validated, Self::Refusal>;
 
-    /// Takes in a record of kind [`RecordKind::Transactions`] or [`RecordKind::Schema`]. No other kind comes here.
+    /// Takes in a record of kind [`RecordKind::Transactions`], [`RecordKind::Schema`] or [`RecordKind::Ingest`]. No other
+    /// kind comes here, nor an ingest that was given up.
     ///
     /// # Errors
     /// If a payload does not decode; the state is as before then.
     fn apply(&mut self, record: &Record) -> Result<(), Malformed>;
+
+    /// Learns whose state it is. Called once, before anything else. By default it does not care.
+    fn begin(&mut self, database: DatabaseId) {
+        let _ = database;
+    }
+
+    /// Becomes, from its initial state, the state at `covers` that a checkpoint saved
+    /// ([`CheckpointContent::saved`](crate::CheckpointContent)). By default nothing can be saved.
+    ///
+    /// # Errors
+    /// If the bytes do not decode. The log is not opened then.
+    fn load(&mut self, covers: Seq, saved: Bytes) -> Result<(), Malformed> {
+        let _ = (covers, saved);
+        Err(Malformed("this state machine makes no checkpoints"))
+    }
+
+    /// Learns of a checkpoint in the log: the state up to `covers` is in the objects that `base` describes
+    /// ([`CheckpointContent::base`](crate::CheckpointContent)). What the state says does not change; what is kept in
+    /// memory may. By default nothing does.
+    ///
+    /// # Errors
+    /// If the bytes do not decode; the state is as before then.
+    fn rebase(&mut self, covers: Seq, base: Bytes) -> Result<(), Malformed> {
+        let _ = (covers, base);
+        Ok(())
+    }
+
+    /// Another machine in the initial state, to [load](Self::load) a checkpoint into because this one fell behind. It may
+    /// take along what is not part of the replicated state. `None`, the default, leaves the log with
+    /// [`LogError::FellBehind`](crate::LogError::FellBehind).
+    fn fresh(&self) -> Option<Self>
+    where
+        Self: Sized,
+    {
+        None
+    }
 }
 
 /// A proposal that passed.
@@ -37,4 +77,17 @@ pub struct Validated {
     pub kind: RecordKind,
     /// What the record will hold of it.
     pub payload: Bytes,
+    /// The objects that it makes part of the log, by their names relative to the database. Only for
+    /// [`RecordKind::Ingest`].
+    pub brings: Vec<String>,
+    /// The position of the [ingest](crate::IngestTicket) that it ends. Only for [`RecordKind::Ingest`].
+    pub ends: Option<Seq>,
+}
+
+impl Validated {
+    /// A proposal that brings no objects.
+    #[must_use]
+    pub fn new(kind: RecordKind, payload: Bytes) -> Self {
+        Self { kind, payload, brings: Vec::new(), ends: None }
+    }
 }

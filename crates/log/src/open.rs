@@ -1,29 +1,32 @@
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use bucketdb_driver::{Driver, Key};
-use bucketdb_env::{Environment, Random};
-use bytes::Bytes;
+use bucketdb_driver::Driver;
+use bucketdb_env::Environment;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
 use crate::error::Failure;
 use crate::format::{self, Checksums};
+use crate::head::{self, FoundHead};
 use crate::layout::RecordName;
-use crate::options::{DEFAULT_GRACE, check_grace, check_node, check_ring_size};
+use crate::options::{check_grace, check_node, check_ring_size};
 use crate::probes::Probes;
+use crate::prove::newest_run;
 use crate::recent::Recent;
 use crate::sessions::Sessions;
 use crate::shared::{Applied, Shared};
-use crate::slot::{Holder, Slot, Unsettled};
+use crate::source::Source;
+use crate::start::Start;
+use crate::state::LogState;
 use crate::timed::TimedDriver;
 use crate::turns::Turns;
+use crate::upkeep::Upkeep;
 use crate::window::{Reading, Window};
 use crate::{
-    Base, DatabaseId, Entry, Layout, LogError, LogTime, NodeId, Record, RecordKind, Result, Seq, SessionId,
-    SharedOptions, SlotNames, StateMachine, StoreCheck, StoreReport, Verdict, reads,
+    Base, DatabaseId, Layout, LogError, NodeId, Result, Seq, SharedOptions, SlotNames, StateMachine, StoreCheck,
+    StoreReport, TailLimits, Verdict, reads,
 };
 
 /// How a log is opened.
@@ -42,6 +45,14 @@ pub struct OpenOptions {
     pub read_only: bool,
     /// Whether a database is created where there is none.
     pub create: bool,
+    /// How long the log of a new database may grow behind its newest checkpoint. `None` takes the usual limits.
+    pub tail_limits: Option<TailLimits>,
+    /// The block size of a new database's sorted runs, in bytes. `None` takes the usual size.
+    pub block_bytes: Option<u32>,
+    /// For how long a new database keeps past states. `None` keeps none.
+    pub history: Option<Duration>,
+    /// Whether every record is read from its own object, even if another one carries it: for whoever verifies a database.
+    pub thorough: bool,
     /// How thoroughly a store is tried that the database has not seen before.
     pub creation_check: StoreCheck,
     /// How long one request may take before it counts as lost; a put may take longer by a second for every 256 KiB.
@@ -59,6 +70,10 @@ impl Default for OpenOptions {
             grace: None,
             read_only: false,
             create: true,
+            tail_limits: None,
+            block_bytes: None,
+            history: None,
+            thorough: false,
             creation_check: StoreCheck::CREATION,
             request_timeout: Duration::from_secs(10),
             deadline: Duration::from_secs(60),
@@ -66,14 +81,22 @@ impl Default for OpenOptions {
     }
 }
 
+/// How often a log is looked at anew of which records were removed while they were read.
+const OPEN_ATTEMPTS: u32 = 4;
+
+/// A whole log of so few records is read from its first record on: looking for a checkpoint would cost more.
+const SHORT_LOG: usize = 64;
+
+const WITHOUT_BEGINNING: &str = "later records exist, and no checkpoint covers it";
+
 /// What every step of opening needs.
-struct Opener<'a> {
+pub(crate) struct Opener<'a> {
     /// Answers every request in time.
-    store: Arc<dyn Driver>,
+    pub(crate) store: Arc<dyn Driver>,
     driver: Arc<dyn Driver>,
-    env: Arc<dyn Environment>,
-    layout: Layout,
-    options: &'a OpenOptions,
+    pub(crate) env: Arc<dyn Environment>,
+    pub(crate) layout: Layout,
+    pub(crate) options: &'a OpenOptions,
 }
 
 pub(crate) async fn open<M: StateMachine>(
@@ -90,15 +113,7 @@ pub(crate) async fn open<M: StateMachine>(
     options.grace.map_or(Ok(()), check_grace)?;
     let timed: Arc<dyn Driver> = Arc::new(TimedDriver::new(driver.clone(), env.clone(), options.request_timeout));
     let opener = Opener { store: timed, driver, env, layout, options };
-    let looked = Reading::take(&*opener.env);
-    let mut names = opener.list_records().await?;
-    if names.is_empty() {
-        if options.read_only || !options.create {
-            return Err(LogError::NoDatabase { place: opener.place() });
-        }
-        names = opener.create().await?;
-    }
-    opener.replay(names, machine, looked).await
+    opener.open(machine).await
 }
 
 /// Opens a log that exists, beginning at `base`.
@@ -111,23 +126,8 @@ pub(crate) async fn open_at<M: StateMachine>(
     let layout = Layout::new(&options.prefix)?;
     let timed: Arc<dyn Driver> = Arc::new(TimedDriver::new(driver.clone(), env.clone(), options.request_timeout));
     let opener = Opener { store: timed, driver, env, layout, options };
-    let name = Layout::slot_name(base.seq);
-    let Base { database, seq, hash, time, options: shared_options, floor, sessions, turns, machine } = base;
-    let applied = Applied {
-        seq,
-        hash,
-        time,
-        name,
-        session: SessionId::default(),
-        last_of_session: None,
-        options: shared_options,
-        floor,
-        sessions,
-        turns,
-        since: opener.env.monotonic(),
-        machine,
-    };
-    let shared = opener.share(SlotNames::Shared, database, applied);
+    let Base { database, state, machine } = base;
+    let shared = opener.share(SlotNames::Shared, database, Applied::new(state, machine, opener.env.monotonic()));
     // Nothing is known of the window: this begins with a listing.
     shared.catch_up().await?;
     opener.opened(shared).await
@@ -150,200 +150,180 @@ pub(crate) fn check_fit(report: &StoreReport, names: SlotNames, ring_size: u16, 
     Err(LogError::UnfitStore { place: place.to_owned(), reason })
 }
 
-/// The database that an object is a log record of, by its name.
-fn database_of(key: &Key) -> Option<Layout> {
-    let (prefix, _) = key.as_str().rsplit_once("log/")?;
-    // A prefix that no database can have belongs to none.
-    let layout = Layout::new(prefix).ok().filter(|layout| layout.prefix() == prefix)?;
-    layout.parse_record(key).map(|_| layout)
-}
-
 impl Opener<'_> {
-    fn place(&self) -> String {
+    /// Opens the log. What is being read may be removed meanwhile: then another look is needed, with another machine.
+    async fn open<M: StateMachine>(&self, machine: M) -> Result<Shared<M>> {
+        let mut next = Some(machine);
+        let mut attempt = 1;
+        loop {
+            let Some(machine) = next.take() else { return Err(LogError::NoDatabase { place: self.place() }) };
+            next = machine.fresh();
+            match self.try_open(machine).await {
+                Err(LogError::Missing { .. }) if attempt < OPEN_ATTEMPTS && next.is_some() => {
+                    reads::pause(&*self.env, attempt).await;
+                }
+                outcome => return outcome,
+            }
+            attempt += 1;
+        }
+    }
+
+    pub(crate) fn place(&self) -> String {
         format!("{} prefix {:?}", self.store.fingerprint(), self.layout.prefix())
     }
 
-    /// The names of all records, in order.
-    async fn list_records(&self) -> Result<Vec<RecordName>> {
-        let mut names = Vec::new();
-        reads::list(&*self.store, &*self.env, &self.layout.log_prefix(), None, |object| {
-            names.extend(self.layout.parse_record(&object.key));
-            ControlFlow::Continue(())
-        })
-        .await?;
-        Ok(names)
+    /// Begins where `head` says, or where a listing does.
+    async fn try_open<M: StateMachine>(&self, machine: M) -> Result<Shared<M>> {
+        let mut looked = Reading::take(&*self.env);
+        let mut head = self.read_head().await;
+        let source = self.source();
+        if let Some(known) = &head.head {
+            match source.start_from_head(known).await? {
+                Some(start) => return self.begin_at(start, head, machine, looked).await,
+                None => tracing::warn!(place = self.place(), "head does not fit the log: listing it instead"),
+            }
+        }
+        let database = head.head.take().map(|head| head.database);
+        looked = Reading::take(&*self.env);
+        let (mut names, is_empty) = self.look().await?;
+        if names.is_empty() {
+            if self.options.read_only || !self.options.create {
+                return Err(LogError::NoDatabase { place: self.place() });
+            }
+            names = self.create(is_empty).await?;
+        }
+        let run = newest_run(&names);
+        let is_whole = run.first().is_some_and(|first| first.seq == Seq::FIRST);
+        let is_short = run.len() <= SHORT_LOG;
+        let may_begin_later = !is_whole || !is_short && source.has_manifest().await?;
+        if may_begin_later && let Some(start) = source.start_from_run(run).await? {
+            return self.begin_at(start, head, machine, looked).await;
+        }
+        if !is_whole {
+            source.diagnose(run, database).await?;
+        }
+        self.replay(names, head, machine, looked).await
     }
 
-    /// Writes the first record, unless somebody else does at the same time; tells the names of the log's records.
-    async fn create(&self) -> Result<Vec<RecordName>> {
-        self.check_not_nested().await?;
-        let ring_size = self.options.ring_size.unwrap_or(1);
-        let mut shared_options = SharedOptions::new(ring_size, self.options.grace.unwrap_or(DEFAULT_GRACE))?;
-        check_node(self.options.node, ring_size)?;
-        let report = self.options.creation_check.run(&self.store, &self.env, &self.layout).await?;
-        let names = match report.create_only {
-            Verdict::Honoured => SlotNames::Shared,
-            Verdict::Absent(_) | Verdict::Ignored(_) if ring_size == 1 => SlotNames::PerSession,
-            Verdict::Absent(_) | Verdict::Ignored(_) => {
-                check_fit(&report, SlotNames::Shared, ring_size, &self.store.fingerprint())?;
-                SlotNames::Shared
-            }
-        };
-        shared_options.add_store(&self.store.fingerprint(), report.if_match.is_honoured());
-        let database = DatabaseId(self.env.random_128());
-        let session = SessionId(self.env.random_128());
-        let record = Record {
-            kind: RecordKind::Genesis,
-            seq: Seq::FIRST,
-            time: LogTime::default().tick(self.env.wall_clock().0),
-            node: self.options.node,
-            session,
-            previous: crate::ChainHash::default(),
-            entries: vec![Entry { counter: 0, payload: shared_options.encode_genesis(database) }],
-        };
-        let name = Layout::record_name(names, Seq::FIRST, session);
-        let bytes = format::encode(&record, &name, &Checksums::new(database));
-        let key = self.layout.key(&name);
-        let settled = match names {
-            SlotNames::Shared => {
-                let slot = Slot { driver: &*self.store, env: &*self.env, key: &key };
-                let give_up_at = self.env.monotonic().saturating_add(self.options.deadline);
-                let settled = slot.settle(&bytes, || self.env.monotonic() > give_up_at).await;
-                settled.map(|settlement| settlement.holder)
-            }
-            SlotNames::PerSession => self.put_own_name(&key, &bytes).await,
-        };
-        match (settled, names) {
-            // Whoever got it, there is a first record now, and what a listing would show is not waited for.
-            (Ok(_), SlotNames::Shared) => Ok(vec![RecordName { seq: Seq::FIRST, names, name }]),
-            // Who else is there decides, or that two are.
-            (Ok(_), _) => {
-                let names = self.list_records().await?;
-                if names.is_empty() {
-                    let detail = "it was written a moment ago, and a listing does not show it".to_owned();
-                    return Err(LogError::Missing { object: key.to_string(), detail });
-                }
-                Ok(names)
-            }
-            (Err(Unsettled::Refused(error)), _) => Err(error.into()),
-            (Err(Unsettled::GivenUp), _) => {
-                let detail = "the store did not answer in time; the database may be created or not";
-                let operation = bucketdb_driver::Operation::Put;
-                let kind = bucketdb_driver::ErrorKind::Transient;
-                Err(bucketdb_driver::DriverError::new(kind, operation, key.as_str(), detail).into())
+    /// The names of all records, and whether there is nothing at all at the prefix: one listing as a rule, that of a new
+    /// place or of a small database.
+    async fn look(&self) -> Result<(Vec<RecordName>, bool)> {
+        let page = reads::retry(&*self.env, || self.store.list(self.layout.prefix(), None)).await?;
+        if page.next.is_some() {
+            return Ok((self.source().list_records(None).await?, false));
+        }
+        let names = page.objects.iter().filter_map(|object| self.layout.parse_record(&object.key)).collect();
+        Ok((names, page.objects.is_empty()))
+    }
+
+    /// Reads `head`. Whatever is wrong with it, there is another way.
+    async fn read_head(&self) -> FoundHead {
+        match head::read(&self.source()).await {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(%error, place = self.place(), "head cannot be read: listing the log instead");
+                FoundHead::default()
             }
         }
     }
 
-    /// Under a name that is ours alone, repeating is harmless.
-    async fn put_own_name(&self, key: &Key, bytes: &Bytes) -> Result<Holder, Unsettled> {
-        let always = || self.store.put(key, bytes.clone(), bucketdb_driver::Condition::Always);
-        match reads::retry(&*self.env, always).await {
-            Ok(_) => Ok(Holder::Us),
-            Err(error) if error.is_transient() => Err(Unsettled::GivenUp),
-            Err(error) => Err(Unsettled::Refused(error)),
-        }
+    pub(crate) fn source(&self) -> Source<'_> {
+        Source { store: &*self.store, env: &*self.env, layout: &self.layout, thorough: self.options.thorough }
     }
 
-    /// A database must not lie inside another, nor contain one: each may remove what it does not know in its place.
-    async fn check_not_nested(&self) -> Result<()> {
-        let prefix = self.layout.prefix();
-        let nested =
-            |relation, other: &str| LogError::Nested { prefix: prefix.to_owned(), relation, other: other.to_owned() };
-        for (slash, _) in prefix.match_indices('/').filter(|(at, _)| at + 1 < prefix.len()) {
-            self.check_no_database_at(prefix.get(..=slash).unwrap_or_default(), &nested).await?;
-        }
-        if !prefix.is_empty() {
-            self.check_no_database_at("", &nested).await?;
-        }
-        let mut inner = None;
-        reads::list(&*self.store, &*self.env, prefix, None, |object| {
-            match database_of(&object.key).filter(|other| other.prefix().len() > prefix.len()) {
-                Some(other) => {
-                    inner = Some(other);
-                    ControlFlow::Break(())
-                }
-                None => ControlFlow::Continue(()),
-            }
-        })
-        .await?;
-        inner.map_or(Ok(()), |other| Err(nested("contains", other.prefix())))
-    }
-
-    async fn check_no_database_at(
+    /// Begins at a checkpoint.
+    async fn begin_at<M: StateMachine>(
         &self,
-        prefix: &str,
-        nested: &(impl Fn(&'static str, &str) -> LogError + Sync),
-    ) -> Result<()> {
-        let other = Layout::new(prefix)?;
-        let mut found = false;
-        // Names of records begin with a digit: what is behind these is somebody else's and need not be listed.
-        let behind_all = format!("{}:", other.log_prefix());
-        reads::list(&*self.store, &*self.env, &other.log_prefix(), None, |object| {
-            found = other.parse_record(&object.key).is_some();
-            if found || object.key.as_str() > behind_all.as_str() {
-                return ControlFlow::Break(());
-            }
-            ControlFlow::Continue(())
-        })
-        .await?;
-        if found { Err(nested("lies inside", prefix)) } else { Ok(()) }
+        start: Start,
+        head: FoundHead,
+        mut machine: M,
+        looked: Reading,
+    ) -> Result<Shared<M>> {
+        let Start { database, checkpoint, manifest, records, tail } = start;
+        let names = manifest.state.names;
+        machine.begin(database);
+        machine
+            .load(manifest.state.seq, manifest.saved)
+            .map_err(|error| self.damaged(&checkpoint.manifest, error.to_string()))?;
+        let shared = self.share(names, database, Applied::new(manifest.state, machine, self.env.monotonic()));
+        shared.check_kinds(&tail)?;
+        shared.check_names(&tail)?;
+        records.into_iter().try_for_each(|stored| shared.apply(stored).map(|_| ()))?;
+        shared.note_head(&head);
+        shared.replay(tail).await?;
+        shared.window.proved(looked);
+        self.opened(shared).await
     }
 
     /// Reads the whole log.
-    async fn replay<M: StateMachine>(self, names: Vec<RecordName>, machine: M, looked: Reading) -> Result<Shared<M>> {
+    async fn replay<M: StateMachine>(
+        &self,
+        names: Vec<RecordName>,
+        head: FoundHead,
+        mut machine: M,
+        looked: Reading,
+    ) -> Result<Shared<M>> {
         let Some(first) = names.first().cloned() else {
             return Err(LogError::NoDatabase { place: self.place() });
-        };
-        let missing_genesis = |detail: &str| LogError::Missing {
-            object: format!("{}{}", self.layout.prefix(), Layout::slot_name(Seq::FIRST)),
-            detail: detail.to_owned(),
         };
         // Where names are shared, a listing need only tell how far the log reaches: it may not show what was written
         // while it ran, and show what was written after that.
         let first = match first.names {
             SlotNames::Shared => RecordName::shared(Seq::FIRST),
             SlotNames::PerSession if first.seq == Seq::FIRST => first,
-            SlotNames::PerSession => return Err(missing_genesis("the log begins behind its first record")),
+            SlotNames::PerSession => {
+                return Err(self.source().missing(&Layout::slot_name(Seq::FIRST), WITHOUT_BEGINNING));
+            }
         };
-        let object = self.layout.key(&first.name);
-        let Some(bytes) = reads::get(&*self.store, &*self.env, &object).await? else {
-            return Err(missing_genesis("later records exist"));
-        };
+        let bytes = self.source().fetch_existing(&first.name, WITHOUT_BEGINNING).await?;
+        let object = self.object(&first.name);
         let (genesis, database) =
             format::decode_genesis(&bytes, &first.name).map_err(|error| LogError::of_format(object.as_str(), error))?;
-        let payload = genesis.entries.first().map(|entry| entry.payload.clone()).unwrap_or_default();
-        let options = SharedOptions::decode_genesis(&payload)
-            .map_err(|error| LogError::Damaged { object: object.to_string(), detail: error.to_string() })?;
-        let applied = Applied {
+        let options = SharedOptions::decode_genesis(&genesis.payload())
+            .map_err(|error| self.damaged(&first.name, error.to_string()))?;
+        machine.begin(database);
+        let state = LogState {
+            names: first.names,
             seq: genesis.seq,
             hash: format::chain_hash(&bytes),
             time: genesis.time,
             name: first.name.clone(),
-            session: SessionId::default(),
-            last_of_session: None,
             options,
             floor: Seq::FIRST,
             sessions: Sessions::default(),
             turns: Turns::default(),
-            since: self.env.monotonic(),
-            machine,
+            upkeep: Upkeep::default(),
         };
+        let mut applied = Applied::new(state, machine, self.env.monotonic());
+        applied.tail.push(genesis.seq, bytes.len() as u64);
+        applied.last_bytes = bytes;
         let shared = self.share(first.names, database, applied);
         shared.recent.lock().push(Arc::new(genesis));
+        shared.note_head(&head);
         shared.check_kinds(&names)?;
         match shared.names {
             SlotNames::Shared => {
                 let last = names.last().map_or(Seq::FIRST, |name| name.seq);
-                shared.replay((Seq::FIRST.next().0..=last.0).map(|seq| RecordName::shared(Seq(seq)))).await?;
+                // What is not shown must be there all the same: it is not enough that another record carries it.
+                let thorough = self.options.thorough || (names.len() as u64) < last.0;
+                let behind = (Seq::FIRST.next().0..=last.0).map(|seq| RecordName::shared(Seq(seq))).collect();
+                shared.replay_from(Source { thorough, ..shared.source() }, behind).await?;
             }
             SlotNames::PerSession => {
                 shared.check_names(&names)?;
-                shared.replay(names.into_iter().skip(1)).await?;
+                shared.replay(names.into_iter().skip(1).collect()).await?;
             }
         }
         shared.window.proved(looked);
         self.opened(shared).await
+    }
+
+    fn object(&self, name: &str) -> String {
+        format!("{}{name}", self.layout.prefix())
+    }
+
+    fn damaged(&self, name: &str, detail: String) -> LogError {
+        LogError::Damaged { object: self.object(name), detail }
     }
 
     fn share<M: StateMachine>(&self, names: SlotNames, database: DatabaseId, applied: Applied<M>) -> Shared<M> {
@@ -357,12 +337,14 @@ impl Opener<'_> {
             checksums: Checksums::new(database),
             node: self.options.node,
             read_only: self.options.read_only,
+            thorough: self.options.thorough,
             closing: AtomicBool::new(false),
             applied: RwLock::new(applied),
             position: watch::Sender::new(seq),
             probes: Probes::default(),
             window: Window::default(),
             recent: Mutex::new(Recent::default()),
+            housekeeping: Mutex::default(),
             failure: Failure::default(),
         }
     }

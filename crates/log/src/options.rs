@@ -3,13 +3,15 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::codec::{self, Malformed, Reader};
-use crate::{DatabaseId, LogError, NodeId, Result};
+use crate::{DatabaseId, LogError, NodeId, Result, TailLimits};
 
 /// How many stores that were found fit are remembered; the oldest is forgotten first.
 const MAX_KNOWN_STORES: usize = 64;
 
 /// For how long nothing is removed that somebody may still need, unless the database says otherwise.
 pub(crate) const DEFAULT_GRACE: Duration = Duration::from_secs(60 * 60);
+
+const DEFAULT_BLOCK_BYTES: u32 = 64 << 10;
 
 /// The options that all nodes of a database share. They are part of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +23,12 @@ pub struct SharedOptions {
     /// For how long nothing is removed that somebody may still need, in whole milliseconds. A reader or writer that was
     /// stopped for longer than half of it looks anew where the log ends before it believes anything.
     pub grace: Duration,
+    /// How long the log may grow behind the newest checkpoint.
+    pub tail_limits: TailLimits,
+    /// Size of a block of a sorted run, in bytes. The log itself does not use it.
+    pub block_bytes: u32,
+    /// For how long past states are kept, in whole milliseconds; `None` keeps none. The log itself does not use it.
+    pub history: Option<Duration>,
     known_stores: Vec<KnownStore>,
 }
 
@@ -41,7 +49,15 @@ impl SharedOptions {
     pub fn new(ring_size: u16, grace: Duration) -> Result<Self> {
         check_ring_size(ring_size)?;
         check_grace(grace)?;
-        Ok(Self { generation: 1, ring_size, grace, known_stores: Vec::new() })
+        Ok(Self {
+            generation: 1,
+            ring_size,
+            grace,
+            tail_limits: TailLimits::default(),
+            block_bytes: DEFAULT_BLOCK_BYTES,
+            history: None,
+            known_stores: Vec::new(),
+        })
     }
 
     /// Whether the store with this fingerprint was found fit.
@@ -75,6 +91,9 @@ impl SharedOptions {
         codec::put_varint(buffer, self.generation);
         codec::put_varint(buffer, u64::from(self.ring_size));
         codec::put_varint(buffer, self.grace.as_millis() as u64);
+        self.tail_limits.encode(buffer);
+        codec::put_varint(buffer, u64::from(self.block_bytes));
+        codec::put_option(buffer, self.history.map(|history| history.as_millis() as u64));
         codec::put_varint(buffer, self.known_stores.len() as u64);
         for store in &self.known_stores {
             buffer.extend_from_slice(&store.hash);
@@ -87,6 +106,9 @@ impl SharedOptions {
         let generation = reader.varint()?;
         let ring_size = u16::try_from(reader.varint()?).map_err(|_| Malformed("the ring size is out of range"))?;
         let grace = Duration::from_millis(reader.varint()?);
+        let tail_limits = TailLimits::decode(&mut reader)?;
+        let block_bytes = u32::try_from(reader.varint()?).map_err(|_| Malformed("the block size is out of range"))?;
+        let history = reader.option()?.map(Duration::from_millis);
         let count = reader.length()?;
         if count > MAX_KNOWN_STORES {
             return Err(Malformed("it knows more stores than it may"));
@@ -102,7 +124,7 @@ impl SharedOptions {
             known_stores.push(KnownStore { hash, if_match });
         }
         reader.finish()?;
-        Ok(Self { generation, ring_size, grace, known_stores })
+        Ok(Self { generation, ring_size, grace, tail_limits, block_bytes, history, known_stores })
     }
 
     pub(crate) fn encode_genesis(&self, database: DatabaseId) -> Bytes {
@@ -117,6 +139,17 @@ impl SharedOptions {
         let length = reader.remaining();
         Self::decode(reader.take(length)?)
     }
+}
+
+/// # Errors
+/// If a log could not even reach its soft limit, or be refused everything at once.
+pub(crate) fn check_tail_limits(limits: &TailLimits) -> Result<()> {
+    let TailLimits { soft_bytes, hard_bytes, soft_records, hard_records } = *limits;
+    if soft_bytes > 0 && soft_records > 0 && soft_bytes <= hard_bytes && soft_records <= hard_records {
+        return Ok(());
+    }
+    let reason = format!("{limits:?}: a soft limit is more than nothing and at most the hard one");
+    Err(LogError::InvalidOption { option: "tail_limits", reason })
 }
 
 /// # Errors
@@ -161,6 +194,8 @@ mod tests {
     #[test]
     fn options_round_trip_and_forget_the_oldest_store() {
         let mut options = SharedOptions::new(3, Duration::from_secs(90)).unwrap();
+        options.history = Some(Duration::from_secs(5));
+        options.tail_limits.soft_bytes = 77;
         for number in 0..100 {
             options.add_store(&format!("s3:{number}"), number % 2 == 0);
         }

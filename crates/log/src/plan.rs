@@ -2,12 +2,18 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bucketdb_env::Environment;
+use bytes::Bytes;
 
 use crate::format::MAX_BODY_BYTES;
+use crate::ingest::Ingested;
 use crate::planted::{PlantedBug, is_planted};
 use crate::shared::{Applied, Shared};
+use crate::source::carries;
 use crate::submission::{Progress, Submission, Work};
-use crate::{ChainHash, CommitError, CommitId, Entry, Layout, Record, RecordKind, Seq, StateMachine, Validated};
+use crate::{
+    ChainHash, CommitError, CommitId, Entry, Layout, LogError, Record, RecordKind, Seq, SlotNames, StateMachine,
+    Validated,
+};
 
 /// The most transactions that share a record.
 const MAX_GROUP: usize = 65_536;
@@ -23,6 +29,8 @@ pub(crate) struct Plan<M: StateMachine> {
     pub(crate) members: Vec<(Submission<M>, CommitId)>,
     pub(crate) record: Record,
     pub(crate) name: String,
+    /// The record before it, if it is small and belongs into this one.
+    pub(crate) carried: Option<Bytes>,
     /// The number of the first member.
     pub(crate) first_counter: u64,
 }
@@ -136,10 +144,78 @@ fn attempt<M: StateMachine>(
         entries,
     };
     let name = Layout::record_name(shared.names, slot, applied.session);
-    Attempt::Done(Some(Plan { members, record, name, first_counter }))
+    let base = applied.upkeep.checkpoint.as_ref().map_or(Seq::FIRST, |checkpoint| checkpoint.seq);
+    let is_carried = shared.names == SlotNames::Shared && carries(slot, base) && !applied.last_bytes.is_empty();
+    let carried = is_carried.then(|| applied.last_bytes.clone());
+    Attempt::Done(Some(Plan { members, record, name, carried, first_counter }))
+}
+
+/// What a submission comes to in the state that it meets.
+enum Prepared<R> {
+    Entry(RecordKind, Bytes),
+    Refused(R),
+    /// The tail is full, as far as is known: the log has to be asked whether that is still so.
+    Later,
+    /// It can never be written as it is.
+    Impossible(LogError),
+    /// Nor can this, and the group has taken in its effects.
+    Undone(LogError),
 }
 
 impl<M: StateMachine> Gathering<M> {
+    fn prepare(
+        &mut self,
+        shared: &Shared<M>,
+        applied: &Applied<M>,
+        now: Duration,
+        submission: &Submission<M>,
+    ) -> Prepared<M::Refusal> {
+        let impossible = |obstacle| Prepared::Impossible(shared.impossible(obstacle));
+        match &submission.work {
+            Work::Propose(proposal) => {
+                let tail = applied.tail.tail();
+                let is_full = M::MAKES_CHECKPOINTS && tail.is_over_hard(&applied.options.tail_limits);
+                if is_full && !is_planted(PlantedBug::NoTailLimit) {
+                    // (H19) Somebody may have made a checkpoint that is not known here.
+                    if !self.members.is_empty() || !shared.probes.satisfied(&submission.ask.strictly(), now) {
+                        return Prepared::Later;
+                    }
+                    return Prepared::Impossible(LogError::TailFull { records: tail.records, bytes: tail.bytes });
+                }
+                match applied.machine.validate(&mut self.group, proposal) {
+                    Err(refusal) => Prepared::Refused(refusal),
+                    Ok(Validated { kind: RecordKind::Ingest, payload, brings, ends }) => {
+                        if let Err(obstacle) = applied.upkeep.check_brought(&brings) {
+                            return Prepared::Undone(shared.impossible(obstacle));
+                        }
+                        let ingested = Ingested { begun: ends, brings, payload };
+                        Prepared::Entry(RecordKind::Ingest, ingested.encode())
+                    }
+                    Ok(Validated { kind, payload, .. }) => Prepared::Entry(kind, payload),
+                }
+            }
+            Work::Options(change) => {
+                let mut payload = Vec::new();
+                change(&applied.options).encode(&mut payload);
+                Prepared::Entry(RecordKind::Options, payload.into())
+            }
+            Work::Floor(floor) => Prepared::Entry(RecordKind::Floor, crate::floor::encode(*floor)),
+            Work::Checkpoint(content) => match applied.upkeep.check_checkpoint(content) {
+                Ok(()) => Prepared::Entry(RecordKind::Checkpoint, content.encode()),
+                Err(obstacle) => impossible(obstacle),
+            },
+            Work::Sweep => {
+                let bound = applied.upkeep.sweep_bound(self.slot, applied.time, applied.options.grace);
+                Prepared::Entry(RecordKind::Sweep, crate::floor::encode(bound))
+            }
+            Work::BeginIngest => Prepared::Entry(RecordKind::IngestBegin, Bytes::new()),
+            Work::EndIngest(begun) => {
+                let ingested = Ingested { begun: Some(*begun), ..Ingested::default() };
+                Prepared::Entry(RecordKind::Ingest, ingested.encode())
+            }
+        }
+    }
+
     /// Takes members from the queue until it is empty or the record full. `false` if one left that the group counts on.
     fn gather(
         &mut self,
@@ -155,28 +231,32 @@ impl<M: StateMachine> Gathering<M> {
                 submission.answer(Err(CommitError::TimedOut));
                 continue;
             }
-            let validated = match &submission.work {
-                Work::Propose(proposal) => applied.machine.validate(&mut self.group, proposal),
-                Work::Options(change) => {
-                    let mut payload = Vec::new();
-                    change(&applied.options).encode(&mut payload);
-                    Ok(Validated { kind: RecordKind::Options, payload: payload.into() })
-                }
-                Work::Floor(floor) => Ok(Validated { kind: RecordKind::Floor, payload: crate::floor::encode(*floor) }),
-            };
-            let Validated { kind, payload } = match validated {
-                Ok(validated) => validated,
-                // [H10] It may rest on a member of this group, which is not in the log yet: look again after it.
-                Err(_)
+            let prepared = self.prepare(shared, applied, now, &submission);
+            let (kind, payload) = match prepared {
+                Prepared::Entry(kind, payload) => (kind, payload),
+                // (H10) A refusal may rest on a member of this group, which is not in the log yet: look again after it.
+                Prepared::Refused(_)
                     if (!self.members.is_empty() && !is_planted(PlantedBug::EarlyRefusal))
                         || !shared.probes.satisfied(&submission.ask, now) =>
                 {
                     self.later.push_back(submission);
                     continue;
                 }
-                Err(refusal) => {
+                Prepared::Refused(refusal) => {
                     submission.answer(Err(CommitError::Refused(refusal)));
                     continue;
+                }
+                Prepared::Later => {
+                    self.later.push_back(submission);
+                    continue;
+                }
+                Prepared::Impossible(error) => {
+                    submission.answer(Err(error.into()));
+                    continue;
+                }
+                Prepared::Undone(error) => {
+                    submission.answer(Err(error.into()));
+                    return false;
                 }
             };
             if payload.len() > MAX_PAYLOAD_BYTES {

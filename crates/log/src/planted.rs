@@ -44,6 +44,20 @@ pub enum PlantedBug {
     ListingWithoutRun,
     /// H22: A record below the floor is read as if it were part of the log.
     ReadBelowFloor,
+    /// H2, H23: What a checkpoint made superfluous is deleted at once.
+    DeleteAtOnce,
+    /// H1: Objects that a sweep may have removed may be brought by later records.
+    SweepFirst,
+    /// H4: Records that `head` covers and that are not there are taken for the end of the log.
+    HeadWithoutCheck,
+    /// A checkpoint may follow another than the one that it is based on.
+    AcceptStaleCheckpoint,
+    /// H19: The tail may grow without end.
+    NoTailLimit,
+    /// H20: What to delete is due by the difference of two machines' wall clocks.
+    DeadlineByWallClock,
+    /// H2: All records that a checkpoint covers are deleted, also those that may still be read.
+    FloorIgnored,
 }
 
 #[cfg(feature = "simulation")]

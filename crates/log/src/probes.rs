@@ -25,6 +25,13 @@ pub(crate) struct Ask {
     freshness: Freshness,
 }
 
+impl Ask {
+    /// The same wish for a state that is as fresh as can be.
+    pub(crate) fn strictly(self) -> Self {
+        Self { freshness: Freshness::Strict, ..self }
+    }
+}
+
 /// Who asked for fresh state, and up to whom the answers are known.
 ///
 /// Order is kept by tickets, not by a clock: a probe answers everyone who had drawn a ticket before it was sent.

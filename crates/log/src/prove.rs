@@ -19,8 +19,10 @@ impl<M: StateMachine> Shared<M> {
     ///
     /// This opens the window and says nothing of freshness: a listing may lag a little, which the window has room for.
     ///
+    /// If the log begins behind the next record, this starts again from the newest checkpoint.
+    ///
     /// # Errors
-    /// [`LogError::FellBehind`] if the log begins behind the next record.
+    /// [`LogError::FellBehind`] if there is none to start from.
     pub(crate) async fn prove_by_listing(&self) -> Result<()> {
         let mut attempt = 1;
         loop {
@@ -28,6 +30,9 @@ impl<M: StateMachine> Shared<M> {
             let outcome = self.replay_listed().await;
             if let Ok(Listing::Continues) = outcome {
                 self.window.proved(sent);
+                return Ok(());
+            }
+            if matches!(outcome, Ok(Listing::LeavesGap)) && self.start_again().await? {
                 return Ok(());
             }
             // Records that are listed may be removed before they are fetched.
@@ -65,16 +70,19 @@ impl<M: StateMachine> Shared<M> {
     /// created late where a record had been removed stands alone, right before those that are left.
     async fn replay_linked(&self, names: Vec<RecordName>) -> Result<Listing> {
         let mut waiting: Option<Stored> = None;
-        let mut fetched = pin!(self.fetch_all(names.into_iter()));
-        while let Some(next) = fetched.try_next().await? {
-            if let Some(earlier) = waiting.take() {
-                let is_continued = next.record.previous == earlier.hash;
-                if !is_continued && !is_planted(PlantedBug::ListingWithoutRun) {
-                    return Ok(Listing::LeavesGap);
+        let source = self.source();
+        let mut fetched = pin!(source.records(names, self.group_base(), &self.checksums));
+        while let Some(group) = fetched.try_next().await? {
+            for next in group {
+                if let Some(earlier) = waiting.take() {
+                    let is_continued = next.record.previous == earlier.hash;
+                    if !is_continued && !is_planted(PlantedBug::ListingWithoutRun) {
+                        return Ok(Listing::LeavesGap);
+                    }
+                    self.apply(earlier)?;
                 }
-                self.apply(earlier)?;
+                waiting = Some(next);
             }
-            waiting = Some(next);
         }
         if let Some(newest) = waiting {
             self.apply(newest)?;
@@ -148,13 +156,14 @@ pub(crate) enum Membership {
     Unknown,
 }
 
-/// The records that end with the greatest position and have no gap.
-fn newest_run(names: &[RecordName]) -> &[RecordName] {
+/// The records that end with the greatest position and have no gap. Where each session has names of its own, two may be in
+/// one position.
+pub(crate) fn newest_run(names: &[RecordName]) -> &[RecordName] {
     if is_planted(PlantedBug::ListingWithoutRun) {
         return names;
     }
     let gap = names.windows(2).rposition(|pair| match pair {
-        [first, second] => second.seq != first.seq.next(),
+        [first, second] => second.seq > first.seq.next(),
         _ => false,
     });
     names.get(gap.map_or(0, |index| index + 1)..).unwrap_or_default()

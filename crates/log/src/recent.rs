@@ -27,6 +27,11 @@ impl Recent {
         }
     }
 
+    /// Forgets all: the next record to come does not follow those that were here.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
     /// The position of a commit, if it is in one of them.
     pub(crate) fn find(&self, id: CommitId) -> Option<Seq> {
         let is_here = |record: &Record| {

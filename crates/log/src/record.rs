@@ -1,5 +1,7 @@
 use bytes::Bytes;
 
+use crate::codec::Malformed;
+use crate::ingest::Ingested;
 use crate::{ChainHash, CommitId, LogTime, NodeId, Seq, SessionId};
 
 /// What a record is about. The numbers are stored and never change their meaning.
@@ -18,13 +20,31 @@ pub enum RecordKind {
     Halt = 5,
     /// Positions below the one that its entry says are given up: nothing there is read any more.
     Floor = 6,
+    /// The log up to a position is in other objects, which the entry names.
+    Checkpoint = 7,
+    /// Objects that nothing refers to and that are named below the position in the entry are removed behind this record.
+    Sweep = 8,
+    /// Objects for a later ingest are being written: sweeps spare what is named from here on.
+    IngestBegin = 9,
+    /// Objects that were written beside the log are part of it from here on. See [`Record::ingest`].
+    Ingest = 10,
 }
 
 impl RecordKind {
     pub(crate) fn from_number(number: u8) -> Option<Self> {
-        [Self::Transactions, Self::Genesis, Self::Schema, Self::Options, Self::Halt, Self::Floor]
-            .into_iter()
-            .find(|kind| *kind as u8 == number)
+        let known = [
+            Self::Transactions,
+            Self::Genesis,
+            Self::Schema,
+            Self::Options,
+            Self::Halt,
+            Self::Floor,
+            Self::Checkpoint,
+            Self::Sweep,
+            Self::IngestBegin,
+            Self::Ingest,
+        ];
+        known.into_iter().find(|kind| *kind as u8 == number)
     }
 }
 
@@ -57,6 +77,19 @@ pub struct Entry {
 }
 
 impl Record {
+    /// What a record of kind [`RecordKind::Ingest`] says.
+    ///
+    /// # Errors
+    /// If its payload does not decode.
+    pub fn ingest(&self) -> Result<Ingested, Malformed> {
+        Ingested::decode(self.payload())
+    }
+
+    /// The payload of the only entry.
+    pub(crate) fn payload(&self) -> Bytes {
+        self.entries.first().map(|entry| entry.payload.clone()).unwrap_or_default()
+    }
+
     /// The id of an entry of this record.
     #[must_use]
     pub fn commit_id(&self, entry: &Entry) -> CommitId {

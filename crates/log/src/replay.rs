@@ -2,7 +2,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::format::{self, FormatError};
+use crate::checkpoint_record::CheckpointRecord;
+use crate::codec::Malformed;
+use crate::format;
 use crate::planted::{PlantedBug, is_planted};
 use crate::recent::Recent;
 use crate::shared::{Applied, Shared};
@@ -15,6 +17,8 @@ pub(crate) struct Stored {
     pub(crate) hash: ChainHash,
     /// The object's name, relative to the database.
     pub(crate) name: String,
+    /// The object's bytes.
+    pub(crate) bytes: Bytes,
 }
 
 /// What is known of a record after it was applied or passed over.
@@ -29,13 +33,7 @@ pub(crate) enum Place {
 impl<M: StateMachine> Shared<M> {
     /// Reads the object `name` as the record at `seq`.
     pub(crate) fn decode(&self, seq: Seq, name: &str, bytes: &Bytes) -> Result<Stored> {
-        let record = format::decode(bytes, name, &self.checksums)
-            .map_err(|error| LogError::of_format(self.object(name), error))?;
-        if record.seq != seq {
-            let error = FormatError::Damaged("it says that it is at another position");
-            return Err(LogError::of_format(self.object(name), error));
-        }
-        Ok(Stored { record, hash: format::chain_hash(bytes), name: name.to_owned() })
+        self.source().decode(seq, name, bytes, &self.checksums).map(|(stored, _)| stored)
     }
 
     /// Brings the state to the position of `stored`, which must be the next one. What is applied already is passed
@@ -55,7 +53,7 @@ impl<M: StateMachine> Shared<M> {
     }
 
     fn try_apply(&self, stored: Stored) -> Result<Place> {
-        let Stored { record, hash, name } = stored;
+        let Stored { record, hash, name, bytes } = stored;
         let seq = record.seq;
         let mut applied = self.applied.write();
         if seq <= applied.seq {
@@ -74,40 +72,19 @@ impl<M: StateMachine> Shared<M> {
         if record.previous != applied.hash && !is_planted(PlantedBug::DropChainCheck) {
             return Err(LogError::BrokenChain { object: self.object(&name) });
         }
-        let damaged = |malformed: crate::codec::Malformed| LogError::Damaged {
-            object: self.object(&name),
-            detail: malformed.to_string(),
-        };
-        match record.kind {
-            RecordKind::Transactions | RecordKind::Schema => applied.machine.apply(&record).map_err(damaged)?,
-            RecordKind::Options => {
-                let payload = record.entries.first().map(|entry| entry.payload.clone()).unwrap_or_default();
-                applied.options = SharedOptions::decode(payload).map_err(damaged)?;
-            }
-            RecordKind::Floor => {
-                let payload = record.entries.first().map(|entry| entry.payload.clone()).unwrap_or_default();
-                let floor = crate::floor::decode(payload).map_err(damaged)?;
-                // It never falls, and never passes the record that raises it: a log keeps its newest record.
-                applied.floor = applied.floor.max(floor.min(seq));
-            }
-            RecordKind::Halt if self.read_only => {
-                tracing::warn!(%seq, "the log was stopped here; reading goes on because it was opened read-only");
-            }
-            RecordKind::Halt => {
-                let reason = record.entries.first().map(|entry| entry.payload.clone()).unwrap_or_default();
-                let reason = String::from_utf8_lossy(&reason).into_owned();
-                return Err(LogError::Halted { seq, object: self.object(&name), reason });
-            }
-            RecordKind::Genesis => {
-                let detail = "it is a first record in a later position".to_owned();
-                return Err(LogError::Damaged { object: self.object(&name), detail });
-            }
-        }
+        self.take_in(&mut applied, &record, hash, &name)?;
         applied.seq = seq;
         applied.hash = hash;
         applied.time = applied.time.max(record.time);
         applied.sessions.apply(&record);
         applied.turns.apply(&record);
+        applied.tail.push(seq, bytes.len() as u64);
+        if record.kind == RecordKind::Checkpoint
+            && let Some(covers) = applied.upkeep.checkpoint.as_ref().map(|checkpoint| checkpoint.covers)
+        {
+            applied.tail.cover(covers);
+        }
+        applied.last_bytes = if bytes.len() <= format::MAX_CARRIED_BYTES { bytes } else { Bytes::new() };
         applied.since = self.env.monotonic();
         applied.name = name;
         if record.session == applied.session {
@@ -121,6 +98,63 @@ impl<M: StateMachine> Shared<M> {
             grew
         });
         Ok(Place::InChain)
+    }
+}
+
+impl<M: StateMachine> Shared<M> {
+    /// What a record, the next one, means for the state beside the place in the chain.
+    fn take_in(&self, applied: &mut Applied<M>, record: &Record, hash: ChainHash, name: &str) -> Result<()> {
+        let seq = record.seq;
+        let damaged =
+            |malformed: Malformed| LogError::Damaged { object: self.object(name), detail: malformed.to_string() };
+        match record.kind {
+            RecordKind::Transactions | RecordKind::Schema => applied.machine.apply(record).map_err(damaged)?,
+            RecordKind::Options => applied.options = SharedOptions::decode(record.payload()).map_err(damaged)?,
+            RecordKind::Floor => {
+                let floor = crate::floor::decode(record.payload()).map_err(damaged)?;
+                // It never falls, and never passes the record that raises it: a log keeps its newest record.
+                applied.floor = applied.floor.max(floor.min(seq));
+            }
+            RecordKind::Halt if self.read_only => {
+                tracing::warn!(%seq, "the log was stopped here; reading goes on because it was opened read-only");
+            }
+            RecordKind::Halt => {
+                let reason = String::from_utf8_lossy(&record.payload()).into_owned();
+                return Err(LogError::Halted { seq, object: self.object(name), reason });
+            }
+            RecordKind::Genesis => return Err(damaged(Malformed("it is a first record in a later position"))),
+            RecordKind::Checkpoint => {
+                let content = CheckpointRecord::decode(record.payload()).map_err(damaged)?;
+                let is_impossible = content.covers >= seq || content.database != self.checksums.database();
+                if is_impossible || applied.upkeep.check_checkpoint(&content).is_err() {
+                    return Err(damaged(Malformed("it is a checkpoint that no correct writer makes here")));
+                }
+                applied.machine.rebase(content.covers, content.base.clone()).map_err(damaged)?;
+                applied.floor = applied.floor.max(content.floor.min(content.covers.next()));
+                let floor = applied.floor;
+                applied.upkeep.checkpoint(seq, hash, record.time, floor, content);
+                self.housekeeping.lock().saw(seq, self.env.monotonic());
+            }
+            RecordKind::Sweep => {
+                let bound = crate::floor::decode(record.payload()).map_err(damaged)?;
+                let grace = applied.options.grace;
+                applied.upkeep.sweep(bound.min(seq), record.time, grace);
+            }
+            RecordKind::IngestBegin => {
+                applied.upkeep.ingests.insert(seq, record.time);
+            }
+            RecordKind::Ingest => {
+                let ingested = record.ingest().map_err(damaged)?;
+                if applied.upkeep.check_brought(&ingested.brings).is_err() {
+                    return Err(damaged(Malformed("it brings an object that a sweep may have removed")));
+                }
+                if !ingested.is_end() {
+                    applied.machine.apply(record).map_err(damaged)?;
+                }
+                applied.upkeep.ingest(seq, ingested.begun.unwrap_or_default(), ingested.brings);
+            }
+        }
+        Ok(())
     }
 }
 

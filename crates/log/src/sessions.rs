@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 
+use crate::codec::{self, Malformed, Reader};
 use crate::planted::{PlantedBug, is_planted, remembered_positions};
 use crate::{CommitId, Record, Seq, SessionId};
 
@@ -90,6 +91,43 @@ impl Sessions {
         self.by_last.remove(&session.last_seq);
         session.last_seq = seq;
         self.by_last.insert(seq, id);
+    }
+
+    pub(crate) fn encode(&self, buffer: &mut Vec<u8>) {
+        codec::put_varint(buffer, self.by_id.len() as u64);
+        for (id, session) in &self.by_id {
+            buffer.extend_from_slice(&id.0);
+            codec::put_varint(buffer, session.known_from);
+            buffer.push(u8::from(session.has_forgotten_gaps));
+            codec::put_varint(buffer, session.last);
+            codec::put_varint(buffer, session.last_seq.0);
+            codec::put_varint(buffer, session.gaps.len() as u64);
+            for gap in &session.gaps {
+                codec::put_varint(buffer, gap.start);
+                codec::put_varint(buffer, gap.end);
+            }
+        }
+    }
+
+    pub(crate) fn decode(reader: &mut Reader) -> Result<Self, Malformed> {
+        let mut sessions = Self::default();
+        for _ in 0..reader.varint()? {
+            let id = SessionId(reader.array()?);
+            let known_from = reader.varint()?;
+            let has_forgotten_gaps = match reader.u8()? {
+                0 => false,
+                1 => true,
+                _ => return Err(Malformed("whether gaps were forgotten is neither yes nor no")),
+            };
+            let (last, last_seq) = (reader.varint()?, Seq(reader.varint()?));
+            let mut gaps = VecDeque::new();
+            for _ in 0..reader.varint()? {
+                gaps.push_back(reader.varint()?..reader.varint()?);
+            }
+            sessions.by_last.insert(last_seq, id);
+            sessions.by_id.insert(id, Session { known_from, has_forgotten_gaps, last, last_seq, gaps });
+        }
+        Ok(sessions)
     }
 
     /// What became of a commit, as far as the log goes up to `position`. If it was sent, then to `slot` only, as far as
@@ -207,6 +245,9 @@ mod tests {
                 sessions.apply(&record(seq, *session, &[number]));
             }
             let position = Seq(1 + steps.len() as u64);
+            let mut saved = Vec::new();
+            sessions.encode(&mut saved);
+            prop_assert_eq!(Sessions::decode(&mut Reader::new(saved.into())), Ok(sessions.clone()));
             for session in 0..3 {
                 for number in 1..last[usize::from(session)] + 3 {
                     match sessions.outcome(id(session, number), None, position) {

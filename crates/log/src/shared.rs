@@ -4,15 +4,21 @@ use std::time::Duration;
 
 use bucketdb_driver::Driver;
 use bucketdb_env::{Environment, Random};
+use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
 use crate::error::Failure;
 use crate::format::Checksums;
+use crate::housekeeping::Housekeeping;
 use crate::probes::Probes;
 use crate::recent::Recent;
 use crate::sessions::Sessions;
+use crate::source::Source;
+use crate::state::LogState;
+use crate::tail::TailAccount;
 use crate::turns::Turns;
+use crate::upkeep::Upkeep;
 use crate::window::{Proof, Reading, Window};
 use crate::{ChainHash, Layout, LogTime, NodeId, Seq, SessionId, SharedOptions, SlotNames};
 
@@ -28,6 +34,8 @@ pub(crate) struct Shared<M> {
     pub(crate) checksums: Checksums,
     pub(crate) node: NodeId,
     pub(crate) read_only: bool,
+    /// Whether every record is read from its own object.
+    pub(crate) thorough: bool,
     /// Whether somebody closed the log.
     pub(crate) closing: AtomicBool,
     pub(crate) applied: RwLock<Applied<M>>,
@@ -36,6 +44,7 @@ pub(crate) struct Shared<M> {
     pub(crate) probes: Probes,
     pub(crate) window: Window,
     pub(crate) recent: Mutex<Recent>,
+    pub(crate) housekeeping: Mutex<Housekeeping>,
     pub(crate) failure: Failure,
 }
 
@@ -58,9 +67,35 @@ pub(crate) struct Applied<M> {
     pub(crate) floor: Seq,
     pub(crate) sessions: Sessions,
     pub(crate) turns: Turns,
+    pub(crate) upkeep: Upkeep,
+    pub(crate) tail: TailAccount,
+    /// The bytes of the last record, if the next one may carry them; else none.
+    pub(crate) last_bytes: Bytes,
     /// When this process took in the last record, by its monotonic clock.
     pub(crate) since: Duration,
     pub(crate) machine: M,
+}
+
+impl<M> Applied<M> {
+    pub(crate) fn new(state: LogState, machine: M, since: Duration) -> Self {
+        Self {
+            seq: state.seq,
+            hash: state.hash,
+            time: state.time,
+            name: state.name,
+            session: SessionId::default(),
+            last_of_session: None,
+            options: state.options,
+            floor: state.floor,
+            sessions: state.sessions,
+            turns: state.turns,
+            upkeep: state.upkeep,
+            tail: TailAccount::default(),
+            last_bytes: Bytes::new(),
+            since,
+            machine,
+        }
+    }
 }
 
 impl<M> Shared<M> {
@@ -94,6 +129,11 @@ impl<M> Shared<M> {
         let mixed = blake3::keyed_hash(blake3::hash(&random).as_bytes(), &applied.hash.0);
         applied.session = SessionId(crate::format::first_128(&mixed));
         applied.last_of_session = None;
+    }
+
+    /// Where records and manifests are read from.
+    pub(crate) fn source(&self) -> Source<'_> {
+        Source { store: &*self.store, env: &*self.env, layout: &self.layout, thorough: self.thorough }
     }
 
     /// The full key of an object named relative to the database, for messages.

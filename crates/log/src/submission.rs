@@ -4,6 +4,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use crate::checkpoint_record::CheckpointRecord;
 use crate::probes::Ask;
 use crate::{Commit, CommitError, CommitId, Result, Seq, SharedOptions, StateMachine};
 
@@ -14,6 +15,11 @@ pub(crate) enum Work<M: StateMachine> {
     Options(Box<dyn Fn(&SharedOptions) -> SharedOptions + Send + Sync>),
     /// Gives up the positions below this one.
     Floor(Seq),
+    Checkpoint(Box<CheckpointRecord>),
+    Sweep,
+    BeginIngest,
+    /// Gives up the ingest that was begun at this position.
+    EndIngest(Seq),
 }
 
 pub(crate) type Outcome<M> = Result<Commit, CommitError<<M as StateMachine>::Refusal>>;

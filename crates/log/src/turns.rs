@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use crate::codec::{self, Malformed, Reader};
 use crate::{Record, SessionId};
 
 /// How many records a writer may add before it is the next one's turn.
@@ -33,7 +34,7 @@ const SHORTEST_SILENCE: Duration = Duration::from_secs(1);
 /// writer that does not come is passed over after a while by the one behind it, and has left the circle by that.
 ///
 /// This decides who goes first, and nothing else: whoever goes out of turn is as safe, and wastes a put at worst.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Turns {
     /// In the order of the circle; the writer of the last record is at `last`.
     circle: Vec<Writer>,
@@ -46,7 +47,7 @@ pub(crate) struct Turns {
     since_join: u32,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Writer {
     session: SessionId,
     /// When it added its last record, by the time in it.
@@ -127,6 +128,31 @@ impl Turns {
         }
         let is_due = self.since_gap >= TURNS_BETWEEN_GAPS || self.since_join <= TURNS_BETWEEN_GAPS;
         self.run >= RECORDS_PER_TURN && is_due
+    }
+
+    pub(crate) fn encode(&self, buffer: &mut Vec<u8>) {
+        codec::put_varint(buffer, self.circle.len() as u64);
+        for writer in &self.circle {
+            buffer.extend_from_slice(&writer.session.0);
+            codec::put_varint(buffer, writer.wrote_ms);
+        }
+        codec::put_varint(buffer, self.last as u64);
+        for number in [self.run, self.since_gap, self.since_join] {
+            codec::put_varint(buffer, u64::from(number));
+        }
+    }
+
+    pub(crate) fn decode(reader: &mut Reader) -> Result<Self, Malformed> {
+        let mut circle = Vec::new();
+        for _ in 0..reader.varint()? {
+            circle.push(Writer { session: SessionId(reader.array()?), wrote_ms: reader.varint()? });
+        }
+        let last = reader.length()?;
+        if last >= circle.len().max(1) {
+            return Err(Malformed("the last writer is none of the writers"));
+        }
+        let mut number = || u32::try_from(reader.varint()?).map_err(|_| Malformed("a number of turns is out of range"));
+        Ok(Self { circle, last, run: number()?, since_gap: number()?, since_join: number()? })
     }
 
     /// How many are in the circle.
@@ -308,6 +334,15 @@ mod tests {
         assert_eq!(turns.of(session(1), PACE), Turn::Alone);
         write(&mut turns, 1, 100_000);
         assert_eq!(turns.circle.len(), 1);
+    }
+
+    #[test]
+    fn what_is_saved_comes_back() {
+        for turns in [Turns::default(), turns_of([1]), turns_of([1, 2, 3, 1])] {
+            let mut saved = Vec::new();
+            turns.encode(&mut saved);
+            assert_eq!(Turns::decode(&mut Reader::new(saved.into())), Ok(turns));
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Which part may know which.
 //!
 //! ```text
-//! env ← driver ← object-store, redis, log      log ← documents, runs      query: nobody      derive: query, in tests
+//! env ← driver ← object-store, redis, log      log ← runs ← lsm ← documents      query: nobody      derive: query, in tests
 //! bucketdb: all of these      history: nobody      cli, bench: bucketdb only      system-tests, sim: history too
 //! xtask: nobody
 //! ```
@@ -44,7 +44,7 @@ const LEAF_REASON: &str = "what they need and bucketdb does not offer, users are
 const STORE_RULE: &str = "a kind of store knows the driver contract and the environment only";
 const STORE_REASON: &str = "a store that knew what is kept in it could not be swapped for another";
 
-const LAYERS: [Layer; 16] = [
+const LAYERS: [Layer; 17] = [
     layer(
         "bucketdb-env",
         "crates/env/",
@@ -77,8 +77,8 @@ const LAYERS: [Layer; 16] = [
     layer(
         "bucketdb-documents",
         "crates/documents/",
-        &["bucketdb-log"],
-        "documents know the log only, and never a driver",
+        &["bucketdb-log", "bucketdb-runs", "bucketdb-lsm"],
+        "documents know the log and the runs, and never a driver",
         "the state that a log adds up to must be the same whatever store the log came from",
     ),
     layer(
@@ -87,6 +87,14 @@ const LAYERS: [Layer; 16] = [
         &["bucketdb-env", "bucketdb-driver", "bucketdb-log"],
         "runs know the log's codecs, drivers and the environment only",
         "a run is keys and bytes in order: what they mean, and which runs make a database, is known above",
+    ),
+    layer(
+        "bucketdb-lsm",
+        "crates/lsm/",
+        // Only its tests name a driver and an environment.
+        &["bucketdb-env", "bucketdb-driver", "bucketdb-log", "bucketdb-runs"],
+        "the tree knows runs and the log's codecs only",
+        "how runs are put together and merged does not depend on what documents are",
     ),
     layer(
         "bucketdb-query",
@@ -112,6 +120,8 @@ const LAYERS: [Layer; 16] = [
             "bucketdb-object-store",
             "bucketdb-redis",
             "bucketdb-log",
+            "bucketdb-runs",
+            "bucketdb-lsm",
             "bucketdb-documents",
             "bucketdb-query",
             "bucketdb-derive",

@@ -9,7 +9,7 @@ use super::import::{describe, import_all};
 use super::watch;
 use crate::arguments::{Global, Mode};
 use crate::failure::Failure;
-use crate::import::{ImportOptions, Importer, Source};
+use crate::import::{ImportOptions, Importer, Source, Way};
 use crate::output::{Output, count, document_table, price_table, prices_json, requests_text, table};
 use crate::prices::{self, Price, Workload};
 use crate::session::{Access, Store, check_options};
@@ -68,7 +68,7 @@ pub(super) async fn run(global: &Global, output: &mut Output) -> Result<(), Fail
 async fn import_airports(db: &Database, report: &mut Report<'_>) -> Result<(), Failure> {
     report.begin("Import the airports of the world")?;
     let source = Source::embedded("airports.csv.gz", AIRPORTS);
-    let options = ImportOptions { key: Some(vec!["icao".to_owned()]), mode: Mode::Put, batch_size: 10_000 };
+    let options = ImportOptions { key: Some(vec!["icao".to_owned()]), mode: Mode::Put, way: Way::Commits(10_000) };
     let mut importer = Importer::new(db, "airports", options).await?;
     let mut reader = source
         .read(importer.schema(), importer.key(), &ProgressBar::hidden())

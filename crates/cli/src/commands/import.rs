@@ -1,24 +1,24 @@
-use std::io::{self, IsTerminal};
-use std::time::Duration;
-
 use bucketdb::Environment;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use crate::arguments::{Global, Import};
 use crate::failure::Failure;
-use crate::import::{ImportOptions, ImportReport, Importer, ReadError, RowReader, Source};
-use crate::output::{Output, count, duration, plural, requests_text};
+use crate::import::{ImportOptions, ImportReport, Importer, ReadError, RowReader, Source, Way};
+use crate::output::{Output, byte_progress, count, duration, plural, requests_text};
 use crate::session::{self, Access};
 
 pub(super) async fn run(global: &Global, options: &Import, output: &mut Output) -> Result<(), Failure> {
     let source = Source::of(&options.file, options.input_format, options.csv_types)?;
     let (db, store) = session::open(global, Access::Create).await?;
     let (started, before) = (store.env.monotonic(), store.meter.usage());
-    let batch_size = usize::try_from(options.batch_size).unwrap_or(usize::MAX);
-    let import_options = ImportOptions { key: options.key.clone(), mode: options.mode, batch_size };
+    let way = match options.batch_size {
+        Some(batch_size) => Way::Commits(usize::try_from(batch_size).unwrap_or(usize::MAX)),
+        None if options.bulk => Way::Bulk,
+        None => Way::Fitting,
+    };
+    let import_options = ImportOptions { key: options.key.clone(), mode: options.mode, way };
     let mut importer = Importer::new(&db, &options.table, import_options).await?;
-    let progress = progress_bar(&source);
+    let progress = byte_progress(source.size_bytes);
     let outcome = match source.read(importer.schema(), importer.key(), &progress) {
         Ok(mut reader) => import_all(&mut *reader, &mut importer, &source.name).await,
         Err(error) => Err(explain(error, &source.name)),
@@ -48,8 +48,9 @@ pub(super) async fn run(global: &Global, options: &Import, output: &mut Output) 
     }
     output.line(describe(&options.table, &report))?;
     output.line(format_args!(
-        "{} in {}, {}",
+        "{}{} in {}, {}",
         plural(report.commits, "commit"),
+        if report.bulk { " of all at once" } else { "" },
         duration(took),
         requests_text(&used)
     ))?;
@@ -80,7 +81,7 @@ pub(super) async fn import_all(reader: &mut dyn RowReader, importer: &mut Import
             Ok(None) => break,
             Ok(Some(row)) => {
                 if let Err(failed) = importer.add(row).await {
-                    stopped = Some((failed.line, failed.failure));
+                    stopped = Some((failed.line, *failed.failure));
                 }
             }
             Err(error) => stopped = Some((None, explain(error, name))),
@@ -91,7 +92,7 @@ pub(super) async fn import_all(reader: &mut dyn RowReader, importer: &mut Import
         None => failure,
     };
     // What comes out of the rest stands before what stopped us.
-    importer.finish().await.map_err(|failed| at(failed.line, failed.failure))?;
+    importer.finish().await.map_err(|failed| at(failed.line, *failed.failure))?;
     stopped.map_or(Ok(()), |(line, failure)| Err(at(line, failure)))
 }
 
@@ -106,21 +107,5 @@ fn explain(error: ReadError, name: &str) -> Failure {
             let failure = Failure::new("malformed_input", format!("{place}: {reason}"));
             failure.with("file", name).with("line", line).with("column", column)
         }
-    }
-}
-
-/// On a terminal only.
-fn progress_bar(source: &Source) -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let (bar, template) = match source.size_bytes {
-        Some(size_bytes) => (ProgressBar::new(size_bytes), "{wide_bar} {bytes}/{total_bytes}, {eta} left"),
-        None => (ProgressBar::new_spinner(), "{spinner} {bytes} read"),
-    };
-    bar.enable_steady_tick(Duration::from_millis(100));
-    match ProgressStyle::with_template(template) {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
     }
 }

@@ -79,7 +79,7 @@ fn large_documents_are_spread_over_commits() {
     let text = "x".repeat(1 << 20);
     let lines: Vec<String> = (0..20).map(|id| json!({"id": id, "x": text}).to_string()).collect();
     sandbox.write("a.jsonl", lines.join("\n"));
-    let report = sandbox.json(&["import", "t", "a.jsonl"]);
+    let report = sandbox.json(&["import", "t", "a.jsonl", "--batch-size", "1000"]);
     assert_eq!((&report["imported"], &report["commits"]), (&json!(20), &json!(3)), "{report}");
     let report = sandbox.json(&["import", "t", "a.jsonl", "--batch-size", "2"]);
     assert_eq!(report["unchanged"], 20);
@@ -285,4 +285,161 @@ fn what_is_exported_and_imported_again_is_the_same() {
         Ok(())
     };
     runner.run(&strategy, test).unwrap();
+}
+
+/// A file of documents whose keys come in an order of their own.
+fn many(count: u64, version: u64) -> String {
+    let line = |place: u64| {
+        let id = place * 7_919 % count;
+        // Every hundredth document is another one from version to version.
+        let version = if id.is_multiple_of(100) { version } else { 0 };
+        format!("{{\"id\":{id},\"version\":{version},\"text\":\"{:032x}\"}}\n", u128::from(id) * 0x9E37_79B9)
+    };
+    (0..count).map(line).collect()
+}
+
+#[test]
+fn many_documents_appear_at_once_and_repeating_writes_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a.ndjson", many(12_000, 1));
+    let counts = |report: &Value| {
+        ["imported", "replaced", "unchanged", "duplicates", "commits"].map(|name| report[name].as_u64().unwrap())
+    };
+    let first = sandbox.json(&["import", "t", "a.ndjson"]);
+    assert_eq!((counts(&first), &first["bulk"]), ([12_000, 0, 0, 0, 1], &json!(true)), "{first}");
+    assert!(first["requests"].as_u64() < Some(12), "{first}");
+    let stored = sandbox.documents("t");
+    assert_eq!(stored.len(), 12_000);
+    assert!((0..).zip(&stored).all(|(id, document): (u64, _)| document["id"] == id && document["text"].is_string()));
+
+    let again = sandbox.json(&["import", "t", "a.ndjson"]);
+    assert_eq!(counts(&again), [0, 0, 12_000, 0, 0], "{again}");
+    assert_eq!(sandbox.documents("t"), stored);
+
+    sandbox.write("b.ndjson", many(12_500, 2));
+    let changed = sandbox.json(&["import", "t", "b.ndjson"]);
+    let [imported, replaced, unchanged, ..] = counts(&changed);
+    assert_eq!((imported, imported + replaced + unchanged), (500, 12_500), "{changed}");
+    assert_eq!(sandbox.documents("t").len(), 12_500);
+    assert_eq!(sandbox.json(&["get", "t", "100"])["version"], 2);
+    sandbox.ok(&["compact"]);
+    let again = sandbox.ok(&["import", "t", "b.ndjson"]);
+    assert!(again.contains("0 new, 0 replaced, 12,500 unchanged"), "{again}");
+    assert_eq!(sandbox.json(&["query", "t", "--count"])["count"], 12_500);
+    sandbox.ok(&["verify"]);
+}
+
+#[test]
+fn how_many_documents_are_bulk_is_what_was_read_and_what_was_asked_for() {
+    let sandbox = Sandbox::new();
+    sandbox.write("few.ndjson", many(9_999, 1));
+    sandbox.write("many.ndjson", many(10_000, 1));
+    let large = "x".repeat(1 << 20);
+    let lines: String = (0..17).map(|id| format!("{{\"id\":{id},\"x\":\"{large}\"}}\n")).collect();
+    sandbox.write("large.ndjson", lines);
+    sandbox.write("one.ndjson", "{\"id\":1}\n");
+    for (table, arguments, bulk, commits) in [
+        ("a", &["few.ndjson"][..], false, 1),
+        ("b", &["many.ndjson"], true, 1),
+        ("c", &["large.ndjson"], true, 1),
+        ("d", &["one.ndjson", "--bulk"], true, 1),
+        ("e", &["many.ndjson", "--batch-size", "4000"], false, 3),
+    ] {
+        let report = sandbox.json(&[&["import", table], arguments].concat());
+        let found = (report["bulk"].as_bool(), report["commits"].as_u64());
+        assert_eq!(found, (Some(bulk), Some(commits)), "{arguments:?}: {report}");
+        assert_eq!(sandbox.documents(table).len() as u64, report["read"].as_u64().unwrap());
+    }
+    sandbox.run(&["import", "f", "one.ndjson", "--bulk", "--batch-size", "5"]).failed(2, &["--bulk", "--batch-size"]);
+    assert!(sandbox.ok(&["import", "g", "one.ndjson", "--bulk"]).contains("1 commit of all at once in "));
+}
+
+/// The last document of a key counts, and what is stored must not make an earlier one of them the last.
+#[test]
+fn a_key_that_comes_again_in_a_bulk_import_is_the_last_one() {
+    let sandbox = Sandbox::new();
+    let filler = |from: u64| -> String { (from..from + 6_000).map(|id| format!("{{\"id\":{id}}}\n")).collect() };
+    sandbox.ok(&["put", "t", r#"{"id":1000000,"n":2}"#]);
+    let text = format!(
+        "{{\"id\":1000000,\"n\":1}}\n{}{{\"id\":1000000,\"n\":2}}\n{}{{\"id\":6000,\"n\":3}}\n",
+        filler(0),
+        filler(6_000)
+    );
+    sandbox.write("a.ndjson", text);
+    let report = sandbox.json(&["import", "t", "a.ndjson"]);
+    assert_eq!((&report["bulk"], &report["duplicates"]), (&json!(true), &json!(2)), "{report}");
+    assert_eq!((&report["imported"], &report["replaced"]), (&json!(12_000), &json!(1)), "{report}");
+    assert_eq!(sandbox.json(&["get", "t", "1000000"])["n"], 2);
+    assert_eq!(sandbox.json(&["get", "t", "6000"])["n"], 3);
+    let report = sandbox.json(&["import", "t", "a.ndjson"]);
+    assert_eq!(report["unchanged"], 11_999, "what has several documents is written again: {report}");
+    assert_eq!(sandbox.json(&["get", "t", "1000000"])["n"], 2);
+    assert_eq!(sandbox.json(&["query", "t", "--count"])["count"], 12_001);
+}
+
+#[test]
+fn a_mistake_in_a_bulk_import_keeps_what_stands_before() {
+    let sandbox = Sandbox::new();
+    let mut text = many(11_000, 1);
+    text.push_str("{\"id\": oops}\n");
+    text.push_str(&many(11_000, 2));
+    sandbox.write("a.ndjson", text);
+    let error = sandbox.run(&["--json", "import", "t", "a.ndjson"]).json_error(1);
+    assert_eq!((&error["line"], &error["stored"]), (&json!(11_001), &json!(11_000)), "{error}");
+    assert_eq!(sandbox.documents("t").len(), 11_000);
+
+    // Inserting: the same, at the first key that exists.
+    sandbox.ok(&["put", "u", r#"{"id":7919}"#]);
+    sandbox.write("b.ndjson", many(11_000, 1));
+    let error = sandbox.run(&["--json", "import", "u", "b.ndjson", "--mode", "insert"]).json_error(1);
+    assert_eq!((&error["kind"], &error["line"], &error["stored"]), (&json!("already_exists"), &json!(2), &json!(1)));
+    assert_eq!(sandbox.documents("u"), [json!({"id": 0, "version": 1, "text": "0".repeat(32)}), json!({"id": 7919})]);
+    let report = sandbox.json(&["import", "v", "b.ndjson", "--mode", "insert"]);
+    assert_eq!((&report["imported"], &report["bulk"]), (&json!(11_000), &json!(true)), "{report}");
+    let error = sandbox.run(&["--json", "import", "v", "b.ndjson", "--mode", "insert"]).json_error(1);
+    assert_eq!((&error["line"], &error["stored"]), (&json!(1), &json!(0)), "{error}");
+}
+
+/// An import that is killed leaves nothing that is visible, and is simply run again.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_bulk_import_leaves_nothing_visible() {
+    use std::io::Read;
+    use std::process::Stdio;
+
+    let sandbox = Sandbox::new();
+    sandbox.ok(&["put", "t", r#"{"id":-1}"#]);
+    let text = many(30_000, 1);
+    // It gets as much as makes it begin, and waits for the rest.
+    let arguments = ["--max-memory", "8MiB", "import", "t", "-", "--input-format", "ndjson"];
+    let mut command = sandbox.command(&arguments);
+    command.env("BUCKETDB_URL", "file:db").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(text.as_bytes()).unwrap();
+    let runs = sandbox.path("db/run");
+    while !runs.exists() || names(&runs).is_empty() {
+        assert_eq!(child.try_wait().unwrap(), None, "it ended by itself");
+        pause();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let mut said = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(said, "");
+    assert_eq!(sandbox.documents("t"), [json!({"id": -1})]);
+    sandbox.ok(&["verify"]);
+    let report = sandbox.feed(&["--json", "import", "t", "-", "--input-format", "ndjson"], &text).succeeded();
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!((&report["imported"], &report["unchanged"]), (&json!(30_000), &json!(0)), "{report}");
+    assert_eq!(sandbox.json(&["query", "t", "--count"])["count"], 30_001);
+}
+
+#[cfg(unix)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "there is nothing to be woken by when another process has written a file"
+)]
+fn pause() {
+    std::thread::sleep(std::time::Duration::from_millis(2));
 }

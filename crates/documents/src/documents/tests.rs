@@ -18,12 +18,12 @@ fn put(number: i128) -> Change {
 }
 
 fn write(number: i128, reads: Option<ReadSet>) -> Proposal {
-    Proposal::Write { transaction: Transaction { changes: vec![put(number)] }, reads }
+    Proposal::Write { transaction: Transaction { changes: vec![put(number)] }, reads, facts: None }
 }
 
 /// Applies what a proposal adds to the log at a position.
 fn commit(documents: &mut Documents, seq: u64, proposal: &Proposal) {
-    let Validated { kind, payload } = documents.validate(&mut Group::default(), proposal).unwrap();
+    let Validated { kind, payload, .. } = documents.validate(&mut Group::default(), proposal).unwrap();
     let record = Record {
         kind,
         seq: Seq(seq),

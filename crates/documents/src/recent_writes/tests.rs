@@ -16,7 +16,7 @@ fn range(start: i128, end: i128) -> KeyRange {
 fn record(recent: &mut RecentWrites, seq: u64, keys: &[i128]) {
     recent.begin(Seq(seq));
     for number in keys {
-        recent.push(TABLE, key(*number), Some(Bytes::from(format!("{seq}"))));
+        recent.push(TABLE, key(*number), Before::Row(Bytes::from(format!("{seq}"))));
     }
 }
 
@@ -56,9 +56,9 @@ fn the_oldest_records_are_forgotten_whole_and_that_is_known() {
 fn rows_before_are_known_while_they_are_remembered() {
     let mut recent = RecentWrites::with_limits(100, 1000);
     recent.begin(Seq(1));
-    recent.push(TABLE, key(1), None);
-    recent.push(TABLE, key(1), Some(Bytes::from_static(b"old")));
-    recent.push(TABLE, key(1), Some(vec![0; 1000].into()));
+    recent.push(TABLE, key(1), Before::Absent);
+    recent.push(TABLE, key(1), Before::Row(Bytes::from_static(b"old")));
+    recent.push(TABLE, key(1), Before::Row(vec![0; 1000].into()));
     assert_eq!(recent.before(Seq(1), 0), Before::Absent);
     assert_eq!(recent.before(Seq(1), 1), Before::Row(Bytes::from_static(b"old")));
     assert_eq!(recent.before(Seq(1), 2), Before::Unknown, "a row that is over the limit is not kept");

@@ -1,7 +1,7 @@
 //! Objects that are not as they were written: opening gives an error that names the object, and never a wrong state.
 
 use bucketdb_driver::{Condition, Driver, Key, MemoryDriver};
-use bucketdb_log::{Freshness, LogError, RecordKind, Seq};
+use bucketdb_log::{Freshness, LogError, OpenOptions, RecordKind, Seq};
 use bytes::Bytes;
 use proptest::prelude::*;
 
@@ -46,8 +46,10 @@ async fn sample(lie: Lie) -> (Objects, Claims) {
     (objects_of(&driver.store).await, state)
 }
 
+/// Reads every record from its own object: whoever opens a database does not see those that others carry.
 async fn open_objects(objects: &Objects) -> Result<Claims, LogError> {
-    let log = open_with(store_of(objects).await, |options| options.read_only = true).await?;
+    let verifying = |options: &mut OpenOptions| (options.read_only, options.thorough) = (true, true);
+    let log = open_with(store_of(objects).await, verifying).await?;
     log.read(|claims, _| claims.clone())
 }
 

@@ -191,9 +191,10 @@ async fn a_hole_is_an_error_that_names_it_however_it_is_met() {
     for round in 0..9 {
         set(&writer, "a", &round.to_string()).await.unwrap();
     }
-    // It is listed and cannot be read.
+    // It is listed and cannot be read: whoever is content with what the record behind it carries need not know.
     driver.behaviour.unreadable.lock().insert(record_key(7).to_string());
-    let unreadable = open_with(driver.clone(), |_| {}).await.unwrap_err();
+    assert_eq!(open(driver.clone()).await.position(), Seq(10));
+    let unreadable = open_with(driver.clone(), |options| options.thorough = true).await.unwrap_err();
     store.delete(&record_key(7)).await.unwrap();
     let deleted = open_with(store.clone(), |_| {}).await.unwrap_err();
     let refreshed = behind.refresh(Freshness::Strict).await.unwrap_err();

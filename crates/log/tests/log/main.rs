@@ -9,9 +9,11 @@
 )]
 
 mod ambiguity;
+mod checkpoints;
 mod closing;
 mod contention;
 mod damage;
+mod deletion;
 mod liar;
 mod lying_stores;
 mod many_writers;
@@ -19,6 +21,10 @@ mod opening;
 mod outcomes;
 mod per_session;
 mod performance;
+#[cfg(feature = "simulation")]
+mod planted;
 mod removed_records;
 mod requests;
 mod support;
+mod upkeep_model;
+mod upkeep_races;

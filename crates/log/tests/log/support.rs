@@ -10,8 +10,8 @@ use bucketdb_driver::{Condition, Driver, ETag, Key, MemoryDriver, Object, Page};
 use bucketdb_env::{Environment, Random, TokioEnvironment, WallTime};
 use bucketdb_log::codec::{self, Malformed, Reader};
 use bucketdb_log::{
-    Commit, CommitError, CommitId, Freshness, Log, OpenOptions, Record, RecordKind, Result, StateMachine, StoreCheck,
-    Validated,
+    CheckpointContent, CheckpointError, Checkpointed, Commit, CommitError, CommitId, Freshness, Log, OpenOptions,
+    Record, RecordKind, Result, Seq, SessionId, StateMachine, StoreCheck, Validated,
 };
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -28,6 +28,8 @@ pub(crate) enum Proposal {
     Set(String, String),
     Claim(String, String),
     Schema(String, String),
+    /// Sets a key, brings objects and ends an ingest.
+    Ingest(String, Vec<String>, Option<Seq>),
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -38,12 +40,15 @@ impl StateMachine for Claims {
     type Refusal = Taken;
     type Group = BTreeSet<String>;
 
+    const MAKES_CHECKPOINTS: bool = true;
+
     fn validate(&self, group: &mut Self::Group, proposal: &Proposal) -> Result<Validated, Taken> {
         let (key, value) = match proposal {
             Proposal::Claim(key, _) if self.0.contains_key(key) || group.contains(key) => {
                 return Err(Taken(key.clone()));
             }
             Proposal::Set(key, value) | Proposal::Claim(key, value) | Proposal::Schema(key, value) => (key, value),
+            Proposal::Ingest(key, ..) => (key, key),
         };
         group.insert(key.clone());
         let mut payload = Vec::new();
@@ -51,20 +56,61 @@ impl StateMachine for Claims {
         codec::put_bytes(&mut payload, value.as_bytes());
         let kind = match proposal {
             Proposal::Schema(..) => RecordKind::Schema,
+            Proposal::Ingest(..) => RecordKind::Ingest,
             _ => RecordKind::Transactions,
         };
-        Ok(Validated { kind, payload: payload.into() })
+        let mut validated = Validated::new(kind, payload.into());
+        if let Proposal::Ingest(_, brings, ends) = proposal {
+            (validated.brings, validated.ends) = (brings.clone(), *ends);
+        }
+        Ok(validated)
     }
 
     fn apply(&mut self, record: &Record) -> Result<(), Malformed> {
         let mut changes = Vec::new();
         for entry in &record.entries {
-            let mut reader = Reader::new(entry.payload.clone());
+            let payload = match record.kind {
+                RecordKind::Ingest => record.ingest()?.payload,
+                _ => entry.payload.clone(),
+            };
+            let mut reader = Reader::new(payload);
             changes.push((reader.text()?, reader.text()?));
         }
         self.0.extend(changes);
         self.1.extend(record.entries.iter().map(|entry| record.commit_id(entry)));
         Ok(())
+    }
+
+    fn load(&mut self, _: Seq, saved: Bytes) -> Result<(), Malformed> {
+        assert_eq!(*self, Self::default(), "a state is loaded into an initial machine");
+        let mut reader = Reader::new(saved);
+        for _ in 0..reader.varint()? {
+            self.0.insert(reader.text()?, reader.text()?);
+        }
+        for _ in 0..reader.varint()? {
+            self.1.push(CommitId { session: SessionId(reader.array()?), counter: reader.varint()? });
+        }
+        reader.finish()
+    }
+
+    fn fresh(&self) -> Option<Self> {
+        Some(Self::default())
+    }
+}
+
+impl Claims {
+    pub(crate) fn save(&self) -> Bytes {
+        let mut saved = Vec::new();
+        codec::put_varint(&mut saved, self.0.len() as u64);
+        for text in self.0.iter().flat_map(|(key, value)| [key, value]) {
+            codec::put_bytes(&mut saved, text.as_bytes());
+        }
+        codec::put_varint(&mut saved, self.1.len() as u64);
+        for id in &self.1 {
+            saved.extend_from_slice(&id.session.0);
+            codec::put_varint(&mut saved, id.counter);
+        }
+        saved.into()
     }
 }
 
@@ -323,4 +369,22 @@ pub(crate) async fn fresh_state(store: &MemoryDriver) -> Claims {
     let unique: BTreeSet<_> = claims.1.iter().collect();
     assert_eq!(unique.len(), claims.1.len(), "a commit id is in the log twice");
     claims
+}
+
+/// Makes a checkpoint of the state as it is, with what `change` says beside it.
+pub(crate) async fn checkpoint(
+    log: &Log<Claims>,
+    change: impl FnOnce(&mut CheckpointContent),
+) -> Result<Checkpointed, CheckpointError> {
+    let captured = log.capture(|claims, _| claims.save()).unwrap();
+    let mut content = CheckpointContent { saved: captured.value.clone(), ..CheckpointContent::default() };
+    change(&mut content);
+    log.checkpoint(captured, content, DEADLINE).await
+}
+
+/// Removes records as whoever collects garbage does, without waiting.
+pub(crate) async fn delete_records(store: &MemoryDriver, seqs: std::ops::Range<u64>) {
+    for seq in seqs {
+        store.delete(&record_key(seq)).await.unwrap();
+    }
 }

@@ -1,0 +1,280 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use bucketdb_documents::Documents;
+use bucketdb_env::{Environment, Random};
+use bucketdb_log::{Freshness, Seq};
+use bucketdb_lsm::Policy;
+use futures::future::{self, Either};
+use tokio::sync::{Mutex, Notify};
+
+use crate::checkpoint::{Goal, Round};
+use crate::database::Inner;
+use crate::{Database, Error, GarbageReport, Result, SweepReport};
+
+/// How long a writer that waits for room waits before it looks again.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// Every so many checkpoints, about, this process looks for what others left that were killed.
+const CHECKPOINTS_PER_SWEEP: u64 = 512;
+
+/// How long the background waits after a failure before it tries again.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
+
+/// With so many records behind the last checkpoint, one is made when the database is closed. It takes four puts.
+const RECORDS_WORTH_A_CHECKPOINT: u64 = 32;
+
+/// What a process needs to know of its own maintenance.
+#[derive(Debug)]
+pub(crate) struct Maintenance {
+    pub(crate) policy: Policy,
+    /// Held by whoever makes a checkpoint: one at a time in a process.
+    pub(crate) running: Mutex<()>,
+    /// How long each node has authority before it is the next one's.
+    pub(crate) interval: Duration,
+    /// What may be written since the last checkpoint, in bytes of memory, before there should be one.
+    pub(crate) overlay_bytes: usize,
+    /// Whether this process wrote anything: one that only reads does no maintenance.
+    has_written: AtomicBool,
+    /// Wakes those who wait for a checkpoint.
+    done: Notify,
+    /// Wakes the background.
+    pub(crate) wanted: Arc<Notify>,
+}
+
+/// How urgent a checkpoint is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Urgency {
+    None,
+    /// Whoever has authority should make one.
+    Due,
+    /// Anybody should.
+    Overdue,
+    /// Writers wait.
+    Pressing,
+}
+
+impl Maintenance {
+    pub(crate) fn new(interval: Duration, overlay_bytes: usize, policy: Policy) -> Self {
+        Self {
+            policy,
+            running: Mutex::new(()),
+            interval,
+            overlay_bytes,
+            has_written: AtomicBool::new(false),
+            done: Notify::new(),
+            wanted: Arc::default(),
+        }
+    }
+}
+
+impl Inner {
+    /// Before something is written: waits while so much was written since the last checkpoint that there has to be one.
+    ///
+    /// # Errors
+    /// [`Error::CommitTimedOut`] if there is none in time.
+    pub(crate) async fn await_room(&self, timeout: Duration) -> Result<()> {
+        self.maintenance.has_written.store(true, Ordering::Relaxed);
+        let env = self.log.env();
+        let mut started = None;
+        while self.is_full()? {
+            let done = self.maintenance.done.notified();
+            self.maintenance.wanted.notify_one();
+            let now = env.monotonic();
+            if now.saturating_sub(*started.get_or_insert(now)) >= timeout {
+                return Err(Error::CommitTimedOut);
+            }
+            // Somebody else may make it too.
+            future::select(std::pin::pin!(done), env.sleep(LOOK_AGAIN_AFTER)).await;
+        }
+        Ok(())
+    }
+
+    /// Whether what was written since the last checkpoint takes all the memory that it may.
+    fn is_full(&self) -> Result<bool> {
+        let most_bytes = 2 * self.maintenance.overlay_bytes;
+        Ok(self.log.read(|documents, _| documents.overlay_bytes() > most_bytes)?)
+    }
+
+    fn urgency(&self) -> Urgency {
+        let options = self.log.options();
+        let tail = self.log.tail();
+        let overlay_bytes = self.log.read(|documents, _| documents.overlay_bytes()).unwrap_or_default();
+        let of = |have: u64, soft: u64| if soft == 0 { 0.0 } else { have as f64 / soft as f64 };
+        let share = of(tail.records, options.tail_limits.soft_records)
+            .max(of(tail.bytes, options.tail_limits.soft_bytes))
+            .max(of(overlay_bytes as u64, self.maintenance.overlay_bytes as u64));
+        match share {
+            share if share < 1.0 => Urgency::None,
+            share if share < 2.0 => Urgency::Due,
+            _ if overlay_bytes > 2 * self.maintenance.overlay_bytes => Urgency::Pressing,
+            _ => Urgency::Overdue,
+        }
+    }
+
+    /// Whether it is this node's turn: maintenance goes round the ring by the wall clock. Nothing that must be safe rests
+    /// on it.
+    fn has_authority(&self) -> bool {
+        let window = self.log.env().wall_clock().0 / (self.maintenance.interval.as_millis() as u64).max(1);
+        window % u64::from(self.log.options().ring_size) == u64::from(self.log.node().0)
+    }
+
+    /// Whether this process should make a checkpoint now.
+    fn is_wanted(&self) -> bool {
+        if !self.maintenance.has_written.load(Ordering::Relaxed) {
+            return false;
+        }
+        match self.urgency() {
+            Urgency::None => false,
+            // Of several with one node id, the one that wrote last.
+            Urgency::Due => self.has_authority() && self.log.wrote_last(),
+            Urgency::Overdue | Urgency::Pressing => true,
+        }
+    }
+
+    /// Makes a checkpoint for whoever comes next, if it saves them more than it costs.
+    pub(crate) async fn leave_checkpoint(self: &Arc<Self>) {
+        let has_written = self.maintenance.has_written.load(Ordering::Relaxed);
+        if !has_written || self.log.is_closed() || self.log.tail().records < RECORDS_WORTH_A_CHECKPOINT {
+            return;
+        }
+        if let Err(error) = self.checkpoint(Goal::Keep).await {
+            tracing::warn!(%error, "no checkpoint could be made at the end: the next opening takes longer");
+        }
+    }
+
+    /// Removes what was written and never became part of the database.
+    pub(crate) async fn sweep(&self) -> Result<SweepReport> {
+        let is_needed = |documents: &Documents, name: &str| documents.refers_to(name);
+        Ok(self.log.sweep(is_needed, self.commit_timeout).await?)
+    }
+
+    /// Does what is due.
+    async fn maintain(self: &Arc<Self>) -> Result<()> {
+        loop {
+            let round = self.checkpoint(Goal::Keep).await?;
+            self.maintenance.done.notify_waiters();
+            self.log.adjust(|documents, _| documents.limit_earlier(self.memory.earlier_bytes));
+            if round.covers.is_none() || !round.goes_on {
+                break;
+            }
+        }
+        self.log.collect_garbage().await?;
+        if self.log.env().random_below(CHECKPOINTS_PER_SWEEP) == 0 {
+            self.sweep().await?;
+        }
+        Ok(())
+    }
+}
+
+/// Looks after a database for as long as it is open. Holds on to nothing that would keep it open.
+pub(crate) async fn run(inner: Weak<Inner>, env: Arc<dyn Environment>) {
+    let Some((mut positions, wanted)) =
+        inner.upgrade().map(|inner| (inner.log.positions(), inner.maintenance.wanted.clone()))
+    else {
+        return;
+    };
+    loop {
+        let Some(open) = inner.upgrade().filter(|inner| !inner.log.is_closed()) else { return };
+        if !open.is_wanted() {
+            drop(open);
+            // A record that somebody adds, or a writer that waits.
+            let grown = std::pin::pin!(positions.changed());
+            let waiting = std::pin::pin!(wanted.notified());
+            if let Either::Left((Err(_), _)) = future::select(grown, waiting).await {
+                return;
+            }
+            continue;
+        }
+        let outcome = open.maintain().await;
+        drop(open);
+        if let Err(error) = outcome {
+            tracing::warn!(%error, "maintenance failed; it will be tried again");
+            env.sleep(PAUSE_AFTER_FAILURE).await;
+        }
+    }
+}
+
+/// What [`Database::compact`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CompactReport {
+    /// How many pieces it took.
+    pub pieces: u64,
+    /// Bytes that were read of older runs, about.
+    pub read_bytes: u64,
+    /// Bytes that were written.
+    pub written_bytes: u64,
+}
+
+impl Database {
+    /// Makes a checkpoint: writes what is in memory into a sorted run, so that whoever opens the database need not read
+    /// the log up to here. A database that is written to does this by itself. Four puts, and more if runs are merged.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn checkpoint(&self) -> Result<()> {
+        loop {
+            if self.inner.checkpoint(Goal::Keep).await?.covers.is_some() {
+                return Ok(());
+            }
+            self.inner.log.refresh(Freshness::Strict).await?;
+        }
+    }
+
+    /// Merges everything into one tier of sorted runs: reads are as cheap as they get, and what was deleted or written
+    /// again leaves. In pieces of bounded memory, each of which counts once it is done; readers and writers go on.
+    ///
+    /// # Errors
+    /// If the store fails. What was done stays done.
+    pub async fn compact(&self) -> Result<CompactReport> {
+        self.compact_with(|_| {}).await
+    }
+
+    /// As [`compact`](Self::compact), and tells after every piece what was done so far.
+    ///
+    /// # Errors
+    /// As [`compact`](Self::compact).
+    pub async fn compact_with(&self, mut progress: impl FnMut(&CompactReport) + Send) -> Result<CompactReport> {
+        let mut report = CompactReport::default();
+        loop {
+            let Round { covers, goes_on, read_bytes, written_bytes } = self.inner.checkpoint(Goal::Compact).await?;
+            report.pieces += 1;
+            report.read_bytes += read_bytes;
+            report.written_bytes += written_bytes;
+            progress(&report);
+            if !goes_on {
+                return Ok(report);
+            }
+            if covers.is_none() {
+                self.inner.log.refresh(Freshness::Strict).await?;
+            }
+        }
+    }
+
+    /// Removes what nobody needs any more and what has not been needed for the [grace](crate::DatabaseBuilder::grace).
+    /// A database that is written to does this by itself. No request if nothing is due.
+    ///
+    /// # Errors
+    /// If the store fails. What was removed stays removed.
+    pub async fn collect_garbage(&self) -> Result<GarbageReport> {
+        Ok(self.inner.log.collect_garbage().await?)
+    }
+
+    /// Removes what was written and never became part of the database: what processes left that were killed, or that lost
+    /// to others, while they made a checkpoint or loaded documents. One put, a list for every 1,000 objects, and the
+    /// deletions.
+    ///
+    /// # Errors
+    /// If the store fails. What was removed stays removed.
+    pub async fn sweep(&self) -> Result<SweepReport> {
+        self.inner.sweep().await
+    }
+
+    /// The position that the last checkpoint covers, as far as this process knows.
+    #[must_use]
+    pub fn checkpointed(&self) -> Seq {
+        self.inner.log.last_checkpoint().map(|last| last.covers).unwrap_or_default()
+    }
+}

@@ -1,0 +1,124 @@
+use std::collections::BTreeSet;
+
+use bucketdb_documents::{Condition, EncodedKey, Facts, Found, Lookup, RunLookup, TableId, Transaction};
+use bucketdb_driver::Key;
+use bucketdb_log::Freshness;
+use bucketdb_runs::RunError;
+
+use crate::database::Inner;
+use crate::moment::Moment;
+use crate::{Error, Result};
+
+/// How often a read of the present begins anew because the runs that it began with are gone.
+const ATTEMPTS: u32 = 4;
+
+impl Inner {
+    /// The newest row of a key, as fresh as wanted.
+    pub(crate) async fn get(&self, table: TableId, key: &EncodedKey, freshness: Freshness) -> Result<Option<Found>> {
+        self.log.refresh(freshness).await?;
+        self.newest(table, key).await
+    }
+
+    /// The newest row of a key that this process knows of.
+    pub(crate) async fn newest(&self, table: TableId, key: &EncodedKey) -> Result<Option<Found>> {
+        let mut attempt = 1;
+        loop {
+            let runs = match self.log.read(|documents, _| documents.newest(table, key))? {
+                Lookup::Known(found) => return Ok(found),
+                Lookup::Runs(runs) => runs,
+                Lookup::Expired => return Err(self.expired()),
+            };
+            match runs.get().await {
+                Ok(found) => return Ok(found),
+                // They were merged into others, and this process has not heard of it for longer than they are kept.
+                Err(RunError::Missing { .. }) if attempt < ATTEMPTS => self.log.refresh(Freshness::Strict).await?,
+                Err(error) => return Err(error.into()),
+            }
+            attempt += 1;
+        }
+    }
+
+    /// The newest rows of many keys that this process knows of.
+    pub(crate) async fn newest_many(&self, keys: &[(TableId, EncodedKey)]) -> Result<Vec<Option<Found>>> {
+        let mut attempt = 1;
+        loop {
+            let lookups: Vec<Lookup> = self
+                .log
+                .read(|documents, _| keys.iter().map(|(table, key)| documents.newest(*table, key)).collect())?;
+            let mut runs = Vec::new();
+            for lookup in &lookups {
+                match lookup {
+                    Lookup::Known(_) => {}
+                    Lookup::Runs(lookup) => runs.push(lookup.clone()),
+                    Lookup::Expired => return Err(self.expired()),
+                }
+            }
+            let read = match RunLookup::get_many(&runs).await {
+                Ok(read) => read,
+                Err(RunError::Missing { .. }) if attempt < ATTEMPTS => {
+                    self.log.refresh(Freshness::Strict).await?;
+                    attempt += 1;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let mut read = read.into_iter();
+            let rows = lookups.into_iter().map(|lookup| match lookup {
+                Lookup::Known(found) => found,
+                _ => read.next().flatten(),
+            });
+            return Ok(rows.collect());
+        }
+    }
+
+    /// What the conditions of a transaction rest on, as far as it is in runs; `None` if nothing is.
+    pub(crate) async fn facts(&self, transaction: &Transaction) -> Result<Option<Facts>> {
+        let (at, has_runs) = self.log.read(|documents, seq| (seq, documents.has_runs()))?;
+        if !has_runs {
+            return Ok(None);
+        }
+        let conditional = transaction.changes.iter().filter(|change| change.condition != Condition::Always);
+        let keys: BTreeSet<(TableId, EncodedKey)> =
+            conditional.map(|change| (change.table, change.key.clone())).collect();
+        let keys: Vec<(TableId, EncodedKey)> = keys.into_iter().collect();
+        let rows = self.newest_many(&keys).await?;
+        let versions = keys.into_iter().zip(rows).map(|(key, row)| (key, row.map(|found| found.version))).collect();
+        // What was read later than that is at most newer than it says, and then the validation knows better.
+        Ok(Some(Facts { at, versions }))
+    }
+
+    /// Whether a table has no document, as far as is known without a request.
+    pub(crate) fn is_table_empty(&self, table: TableId) -> Result<bool> {
+        Ok(self.log.read(|documents, _| documents.stats(table).is_empty())?)
+    }
+
+    /// Removes objects that were written and never made part of the database.
+    pub(crate) async fn discard(&self, names: &[String]) -> Result<()> {
+        let key = |name: &String| Key::new(format!("{}{name}", self.log.layout().prefix()));
+        let keys: Vec<Key> = names.iter().filter_map(|name| key(name).ok()).collect();
+        Ok(self.log.driver().delete_many(&keys).await?)
+    }
+
+    pub(crate) fn expired(&self) -> Error {
+        Error::SnapshotExpired { floor: self.log.floor() }
+    }
+}
+
+impl Moment {
+    /// The row of a key at this moment.
+    pub(crate) async fn get(&self, table: TableId, key: &EncodedKey) -> Result<Option<Found>> {
+        match self.read(|documents, at| documents.at(table, key, at))? {
+            Lookup::Known(found) => Ok(found),
+            Lookup::Expired => Err(self.expired()),
+            Lookup::Runs(runs) => runs.get().await.map_err(|error| self.explain(error)),
+        }
+    }
+
+    /// What went wrong while runs were read: those of an old moment may have been removed.
+    pub(crate) fn explain(&self, error: RunError) -> Error {
+        match error {
+            RunError::Missing { .. } if self.is_given_up() => self.expired(),
+            error => error.into(),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use bucketdb_driver::Key;
+
+use crate::collect::DELETED_TOGETHER;
+use crate::layout::ObjectKind;
+use crate::submission::Work;
+use crate::{Layout, Log, Result, Seq, StateMachine, reads};
+
+/// What a sweep did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SweepReport {
+    /// What is named from this position on was spared.
+    pub below: Seq,
+    /// How many objects were looked at.
+    pub looked_at: u64,
+    /// How many of them were removed.
+    pub removed: u64,
+}
+
+impl<M: StateMachine> Log<M> {
+    /// Removes the objects that nothing refers to: those of checkpoints and ingests that came to nothing. `is_needed`
+    /// tells whether a state of the machine refers to an object, by its name relative to the database.
+    ///
+    /// First a record says below which position it looks; what is named below that can never become part of the log any
+    /// more (H1). So what is not referred to then never will be. One put, a listing for every 1,000 objects, and the
+    /// deletions.
+    ///
+    /// # Errors
+    /// If the store fails, or if the record is not written by the deadline.
+    pub async fn sweep(
+        &self,
+        is_needed: impl Fn(&M, &str) -> bool + Send + Sync,
+        deadline: Duration,
+    ) -> Result<SweepReport> {
+        self.control(Work::Sweep, deadline).await?;
+        let shared = &self.shared;
+        let below = shared.applied.read().upkeep.swept;
+        let mut report = SweepReport { below, looked_at: 0, removed: 0 };
+        for kind in ObjectKind::ALL {
+            let mut names = Vec::new();
+            let prefix = shared.object(kind.folder());
+            reads::list(&*shared.store, &*shared.env, &prefix, None, |object| {
+                let name = object.key.as_str().strip_prefix(shared.layout.prefix()).unwrap_or_default();
+                match Layout::parse_unique(name) {
+                    Some(seq) if seq < below => names.push(name.to_owned()),
+                    // They come in the order of their positions; what is not ours is passed over.
+                    Some(_) => return ControlFlow::Break(()),
+                    None => {}
+                }
+                ControlFlow::Continue(())
+            })
+            .await?;
+            report.looked_at += names.len() as u64;
+            for names in names.chunks(DELETED_TOGETHER) {
+                let orphans: Vec<Key> = {
+                    let applied = shared.applied.read();
+                    let is_orphan =
+                        |name: &&String| !applied.upkeep.refers_to(name) && !is_needed(&applied.machine, name);
+                    names.iter().filter(is_orphan).map(|name| shared.layout.key(name)).collect()
+                };
+                if !orphans.is_empty() {
+                    shared.delete(&orphans).await?;
+                    report.removed += orphans.len() as u64;
+                }
+            }
+        }
+        tracing::info!(%below, removed = report.removed, "swept");
+        Ok(report)
+    }
+}

@@ -1,0 +1,257 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::checkpoint_record::CheckpointRecord;
+use crate::codec::{self, Malformed, Reader};
+use crate::planted::{PlantedBug, is_planted};
+use crate::{ChainHash, Layout, LogTime, Seq};
+
+/// An ingest that was begun so many graces ago, by the time in records, does not hold up sweeps any more.
+const INGEST_GRACES: u64 = 10;
+
+/// A checkpoint, as its record names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckpointRef {
+    /// The position of its record.
+    pub seq: Seq,
+    /// The hash of that record.
+    pub hash: ChainHash,
+    /// The position up to which the log is in it.
+    pub covers: Seq,
+    /// The name of its manifest, relative to the database.
+    pub manifest: String,
+    /// The hash of the manifest's bytes.
+    pub manifest_hash: ChainHash,
+}
+
+impl CheckpointRef {
+    pub(crate) fn encode(&self, buffer: &mut Vec<u8>) {
+        codec::put_varint(buffer, self.seq.0);
+        buffer.extend_from_slice(&self.hash.0);
+        codec::put_varint(buffer, self.covers.0);
+        codec::put_bytes(buffer, self.manifest.as_bytes());
+        buffer.extend_from_slice(&self.manifest_hash.0);
+    }
+
+    pub(crate) fn decode(reader: &mut Reader) -> Result<Self, Malformed> {
+        let checkpoint = Self {
+            seq: Seq(reader.varint()?),
+            hash: ChainHash(reader.array()?),
+            covers: Seq(reader.varint()?),
+            manifest: reader.text()?,
+            manifest_hash: ChainHash(reader.array()?),
+        };
+        let named_for = Layout::parse_unique(&checkpoint.manifest);
+        if checkpoint.covers >= checkpoint.seq || named_for != Some(checkpoint.covers) {
+            return Err(Malformed("a checkpoint contradicts itself"));
+        }
+        Ok(checkpoint)
+    }
+}
+
+/// What a checkpoint made superfluous, until it is deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// The position of the checkpoint's record.
+    pub(crate) seq: Seq,
+    /// The time in that record.
+    pub(crate) time: LogTime,
+    /// Objects, by their names relative to the database.
+    pub(crate) names: Vec<String>,
+    /// The records below this position.
+    pub(crate) records_below: Seq,
+    /// A moment, by the store's clock in Unix milliseconds, at which `head` was known to cover the checkpoint.
+    pub(crate) covered_ms: Option<u64>,
+}
+
+/// What the log knows of its own objects. Every node that is at the same position knows the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Upkeep {
+    /// The newest checkpoint.
+    pub(crate) checkpoint: Option<CheckpointRef>,
+    /// Earlier ones whose manifests were not said to be obsolete.
+    pub(crate) earlier: Vec<CheckpointRef>,
+    /// In ascending order.
+    pub(crate) garbage: Vec<Mark>,
+    /// Records below this position were removed.
+    pub(crate) log_begins: Seq,
+    /// No record may bring an object that is named below this position.
+    pub(crate) swept: Seq,
+    /// The ingests that were begun and not ended, and when.
+    pub(crate) ingests: BTreeMap<Seq, LogTime>,
+    /// What ingests brought, by the positions of their records, as far as no checkpoint covers them.
+    pub(crate) brought: Vec<(Seq, Vec<String>)>,
+}
+
+impl Default for Upkeep {
+    fn default() -> Self {
+        Self {
+            checkpoint: None,
+            earlier: Vec::new(),
+            garbage: Vec::new(),
+            log_begins: Seq::FIRST,
+            swept: Seq(0),
+            ingests: BTreeMap::new(),
+            brought: Vec::new(),
+        }
+    }
+}
+
+/// Why a record may not be written in this state. No record that is in the log has such a reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    /// The checkpoint at this position is newer than the one that it is based on.
+    Superseded(Seq),
+    /// It brings this object, which a sweep may have removed.
+    Swept(String),
+}
+
+impl Upkeep {
+    /// Whether the record may follow now.
+    pub(crate) fn check_checkpoint(&self, content: &CheckpointRecord) -> Result<(), Obstacle> {
+        let newest = self.checkpoint.as_ref().map_or(Seq(0), |checkpoint| checkpoint.seq);
+        if content.based_on != newest && !is_planted(PlantedBug::AcceptStaleCheckpoint) {
+            return Err(Obstacle::Superseded(newest));
+        }
+        self.check_brought(content.brings.iter().chain(std::iter::once(&content.manifest)))
+    }
+
+    /// Whether these objects are safe from every sweep that is in the log (H1).
+    pub(crate) fn check_brought<'a>(&self, names: impl IntoIterator<Item = &'a String>) -> Result<(), Obstacle> {
+        let is_swept = |name: &&String| Layout::parse_unique(name).is_none_or(|seq| seq < self.swept);
+        match names.into_iter().find(is_swept) {
+            Some(name) if !is_planted(PlantedBug::SweepFirst) => Err(Obstacle::Swept(name.clone())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes in a checkpoint whose record has this position, hash and time. `floor` is the log's from then on.
+    pub(crate) fn checkpoint(
+        &mut self,
+        seq: Seq,
+        hash: ChainHash,
+        time: LogTime,
+        floor: Seq,
+        content: CheckpointRecord,
+    ) {
+        let newest = CheckpointRef {
+            seq,
+            hash,
+            covers: content.covers,
+            manifest: content.manifest,
+            manifest_hash: content.manifest_hash,
+        };
+        self.earlier.extend(self.checkpoint.replace(newest));
+        self.earlier.retain(|earlier| !content.obsolete.contains(&earlier.manifest));
+        self.log_begins = self.log_begins.max(content.log_begins);
+        self.garbage.retain(|mark| mark.seq > content.collected);
+        if let Some(store_time_ms) = content.store_time_ms {
+            for mark in self.garbage.iter_mut().filter(|mark| mark.seq <= content.head_covers) {
+                mark.covered_ms.get_or_insert(store_time_ms);
+            }
+        }
+        let may_go = if is_planted(PlantedBug::FloorIgnored) { Seq(u64::MAX) } else { floor };
+        let records_below = may_go.min(content.covers.next());
+        let marked = self.garbage.last().map_or(self.log_begins, |mark| mark.records_below).max(self.log_begins);
+        if records_below > marked || !content.obsolete.is_empty() {
+            let records_below = records_below.max(marked);
+            self.garbage.push(Mark { seq, time, names: content.obsolete, records_below, covered_ms: None });
+        }
+        self.brought.retain(|(position, _)| *position > content.covers);
+    }
+
+    /// All checkpoints whose manifests may be there, the newest last.
+    pub(crate) fn checkpoints(&self) -> impl Iterator<Item = &CheckpointRef> {
+        self.earlier.iter().chain(&self.checkpoint)
+    }
+
+    /// Below which position a sweep may look for orphans that is written at `seq` behind a record of time `time`.
+    pub(crate) fn sweep_bound(&self, seq: Seq, time: LogTime, grace: Duration) -> Seq {
+        let living = self.ingests.iter().find(|(_, begun)| is_living(**begun, time, grace));
+        living.map_or(seq, |(begun, _)| seq.min(*begun))
+    }
+
+    /// Takes in a sweep.
+    pub(crate) fn sweep(&mut self, bound: Seq, time: LogTime, grace: Duration) {
+        self.swept = self.swept.max(bound);
+        self.ingests.retain(|_, begun| is_living(*begun, time, grace));
+    }
+
+    /// Takes in that an ingest ended, and what it brought.
+    pub(crate) fn ingest(&mut self, seq: Seq, begun: Seq, brings: Vec<String>) {
+        self.ingests.remove(&begun);
+        if !brings.is_empty() {
+            self.brought.push((seq, brings));
+        }
+    }
+
+    /// Whether the log itself needs the object, or will remove it in due time.
+    pub(crate) fn refers_to(&self, name: &str) -> bool {
+        let is_manifest = |checkpoint: &CheckpointRef| checkpoint.manifest == name;
+        self.checkpoints().any(is_manifest)
+            || self.garbage.iter().any(|mark| mark.names.iter().any(|known| known == name))
+            || self.brought.iter().any(|(_, names)| names.iter().any(|known| known == name))
+    }
+
+    pub(crate) fn encode(&self, buffer: &mut Vec<u8>) {
+        let checkpoints: Vec<&CheckpointRef> = self.checkpoints().collect();
+        codec::put_varint(buffer, checkpoints.len() as u64);
+        for checkpoint in checkpoints {
+            checkpoint.encode(buffer);
+        }
+        codec::put_varint(buffer, self.garbage.len() as u64);
+        for mark in &self.garbage {
+            codec::put_varint(buffer, mark.seq.0);
+            codec::put_varint(buffer, mark.time.0);
+            codec::put_texts(buffer, &mark.names);
+            codec::put_varint(buffer, mark.records_below.0);
+            codec::put_option(buffer, mark.covered_ms);
+        }
+        codec::put_varint(buffer, self.log_begins.0);
+        codec::put_varint(buffer, self.swept.0);
+        codec::put_varint(buffer, self.ingests.len() as u64);
+        for (seq, time) in &self.ingests {
+            codec::put_varint(buffer, seq.0);
+            codec::put_varint(buffer, time.0);
+        }
+        codec::put_varint(buffer, self.brought.len() as u64);
+        for (seq, names) in &self.brought {
+            codec::put_varint(buffer, seq.0);
+            codec::put_texts(buffer, names);
+        }
+    }
+
+    pub(crate) fn decode(reader: &mut Reader) -> Result<Self, Malformed> {
+        let mut earlier = Vec::new();
+        for _ in 0..reader.varint()? {
+            earlier.push(CheckpointRef::decode(reader)?);
+        }
+        let checkpoint = earlier.pop();
+        let mut garbage = Vec::new();
+        for _ in 0..reader.varint()? {
+            garbage.push(Mark {
+                seq: Seq(reader.varint()?),
+                time: LogTime(reader.varint()?),
+                names: reader.texts()?,
+                records_below: Seq(reader.varint()?),
+                covered_ms: reader.option()?,
+            });
+        }
+        let log_begins = Seq(reader.varint()?);
+        let swept = Seq(reader.varint()?);
+        let mut ingests = BTreeMap::new();
+        for _ in 0..reader.varint()? {
+            ingests.insert(Seq(reader.varint()?), LogTime(reader.varint()?));
+        }
+        let mut brought = Vec::new();
+        for _ in 0..reader.varint()? {
+            brought.push((Seq(reader.varint()?), reader.texts()?));
+        }
+        Ok(Self { checkpoint, earlier, garbage, log_begins, swept, ingests, brought })
+    }
+}
+
+fn is_living(begun: LogTime, now: LogTime, grace: Duration) -> bool {
+    let lifetime_ms = (grace.as_millis() as u64).saturating_mul(INGEST_GRACES);
+    now.unix_ms().saturating_sub(begun.unix_ms()) <= lifetime_ms
+}

@@ -1,0 +1,147 @@
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::ops::Bound;
+
+use bucketdb_runs::{Run, RunEntry, RunError, RunScan, ScanOptions};
+use bytes::Bytes;
+use futures::future;
+
+use crate::Tier;
+use crate::tier::KeyBounds;
+
+/// The entries of several tiers in the order of their keys, the newest of each key.
+#[derive(Debug)]
+pub struct TreeScan {
+    /// Newest first.
+    tiers: Vec<TierScan>,
+    /// The next entry of each, once it was looked at.
+    heads: Vec<Option<RunEntry>>,
+    /// The keys of the heads with the places of their tiers: the least key first, of equal ones the newest tier.
+    order: BinaryHeap<Reverse<(Bytes, usize)>>,
+    is_begun: bool,
+    with_deletions: bool,
+}
+
+/// The entries of one tier, run after run.
+#[derive(Debug)]
+pub(crate) struct TierScan {
+    rest: VecDeque<(Run, KeyBounds)>,
+    options: ScanOptions,
+    scan: Option<RunScan>,
+}
+
+impl TierScan {
+    pub(crate) fn new(tier: &Tier, range: &(Bound<Bytes>, Bound<Bytes>), options: ScanOptions) -> Self {
+        let rest = tier.in_range(range).map(|run| (run.run().clone(), run.clip(range))).collect();
+        Self { rest, options, scan: None }
+    }
+
+    /// The next entry, if it is at hand.
+    pub(crate) fn next_ready(&mut self) -> Option<RunEntry> {
+        self.scan.as_mut()?.next_loaded()
+    }
+
+    pub(crate) async fn next(&mut self) -> Result<Option<RunEntry>, RunError> {
+        loop {
+            if let Some(scan) = &mut self.scan {
+                if let Some(entry) = scan.next().await? {
+                    return Ok(Some(entry));
+                }
+                self.scan = None;
+            }
+            let Some((run, range)) = self.rest.pop_front() else { return Ok(None) };
+            self.scan = Some(run.scan(range, self.options.clone()));
+        }
+    }
+}
+
+impl TreeScan {
+    /// Of the tiers, newest first.
+    #[must_use]
+    pub fn new<'a>(
+        tiers: impl Iterator<Item = &'a Tier>,
+        range: &(Bound<Bytes>, Bound<Bytes>),
+        options: ScanOptions,
+    ) -> Self {
+        let tiers: Vec<TierScan> = tiers
+            .map(|tier| TierScan::new(tier, range, options.clone()))
+            .filter(|scan| !scan.rest.is_empty())
+            .collect();
+        let heads = tiers.iter().map(|_| None).collect();
+        Self { tiers, heads, order: BinaryHeap::new(), is_begun: false, with_deletions: false }
+    }
+
+    /// Whether no run has anything in the range.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tiers.is_empty()
+    }
+
+    /// Gives also the entries that say that there is no row.
+    #[must_use]
+    pub fn with_deletions(mut self) -> Self {
+        self.with_deletions = true;
+        self
+    }
+
+    /// The next entry if no request is needed for it; `None` says nothing.
+    pub fn next_ready(&mut self) -> Option<RunEntry> {
+        // With several tiers it takes a look at all of them, and one that is not ready may have the next key.
+        let [tier] = self.tiers.as_mut_slice() else { return None };
+        if self.heads.first().is_some_and(Option::is_some) {
+            return None;
+        }
+        loop {
+            let entry = tier.next_ready()?;
+            if entry.row.is_some() || self.with_deletions {
+                return Some(entry);
+            }
+        }
+    }
+
+    /// The next entry.
+    ///
+    /// # Errors
+    /// If the store fails, or if a run is damaged or gone.
+    pub async fn next(&mut self) -> Result<Option<RunEntry>, RunError> {
+        loop {
+            let Some(entry) = self.next_of_any().await? else { return Ok(None) };
+            if entry.row.is_some() || self.with_deletions {
+                return Ok(Some(entry));
+            }
+        }
+    }
+
+    async fn next_of_any(&mut self) -> Result<Option<RunEntry>, RunError> {
+        if let [tier] = self.tiers.as_mut_slice() {
+            return tier.next().await;
+        }
+        if !self.is_begun {
+            self.is_begun = true;
+            self.heads = future::try_join_all(self.tiers.iter_mut().map(TierScan::next)).await?;
+            let keys = self.heads.iter().enumerate();
+            let keys = keys.filter_map(|(index, head)| head.as_ref().map(|entry| Reverse((entry.key.clone(), index))));
+            self.order = keys.collect();
+        }
+        let Some(Reverse((key, newest))) = self.order.pop() else { return Ok(None) };
+        let found = self.advance(newest).await?;
+        while let Some(older) = self.order.peek().filter(|next| next.0.0 == key).map(|next| next.0.1) {
+            self.order.pop();
+            self.advance(older).await?;
+        }
+        Ok(found)
+    }
+
+    /// Takes the head of a tier, and looks at the one behind it.
+    async fn advance(&mut self, index: usize) -> Result<Option<RunEntry>, RunError> {
+        let (Some(tier), Some(head)) = (self.tiers.get_mut(index), self.heads.get_mut(index)) else { return Ok(None) };
+        let next = match tier.next_ready() {
+            Some(next) => Some(next),
+            None => tier.next().await?,
+        };
+        if let Some(entry) = &next {
+            self.order.push(Reverse((entry.key.clone(), index)));
+        }
+        Ok(std::mem::replace(head, next))
+    }
+}

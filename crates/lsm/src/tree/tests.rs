@@ -1,0 +1,177 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bucketdb_driver::{Driver, MemoryDriver};
+use bucketdb_env::TokioEnvironment;
+use bucketdb_log::{DatabaseId, Layout, Seq};
+use bucketdb_runs::{Cache, RunOptions};
+use proptest::prelude::*;
+
+use super::*;
+use crate::{Built, Plan, Policy, Work, plan, plan_full};
+
+const DATABASE: DatabaseId = DatabaseId([7; 16]);
+
+fn store() -> RunStore {
+    let driver: Arc<dyn Driver> = Arc::new(MemoryDriver::new());
+    let layout = Layout::new("db").unwrap();
+    RunStore::new(driver, Arc::new(TokioEnvironment::new()), layout, DATABASE, Cache::new(1 << 20))
+}
+
+fn tiny() -> Policy {
+    Policy { max_tiers: 4, piece_bytes: 600, run_bytes: 300, ..Policy::default() }
+}
+
+fn key(number: u8) -> Bytes {
+    Bytes::from(vec![0, 0, 0, number % 3, 0, number])
+}
+
+type Rows = BTreeMap<Bytes, (Seq, Option<Bytes>)>;
+
+/// What a tree should say.
+#[derive(Default)]
+struct Model {
+    rows: Rows,
+    seq: u64,
+}
+
+impl Model {
+    /// Takes in changes; gives the entries that a flush of them has.
+    fn write(&mut self, changes: &[(u8, Option<u8>)]) -> Vec<RunEntry> {
+        let mut new = Rows::new();
+        for (number, value) in changes {
+            self.seq += 1;
+            let row = value.map(|value| Bytes::from(vec![value; 20]));
+            new.insert(key(*number), (Seq(self.seq), row));
+        }
+        self.rows.extend(new.clone());
+        new.into_iter().map(|(key, (seq, row))| RunEntry { key, seq, row }).collect()
+    }
+
+    fn live(&self) -> Vec<RunEntry> {
+        let entries = self.rows.iter().filter(|(_, (_, row))| row.is_some());
+        entries.map(|(key, (seq, row))| RunEntry { key: key.clone(), seq: *seq, row: row.clone() }).collect()
+    }
+
+    async fn check(&self, tree: &Tree) {
+        let everything = (Bound::Unbounded, Bound::Unbounded);
+        assert_eq!(scan(tree, &everything).await, self.live(), "a scan gives what is there");
+        let keys: Vec<Bytes> = (0..=u8::MAX).map(key).collect::<std::collections::BTreeSet<_>>().into_iter().collect();
+        let many = tree.get_many(&keys).await.unwrap();
+        for (key, many) in keys.iter().zip(many) {
+            let expected = self.rows.get(key).and_then(|(seq, row)| Some((*seq, row.clone()?)));
+            let found = |entry: Option<RunEntry>| entry.and_then(|entry| Some((entry.seq, entry.row?)));
+            assert_eq!(found(tree.get(key).await.unwrap()), expected, "key {key:?}");
+            assert_eq!(found(many), expected, "key {key:?} among many");
+        }
+        for (start, end) in [(3, 90), (100, 101), (200, 255), (50, 10)] {
+            let range = (Bound::Excluded(key(start)), Bound::Included(key(end)));
+            let expected: Vec<RunEntry> =
+                self.live().into_iter().filter(|entry| entry.key > key(start) && entry.key <= key(end)).collect();
+            assert_eq!(scan(tree, &range).await, expected, "from {start} to {end}");
+        }
+    }
+}
+
+async fn scan(tree: &Tree, range: &(Bound<Bytes>, Bound<Bytes>)) -> Vec<RunEntry> {
+    let mut scan = tree.scan(range, ScanOptions::default());
+    let mut entries = Vec::new();
+    loop {
+        let next = match scan.next_ready() {
+            Some(entry) => Some(entry),
+            None => scan.next().await.unwrap(),
+        };
+        match next {
+            Some(entry) => entries.push(entry),
+            None => return entries,
+        }
+    }
+}
+
+async fn work(store: &RunStore, policy: &Policy, tree: &Tree, entries: Vec<RunEntry>, plan: Plan) -> Built {
+    let options = RunOptions { block_bytes: 1024 };
+    let work = Work { store, policy, options, begun_at: Seq(1) };
+    let mut entries = entries.into_iter();
+    let built = work.run(tree, &mut entries, plan).await.unwrap();
+    assert_eq!(entries.next(), None, "all rows were written");
+    built
+}
+
+/// What a checkpoint would bring: the tree as somebody else decodes it.
+fn decoded(tree: &Tree, store: &RunStore) -> Tree {
+    let mut buffer = Vec::new();
+    tree.encode(&mut buffer);
+    let mut reader = Reader::new(buffer.clone().into());
+    let decoded = Tree::decode(&mut reader, store).unwrap();
+    reader.finish().unwrap();
+    let mut again = Vec::new();
+    decoded.encode(&mut again);
+    assert_eq!(buffer, again);
+    decoded
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn it_says_what_a_map_would_say(
+        rounds in prop::collection::vec(prop::collection::vec((any::<u8>(), any::<Option<u8>>()), 0..60), 1..12),
+        compact_every in 2usize..6,
+    ) {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+            let (store, policy) = (store(), tiny());
+            let (mut model, mut tree) = (Model::default(), Tree::default());
+            for (round, changes) in rounds.iter().enumerate() {
+                let entries = model.write(changes);
+                let new_bytes = 10 * entries.len() as u64;
+                let next = if round % compact_every == 0 {
+                    plan_full(&tree, new_bytes, &policy)
+                } else {
+                    plan(&tree, new_bytes, &policy)
+                };
+                tree = decoded(&work(&store, &policy, &tree, entries, next).await.tree, &store);
+                model.check(&tree).await;
+            }
+            // Everything ends as one tier without deletions, however it began.
+            for _ in 0..1_000 {
+                if tree.merging().is_none() && tree.tiers().len() <= 1 && tree.tiers().iter().all(|tier| tier.entries().1 == 0) {
+                    break;
+                }
+                let next = plan_full(&tree, 0, &policy);
+                tree = work(&store, &policy, &tree, Vec::new(), next).await.tree;
+                model.check(&tree).await;
+            }
+            prop_assert!(tree.tiers().len() <= 1, "{} tiers are left", tree.tiers().len());
+            prop_assert_eq!(tree.tiers().iter().map(|tier| tier.entries().0).sum::<u64>(), model.live().len() as u64);
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn no_bytes_make_decoding_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let _guard = runtime.enter();
+        let _ = Tree::decode(&mut Reader::new(bytes.into()), &store());
+    }
+}
+
+#[tokio::test]
+async fn tiers_stay_few_however_often_rows_are_written() {
+    let (store, policy) = (store(), Policy { piece_bytes: 20_000, run_bytes: 10_000, ..Policy::default() });
+    let (mut model, mut tree) = (Model::default(), Tree::default());
+    let (mut most_tiers, mut written, mut flushed) = (0, 0, 0);
+    for round in 0..300u32 {
+        let changes: Vec<(u8, Option<u8>)> =
+            (0..40u32).map(|number| ((number * 7 + round * 13) as u8, Some(round as u8))).collect();
+        let entries = model.write(&changes);
+        flushed += entries.iter().map(|entry| (entry.key.len() + 20) as u64).sum::<u64>();
+        let next = plan(&tree, 700, &policy);
+        let built = work(&store, &policy, &tree, entries, next).await;
+        written += built.written_bytes;
+        tree = built.tree;
+        most_tiers = most_tiers.max(tree.tiers().len());
+    }
+    model.check(&tree).await;
+    assert!(most_tiers <= policy.max_tiers + 3, "{most_tiers} tiers");
+    assert!(written > flushed / 4, "{written} bytes written of {flushed}");
+}

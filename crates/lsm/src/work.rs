@@ -1,0 +1,221 @@
+use std::ops::Bound;
+
+use bucketdb_log::Seq;
+use bucketdb_runs::{RunEntry, RunError, RunOptions, RunStore, RunWriter, ScanOptions};
+use bytes::Bytes;
+
+use crate::{Merging, Plan, Policy, Tier, TierRun, TotalsByGroup, Tree, TreeScan};
+
+/// Why a piece of work came to nothing. What it wrote is garbage.
+pub type WorkError = RunError;
+
+/// Rows that become a tier, or part of one: in ascending order of their keys, one entry a key.
+pub type Flush<'a> = dyn Iterator<Item = RunEntry> + Send + 'a;
+
+/// Writes the next tree.
+#[derive(Debug)]
+pub struct Work<'a> {
+    /// Where runs are read and written.
+    pub store: &'a RunStore,
+    /// How large they become.
+    pub policy: &'a Policy,
+    /// How they are laid out.
+    pub options: RunOptions,
+    /// The position of the log that was known when the work began; the names of new runs say it.
+    pub begun_at: Seq,
+}
+
+/// What a piece of work came to.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// The next tree.
+    pub tree: Tree,
+    /// Bytes that were read of older runs, as their objects have them; about.
+    pub read_bytes: u64,
+    /// Bytes that were written.
+    pub written_bytes: u64,
+}
+
+/// Writes runs of a tier one after the other.
+struct TierWriter<'a, 'b> {
+    work: &'b Work<'a>,
+    current: Option<(RunWriter, TotalsByGroup)>,
+    done: Vec<TierRun>,
+    written_bytes: u64,
+}
+
+impl TierWriter<'_, '_> {
+    async fn add(&mut self, entry: &RunEntry) -> Result<(), RunError> {
+        let (writer, totals) = match &mut self.current {
+            Some(current) => current,
+            None => self.current.insert((
+                self.work.store.writer(self.work.begun_at, self.work.options.clone()),
+                TotalsByGroup::default(),
+            )),
+        };
+        totals.add(&entry.key, entry.row.as_deref());
+        writer.add(&entry.key, entry.seq, entry.row.as_deref()).await?;
+        if writer.bytes_written() >= self.work.policy.run_bytes {
+            self.end_run().await?;
+        }
+        Ok(())
+    }
+
+    fn bytes_written(&self) -> u64 {
+        self.written_bytes + self.current.as_ref().map_or(0, |(writer, _)| writer.bytes_written())
+    }
+
+    async fn end_run(&mut self) -> Result<(), RunError> {
+        let Some((writer, totals)) = self.current.take() else { return Ok(()) };
+        if let Some(meta) = writer.finish().await? {
+            self.written_bytes += meta.size_bytes;
+            self.done.push(TierRun::whole(self.work.store.open(std::sync::Arc::new(meta)), totals));
+        }
+        Ok(())
+    }
+
+    async fn finish(mut self) -> Result<(Vec<TierRun>, u64), RunError> {
+        self.end_run().await?;
+        Ok((self.done, self.written_bytes))
+    }
+}
+
+impl<'a> Work<'a> {
+    /// Does what a plan says with the rows in `flush`.
+    ///
+    /// # Errors
+    /// If the store fails, or if a run is damaged or gone.
+    pub async fn run(&self, tree: &Tree, flush: &mut Flush<'_>, plan: Plan) -> Result<Built, WorkError> {
+        match plan {
+            Plan::Merge(count) => self.merge(tree, flush, count).await,
+            Plan::Piece { goes_on, first, inputs } => {
+                let flushed = self.merge(tree, flush, 0).await?;
+                // The new tier, if there is one, is in front of all others.
+                let first = first + (flushed.tree.tiers().len() - tree.tiers().len());
+                let piece = self.piece(&flushed.tree, goes_on, first, inputs).await?;
+                Ok(Built {
+                    tree: piece.tree,
+                    read_bytes: flushed.read_bytes + piece.read_bytes,
+                    written_bytes: flushed.written_bytes + piece.written_bytes,
+                })
+            }
+        }
+    }
+
+    /// Writes rows as runs, in the order in which they come.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn write(&self, flush: &mut Flush<'_>) -> Result<(Vec<TierRun>, u64), WorkError> {
+        let mut writer = self.tier_writer();
+        for entry in flush {
+            writer.add(&entry).await?;
+        }
+        writer.finish().await
+    }
+
+    fn tier_writer(&self) -> TierWriter<'a, '_> {
+        TierWriter { work: self, current: None, done: Vec::new(), written_bytes: 0 }
+    }
+
+    fn scan_options(&self) -> ScanOptions {
+        ScanOptions { fill_cache: false, ..ScanOptions::default() }
+    }
+
+    /// Makes one tier of the rows and the `count` newest tiers.
+    async fn merge(&self, tree: &Tree, flush: &mut Flush<'_>, count: usize) -> Result<Built, WorkError> {
+        let (merged, rest) = tree.tiers().split_at(count.min(tree.tiers().len()));
+        let keeps_deletions = rest.iter().any(|tier| !tier.is_empty());
+        let everything = (Bound::Unbounded, Bound::Unbounded);
+        let mut scan = TreeScan::new(merged.iter(), &everything, self.scan_options()).with_deletions();
+        let mut writer = self.tier_writer();
+        let mut new = flush.next();
+        let mut old = next(&mut scan).await?;
+        loop {
+            let entry = match (&new, &old) {
+                (None, None) => break,
+                (Some(_), None) => std::mem::replace(&mut new, flush.next()),
+                (Some(first), Some(second)) if first.key <= second.key => {
+                    if first.key == second.key {
+                        old = next(&mut scan).await?;
+                    }
+                    std::mem::replace(&mut new, flush.next())
+                }
+                _ => std::mem::replace(&mut old, next(&mut scan).await?),
+            };
+            if let Some(entry) = entry.filter(|entry| entry.row.is_some() || keeps_deletions) {
+                writer.add(&entry).await?;
+            }
+        }
+        let (runs, written_bytes) = writer.finish().await?;
+        let mut tiers = Vec::with_capacity(rest.len() + 1);
+        let gone = merged.len();
+        let is_new = !runs.is_empty();
+        if is_new {
+            tiers.push(Tier::new(runs));
+        }
+        tiers.extend(rest.iter().cloned());
+        let merging =
+            tree.merging().map(|merging| Merging { output: merging.output + usize::from(is_new) - gone, ..merging });
+        let read_bytes = merged.iter().map(Tier::size_bytes).sum();
+        Ok(Built { tree: Tree::new(tiers, merging), read_bytes, written_bytes })
+    }
+
+    /// Merges the next stretch of keys of some tiers.
+    async fn piece(&self, tree: &Tree, goes_on: bool, first: usize, inputs: usize) -> Result<Built, WorkError> {
+        let mut tiers = tree.tiers().to_vec();
+        let first = if goes_on {
+            first
+        } else {
+            tiers.insert(first, Tier::default());
+            first + 1
+        };
+        let output = first - 1;
+        let behind = first + inputs;
+        let keeps_deletions = tiers.iter().skip(behind).any(|tier| !tier.is_empty());
+        let merged = tiers.get(first..behind).unwrap_or_default();
+        let everything = (Bound::Unbounded, Bound::Unbounded);
+        let mut scan = TreeScan::new(merged.iter(), &everything, self.scan_options()).with_deletions();
+        let mut writer = self.tier_writer();
+        let mut read_bytes = 0;
+        let mut next_key: Option<Bytes> = None;
+        while let Some(entry) = next(&mut scan).await? {
+            // Deletions that leave are read too: a piece that writes nothing must end as well.
+            if writer.bytes_written() >= self.policy.piece_bytes || read_bytes >= 4 * self.policy.piece_bytes {
+                next_key = Some(entry.key);
+                break;
+            }
+            read_bytes += (entry.key.len() + entry.row.as_ref().map_or(0, Bytes::len)) as u64;
+            if entry.row.is_some() || keeps_deletions {
+                writer.add(&entry).await?;
+            }
+        }
+        let (runs, written_bytes) = writer.finish().await?;
+        let merging = match next_key {
+            Some(key) => {
+                for tier in tiers.iter_mut().skip(first).take(inputs) {
+                    *tier = tier.clipped(&key);
+                }
+                Some(Merging { output, inputs })
+            }
+            None => {
+                tiers.drain(first..behind);
+                None
+            }
+        };
+        if let Some(tier) = tiers.get_mut(output) {
+            *tier = tier.extended(runs);
+            if tier.is_empty() && merging.is_none() {
+                tiers.remove(output);
+            }
+        }
+        Ok(Built { tree: Tree::new(tiers, merging), read_bytes, written_bytes })
+    }
+}
+
+async fn next(scan: &mut TreeScan) -> Result<Option<RunEntry>, RunError> {
+    match scan.next_ready() {
+        Some(entry) => Ok(Some(entry)),
+        None => scan.next().await,
+    }
+}
