@@ -7,4 +7,5 @@ mod measure;
 mod model;
 mod requests;
 mod support;
+mod threads;
 mod writing;
