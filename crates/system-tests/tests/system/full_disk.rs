@@ -15,6 +15,9 @@ use bucketdb_system_tests::{Piece, Toil};
 use crate::stores::skip;
 use crate::support::{report, runtime};
 
+/// The keys of bulk loads, above those of all batches.
+const LOADED_FROM: u64 = 1_000_000_000;
+
 /// An empty file system in memory, until it is dropped.
 struct Disk {
     folder: PathBuf,
@@ -92,7 +95,7 @@ fn a_full_disk_is_an_error_and_writing_goes_on_when_there_is_room() {
         assert_no_space(&error);
         let documents = count(&db).await;
         assert_eq!(documents, written * 40, "what was acknowledged, and nothing else");
-        assert_no_space(&bulk_load(&db, 1_000_000).await.unwrap_err());
+        assert_no_space(&bulk_load(&db, LOADED_FROM).await.unwrap_err());
         assert_eq!(count(&db).await, documents, "nothing of a load that failed appears");
 
         // Another one can open it and read.
@@ -102,9 +105,9 @@ fn a_full_disk_is_an_error_and_writing_goes_on_when_there_is_room() {
 
         disk.resize("64m");
         write(&db, written).await.unwrap();
-        bulk_load(&db, 1_000_000).await.unwrap();
+        bulk_load(&db, LOADED_FROM).await.unwrap();
         assert_eq!(count(&db).await, documents + 40 + 4_000);
-        assert_eq!(pieces.get(1_000_000_u64).await.unwrap().map(|piece| piece.operation), Some(1));
+        assert_eq!(pieces.get(LOADED_FROM).await.unwrap().map(|piece| piece.operation), Some(1));
         db.compact().await.unwrap();
         let verification = db.verify(|_| {}).await.unwrap();
         assert!(verification.is_clean(), "{verification:#?}");
