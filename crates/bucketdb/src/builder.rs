@@ -5,7 +5,7 @@ use std::time::Duration;
 use bucketdb_documents::{Documents, RunStoreFor};
 use bucketdb_driver::{Driver, MeteredDriver};
 use bucketdb_env::{Environment, TokioEnvironment};
-use bucketdb_log::{Layout, Log, LogError, NodeId, OpenOptions, StoreCheck, TailLimits};
+use bucketdb_log::{Layout, Log, LogError, NodeId, OpenOptions, StoreCheck, TailLimits, TimedDriver};
 
 use bucketdb_lsm::Policy;
 use bucketdb_runs::{Cache, RunStore};
@@ -41,8 +41,10 @@ pub struct DatabaseBuilder {
     write_forward_interval: Duration,
     history: Option<Duration>,
     block_size: Option<u32>,
-    tail_limits: Option<TailLimits>,
-    policy: Policy,
+    pub(crate) tail_limits: Option<TailLimits>,
+    pub(crate) policy: Policy,
+    /// How the memory is divided, unless as usual.
+    pub(crate) memory: Option<MemoryBudget>,
     environment: Option<Arc<dyn Environment>>,
 }
 
@@ -69,6 +71,7 @@ impl DatabaseBuilder {
             tail_limits: None,
             thorough: false,
             policy: Policy::default(),
+            memory: None,
             environment: None,
         }
     }
@@ -251,12 +254,13 @@ impl DatabaseBuilder {
             creation_check: self.store_check,
             request_timeout: self.request_timeout,
             deadline: self.commit_timeout,
-            ..OpenOptions::default()
         };
         let metered: Arc<dyn Driver> = Arc::new(meter.clone());
-        let memory = MemoryBudget::of(usize::try_from(self.max_memory).unwrap_or(usize::MAX));
+        let usual = MemoryBudget::of(usize::try_from(self.max_memory).unwrap_or(usize::MAX));
+        let memory = self.memory.unwrap_or(usual);
         let layout = Layout::new(&options.prefix).map_err(LogError::from)?;
-        let store_for = run_stores(metered.clone(), env.clone(), layout, Cache::new(memory.cache_bytes as u64));
+        let timed = Arc::new(TimedDriver::new(metered.clone(), env.clone(), self.request_timeout));
+        let store_for = run_stores(timed, env.clone(), layout, Cache::new(memory.cache_bytes as u64));
         let documents = Documents::over_runs(store_for.clone());
         let log = Log::open(metered, env.clone(), options, documents).await?;
         let (staleness, commit_timeout) = (self.staleness, self.commit_timeout);

@@ -172,7 +172,7 @@ impl BulkLoad {
     fn work(&self) -> Work<'_> {
         let inner = &self.db.inner;
         let block_bytes = inner.log.options().block_bytes as usize;
-        let options = RunOptions { block_bytes, ..RunOptions::default() };
+        let options = RunOptions { block_bytes };
         Work { store: &self.store, policy: &inner.maintenance.policy, options, begun_at: self.begun_at }
     }
 

@@ -70,7 +70,7 @@ impl Inner {
         let present = &captured.value;
         let base = present.base.clone();
         let store = self.runs();
-        let options = RunOptions { block_bytes: self.log.options().block_bytes as usize, ..RunOptions::default() };
+        let options = RunOptions { block_bytes: self.log.options().block_bytes as usize };
         let work = Work { store: &store, policy: &self.maintenance.policy, options, begun_at: covers };
         let Built { tree, read_bytes, written_bytes } = self.build(&work, present, covers, goal).await?;
         let goes_on = match goal {

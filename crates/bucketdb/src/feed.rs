@@ -188,6 +188,13 @@ impl<T: Stored> Feed<T> {
     }
 }
 
+/// All changes of a record.
+#[cfg(feature = "simulation")]
+pub(crate) async fn changes_of(db: &Database, record: &Record) -> Result<Vec<Change<serde_json::Value>>> {
+    let generation = db.inner.log.options().generation;
+    Source { db: db.clone(), table: None, generation }.changes(record).await
+}
+
 impl Source {
     /// The changes of a record that this feed is about.
     async fn changes<T: Stored>(&self, record: &Record) -> Result<Vec<Change<T>>> {

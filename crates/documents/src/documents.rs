@@ -343,6 +343,8 @@ impl StateMachine for Documents {
     type Refusal = Refusal;
     type Group = Group;
 
+    const MAKES_CHECKPOINTS: bool = true;
+
     fn validate(&self, group: &mut Group, proposal: &Proposal) -> Result<Validated, Refusal> {
         match proposal {
             Proposal::Register(schema) => {

@@ -27,6 +27,8 @@ mod floor;
 mod follow;
 mod halt;
 mod head;
+#[cfg(feature = "simulation")]
+mod hindsight;
 mod housekeeping;
 mod ids;
 mod ingest;
@@ -71,6 +73,8 @@ pub use checkpoint::{Captured, CheckpointContent, CheckpointError, Checkpointed}
 pub use collect::GarbageReport;
 pub use commit::{Commit, CommitError};
 pub use error::{LogError, Result};
+#[cfg(feature = "simulation")]
+pub use hindsight::Hindsight;
 pub use ids::{ChainHash, CommitId, DatabaseId, InvalidNodeId, LogTime, NodeId, Seq, SessionId};
 pub use ingest::{IngestTicket, Ingested};
 pub use layout::{InvalidPrefix, Layout, ObjectKind, SlotNames};
@@ -85,4 +89,5 @@ pub use sessions::CommitOutcome;
 pub use store_check::{StoreCheck, StoreReport, Verdict};
 pub use sweep::SweepReport;
 pub use tail::{Tail, TailLimits};
+pub use timed::TimedDriver;
 pub use upkeep::CheckpointRef;

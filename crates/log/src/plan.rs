@@ -158,6 +158,8 @@ enum Prepared<R> {
     Later,
     /// It can never be written as it is.
     Impossible(LogError),
+    /// Nor can this, and the group has taken in its effects.
+    Undone(LogError),
 }
 
 impl<M: StateMachine> Gathering<M> {
@@ -184,7 +186,7 @@ impl<M: StateMachine> Gathering<M> {
                     Err(refusal) => Prepared::Refused(refusal),
                     Ok(Validated { kind: RecordKind::Ingest, payload, brings, ends }) => {
                         if let Err(obstacle) = applied.upkeep.check_brought(&brings) {
-                            return impossible(obstacle);
+                            return Prepared::Undone(shared.impossible(obstacle));
                         }
                         let ingested = Ingested { begun: ends, brings, payload };
                         Prepared::Entry(RecordKind::Ingest, ingested.encode())
@@ -251,6 +253,10 @@ impl<M: StateMachine> Gathering<M> {
                 Prepared::Impossible(error) => {
                     submission.answer(Err(error.into()));
                     continue;
+                }
+                Prepared::Undone(error) => {
+                    submission.answer(Err(error.into()));
+                    return false;
                 }
             };
             if payload.len() > MAX_PAYLOAD_BYTES {

@@ -16,17 +16,19 @@ const SLOWEST_UPLOAD_BYTES_PER_S: u64 = 256 << 10;
 
 /// A driver that answers every request in time: one that takes too long gets a transient error.
 ///
-/// Everything that the log asks of a store goes through here, so that no store, however dead, can hold up an open log
-/// for longer than its deadlines say. A request that was given up may still take effect, as after any transient error.
+/// Everything that the log asks of a store goes through here, and what is read and written of runs, so that no store,
+/// however dead, can hold up an open database for longer than its deadlines say. A request that was given up may still take effect, as after any transient error.
 #[derive(Clone, Debug)]
-pub(crate) struct TimedDriver {
+pub struct TimedDriver {
     inner: Arc<dyn Driver>,
     env: Arc<dyn Environment>,
     request_timeout: Duration,
 }
 
 impl TimedDriver {
-    pub(crate) fn new(inner: Arc<dyn Driver>, env: Arc<dyn Environment>, request_timeout: Duration) -> Self {
+    /// Lets `inner` take `request_timeout` for a request, and for a put a second more for every 256 KiB.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Driver>, env: Arc<dyn Environment>, request_timeout: Duration) -> Self {
         Self { inner, env, request_timeout }
     }
 

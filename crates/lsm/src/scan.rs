@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures::future;
 
 use crate::Tier;
+use crate::tier::KeyBounds;
 
 /// The entries of several tiers in the order of their keys, the newest of each key.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ pub struct TreeScan {
 /// The entries of one tier, run after run.
 #[derive(Debug)]
 pub(crate) struct TierScan {
-    rest: VecDeque<(Run, (Bound<Bytes>, Bound<Bytes>))>,
+    rest: VecDeque<(Run, KeyBounds)>,
     options: ScanOptions,
     scan: Option<RunScan>,
 }

@@ -7,6 +7,9 @@ use bytes::Bytes;
 
 use crate::{Totals, TotalsByGroup};
 
+/// A range of keys.
+pub(crate) type KeyBounds = (Bound<Bytes>, Bound<Bytes>);
+
 /// Runs in ascending order of their keys, whose key ranges do not meet.
 #[derive(Clone, Debug, Default)]
 pub struct Tier {
@@ -63,7 +66,7 @@ impl TierRun {
     }
 
     /// The part of a range whose entries count.
-    pub(crate) fn clip(&self, range: &(Bound<Bytes>, Bound<Bytes>)) -> (Bound<Bytes>, Bound<Bytes>) {
+    pub(crate) fn clip(&self, range: &KeyBounds) -> KeyBounds {
         let start = match (&self.from, &range.0) {
             (None, start) => start.clone(),
             (Some(from), Bound::Included(key) | Bound::Excluded(key)) if key >= from => range.0.clone(),
@@ -141,7 +144,7 @@ impl Tier {
     }
 
     /// The runs that may have keys in a range, in order.
-    pub(crate) fn in_range(&self, range: &(Bound<Bytes>, Bound<Bytes>)) -> impl Iterator<Item = &TierRun> {
+    pub(crate) fn in_range(&self, range: &KeyBounds) -> impl Iterator<Item = &TierRun> {
         let first = self.runs.partition_point(|run| run.ends_before(&range.0));
         let rest = self.runs.get(first..).unwrap_or_default();
         rest.iter().take_while(move |run| !run.begins_behind(&range.1))

@@ -108,7 +108,7 @@ impl<'a> Work<'a> {
     /// If the store fails.
     pub async fn write(&self, flush: &mut Flush<'_>) -> Result<(Vec<TierRun>, u64), WorkError> {
         let mut writer = self.tier_writer();
-        while let Some(entry) = flush.next() {
+        for entry in flush {
             writer.add(&entry).await?;
         }
         writer.finish().await

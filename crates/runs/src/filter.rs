@@ -1,4 +1,18 @@
 //! Which keys a partition may have.
+//!
+//! A binary fuse filter of the crate `xorf` was chosen over a Bloom filter of `fastbloom`: at the same size it lets half as
+//! many absent keys pass, and answers several times as fast, for three bytes of memory that it looks at. It takes three
+//! times as long to build, which is a tenth of what writing a row takes. `measure_filters`, 16,384 keys, on a shared
+//! machine, in processor time:
+//!
+//! | filter | bits a key | absent keys that pass | build, ns a key | absent key, ns | present key, ns |
+//! |---|---|---|---|---|---|
+//! | binary fuse, 8 bits | 10.0 | 0.41 % | 44 | 6 | 6 |
+//! | Bloom | 10.0 | 0.80 % | 15 | 32 | 27 |
+//!
+//! Ribbon filters would save a bit a key and cost several times as much to build and to ask; no crate of them is kept up.
+//! The crate only builds: what is stored and how it is read is fixed here and in [`mod@crate::format`], so a new version of
+//! it cannot change the meaning of runs that exist.
 
 use bucketdb_log::codec::{Malformed, Reader};
 use bytes::{BufMut, Bytes};
@@ -177,5 +191,63 @@ mod tests {
                 filter.may_hold(hash);
             }
         }
+    }
+
+    fn now() -> std::time::Duration {
+        let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+        std::time::Duration::from_nanos(told.split(' ').next().unwrap().parse().unwrap())
+    }
+
+    #[test]
+    #[ignore = "measures, and judges nothing"]
+    fn measure_filters() {
+        const KEYS: u64 = 16 << 10;
+        const PROBES: u64 = 1 << 20;
+        const ROUNDS: u64 = 20;
+        let hashes: Vec<u64> = (0..KEYS).map(|key| hash(&key.to_be_bytes())).collect();
+        let absent: Vec<u64> = (KEYS..KEYS + PROBES).map(|key| hash(&key.to_be_bytes())).collect();
+        let report = |what: &str, bytes: usize, built: std::time::Duration, may_hold: &dyn Fn(u64) -> bool| {
+            let before = now();
+            let passed = absent.iter().filter(|hash| may_hold(**hash)).count();
+            let absent_took = now() - before;
+            let before = now();
+            for _ in 0..PROBES / KEYS {
+                assert!(hashes.iter().all(|hash| may_hold(*hash)));
+            }
+            let present_took = now() - before;
+            println!(
+                "{what}: {:.2} bits a key, {:.2} % pass, built in {} ns a key, {:.1} ns for an absent key, {:.1} ns for one that is there",
+                bytes as f64 * 8.0 / KEYS as f64,
+                passed as f64 * 100.0 / PROBES as f64,
+                built.as_nanos() / u128::from(KEYS * ROUNDS),
+                absent_took.as_nanos() as f64 / PROBES as f64,
+                present_took.as_nanos() as f64 / PROBES as f64,
+            );
+        };
+
+        let before = now();
+        let mut body = Vec::new();
+        for _ in 0..ROUNDS {
+            body.clear();
+            encode(&mut hashes.clone(), &mut body);
+        }
+        let built = now() - before;
+        let filter = Filter::decode(body.clone().into()).unwrap();
+        report("binary fuse, 8 bits", body.len(), built, &|hash| filter.may_hold(hash));
+
+        let before = now();
+        let build = || {
+            let mut bloom = fastbloom::BloomFilter::with_num_bits(10 * KEYS as usize).expected_items(KEYS as usize);
+            for hash in &hashes {
+                bloom.insert(hash);
+            }
+            bloom
+        };
+        let mut bloom = build();
+        for _ in 1..ROUNDS {
+            bloom = build();
+        }
+        let built = now() - before;
+        report("bloom (fastbloom)", bloom.num_bits() / 8, built, &|hash| bloom.contains(&hash));
     }
 }

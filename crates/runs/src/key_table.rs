@@ -203,15 +203,17 @@ impl KeyLengths {
         let rows_bytes: usize = rows.iter().map(|length| *length as usize).sum();
         let (mut own_column, mut rows_column) =
             (Columns(columns.take(self.own_bytes)?), Columns(columns.take(rows_bytes)?));
-        let mut entries = Vec::with_capacity(self.keys_bytes + rows_bytes);
+        let base = (2 * len + 1) * SLOT_BYTES;
+        let mut data = Vec::with_capacity(base + self.keys_bytes + rows_bytes);
+        data.resize(base, 0);
         let mut places: Vec<Place> = Vec::with_capacity(len + 1);
-        let (mut start, mut key_bytes) = (0, 0);
+        let (mut start, mut end) = (base, base);
         let mut shared_bytes = usize::MAX;
         for (index, (shared, own)) in self.lengths.iter().enumerate() {
             let own = own_column.take(*own as usize)?;
             let shared = *shared as usize;
             // What two neighbours share says nothing of the order yet: the byte behind it does.
-            let ascends = match (entries.get(start + shared..start + key_bytes), own) {
+            let ascends = match (data.get(start + shared..end), own) {
                 (Some([]) | None, own) => !own.is_empty() || index == 0,
                 (Some([before, ..]), [after, ..]) => before < after,
                 (Some(_), []) => false,
@@ -220,29 +222,31 @@ impl KeyLengths {
                 return Err(Malformed("keys are not in order"));
             }
             let before = start;
-            start = entries.len();
-            entries.extend_from_within(before..before + shared);
-            entries.extend_from_slice(own);
-            key_bytes = entries.len() - start;
-            places.push((start, entries.len()));
-            entries.extend_from_slice(rows_column.take(rows.get(index).map_or(0, |length| *length as usize))?);
+            start = data.len();
+            data.extend_from_within(before..before + shared);
+            data.extend_from_slice(own);
+            end = data.len();
+            places.push((start, end));
+            data.extend_from_slice(rows_column.take(rows.get(index).map_or(0, |length| *length as usize))?);
             shared_bytes = if index == 0 { own.len() } else { shared_bytes.min(shared) };
         }
-        places.push((entries.len(), entries.len()));
+        places.push((data.len(), data.len()));
         let shared_bytes = if len == 0 { 0 } else { shared_bytes };
-
-        let base = len * SLOT_BYTES + places.len() * SLOT_BYTES;
-        let mut data = Vec::with_capacity(base + entries.len());
-        for (start, end) in places.iter().take(len) {
-            let head = head_of(entries.get(start + shared_bytes..*end).unwrap_or_default());
-            data.extend_from_slice(&head.to_le_bytes());
+        for (index, (start, end)) in places.iter().enumerate() {
+            if index < len {
+                let head = head_of(data.get(start + shared_bytes..*end).unwrap_or_default());
+                put_slot(&mut data, index, head);
+            }
+            // Two numbers of 32 bits, the first one in the lower half.
+            put_slot(&mut data, len + index, *start as u64 | ((*end as u64) << 32));
         }
-        for (start, end) in &places {
-            data.extend_from_slice(&((base + start) as u32).to_le_bytes());
-            data.extend_from_slice(&((base + end) as u32).to_le_bytes());
-        }
-        data.extend_from_slice(&entries);
         Ok(KeyTable { data: data.into(), len, shared_bytes })
+    }
+}
+
+fn put_slot(data: &mut [u8], index: usize, number: u64) {
+    if let Some(slot) = data.as_chunks_mut::<SLOT_BYTES>().0.get_mut(index) {
+        *slot = number.to_le_bytes();
     }
 }
 

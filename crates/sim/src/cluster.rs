@@ -2,11 +2,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bucketdb::simulation::{Base, open_at};
+use bucketdb::simulation::{set_memory, set_policy, set_tail_limits};
 use bucketdb::{Database, Driver, Error, StoreCheck};
 use parking_lot::Mutex;
 
-use crate::config::MachineConfig;
+use crate::config::{MachineConfig, Storage};
 use crate::keeper::Keeper;
 use crate::workload::{Caller, Client, ClientSettings, Fallen, FollowerLog, Outcome, Recorder, Tables, follow};
 use crate::{GroupId, MachineClock, ProcessId, Scheduler, SimEnvironment, SimRandom, StoreWorld, Trace};
@@ -29,7 +29,7 @@ struct Shared {
     world: StoreWorld,
     trace: Trace,
     recorder: Recorder,
-    keeper: Keeper,
+    storage: Storage,
     settings: ClientSettings,
     clients: u64,
     follow: bool,
@@ -75,11 +75,11 @@ impl Cluster {
         (clients, follow): (u64, bool),
         settings: ClientSettings,
         (scheduler, world, trace): (Scheduler, StoreWorld, Trace),
-        (recorder, keeper): (Recorder, Keeper),
+        (recorder, storage): (Recorder, Storage),
     ) -> Self {
         let (state, fallen) = (Mutex::default(), Fallen::default());
         let shared =
-            Shared { seed, scheduler, world, trace, recorder, keeper, settings, clients, follow, fallen, state };
+            Shared { seed, scheduler, world, trace, recorder, storage, settings, clients, follow, fallen, state };
         Self { shared: Arc::new(shared) }
     }
 
@@ -136,13 +136,12 @@ impl Cluster {
         let Shared { scheduler, trace, recorder, settings, clients, .. } = &*self.shared;
         let tables = loop {
             let store = self.shared.world.handle(process);
-            let beginning = Beginning::Base(self.shared.keeper.base());
-            match open(store, env.clone(), &machine, beginning).await {
+            match open(store, env.clone(), &machine, &self.shared.storage, Beginning::Exists).await {
                 Ok(tables) => break tables,
                 Err(error) => {
                     trace.note(format_args!("{process} cannot open: {error}"));
                     if let Outcome::Broken(alarm) = Outcome::of_error(&error) {
-                        self.shared.state.lock().alarms.push(format!("{process} opening: {alarm}"));
+                        self.alarm(format!("{process} opening: {alarm}"));
                     }
                     scheduler.sleep(choices.magnitude(Duration::from_millis(10), Duration::from_secs(2))).await;
                 }
@@ -164,10 +163,23 @@ impl Cluster {
             };
             scheduler.spawn(group, Box::pin(client.run()));
         }
+        if let Some(interval) = self.shared.storage.keeper {
+            let (db, name) = (tables.db.clone(), format!("the keeper of {process}"));
+            let random = SimRandom::new(choices.between(0, u64::MAX - 1));
+            let keeper = Keeper { db, name, scheduler: scheduler.clone(), trace: trace.clone(), random };
+            let (budget, cluster) = (settings.budget.clone(), self.clone());
+            let kept = keeper.run(interval, move || *budget.lock() == 0, move |text| cluster.alarm(text));
+            scheduler.spawn(group, Box::pin(kept));
+        }
         if self.shared.follow {
             let interval = choices.magnitude(Duration::from_millis(300), Duration::from_secs(20));
             follow(tables.db.clone(), follower, scheduler.clone(), trace.clone(), interval).await;
         }
+    }
+
+    /// Somebody was told that the database is broken.
+    fn alarm(&self, text: String) {
+        self.shared.state.lock().alarms.push(text);
     }
 
     fn next_client(&self) -> u64 {
@@ -304,13 +316,15 @@ impl Cluster {
     }
 }
 
-/// Where a database begins for whoever opens it.
-#[derive(Debug)]
+/// Whether there is a database for whoever opens it.
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Beginning {
     /// There is none yet.
-    Create { ring_size: u64, grace: Option<Duration> },
-    /// With this base, or else with the first record.
-    Base(Option<Box<Base>>),
+    Create { ring_size: u64 },
+    /// There is one.
+    Exists,
+    /// There is one, and nothing is to be written.
+    ReadOnly,
 }
 
 /// Opens the database as a machine is set up to.
@@ -318,9 +332,10 @@ pub(crate) async fn open(
     store: impl Driver,
     env: SimEnvironment,
     machine: &MachineConfig,
+    storage: &Storage,
     beginning: Beginning,
 ) -> Result<Tables, Error> {
-    let builder = Database::builder()
+    let mut builder = Database::builder()
         .driver(store)
         .environment(env)
         .prefix(DATABASE_PREFIX)
@@ -329,16 +344,19 @@ pub(crate) async fn open(
         .commit_timeout(machine.commit_timeout)
         .request_timeout(machine.request_timeout)
         .store_check(QUICK_CHECK);
-    let db = match beginning {
-        Beginning::Create { ring_size, grace } => {
-            let builder = builder.ring_size(ring_size);
-            match grace {
-                Some(grace) => builder.grace(grace).open().await?,
-                None => builder.open().await?,
-            }
+    builder = set_policy(builder, storage.policy);
+    builder = set_memory(builder, (CACHE_BYTES, storage.overlay_bytes, storage.earlier_bytes));
+    builder = match beginning {
+        Beginning::Create { ring_size } => {
+            builder = set_tail_limits(builder, storage.tail_limits).ring_size(ring_size).block_size(storage.block_bytes);
+            builder = storage.grace.into_iter().fold(builder, bucketdb::DatabaseBuilder::grace);
+            storage.history.into_iter().fold(builder, bucketdb::DatabaseBuilder::history)
         }
-        Beginning::Base(Some(base)) => open_at(builder.create(false), *base).await?,
-        Beginning::Base(None) => builder.create(false).open().await?,
+        Beginning::Exists => builder.create(false),
+        Beginning::ReadOnly => builder.read_only(true),
     };
-    Tables::open(&db).await
+    Tables::open(&builder.open().await?).await
 }
+
+/// Parts of runs are kept in that much memory: all of them, because what leaves it first is nothing to rely on.
+const CACHE_BYTES: usize = 64 << 20;

@@ -1,6 +1,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use bucketdb::simulation::{Policy, TailLimits};
+
 use crate::nemesis::Harm;
 use crate::workload::Work;
 use crate::{Faults, Latencies, Latency, SimRandom};
@@ -37,8 +39,8 @@ pub struct Config {
     pub faults: Faults,
     /// How many keys a page of a listing holds.
     pub page_keys: usize,
-    /// How the beginning of the log is given up, if it is.
-    pub truncation: Option<Truncation>,
+    /// How what is stored is looked after.
+    pub storage: Storage,
     /// What is done to the processes, and how often.
     pub harms: Vec<(Harm, u64)>,
     /// The longest pause between two harms.
@@ -47,13 +49,25 @@ pub struct Config {
     pub duration: Duration,
 }
 
-/// How the beginning of the log is given up.
+/// How what is stored is looked after: everything so small that all of it happens in a run.
 #[derive(Clone, Copy, Debug)]
-pub struct Truncation {
-    /// For how long nothing is removed that was given up.
-    pub grace: Duration,
-    /// How long it takes on average until more is given up.
-    pub interval: Duration,
+pub struct Storage {
+    /// For how long nothing is removed that somebody may need; `None` is the usual hour.
+    pub grace: Option<Duration>,
+    /// For how long the past is kept; `None` is as long as the grace.
+    pub history: Option<Duration>,
+    /// How long the log may grow behind its newest checkpoint.
+    pub tail_limits: TailLimits,
+    /// Size of a block of a run.
+    pub block_bytes: u32,
+    /// How much may be written in memory before there is a checkpoint.
+    pub overlay_bytes: usize,
+    /// How much is kept in memory for those who read earlier positions.
+    pub earlier_bytes: usize,
+    /// How runs are merged.
+    pub policy: Policy,
+    /// How long it takes on average until the keeper of a process does something; `None` if there are none.
+    pub keeper: Option<Duration>,
 }
 
 /// How one process is set up.
@@ -88,9 +102,10 @@ impl Config {
         let latencies = latencies(random);
         let faults = faults(random);
         let mut harms = harms(random);
-        let truncation = if faults.list_lag.is_zero() { truncation(random, &mut harms) } else { None };
         // What shows that a store lied is the record behind; when that is removed too, nobody can be told.
-        let truncation = truncation.filter(|_| faults.lie == 0.0);
+        let may_remove = faults.list_lag.is_zero() && faults.lie == 0.0;
+        let grace = if may_remove { grace(random, &mut harms) } else { None };
+        let storage = storage(random, grace, faults.lie > 0.0);
         if faults.lie > 0.0 {
             // Whose record was overwritten, and who dies before reading on, can tell nobody: nothing shows it.
             harms.retain(|(harm, _)| !matches!(harm, Harm::Crash | Harm::CrashAll | Harm::CloneMachine));
@@ -103,16 +118,16 @@ impl Config {
             ring_size,
             clients: random.between(1, 4),
             operations: random.between(60, 220),
-            think: think(random, truncation),
+            think: think(random, grace.is_some()),
             keys: random.between(1, 6),
             names: *random.pick(&[1, 2, 4, 10]).unwrap_or(&2),
             mix: mix(random),
             settle,
-            follow: truncation.is_none() && random.chance(0.5),
+            follow: grace.is_none() && random.chance(0.5),
             latencies,
             faults,
             page_keys: *random.pick(&[3, 20, 1000, 1000]).unwrap_or(&1000),
-            truncation,
+            storage,
             harms,
             calm: random.magnitude(100 * MS, 2 * MINUTE),
             duration: random.magnitude(30 * SECOND, 60 * MINUTE),
@@ -121,8 +136,8 @@ impl Config {
 }
 
 /// Records are removed while processes stand still: what they knew before must not be believed.
-fn truncation(random: &mut SimRandom, harms: &mut Vec<(Harm, u64)>) -> Option<Truncation> {
-    if !random.chance(0.35) {
+fn grace(random: &mut SimRandom, harms: &mut Vec<(Harm, u64)>) -> Option<Duration> {
+    if !random.chance(0.5) {
         return None;
     }
     for harm in [Harm::Pause, Harm::Suspend, Harm::CutOff] {
@@ -134,13 +149,44 @@ fn truncation(random: &mut SimRandom, harms: &mut Vec<(Harm, u64)>) -> Option<Tr
     if harms.iter().any(|(harm, _)| *harm == Harm::Suspend) {
         harms.retain(|(harm, _)| *harm != Harm::Skew);
     }
-    Some(Truncation { grace: random.magnitude(2 * SECOND, MINUTE), interval: random.magnitude(SECOND, MINUTE) })
+    Some(random.magnitude(2 * SECOND, MINUTE))
 }
 
-fn think(random: &mut SimRandom, truncation: Option<Truncation>) -> Duration {
+fn storage(random: &mut SimRandom, grace: Option<Duration>, lies: bool) -> Storage {
+    let soft_records = *random.pick(&[4, 8, 15, 30, 256]).unwrap_or(&8);
+    let hard_records = if random.chance(0.2) { soft_records + random.between(2, 20) } else { 8_192 };
+    let hard_records = hard_records.max(soft_records);
+    let tail_limits = TailLimits { soft_records, hard_records, ..TailLimits::default() };
+    let policy = Policy {
+        max_tiers: random.between(2, 6) as usize,
+        min_merge: random.between(2, 4) as usize,
+        piece_bytes: *random.pick(&[300, 1_000, 4_000, 1 << 20]).unwrap_or(&4_000),
+        run_bytes: *random.pick(&[200, 1_000, 4_000, 1 << 20]).unwrap_or(&4_000),
+        max_deletions: random.between(2, 8),
+    };
+    let history = match random.below(3) {
+        0 => None,
+        1 => Some(Duration::ZERO),
+        _ => Some(random.magnitude(SECOND, MINUTE)),
+    };
+    let keeper = random.chance(0.6).then(|| random.magnitude(SECOND, MINUTE));
+    Storage {
+        // What was removed can tell nobody of a lie: nothing is.
+        grace: if lies { Some(Duration::from_secs(10 * 24 * 3600)) } else { grace },
+        history,
+        tail_limits,
+        block_bytes: *random.pick(&[1_024, 1_024, 4_096]).unwrap_or(&1_024),
+        overlay_bytes: *random.pick(&[2_000, 8_000, 1 << 20]).unwrap_or(&8_000),
+        earlier_bytes: *random.pick(&[4_000, 1 << 20, 1 << 20]).unwrap_or(&4_000),
+        policy,
+        keeper,
+    }
+}
+
+fn think(random: &mut SimRandom, removes: bool) -> Duration {
     let all = [Duration::ZERO, 10 * MS, 100 * MS, SECOND, 20 * SECOND];
     let slow = [SECOND, 5 * SECOND, 20 * SECOND];
-    let choices = if truncation.is_some() { slow.as_slice() } else { all.as_slice() };
+    let choices = if removes { slow.as_slice() } else { all.as_slice() };
     random.pick(choices).copied().unwrap_or(SECOND)
 }
 

@@ -25,7 +25,7 @@ mod workload;
 pub use batch::{Batch, Totals};
 pub use bugs::{bug_by_name, bug_names};
 pub use check::Violation;
-pub use config::{Config, MachineConfig, Truncation};
+pub use config::{Config, MachineConfig, Storage};
 pub use contention::{CONTENTION_HEADER, Contention, ContentionReport};
 pub use environment::{EPOCH, MachineClock, SimEnvironment};
 pub use executor::{Executor, GroupId, Scheduler, Sleep};

@@ -13,10 +13,10 @@ use crate::check::{
 };
 use crate::cluster::{Beginning, Cluster, open};
 use crate::config::{Config, MachineConfig};
-use crate::keeper::Keeper;
 use crate::nemesis::{Harm, Nemesis};
 use crate::report::Report;
 use crate::workload::{ClientSettings, Operation, Outcome, Recorder, Tables, final_write, open_accounts};
+use crate::store::Archive;
 use crate::{
     Executor, GroupId, Limits, MachineClock, ProcessId, Scheduler, SimEnvironment, SimRandom, StoreWorld, Trace,
 };
@@ -58,7 +58,6 @@ struct Run {
     cluster: Cluster,
     budget: Arc<Mutex<u64>>,
     starved: Arc<AtomicU64>,
-    keeper: Keeper,
 }
 
 /// What the observer found.
@@ -87,10 +86,9 @@ pub fn run(seed: u64, options: &RunOptions) -> Report {
         settle: config.settle,
         budget: budget.clone(),
     };
-    let keeper = Keeper::new(scheduler.clone(), trace.clone());
     let surroundings = (scheduler.clone(), world.clone(), trace.clone());
     let cluster =
-        Cluster::new(seed, (config.clients, config.follow), settings, surroundings, (recorder.clone(), keeper.clone()));
+        Cluster::new(seed, (config.clients, config.follow), settings, surroundings, (recorder.clone(), config.storage));
     let run = Run {
         seed,
         config: config.clone(),
@@ -101,7 +99,6 @@ pub fn run(seed: u64, options: &RunOptions) -> Report {
         cluster: cluster.clone(),
         budget,
         starved: starved.clone(),
-        keeper: keeper.clone(),
     };
     let outcome = executor.run(run.main());
     cluster.kill_all();
@@ -119,7 +116,7 @@ pub fn run(seed: u64, options: &RunOptions) -> Report {
         config,
         violations: findings.violations,
         commits: findings.commits,
-        removed: keeper.removed(),
+        removed: removed(&world),
         starved: starved.load(Ordering::Relaxed),
         history: recorder.history(),
         digest: trace.digest(),
@@ -158,38 +155,23 @@ impl Run {
         );
         let choices = SimRandom::stream(self.seed, "nemesis");
         self.scheduler.spawn(GroupId::WORLD, Box::pin(nemesis.clone().run(choices)));
-        self.keep().await?;
         self.work().await;
         self.trace.note(format_args!("everything is healed"));
         *self.budget.lock() = 0;
         nemesis.heal();
-        self.keeper.stop();
         self.scheduler.sleep(Duration::from_secs(1)).await;
         self.observe().await
     }
 
     async fn create(&self) -> Result<(), Violation> {
         let machine = sound();
-        let grace = self.config.truncation.map(|truncation| truncation.grace);
-        let beginning = Beginning::Create { ring_size: self.config.ring_size, grace };
-        let opened = open(self.world.handle(OBSERVER), self.environment("creator"), &machine, beginning);
+        let beginning = Beginning::Create { ring_size: self.config.ring_size };
+        let (store, env) = (self.world.handle(OBSERVER), self.environment("creator"));
+        let opened = open(store, env, &machine, &self.config.storage, beginning);
         let violation = |error: Error| Violation::new("a database can be created", error.to_string(), Vec::new());
         let tables = opened.await.map_err(violation)?;
         open_accounts(&self.recorder, &tables).await.map_err(violation)?;
         tables.db.close().await.map_err(violation)
-    }
-
-    /// Starts what gives up the beginning of the log.
-    async fn keep(&self) -> Result<(), Violation> {
-        let Some(truncation) = self.config.truncation else { return Ok(()) };
-        let violation = |error: Error| Violation::new("a fresh reader can open the log", error.to_string(), Vec::new());
-        let (machine, store) = (sound(), self.world.handle(OBSERVER));
-        let opened = open(store.clone(), self.environment("keeper"), &machine, Beginning::Base(None));
-        let tables = opened.await.map_err(violation)?;
-        let choices = SimRandom::stream(self.seed, "keeper choices");
-        let kept = self.keeper.clone().run(tables, store, truncation, choices);
-        self.scheduler.spawn(GroupId::WORLD, Box::pin(kept));
-        Ok(())
     }
 
     /// Waits until the clients have done what they were to do, or their time is over.
@@ -232,8 +214,9 @@ impl Run {
         let (reader, truth) = self.fresh("late reader").await?;
         if self.config.follow {
             self.wait("a feed goes on once nothing fails any more", || {
-                let behind = nodes.iter().find(|node| node.follower.len() < truth.events.len())?;
-                Some(format!("{} has seen {} of {}", behind.process, behind.follower.len(), truth.events.len()))
+                let all = truth.told().count();
+                let behind = nodes.iter().find(|node| node.follower.len() < all)?;
+                Some(format!("{} has seen {} of {all}", behind.process, behind.follower.len()))
             })
             .await?;
         }
@@ -276,19 +259,24 @@ impl Run {
         Ok(())
     }
 
-    /// Opens the database with nothing but what is in the store, and reads the whole log.
+    /// Opens the database with nothing but what is in the store; and reads the whole log, those of its records included
+    /// that were removed.
     async fn fresh(&self, name: &str) -> Result<(Tables, Truth), Violation> {
         let violation = |error: Error| Violation::new("a fresh reader can open the log", error.to_string(), Vec::new());
-        let machine = sound();
-        let opened =
-            open(self.world.handle(OBSERVER), self.environment(name), &machine, Beginning::Base(self.keeper.base()));
+        let (machine, storage) = (sound(), &self.config.storage);
+        let store = self.world.handle(OBSERVER);
+        let opened = open(store, self.environment(name), &machine, storage, Beginning::Exists);
         let tables = opened.await.map_err(violation)?;
-        if self.keeper.base().is_none() {
-            let truth = Truth::read(&tables.db).await.map_err(violation)?;
-            return Ok((tables, truth));
+        let env = self.environment(&format!("{name}, archive"));
+        let opened = open(Archive::new(self.world.clone()), env, &machine, storage, Beginning::ReadOnly);
+        let rule = "every record that ever was continues the one before it";
+        let violation = |error: Error| Violation::new(rule, error.to_string(), Vec::new());
+        let archive = opened.await.map_err(violation)?;
+        let truth = Truth::read(&archive.db).await.map_err(violation)?;
+        if truth.end < tables.db.position().0 {
+            let detail = format!("{} is read, and only {} records were created", tables.db.position(), truth.end);
+            return Err(Violation::new(rule, detail, Vec::new()));
         }
-        self.keeper.finish(&tables).await.map_err(violation)?;
-        let truth = Truth::new(self.keeper.events(), tables.db.position().0);
         Ok((tables, truth))
     }
 
@@ -341,7 +329,7 @@ impl Run {
         let suspended = self.config.harms.iter().any(|(harm, _)| *harm == Harm::Suspend);
         violations.extend(check_reads(&history, truth, !suspended));
         // A listing may lag, and opening may take longer than removed records are kept.
-        let may_miss = !self.config.faults.list_lag.is_zero() || self.config.truncation.is_some();
+        let may_miss = !self.config.faults.list_lag.is_zero() || self.config.storage.grace.is_some();
         let tolerated = |text: &str| may_miss && text.contains("is missing");
         let broken = |operation: &Operation| match &operation.outcome {
             Outcome::Broken(text) if !tolerated(text) => Some(operation.to_string()),
@@ -353,6 +341,13 @@ impl Run {
         }
         violations
     }
+}
+
+/// How many records are gone.
+fn removed(world: &StoreWorld) -> u64 {
+    let is_record = |key: &&bucketdb::Key| key.as_str().contains("/log/");
+    let left = world.keys().iter().filter(is_record).count();
+    world.records(|records| records.times().len()).saturating_sub(left) as u64
 }
 
 /// A machine without any fault.

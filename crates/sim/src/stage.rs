@@ -3,7 +3,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bucketdb::simulation::{Base, open_at, raise_floor};
 use bucketdb::{
     Collection, Condition, Database, DatabaseBuilder, Driver, DriverError, ETag, ErrorKind, Freshness, Key, Object,
     Operation, Page, Seq, StoreCheck,
@@ -88,22 +87,21 @@ impl Stage {
     /// Another node, which opens the database, and creates it if it is the first.
     pub(crate) async fn actor(&self) -> Outcome<Actor> {
         let number = self.next();
-        self.actor_drawing(&format!("node {number}"), None).await
+        self.actor_drawing(&format!("node {number}")).await
     }
 
-    /// A node whose random numbers are those of `stream`: with the same stream twice, a machine and its copy. It begins
-    /// at `base` if there is one.
-    pub(crate) async fn actor_drawing(&self, stream: &str, base: Option<Base>) -> Outcome<Actor> {
-        self.open(stream, base, REQUEST_TIMEOUT * 10).await
+    /// A node whose random numbers are those of `stream`: with the same stream twice, a machine and its copy.
+    pub(crate) async fn actor_drawing(&self, stream: &str) -> Outcome<Actor> {
+        self.open(stream, REQUEST_TIMEOUT * 10).await
     }
 
     /// A node that waits for its commits that long only.
     pub(crate) async fn actor_waiting(&self, commit_timeout: Duration) -> Outcome<Actor> {
         let number = self.next();
-        self.open(&format!("node {number}"), None, commit_timeout).await
+        self.open(&format!("node {number}"), commit_timeout).await
     }
 
-    async fn open(&self, stream: &str, base: Option<Base>, commit_timeout: Duration) -> Outcome<Actor> {
+    async fn open(&self, stream: &str, commit_timeout: Duration) -> Outcome<Actor> {
         let number = self.next();
         let group = self.scheduler.new_group();
         let clock = MachineClock::default();
@@ -115,10 +113,7 @@ impl Stage {
             script: script.clone(),
         };
         let builder = builder(store, env).commit_timeout(commit_timeout);
-        let opened = match base {
-            None => builder.open().await,
-            Some(base) => open_at(builder, base).await,
-        };
+        let opened = builder.open().await;
         let db = opened.map_err(|error| format!("a node cannot open the database: {error}"))?;
         Ok(Actor { db, clock, group, script })
     }
@@ -149,35 +144,18 @@ impl Stage {
         self.scheduler.sleep(time).await;
     }
 
-    /// What maintenance will do: gives up what lies before the end, which `by` knows and keeps as a base, and removes
-    /// it a grace later, but for what keeps the log going.
-    pub(crate) async fn truncate(&self, by: &Actor) -> Outcome<Base> {
-        let (floor, base) = self.give_up(by).await?;
-        self.pass(GRACE).await;
-        self.remove_below(floor);
-        Ok(base)
-    }
-
-    /// The first half of [`truncate`](Self::truncate).
-    pub(crate) async fn give_up(&self, by: &Actor) -> Outcome<(Seq, Base)> {
-        let floor = Seq(by.db.position().0 + 1);
-        raise_floor(&by.db, floor, LATENCY * 100).await.map_err(|error| format!("the floor does not rise: {error}"))?;
-        let base = Base::of(&by.db).map_err(|error| error.to_string())?;
-        Ok((floor, base))
-    }
-
-    pub(crate) fn remove_below(&self, floor: Seq) {
-        for seq in 1..floor.0 {
-            if let Some(key) = record_key(Seq(seq)) {
-                self.world.remove(&key);
-            }
-        }
+    /// Makes a checkpoint of what `by` knows, and removes what it made superfluous a grace later.
+    pub(crate) async fn truncate(&self, by: &Actor) -> Outcome {
+        by.db.checkpoint().await.map_err(|error| format!("no checkpoint is made: {error}"))?;
+        self.pass(GRACE + LATENCY).await;
+        by.db.collect_garbage().await.map_err(|error| format!("nothing is removed: {error}"))?;
+        Ok(())
     }
 
     /// What a node that opens the database now sees of a document.
-    pub(crate) async fn truth(&self, base: Option<Base>, id: &str) -> Outcome<Option<Value>> {
+    pub(crate) async fn truth(&self, id: &str) -> Outcome<Option<Value>> {
         let number = self.next();
-        let opened = self.actor_drawing(&format!("node {number}"), base).await?;
+        let opened = self.actor_drawing(&format!("node {number}")).await?;
         opened.read(id).await.map_err(|error| format!("a fresh node cannot read: {error}"))
     }
 }
@@ -188,6 +166,7 @@ fn builder(store: ScriptedStore, env: SimEnvironment) -> DatabaseBuilder {
         .environment(env)
         .prefix("db")
         .grace(GRACE)
+        .history(Duration::ZERO)
         .request_timeout(REQUEST_TIMEOUT)
         .store_check(StoreCheck { rounds: 1, racers: 2 })
 }

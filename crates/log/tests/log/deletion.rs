@@ -371,6 +371,13 @@ async fn a_sweep_removes_orphans_and_nothing_that_is_or_may_be_needed() {
     let proposal = Proposal::Ingest("late".to_owned(), vec![sealed], None);
     let outcome = log.commit(proposal, Freshness::Local, DEADLINE).await;
     assert!(matches!(outcome, Err(CommitError::Log(LogError::Swept { .. }))), "{outcome:?}");
+    // What comes right behind it is not measured by what it would have done.
+    let late = Proposal::Ingest("claimed".to_owned(), vec![orphan.clone()], None);
+    let (late, claimed) = tokio::join!(
+        log.commit(late, Freshness::Local, DEADLINE),
+        log.commit(Proposal::Claim("claimed".to_owned(), "1".to_owned()), Freshness::Local, DEADLINE),
+    );
+    assert!(late.is_err() && claimed.is_ok(), "{late:?}, {claimed:?}");
     let anew = object(&store, &log, ObjectKind::Run).await;
     checkpoint(&log, |content| content.brings = vec![anew.clone()]).await.unwrap();
     assert_eq!(fresh_state(&store).await, state(&log));

@@ -89,7 +89,7 @@ async fn scan(tree: &Tree, range: &(Bound<Bytes>, Bound<Bytes>)) -> Vec<RunEntry
 }
 
 async fn work(store: &RunStore, policy: &Policy, tree: &Tree, entries: Vec<RunEntry>, plan: Plan) -> Built {
-    let options = RunOptions { block_bytes: 1024, ..RunOptions::default() };
+    let options = RunOptions { block_bytes: 1024 };
     let work = Work { store, policy, options, begun_at: Seq(1) };
     let mut entries = entries.into_iter();
     let built = work.run(tree, &mut entries, plan).await.unwrap();

@@ -72,8 +72,8 @@ async fn bytes_of(bench: &Bench, meta: &RunMeta) -> Vec<u8> {
 #[tokio::test]
 async fn every_flipped_byte_and_every_cut_of_a_short_run_is_reported() {
     let bench = Bench::new(MIB);
-    let model = model(60);
-    let meta = bench.write(&model, RunOptions { block_bytes: 500 }).await.unwrap();
+    let model = model(16);
+    let meta = bench.write(&model, RunOptions { block_bytes: 150 }).await.unwrap();
     let good = bytes_of(&bench, &meta).await;
     for at in 0..good.len() {
         let mut flipped = good.clone();

@@ -1,16 +1,11 @@
 //! Runs as their users see them.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops where it fails"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test stops where it fails")]
 
 mod damage;
 mod measure;
 mod model;
 mod requests;
 mod support;
+mod threads;
 mod writing;

@@ -1,6 +1,7 @@
 //! How fast it is. Run with
 //! `cargo test -p bucketdb-runs --release --test runs -- --ignored --nocapture --test-threads 1 measure_`.
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::ops::Bound;
 use std::time::Duration;
@@ -111,13 +112,24 @@ async fn measure_reads_and_writes() {
     let mut random = fastrand::Rng::with_seed(1);
     let random_keys: Vec<Vec<u8>> = (0..COUNT).map(|_| key(random.u64(..COUNT))).collect();
     let few_keys: Vec<Vec<u8>> = (0..COUNT).map(|_| key(random.u64(..20_000))).collect();
+    let near_keys: Vec<Vec<u8>> = (0..COUNT).map(|_| key(random.u64(..1_000))).collect();
     let absent_keys: Vec<Vec<u8>> = (0..COUNT).map(|_| absent_key(random.u64(..COUNT - 1))).collect();
-    for (what, keys) in [("of everything", &random_keys), ("of 20,000", &few_keys), ("absent", &absent_keys)] {
+    let kinds =
+        [("of everything", &random_keys), ("of 20,000", &few_keys), ("of 1,000", &near_keys), ("absent", &absent_keys)];
+    for (what, keys) in kinds {
         let before = now(&env);
         for key in keys {
             black_box(run.try_get(key));
         }
         report(&format!("try_get, {what}, all in memory"), COUNT, now(&env) - before);
+    }
+    let map: BTreeMap<Bytes, Bytes> = (0..COUNT).map(|number| (key(number).into(), document(number).into())).collect();
+    for (what, keys) in kinds {
+        let before = now(&env);
+        for key in keys {
+            black_box(map.get_key_value(&**key).map(|(key, row)| (key.clone(), row.clone())));
+        }
+        report(&format!("for comparison: BTreeMap, {what}"), COUNT, now(&env) - before);
     }
     let before = now(&env);
     for key in &few_keys {

@@ -200,3 +200,68 @@ async fn long_and_short_rows_stand_side_by_side() {
     let wanted: Vec<Bytes> = (0..300).map(|number| key(number).into()).collect();
     assert!(run.get_many(&wanted).await.unwrap().iter().all(Option::is_some));
 }
+
+#[tokio::test]
+async fn the_stored_form_stays_as_it_is() {
+    use bucketdb_env::Environment;
+    use futures::future::BoxFuture;
+    use std::time::Duration;
+
+    /// An environment whose random bytes are all 5.
+    #[derive(Debug)]
+    struct Fixed;
+
+    impl Environment for Fixed {
+        fn monotonic(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn wall_clock(&self) -> bucketdb_env::WallTime {
+            bucketdb_env::WallTime(0)
+        }
+
+        fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+            Box::pin(async {})
+        }
+
+        fn fill_random(&self, buffer: &mut [u8]) {
+            buffer.fill(5);
+        }
+
+        fn spawn(&self, _: BoxFuture<'static, ()>) {
+            panic!("a short run needs no task")
+        }
+    }
+
+    let memory = MemoryDriver::new();
+    let layout = bucketdb_log::Layout::new("db").unwrap();
+    let cache = bucketdb_runs::Cache::new(MIB);
+    let database = bucketdb_log::DatabaseId([7; 16]);
+    let runs = bucketdb_runs::RunStore::new(Arc::new(memory.clone()), Arc::new(Fixed), layout, database, cache);
+    let mut writer = runs.writer(Seq(300), RunOptions { block_bytes: 40 });
+    writer.add(b"apple", Seq(9), Some(b"red")).await.unwrap();
+    writer.add(b"apricot", Seq(7), None).await.unwrap();
+    writer.add(b"banana", Seq(8), Some(&[b'y'; 200])).await.unwrap();
+    let meta = writer.finish().await.unwrap().unwrap();
+    assert_eq!(meta.name.to_string(), "run/00000000000000000300-05050505050505050505050505050505");
+    let object = memory.get(&Key::new(format!("db/{}", meta.name)).unwrap()).await.unwrap().body;
+    let hex: String = object.iter().map(|byte| format!("{byte:02x}")).collect();
+    let golden = [
+        // block
+        "010000001700000017000000020005020504000702006170706c657269636f7472656486a37cae94c2ebd4ede0ae4f836cda",
+        "cf",
+        // block, compressed
+        "0101000019000000d5000000ef010006c901080062616e616e61790100ae607979797979796f3c82e3a64c3564ffcc130bf3",
+        "1b960c",
+        // partition
+        "020000003700000037000000020033350001010562616e616e6101c15c0289ec2d0a91080000000800000000b80000000000",
+        "000000000000000000006d000000000041c808e4ae76318986cf5dfdd29603c9d5",
+        // top index
+        "030000000d0000000d0000000168530068000662616e616e61b928059e1403d564211d660b499508b1",
+        // footer
+        "bb0000000000000003000000000000000100000000000000d600000000000000240100000000000040000100424b524e305b",
+        "d2c884953af84b21a88ea6801af6",
+    ];
+    assert_eq!(hex, golden.concat());
+    assert_eq!(meta.size_bytes, object.len() as u64);
+}

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
-use bucketdb::{Database, Error, Since};
+use bucketdb::simulation::{CheckpointRef, logged};
+use bucketdb::{Database, Error, Seq};
 use serde_json::Value;
 
 use crate::workload::{FeedEvent, Seen};
@@ -15,6 +16,8 @@ pub(crate) struct Truth {
     by_key: BTreeMap<(String, String), Vec<usize>>,
     /// The position of the last record.
     pub(crate) end: u64,
+    /// All checkpoints, in order, each with the floor from then on.
+    pub(crate) checkpoints: Vec<(CheckpointRef, Seq)>,
 }
 
 /// The positions from the first to the second, both included.
@@ -25,14 +28,16 @@ pub(crate) struct Span(pub(crate) u64, pub(crate) u64);
 pub(crate) type Row = (String, String, Value);
 
 impl Truth {
-    /// Reads the whole log.
+    /// Reads the whole log, of a database on a store that forgot nothing.
     pub(crate) async fn read(db: &Database) -> Result<Self, Error> {
-        let mut feed = db.watch(Since::Beginning).await?;
-        let mut events = Vec::new();
-        while let Some(change) = feed.try_next().await? {
-            events.push(FeedEvent::new(change));
+        let end = db.position();
+        let (mut events, mut checkpoints) = (Vec::new(), Vec::new());
+        for seq in Seq::FIRST.0..=end.0 {
+            let record = logged(db, Seq(seq)).await?;
+            checkpoints.extend(record.checkpoint.clone());
+            events.extend(FeedEvent::all(record));
         }
-        Ok(Self::new(events, db.position().0))
+        Ok(Self { checkpoints, ..Self::new(events, end.0) })
     }
 
     pub(crate) fn new(events: Vec<FeedEvent>, end: u64) -> Self {
@@ -45,6 +50,11 @@ impl Truth {
         }
         truth.events = events;
         truth
+    }
+
+    /// The changes that feeds tell of.
+    pub(crate) fn told(&self) -> impl Iterator<Item = &FeedEvent> {
+        self.events.iter().filter(|event| !event.is_load)
     }
 
     /// What an operation wrote.
@@ -101,12 +111,18 @@ impl Truth {
 
     /// All documents as they are at the end, in the order of tables and keys.
     pub(crate) fn rows(&self, tables: &[&str]) -> Vec<Row> {
+        self.rows_at(Seq(u64::MAX), tables)
+    }
+
+    /// All documents as they were at a position, in the order of tables and keys.
+    pub(crate) fn rows_at(&self, at: Seq, tables: &[&str]) -> Vec<Row> {
         let mut rows = Vec::new();
         for ((table, key), indices) in &self.by_key {
             if !tables.contains(&table.as_str()) {
                 continue;
             }
-            let last = indices.last().and_then(|index| self.events.get(*index));
+            let mut events = indices.iter().filter_map(|index| self.events.get(*index));
+            let last = events.by_ref().take_while(|event| event.seq <= at).last();
             if let Some(document) = last.and_then(|event| event.document.clone()) {
                 rows.push((table.clone(), key.clone(), document));
             }

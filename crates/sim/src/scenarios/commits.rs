@@ -31,7 +31,7 @@ pub(crate) async fn taken_by_ourselves(stage: Stage) -> Outcome {
     a.write("x", 1).await?;
     a.twist(Operation::Put, a.next(), Twist::DoneAndFails);
     let written = a.put("x", 2).await;
-    let read = stage.truth(None, "x").await?;
+    let read = stage.truth("x").await?;
     let is_there = read == Some(json!(2));
     must(written.is_ok() == is_there, format!("{written:?}, and {read:?} is read"))
 }
@@ -44,7 +44,7 @@ pub(crate) async fn forbidden_after_unclear(stage: Stage) -> Outcome {
     a.twist(Operation::Put, a.next(), Twist::Fails(ErrorKind::Denied));
     let written = a.put("x", 2).await;
     stage.pass(LATENCY * 200).await;
-    let read = stage.truth(None, "x").await?;
+    let read = stage.truth("x").await?;
     let is_there = read == Some(json!(2));
     must(written.is_ok() == is_there, format!("{written:?}, and {read:?} is read"))
 }
@@ -52,13 +52,13 @@ pub(crate) async fn forbidden_after_unclear(stage: Stage) -> Outcome {
 /// Two copies of one machine draw the same session and count alike.
 pub(crate) async fn cloned_machine(stage: Stage) -> Outcome {
     stage.actor().await?.write("x", 1).await?;
-    let a = stage.actor_drawing("machine", None).await?;
-    let b = stage.actor_drawing("machine", None).await?;
+    let a = stage.actor_drawing("machine").await?;
+    let b = stage.actor_drawing("machine").await?;
     let (first, second) = future::join(a.put("a", 1), b.put("b", 2)).await;
     let (first, second) = (first.map_err(|error| error.to_string())?, second.map_err(|error| error.to_string())?);
     must(first.id != second.id, "two commits have one id")?;
     for (id, value) in [("a", 1), ("b", 2)] {
-        let read = stage.truth(None, id).await?;
+        let read = stage.truth(id).await?;
         must(read == Some(json!(value)), format!("{value} was acknowledged and {read:?} is read"))?;
     }
     Ok(())
@@ -107,7 +107,7 @@ pub(crate) async fn refused_by_the_group(stage: Stage) -> Outcome {
     let document = json!({"id": "y", "value": 1});
     let (first, second) = future::join(first.insert(&document), second.insert(&document)).await;
     must(first.is_err(), "the first was forbidden")?;
-    let read = stage.truth(None, "y").await?;
+    let read = stage.truth("y").await?;
     must(
         read.is_some() || !matches!(second, Err(Error::AlreadyExists { .. })),
         format!("{second:?}, and there never was such a document"),

@@ -30,7 +30,8 @@ pub(crate) async fn garbage_in_a_listing(stage: Stage) -> Outcome {
     stage.truncate(&b).await?;
     stage.pass(GRACE * 3).await;
     let read = a.read("x").await;
-    must(read.is_err(), format!("a node that missed what was removed read {read:?}"))?;
+    let is_right = !matches!(&read, Ok(value) if *value != Some(json!(1)));
+    must(is_right, format!("a node that missed what was removed read {read:?}"))?;
     let local = a.collection().with_freshness(Freshness::Local).get(&json!("x")).await;
     must(!matches!(&local, Ok(Some(document)) if value_of(document) == json!(666)), "what never was is read")?;
     let written = b.put("x", 2).await;
@@ -48,9 +49,9 @@ pub(crate) async fn feed_below_the_floor(stage: Stage) -> Outcome {
     stage.pass(GRACE / 100).await;
     stage.scheduler.kill(late.group);
     b.write("x", 1).await?;
-    let base = stage.truncate(&b).await?;
+    stage.truncate(&b).await?;
     stage.pass(GRACE * 3).await;
-    let reader = stage.actor_drawing("reader", Some(base)).await?;
+    let reader = stage.actor_drawing("reader").await?;
     let Ok(mut feed) = reader.db.watch(Since::Seq(Seq(slot.0 - 1))).await else { return Ok(()) };
     match feed.try_next().await {
         Ok(Some(change)) => match &change.kind {

@@ -30,7 +30,7 @@ async fn abandon(stage: &Stage) -> Outcome<(Actor, CommitId, Seq)> {
 
 pub(crate) async fn abandoned_stays(stage: Stage) -> Outcome {
     let (_a, id, slot) = abandon(&stage).await?;
-    let read = stage.truth(None, "x").await?;
+    let read = stage.truth("x").await?;
     must(read.is_none(), format!("commit {id} could be at {slot} only, which somebody else has, and {read:?} is read"))
 }
 
@@ -38,7 +38,7 @@ pub(crate) async fn id_told_once(stage: Stage) -> Outcome {
     let (a, id, _) = abandon(&stage).await?;
     a.write("z", 1).await?;
     let outcome = a.db.commit_outcome(id).await.map_err(|error| error.to_string())?;
-    let read = stage.truth(None, "x").await?;
+    let read = stage.truth("x").await?;
     let is_said_to_be_there = matches!(outcome, CommitOutcome::Committed { .. });
     must(is_said_to_be_there == (read == Some(json!(1))), format!("{outcome:?}, and {read:?} is read"))
 }

@@ -30,7 +30,7 @@ pub(crate) async fn lost_update(stage: Stage) -> Outcome {
     a.write("x", 0).await?;
     let b = stage.actor().await?;
     increment(&a, Some(&b)).await.map_err(|error| error.to_string())?;
-    let read = stage.truth(None, "x").await?;
+    let read = stage.truth("x").await?;
     must(read == Some(json!(2)), format!("after two increments of 0, {read:?} is read"))
 }
 
@@ -58,6 +58,6 @@ pub(crate) async fn phantom(stage: Stage) -> Outcome {
     a.write("x", 0).await?;
     let b = stage.actor().await?;
     join_queue(&a, "first", Some(&b)).await.map_err(|error| error.to_string())?;
-    let (first, between) = (stage.truth(None, "first").await?, stage.truth(None, "between").await?);
+    let (first, between) = (stage.truth("first").await?, stage.truth("between").await?);
     must(first != between, format!("both found {first:?} documents before them"))
 }

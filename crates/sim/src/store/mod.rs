@@ -1,5 +1,6 @@
 //! A store in virtual time, as hostile as its [`Faults`] say, and exact in what it promises.
 
+mod archive;
 mod bucket;
 mod driver;
 mod faults;
@@ -7,6 +8,7 @@ mod latency;
 mod usage;
 mod world;
 
+pub(crate) use archive::Archive;
 pub use driver::SimStore;
 pub use faults::{Faults, Reach};
 pub use latency::{Latencies, Latency};

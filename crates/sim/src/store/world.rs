@@ -3,10 +3,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bucketdb::{DriverError, ErrorKind, Key, Operation};
+use bucketdb::{Condition, DriverError, ErrorKind, Key, Operation};
 use futures::channel::oneshot;
 use parking_lot::Mutex;
 
+use crate::store::archive::Records;
 use crate::store::bucket::{Answer, Bucket, Request};
 use crate::store::{FaultCounts, Faults, Latencies, Latency, Reach, SimStore, StoreUsage};
 use crate::{GroupId, Scheduler, SimRandom, Trace};
@@ -48,6 +49,7 @@ pub struct StoreWorld {
 #[derive(Debug)]
 struct State {
     bucket: Bucket,
+    records: Records,
     random: SimRandom,
     latencies: Latencies,
     faults: Faults,
@@ -89,6 +91,7 @@ impl StoreWorld {
     pub fn new(seed: u64, scheduler: Scheduler, trace: Trace) -> Self {
         let state = State {
             bucket: Bucket::default(),
+            records: Records::default(),
             random: SimRandom::stream(seed, "store"),
             latencies: Latencies::default(),
             faults: Faults::default(),
@@ -173,6 +176,22 @@ impl StoreWorld {
         self.state.lock().bucket.object(key).map(|object| object.body.clone())
     }
 
+    /// The bytes of an object that is there or was, past all faults.
+    pub(crate) fn ever(&self, key: &Key) -> Option<bytes::Bytes> {
+        self.state.lock().bucket.ever(key).map(|object| object.body.clone())
+    }
+
+    /// The keys of all objects, in order.
+    #[must_use]
+    pub fn keys(&self) -> Vec<Key> {
+        self.state.lock().bucket.keys().cloned().collect()
+    }
+
+    /// Looks at all records that ever were.
+    pub(crate) fn records<T>(&self, look: impl FnOnce(&Records) -> T) -> T {
+        look(&self.state.lock().records)
+    }
+
     /// Removes an object at this moment, past all faults.
     pub fn remove(&self, key: &Key) {
         let now = self.scheduler.now();
@@ -242,6 +261,9 @@ impl StoreWorld {
         let now = self.scheduler.now();
         let mut state = self.state.lock();
         let mut outcome = state.bucket.apply(now, request);
+        if let (Ok(_), Request::Put { key, body, condition: Condition::IfAbsent }) = (&outcome, request) {
+            state.records.created(key, body, now);
+        }
         if let (Err(error), Request::Put { key, body, .. }) = (&outcome, request)
             && error.is_precondition_failed()
         {

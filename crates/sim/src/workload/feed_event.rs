@@ -1,3 +1,4 @@
+use bucketdb::simulation::LoggedRecord;
 use bucketdb::{Change, ChangeKind, LogTime, Seq};
 use serde_json::Value;
 
@@ -10,6 +11,8 @@ pub(crate) struct FeedEvent {
     pub(crate) key: String,
     /// `None` if the document was removed.
     pub(crate) document: Option<Value>,
+    /// Whether a bulk load wrote it: no feed tells of those.
+    pub(crate) is_load: bool,
 }
 
 impl FeedEvent {
@@ -19,7 +22,20 @@ impl FeedEvent {
             ChangeKind::Put(document) => Some(document),
             ChangeKind::Delete => None,
         };
-        Self { seq, time, table, key: key.to_string().trim_matches('"').to_owned(), document }
+        Self { seq, time, table, key: key.to_string().trim_matches('"').to_owned(), document, is_load: false }
+    }
+
+    /// What a record said.
+    pub(crate) fn all(record: LoggedRecord) -> impl Iterator<Item = Self> {
+        let LoggedRecord { seq, time, is_load, documents, .. } = record;
+        documents.into_iter().map(move |logged| Self {
+            seq,
+            time,
+            table: logged.table,
+            key: logged.key.trim_matches('"').to_owned(),
+            document: logged.document,
+            is_load,
+        })
     }
 
     /// The operation that wrote the document; `None` if it was removed.
