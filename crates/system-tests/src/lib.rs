@@ -8,8 +8,10 @@ mod bank;
 mod documents;
 mod line;
 mod lists;
+mod toil;
 
 pub use bank::{ACCOUNTS, Account, INITIAL_BALANCE, Receipt};
 pub use documents::{COUNTER, Counter, Entry};
 pub use line::{InvalidLine, Line};
 pub use lists::{FULL_LIST, LISTS, List};
+pub use toil::{PIECES, Piece, Toil};

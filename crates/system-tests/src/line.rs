@@ -49,6 +49,12 @@ pub enum Line {
     Invoked(Transaction),
     /// A transaction ended. Its client and its start tell which.
     Completed(Transaction),
+    /// An operation on many documents begins, or a round of looking after the database.
+    Doing(u64),
+    /// An operation on many documents was acknowledged.
+    Done(u64),
+    /// A round of looking after the database is over, and so many objects were removed.
+    Removed(u64),
     /// The requests that the whole work took.
     Used {
         /// Puts, refused ones included.
@@ -82,6 +88,9 @@ impl fmt::Display for Line {
             Self::Won(round) => write!(formatter, "won {round}"),
             Self::Invoked(transaction) => write!(formatter, "invoked {}", json(transaction)?),
             Self::Completed(transaction) => write!(formatter, "completed {}", json(transaction)?),
+            Self::Doing(operation) => write!(formatter, "doing {operation}"),
+            Self::Done(operation) => write!(formatter, "done {operation}"),
+            Self::Removed(objects) => write!(formatter, "removed {objects}"),
             Self::Used { puts, gets } => write!(formatter, "used {puts} {gets}"),
         }
     }
@@ -125,6 +134,9 @@ fn parse(text: &str) -> Option<Line> {
             Some(Line::Inserted { id, position: position.parse().ok()?, session })
         }
         ("won", [round]) => Some(Line::Won(round.parse().ok()?)),
+        ("doing", [operation]) => Some(Line::Doing(operation.parse().ok()?)),
+        ("done", [operation]) => Some(Line::Done(operation.parse().ok()?)),
+        ("removed", [objects]) => Some(Line::Removed(objects.parse().ok()?)),
         ("used", [puts, gets]) => Some(Line::Used { puts: puts.parse().ok()?, gets: gets.parse().ok()? }),
         _ => None,
     }
@@ -148,6 +160,9 @@ mod tests {
             Line::Inserted { id: "a-1".into(), position: 4, session: "0a".into() },
             Line::Failed { id: "a-1".into(), reason: "the store says: no".into() },
             Line::Won(9),
+            Line::Doing(4),
+            Line::Done(4),
+            Line::Removed(12),
             Line::Invoked(transaction.clone()),
             Line::Completed(transaction),
             Line::Used { puts: 1, gets: 2 },

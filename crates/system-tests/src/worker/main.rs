@@ -8,6 +8,7 @@ mod count;
 mod insert;
 mod race;
 mod session;
+mod toil;
 
 use std::error::Error;
 use std::io::Write;
@@ -37,6 +38,10 @@ struct Arguments {
     #[arg(long, default_value_t = 60_000)]
     commit_timeout_ms: u64,
 
+    /// How much memory the database may use.
+    #[arg(long, default_value_t = 100 << 20)]
+    max_memory: u64,
+
     #[command(subcommand)]
     role: Role,
 }
@@ -47,6 +52,11 @@ enum Role {
     Append(WorkloadArguments),
     /// Transfers money between accounts, until the standard input is closed.
     Bank(WorkloadArguments),
+    /// Looks after the database, until the standard input is closed.
+    Care {
+        #[arg(long, value_enum)]
+        what: toil::Care,
+    },
     /// Counts the one counter up, from wherever this worker stopped before.
     Count {
         #[arg(long)]
@@ -59,6 +69,15 @@ enum Role {
     Insert {
         #[arg(long)]
         worker: u32,
+    },
+    /// Writes and deletes pieces, until the standard input is closed.
+    Toil {
+        /// The number of the first operation.
+        #[arg(long)]
+        first: u64,
+        /// By bulk loads.
+        #[arg(long)]
+        bulk: bool,
     },
     /// Takes part in the conformance suite's race between processes.
     Race {
@@ -99,8 +118,10 @@ async fn work(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     match arguments.role {
         Role::Append(workload) => append::append(arguments, workload).await,
         Role::Bank(workload) => bank::bank(arguments, workload).await,
+        Role::Care { what } => toil::care(arguments, what).await,
         Role::Count { worker, operations } => count::count(arguments, worker, operations).await,
         Role::Insert { worker } => insert::insert(arguments, worker).await,
+        Role::Toil { first, bulk } => toil::toil(arguments, first, bulk).await,
         Role::Race { worker, workers, rounds } => race::race(arguments, worker, workers, rounds).await,
     }
 }
@@ -112,6 +133,7 @@ impl Arguments {
             .prefix(&self.prefix)
             .request_timeout(Duration::from_millis(self.request_timeout_ms))
             .commit_timeout(Duration::from_millis(self.commit_timeout_ms))
+            .max_memory(self.max_memory)
             .open()
             .await
     }

@@ -118,7 +118,7 @@ fn next(counter: &Cell<u64>) -> u64 {
     next
 }
 
-async fn end_of_input() -> Result<(), Box<dyn Error>> {
+pub(crate) async fn end_of_input() -> Result<(), Box<dyn Error>> {
     tokio::io::stdin().read_to_end(&mut Vec::new()).await?;
     Ok(())
 }

@@ -13,7 +13,11 @@ mod counting;
 #[cfg(test)]
 mod creation;
 #[cfg(test)]
+mod engine_kills;
+#[cfg(test)]
 mod freshness;
+#[cfg(test)]
+mod full_disk;
 #[cfg(test)]
 mod history;
 #[cfg(test)]
