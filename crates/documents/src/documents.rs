@@ -76,7 +76,9 @@ impl Documents {
     /// Of a database whose rows may be in runs.
     #[must_use]
     pub fn over_runs(store_for: RunStoreFor) -> Self {
-        Self { store_for: Some(store_for), ..Self::default() }
+        // Also before the first checkpoint: the one to come may bring a row that was deleted meanwhile.
+        let present = Epoch { overlay: Overlay::over_runs(), ..Epoch::default() };
+        Self { store_for: Some(store_for), present, ..Self::default() }
     }
 
     /// The newest row of a key.
@@ -109,6 +111,8 @@ impl Documents {
     pub fn stats(&self, table: TableId) -> TableStats {
         let Epoch { base, ingests, overlay } = &self.present;
         let (live, live_bytes, deleted) = overlay.size(table);
+        // Nothing is below what was deleted in memory.
+        let deleted = if self.present.is_in_memory() { 0 } else { deleted };
         let tiers = ingests.iter().flat_map(|ingest| &ingest.tiers).chain(base.tree.tiers());
         let totals = tiers.map(|tier| tier.totals(run_key::group(table)));
         let held: Vec<Totals> = totals.filter(|totals| *totals != Totals::default()).collect();
