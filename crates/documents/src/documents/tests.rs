@@ -4,7 +4,7 @@ use bucketdb_log::{ChainHash, Entry, LogTime, NodeId, SessionId};
 use bytes::Bytes;
 
 use super::*;
-use crate::{KeyPart, KeyRange, KeyType};
+use crate::{Change, Condition, KeyPart, KeyRange, KeyType, ReadSet, Schema};
 
 const TABLE: TableId = TableId(1);
 

@@ -1,0 +1,152 @@
+use bucketdb_log::planted::{PlantedBug, is_planted};
+use bucketdb_log::{RecordKind, Seq, Validated};
+use bucketdb_lsm::{Tier, Tree};
+
+use super::Documents;
+use crate::{
+    Change, ChangeKind, Condition, EncodedKey, Facts, Group, ReadSet, Refusal, Schema, TableEntry, TableId, Transaction,
+};
+
+/// A change that somebody wants to commit.
+#[derive(Clone, Debug)]
+pub enum Proposal {
+    /// Changes of rows.
+    Write {
+        /// The changes.
+        transaction: Transaction,
+        /// What they rest on; `None` if they were made without reading.
+        reads: Option<ReadSet>,
+        /// What is known of the rows that their conditions are about; needed only where rows are in runs.
+        facts: Option<Facts>,
+    },
+    /// A table, or a new version of its schema.
+    Register(Schema),
+    /// Runs that were bulk-loaded join, and their rows replace what was there.
+    Ingest {
+        /// The runs, newest first.
+        tiers: Vec<Tier>,
+        /// What they rest on; `None` if they replace whatever is there.
+        reads: Option<ReadSet>,
+        /// The position at which the load was announced.
+        begun: Seq,
+    },
+}
+
+impl Documents {
+    /// Whether everything that was read is still as it was read.
+    ///
+    /// # Errors
+    /// [`Refusal::ReadChanged`], [`Refusal::TableCreated`] or [`Refusal::ReadsTooOld`].
+    pub fn check_reads(&self, reads: &ReadSet) -> Result<(), Refusal> {
+        self.check_reads_behind(&Group::default(), reads)
+    }
+
+    fn check_reads_behind(&self, group: &Group, reads: &ReadSet) -> Result<(), Refusal> {
+        if reads.is_empty() || is_planted(PlantedBug::SkipValidation) {
+            return Ok(());
+        }
+        let at = reads.at;
+        self.recent.covers(at).map_err(|_| Refusal::ReadsTooOld { at })?;
+        for (table, key) in &reads.keys {
+            if group.exists(*table, key).is_some() || self.recent.is_written(*table, key, at) {
+                return Err(Refusal::ReadChanged { table: *table, key: key.clone() });
+            }
+        }
+        let ranges = if is_planted(PlantedBug::MissRangeRead) { &[] } else { reads.ranges.as_slice() };
+        for range in ranges {
+            if let Some(key) = group.written_in(range).or_else(|| self.recent.written_in(range, at)) {
+                return Err(Refusal::ReadChanged { table: range.table, key: key.clone() });
+            }
+        }
+        let has_version = |(name, version): &&(String, u32)| {
+            let versions = self.catalogue.by_name(name).map(TableEntry::versions).unwrap_or_default();
+            versions.iter().any(|schema| schema.version() == *version)
+        };
+        let created = reads.absent_tables.iter().find(|name| self.catalogue.by_name(name).is_some());
+        let registered = || reads.absent_versions.iter().find(has_version).map(|(name, _)| name);
+        match created.or_else(registered) {
+            Some(name) => Err(Refusal::TableCreated(name.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// When a row was last written, before the group; `None` if there is none.
+    fn version(&self, table: TableId, key: &EncodedKey, facts: Option<&Facts>) -> Result<Option<Seq>, Refusal> {
+        let written = self.present.overlay.newest(table, key);
+        let last_ingest = self.present.last_ingest();
+        if let Some(written) = written
+            && last_ingest.is_none_or(|ingest| written.seq > ingest)
+        {
+            return Ok(written.row.as_ref().map(|_| written.seq));
+        }
+        if self.present.is_in_memory() {
+            return Ok(None);
+        }
+        // Nothing behind what was read may have been written without being at hand here.
+        let read = facts.filter(|facts| {
+            let holds = facts.at >= self.present.base.covers && last_ingest.is_none_or(|ingest| facts.at >= ingest);
+            holds || self.recent.covers(facts.at).is_ok() && !self.recent.is_written(table, key, facts.at)
+        });
+        // The map's key owns its parts; cloning them costs two counters.
+        let version = read.and_then(|facts| facts.versions.get(&(table, key.clone())).copied());
+        version.ok_or(Refusal::FactsTooOld)
+    }
+
+    fn check(&self, group: &Group, own: &Group, change: &Change, facts: Option<&Facts>) -> Result<(), Refusal> {
+        let Change { table, key, condition, .. } = change;
+        if self.catalogue.table(*table).is_none() {
+            return Err(Refusal::UnknownTable(*table));
+        }
+        if *condition == Condition::Always {
+            return Ok(());
+        }
+        let written = own.exists(*table, key).or_else(|| group.exists(*table, key));
+        let version = match written {
+            // What was there before does not matter.
+            Some(_) => None,
+            None => self.version(*table, key, facts)?,
+        };
+        let exists = written.unwrap_or(version.is_some());
+        let (table, key) = (*table, key.clone());
+        match condition {
+            Condition::Absent if exists => Err(Refusal::AlreadyExists { table, key }),
+            Condition::Exists if !exists => Err(Refusal::NotFound { table, key }),
+            Condition::Version(expected) if written.is_some() || *expected != version => {
+                Err(Refusal::Changed { table, key, expected: *expected })
+            }
+            Condition::Always | Condition::Absent | Condition::Exists | Condition::Version(_) => Ok(()),
+        }
+    }
+
+    pub(super) fn validate_proposal(&self, group: &mut Group, proposal: &Proposal) -> Result<Validated, Refusal> {
+        match proposal {
+            Proposal::Register(schema) => {
+                let payload = self.catalogue.register(schema)?;
+                Ok(Validated::new(RecordKind::Schema, payload))
+            }
+            Proposal::Ingest { tiers, reads, begun } => {
+                if let Some(reads) = reads {
+                    self.check_reads_behind(group, reads)?;
+                }
+                let mut payload = Vec::new();
+                let tree = Tree::new(tiers.clone(), None);
+                tree.encode(&mut payload);
+                let brings = tree.runs().map(|run| run.meta().name.to_string()).collect();
+                Ok(Validated { kind: RecordKind::Ingest, payload: payload.into(), brings, ends: Some(*begun) })
+            }
+            Proposal::Write { transaction, reads, facts } => {
+                if let Some(reads) = reads {
+                    self.check_reads_behind(group, reads)?;
+                }
+                let mut own = Group::default();
+                for change in &transaction.changes {
+                    self.check(group, &own, change, facts.as_ref())?;
+                    let exists = matches!(change.kind, ChangeKind::Put(_));
+                    own.write(change.table, change.key.clone(), exists);
+                }
+                group.merge(own);
+                Ok(Validated::new(RecordKind::Transactions, transaction.encode()))
+            }
+        }
+    }
+}
