@@ -1,8 +1,10 @@
 //! The commands that look after a database: compact, gc, verify, and what stats and tables tell of its runs.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::sandbox::Sandbox;
+use bucketdb::{Database, FileDriver};
 use serde_json::{Value, json};
 
 /// A database with two tables: one is written in several commits, of which some write the same documents again.
@@ -70,6 +72,34 @@ fn nothing_is_removed_before_the_grace_has_passed() {
     assert_eq!(sandbox.ok(&["gc"]), "nothing removed; more is due in 60 min: --wait waits for it\n");
     assert_eq!(sandbox.json(&["stats"])["objects"], objects);
     sandbox.ok(&["verify"]);
+}
+
+#[test]
+fn waiting_removes_what_is_not_needed_as_soon_as_it_may() {
+    let sandbox = Sandbox::new();
+    let grace = Duration::from_millis(1_500);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let driver = FileDriver::new(sandbox.path("db")).unwrap();
+        let builder = Database::builder().driver(driver).grace(grace).history(Duration::ZERO);
+        builder.open().await.unwrap().close().await.unwrap();
+    });
+    for id in 1..4 {
+        sandbox.ok(&["put", "t", &json!({"id": id}).to_string()]);
+        sandbox.ok(&["compact"]);
+    }
+    let objects = sandbox.json(&["stats"])["objects"].as_u64().unwrap();
+    // A command that ends at once has not seen the grace pass, however long ago the objects were given up (H20).
+    assert_eq!(sandbox.json(&["gc"])["objects"], 0);
+    let report = sandbox.json(&["gc", "--wait"]);
+    let removed = report["objects"].as_u64().unwrap() + report["records"].as_u64().unwrap();
+    assert!(report["objects"].as_u64() >= Some(2) && report["records"].as_u64() >= Some(2), "{report}");
+    assert_eq!(report["next_due_seconds"], Value::Null);
+    assert_eq!(sandbox.json(&["stats"])["objects"].as_u64().unwrap(), objects - removed);
+    assert_eq!(sandbox.documents("t").len(), 3);
+    sandbox.ok(&["verify"]);
+    // The change that it was is given up, its position is not taken for one that never was.
+    sandbox.run(&["query", "t", "--at", "2"]).failed(1, &["oldest"]);
 }
 
 #[test]
