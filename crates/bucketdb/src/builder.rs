@@ -35,6 +35,7 @@ pub struct DatabaseBuilder {
     request_timeout: Duration,
     read_only: bool,
     create: bool,
+    thorough: bool,
     store_check: StoreCheck,
     max_memory: u64,
     write_forward_interval: Duration,
@@ -66,6 +67,7 @@ impl DatabaseBuilder {
             history: None,
             block_size: None,
             tail_limits: None,
+            thorough: false,
             policy: Policy::default(),
             environment: None,
         }
@@ -153,6 +155,13 @@ impl DatabaseBuilder {
         self
     }
 
+    /// Whether every record of the log is read from its own object, at a request each. Small ones travel in others, from
+    /// where they are read otherwise: then one that is spoilt or missing may go unseen as long as nobody needs it.
+    pub fn thorough(mut self, thorough: bool) -> Self {
+        self.thorough = thorough;
+        self
+    }
+
     /// How thoroughly a store is tried that the database has not seen before.
     pub fn store_check(mut self, check: StoreCheck) -> Self {
         self.store_check = check;
@@ -236,9 +245,9 @@ impl DatabaseBuilder {
             history: self.history,
             block_bytes: self.block_size,
             tail_limits: self.tail_limits,
-            thorough: false,
             read_only: self.read_only,
             create: self.create,
+            thorough: self.thorough,
             creation_check: self.store_check,
             request_timeout: self.request_timeout,
             deadline: self.commit_timeout,

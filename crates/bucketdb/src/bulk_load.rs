@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use bucketdb_documents::{
-    Change, ChangeKind, Condition, EncodedKey, KeyRange, Proposal, ReadSet, WrittenRow, run_entry,
+    Change, ChangeKind, Condition, EncodedKey, KeyRange, Proposal, ReadSet, TableId, WrittenRow, run_entry,
 };
 use bucketdb_log::{Commit, Freshness, IngestTicket, Seq};
 use bucketdb_lsm::{Plan, Tier, Tree, Work};
@@ -205,14 +205,14 @@ impl BulkLoad {
         if self.duplicates == Duplicates::Replace || self.db.inner.is_table_empty(self.table.id)? {
             return Ok(());
         }
+        let keys: Vec<(TableId, EncodedKey)> = buffer.keys().map(|key| (self.table.id, key.clone())).collect();
         let mut existing = Vec::new();
-        for key in buffer.keys() {
-            if self.db.inner.newest(self.table.id, key).await?.is_some() {
-                if self.duplicates == Duplicates::Fail {
-                    return Err(self.table.already_exists(key));
-                }
-                existing.push(key.clone());
-            }
+        for keys in keys.chunks(KEYS_TOGETHER) {
+            let rows = self.db.inner.newest_many(keys).await?;
+            existing.extend(keys.iter().zip(rows).filter(|(_, row)| row.is_some()).map(|((_, key), _)| key.clone()));
+        }
+        if let Some(key) = existing.first().filter(|_| self.duplicates == Duplicates::Fail) {
+            return Err(self.table.already_exists(key));
         }
         for key in existing {
             buffer.remove(&key);
@@ -280,6 +280,9 @@ impl BulkLoad {
         Ok(BulkLoaded { commit: Some(commit), documents, skipped })
     }
 }
+
+/// So many keys are looked up together.
+const KEYS_TOGETHER: usize = 4096;
 
 /// What a document takes in the buffer beside its key and row, about.
 const ENTRY_OVERHEAD_BYTES: usize = 96;

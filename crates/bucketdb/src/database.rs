@@ -5,12 +5,15 @@ use std::time::Duration;
 use bucketdb_documents::{Documents, RunStoreFor};
 use bucketdb_driver::MeteredDriver;
 use bucketdb_log::{Freshness, Log, Seq, StoreCheck, StoreReport};
+use bucketdb_lsm::Tier;
 use bucketdb_runs::RunStore;
 use serde_json::Value;
 
 use crate::maintenance::Maintenance;
 use crate::past::Past;
-use crate::{Batch, DatabaseBuilder, DatabaseStats, Feed, NamedTableStats, Result, Since, StorageSize};
+use crate::{
+    Batch, DatabaseBuilder, DatabaseStats, Feed, MemoryStats, NamedTableStats, Result, Since, StorageSize, TierStats,
+};
 
 /// An open database. Cheap to clone: all clones share one state and one committer.
 ///
@@ -113,22 +116,34 @@ impl Database {
     /// If the log was found broken.
     pub fn stats(&self) -> Result<DatabaseStats> {
         let log = &self.inner.log;
-        let (tables, position) = log.read(|documents, position| {
+        let (tables, tiers, written_bytes, position) = log.read(|documents, position| {
             let stats = documents.catalogue().tables().map(|entry| NamedTableStats {
                 name: entry.schema().table().to_owned(),
                 schema_version: entry.schema().version(),
                 stats: documents.stats(entry.id),
             });
-            (stats.collect(), position)
+            let loaded: Vec<&[Tier]> = documents.ingests().map(|(_, tiers)| tiers).collect();
+            let loaded = loaded.into_iter().rev().flatten();
+            let tiers = loaded.chain(documents.base().tree.tiers()).map(TierStats::of).collect();
+            (stats.collect(), tiers, documents.memory_bytes() as u64, position)
         })?;
+        let options = log.options();
+        let cache_bytes = self.inner.runs().cache().usage();
         Ok(DatabaseStats {
             database: log.database(),
             store: log.driver().fingerprint(),
             prefix: log.layout().prefix().to_owned(),
             node: log.node(),
-            ring_size: log.options().ring_size,
+            ring_size: options.ring_size,
             slot_names: log.slot_names(),
             position,
+            checkpoint: log.last_checkpoint().map(|last| last.covers),
+            tail: log.tail(),
+            floor: log.floor(),
+            grace: options.grace,
+            history: options.history.unwrap_or(options.grace),
+            tiers,
+            memory: MemoryStats { written_bytes, cache_bytes },
             tables,
             usage: self.inner.meter.usage(),
         })
@@ -173,11 +188,15 @@ impl Database {
     }
 
     /// Settles the commit that is under way and stops. Later commits of any clone answer
-    /// [`LogError::Closed`](crate::LogError::Closed); reads of what is in memory go on.
+    /// [`LogError::Closed`](crate::LogError::Closed); reads go on.
+    ///
+    /// A process that has written a while leaves a [checkpoint](Self::checkpoint) behind, so that the next one opens in
+    /// two rounds of requests.
     ///
     /// # Errors
     /// If the store does not answer in time. Whoever waits for the commit is told that its outcome is unknown.
     pub async fn close(&self) -> Result<()> {
+        self.inner.leave_checkpoint().await;
         Ok(self.inner.log.close(self.inner.commit_timeout).await?)
     }
 }

@@ -93,7 +93,7 @@ pub use bucketdb_driver::{
 pub use bucketdb_env::{Environment, TokioEnvironment, WallTime};
 pub use bucketdb_log::{
     Commit, CommitId, CommitOutcome, DatabaseId, Freshness, GarbageReport, InvalidPrefix, Layout, LogError, LogTime,
-    NodeId, Seq, SessionId, SlotNames, StoreCheck, StoreReport, SweepReport, Verdict,
+    NodeId, Seq, SessionId, SlotNames, StoreCheck, StoreReport, SweepReport, Tail, Verdict,
 };
 #[cfg(feature = "azure")]
 pub use bucketdb_object_store::AzureDriver;
@@ -121,7 +121,7 @@ pub use point::Point;
 pub use query::Query;
 pub use rows::Stored;
 pub use snapshot::{Snapshot, SnapshotCollection, SnapshotTable};
-pub use stats::{DatabaseStats, NamedTableStats, StorageSize};
+pub use stats::{DatabaseStats, MemoryStats, NamedTableStats, StorageSize, TierStats};
 pub use table::Table;
 pub use transact::{TransactOptions, Transacted};
 pub use transaction::Transaction;

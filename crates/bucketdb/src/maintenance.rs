@@ -16,6 +16,9 @@ use crate::{Database, GarbageReport, Result, SweepReport};
 /// How long the background waits after a failure before it tries again.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
 
+/// With so many records behind the last checkpoint, one is made when the database is closed. It takes four puts.
+const RECORDS_WORTH_A_CHECKPOINT: u64 = 32;
+
 /// What a process needs to know of its own maintenance.
 #[derive(Debug)]
 pub(crate) struct Maintenance {
@@ -109,6 +112,17 @@ impl Inner {
         }
     }
 
+    /// Makes a checkpoint for whoever comes next, if it saves them more than it costs.
+    pub(crate) async fn leave_checkpoint(self: &Arc<Self>) {
+        let has_written = self.maintenance.has_written.load(Ordering::Relaxed);
+        if !has_written || self.log.is_closed() || self.log.tail().records < RECORDS_WORTH_A_CHECKPOINT {
+            return;
+        }
+        if let Err(error) = self.checkpoint(Goal::Keep).await {
+            tracing::warn!(%error, "no checkpoint could be made at the end: the next opening takes longer");
+        }
+    }
+
     /// Does what is due.
     async fn maintain(self: &Arc<Self>) -> Result<()> {
         loop {
@@ -185,12 +199,21 @@ impl Database {
     /// # Errors
     /// If the store fails. What was done stays done.
     pub async fn compact(&self) -> Result<CompactReport> {
+        self.compact_with(|_| {}).await
+    }
+
+    /// As [`compact`](Self::compact), and tells after every piece what was done so far.
+    ///
+    /// # Errors
+    /// As [`compact`](Self::compact).
+    pub async fn compact_with(&self, mut progress: impl FnMut(&CompactReport) + Send) -> Result<CompactReport> {
         let mut report = CompactReport::default();
         loop {
             let Round { covers, goes_on, read_bytes, written_bytes } = self.inner.checkpoint(Goal::Compact).await?;
             report.pieces += 1;
             report.read_bytes += read_bytes;
             report.written_bytes += written_bytes;
+            progress(&report);
             if !goes_on {
                 return Ok(report);
             }

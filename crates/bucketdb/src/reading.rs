@@ -1,6 +1,6 @@
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use bucketdb_documents::{Condition, EncodedKey, Facts, Found, Lookup, TableId, Transaction};
+use bucketdb_documents::{Condition, EncodedKey, Facts, Found, Lookup, RunLookup, TableId, Transaction};
 use bucketdb_driver::Key;
 use bucketdb_log::Freshness;
 use bucketdb_runs::RunError;
@@ -38,20 +38,51 @@ impl Inner {
         }
     }
 
+    /// The newest rows of many keys that this process knows of.
+    pub(crate) async fn newest_many(&self, keys: &[(TableId, EncodedKey)]) -> Result<Vec<Option<Found>>> {
+        let mut attempt = 1;
+        loop {
+            let lookups: Vec<Lookup> = self
+                .log
+                .read(|documents, _| keys.iter().map(|(table, key)| documents.newest(*table, key)).collect())?;
+            let mut runs = Vec::new();
+            for lookup in &lookups {
+                match lookup {
+                    Lookup::Known(_) => {}
+                    Lookup::Runs(lookup) => runs.push(lookup.clone()),
+                    Lookup::Expired => return Err(self.expired()),
+                }
+            }
+            let read = match RunLookup::get_many(&runs).await {
+                Ok(read) => read,
+                Err(RunError::Missing { .. }) if attempt < ATTEMPTS => {
+                    self.log.refresh(Freshness::Strict).await?;
+                    attempt += 1;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let mut read = read.into_iter();
+            let rows = lookups.into_iter().map(|lookup| match lookup {
+                Lookup::Known(found) => found,
+                _ => read.next().flatten(),
+            });
+            return Ok(rows.collect());
+        }
+    }
+
     /// What the conditions of a transaction rest on, as far as it is in runs; `None` if nothing is.
     pub(crate) async fn facts(&self, transaction: &Transaction) -> Result<Option<Facts>> {
         let (at, has_runs) = self.log.read(|documents, seq| (seq, documents.has_runs()))?;
         if !has_runs {
             return Ok(None);
         }
-        let mut versions = BTreeMap::new();
-        for change in transaction.changes.iter().filter(|change| change.condition != Condition::Always) {
-            let place = (change.table, change.key.clone());
-            if let std::collections::btree_map::Entry::Vacant(entry) = versions.entry(place) {
-                let found = self.newest(change.table, &change.key).await?;
-                entry.insert(found.map(|found| found.version));
-            }
-        }
+        let conditional = transaction.changes.iter().filter(|change| change.condition != Condition::Always);
+        let keys: BTreeSet<(TableId, EncodedKey)> =
+            conditional.map(|change| (change.table, change.key.clone())).collect();
+        let keys: Vec<(TableId, EncodedKey)> = keys.into_iter().collect();
+        let rows = self.newest_many(&keys).await?;
+        let versions = keys.into_iter().zip(rows).map(|(key, row)| (key, row.map(|found| found.version))).collect();
         // What was read later than that is at most newer than it says, and then the validation knows better.
         Ok(Some(Facts { at, versions }))
     }

@@ -1,10 +1,12 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bucketdb::{Cursor, Point, Seq, Since, WallTime};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::output::parse_timestamp;
+use crate::quantities::{parse_duration, parse_size};
 
 /// A document database whose only server is an object-storage bucket.
 #[derive(Debug, Parser)]
@@ -34,6 +36,12 @@ pub(crate) struct Global {
     /// How many nodes share the database, 1 to 256; a new database keeps it
     #[arg(long, value_name = "NUMBER", global = true)]
     pub(crate) ring_size: Option<u64>,
+    /// How much memory the database may use, such as 64MiB; 100 MiB by default
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, global = true)]
+    pub(crate) max_memory: Option<u64>,
+    /// How far back the past can be read, such as 7d; a new database keeps it, by default as long as the grace, 1h
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, global = true)]
+    pub(crate) history: Option<Duration>,
     /// A price list to use instead of the built-in one
     #[arg(long, value_name = "FILE", env = "BUCKETDB_PRICES", hide_env_values = true, global = true)]
     pub(crate) prices: Option<PathBuf>,
@@ -73,6 +81,12 @@ pub(crate) enum Command {
     Tables,
     /// Show what the database holds, what this command has used, and what that costs
     Stats,
+    /// Merge everything into as few sorted runs as possible, in pieces, while others read and write
+    Compact,
+    /// Remove what nobody needs any more
+    Gc(Gc),
+    /// Read everything and check it against its checksums and the log
+    Verify,
     /// Try the store: is it reachable, fast, and what may it be used for
     Doctor(Doctor),
     /// Print the changes of a table, or of all, in the order of their commits
@@ -210,6 +224,16 @@ pub(crate) struct Doctor {
     /// How many writers take part in a race; 8 by default
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(2..=1_000))]
     pub(crate) racers: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Gc {
+    /// Wait until what is not needed now may be removed: for up to the grace, 1 h by default
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Also remove objects that belong to nothing, such as those of an import that was interrupted
+    #[arg(long)]
+    pub(crate) sweep: bool,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ mod failure;
 mod import;
 mod output;
 mod prices;
+mod quantities;
 mod session;
 
 use std::process::ExitCode;

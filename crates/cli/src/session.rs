@@ -77,6 +77,18 @@ impl Store {
 
     /// Opens the database.
     pub(crate) async fn open(&self, global: &Global, access: Access) -> Result<Database, Failure> {
+        Ok(self.open_database(global, access).await??)
+    }
+
+    /// Opens the database, for those who want to know what is wrong with it if it cannot be opened.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    pub(crate) async fn open_database(
+        &self,
+        global: &Global,
+        access: Access,
+    ) -> Result<Result<Database, bucketdb::Error>, Failure> {
         let mut builder = Database::builder()
             .shared_driver(Arc::new(self.meter.clone()))
             .prefix(&self.prefix)
@@ -87,9 +99,15 @@ impl Store {
         if let Some(ring_size) = global.ring_size {
             builder = builder.ring_size(ring_size);
         }
+        if let Some(max_memory) = global.max_memory {
+            builder = builder.max_memory(max_memory);
+        }
+        if let Some(history) = global.history {
+            builder = builder.history(history);
+        }
         let opening = Box::pin(builder.open());
         match future::select(opening, pin!(self.stay_unanswered())).await {
-            Either::Left((database, _)) => Ok(database?),
+            Either::Left((database, _)) => Ok(database),
             Either::Right(((), _)) => Err(no_answer(&self.describe())),
         }
     }

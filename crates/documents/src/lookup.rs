@@ -4,6 +4,7 @@ use bucketdb_log::Seq;
 use bucketdb_lsm::Tier;
 use bucketdb_runs::{RunEntry, RunError};
 use bytes::Bytes;
+use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::{Base, Found};
 
@@ -61,6 +62,42 @@ impl RunLookup {
         }
     }
 }
+
+impl RunLookup {
+    /// The rows of many keys, as few requests as it takes.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn get_many(lookups: &[Self]) -> Result<Vec<Option<Found>>, RunError> {
+        // Most often all of them ask one base and nothing else.
+        let base = lookups.first().map(|first| &first.base);
+        let is_plain = |lookup: &Self| {
+            let same = base.is_some_and(|base| Arc::ptr_eq(base, &lookup.base));
+            same && lookup.known.is_none() && lookup.ingests.is_empty()
+        };
+        let Some(base) = base.filter(|_| lookups.iter().all(is_plain)) else {
+            return stream::iter(lookups.to_vec()).map(get).buffered(PARALLEL_LOOKUPS).try_collect().await;
+        };
+        let mut order: Vec<usize> = (0..lookups.len()).collect();
+        let key = |index: &usize| lookups.get(*index).map(|lookup| lookup.key.clone());
+        order.sort_by_key(key);
+        let keys: Vec<Bytes> = order.iter().filter_map(key).collect();
+        let mut rows: Vec<Option<Found>> = vec![None; lookups.len()];
+        for (index, entry) in order.into_iter().zip(base.tree.get_many(&keys).await?) {
+            if let Some(row) = rows.get_mut(index) {
+                *row = entry.and_then(found);
+            }
+        }
+        Ok(rows)
+    }
+}
+
+async fn get(lookup: RunLookup) -> Result<Option<Found>, RunError> {
+    lookup.get().await
+}
+
+/// So many rows are asked for at the same time where they cannot be asked for together.
+const PARALLEL_LOOKUPS: usize = 16;
 
 pub(crate) fn found(entry: RunEntry) -> Option<Found> {
     let RunEntry { seq, row, .. } = entry;

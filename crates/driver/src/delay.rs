@@ -1,4 +1,5 @@
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,6 +74,14 @@ impl fmt::Debug for DelayDriver {
 impl Driver for DelayDriver {
     async fn get(&self, key: &Key) -> Result<Object> {
         self.delayed(self.reads, self.inner.get(key)).await
+    }
+
+    async fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Object> {
+        self.delayed(self.reads, self.inner.get_range(key, range)).await
+    }
+
+    async fn delete_many(&self, keys: &[Key]) -> Result<()> {
+        self.delayed(self.writes, self.inner.delete_many(keys)).await
     }
 
     async fn put(&self, key: &Key, body: Bytes, condition: Condition) -> Result<ETag> {

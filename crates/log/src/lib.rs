@@ -37,6 +37,7 @@ mod machine;
 mod manifest;
 mod open;
 mod options;
+mod outcome;
 mod plan;
 mod probes;
 mod prove;

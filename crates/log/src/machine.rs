@@ -17,6 +17,9 @@ pub trait StateMachine: Send + Sync + 'static {
     /// What the members of a group would change, so that later members are validated against earlier ones.
     type Group: Default + Send;
 
+    /// Whether it saves its state in checkpoints. Only then can the tail be held to its hard limit.
+    const MAKES_CHECKPOINTS: bool = false;
+
     /// Whether `proposal` is valid now, behind what `group` holds already. If so, `group` takes in its effects.
     ///
     /// # Errors

@@ -172,7 +172,8 @@ impl<M: StateMachine> Gathering<M> {
         match &submission.work {
             Work::Propose(proposal) => {
                 let tail = applied.tail.tail();
-                if tail.is_over_hard(&applied.options.tail_limits) && !is_planted(PlantedBug::NoTailLimit) {
+                let is_full = M::MAKES_CHECKPOINTS && tail.is_over_hard(&applied.options.tail_limits);
+                if is_full && !is_planted(PlantedBug::NoTailLimit) {
                     // (H19) Somebody may have made a checkpoint that is not known here.
                     if !self.members.is_empty() || !shared.probes.satisfied(&submission.ask.strictly(), now) {
                         return Prepared::Later;

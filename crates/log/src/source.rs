@@ -11,7 +11,7 @@ use crate::replay::Stored;
 use crate::{Layout, LogError, Result, Seq, SlotNames, reads};
 
 /// The most groups of records that are fetched at the same time.
-pub(crate) const MAX_FETCH_AHEAD: usize = 32;
+pub(crate) const MAX_FETCH_AHEAD: usize = 64;
 
 /// So many records come in one object, where they are small.
 pub(crate) const RECORDS_PER_GROUP: u64 = 4;

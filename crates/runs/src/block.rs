@@ -1,9 +1,8 @@
 use bucketdb_log::Seq;
 use bucketdb_log::codec::{self, Malformed};
-use bytes::Bytes;
 
 use crate::RunEntry;
-use crate::format::{Columns, MAX_BODY_BYTES};
+use crate::format::Columns;
 use crate::key_table::{KeyColumns, KeyLengths, KeyTable};
 
 /// How long the keys of one block may be together: a key that shares most of its bytes with the one before takes more
@@ -13,17 +12,12 @@ const MAX_KEYS_BYTES: usize = 64 << 20;
 /// Entries of a run in order, in memory.
 #[derive(Debug)]
 pub(crate) struct Block {
-    keys: KeyTable,
-    /// All rows, one after the other.
-    rows: Bytes,
-    /// Where each row begins, and where the last one ends.
-    row_starts: Box<[u32]>,
+    entries: KeyTable,
     /// Which entries are deletions; empty if none is.
     deleted: Box<[bool]>,
     seqs: Seqs,
     /// The size of the block's part in the object: the next part begins behind it.
     part_bytes: u64,
-    memory_bytes: usize,
 }
 
 /// The positions that wrote the entries. Often it is one for all.
@@ -36,11 +30,11 @@ enum Seqs {
 impl Block {
     /// How many entries there are.
     pub(crate) fn len(&self) -> usize {
-        self.keys.len()
+        self.entries.len()
     }
 
     pub(crate) fn keys(&self) -> &KeyTable {
-        &self.keys
+        &self.entries
     }
 
     pub(crate) fn part_bytes(&self) -> u64 {
@@ -49,12 +43,15 @@ impl Block {
 
     /// How much memory it takes, in bytes.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.memory_bytes
+        let seqs_bytes = if let Seqs::Each(seqs) = &self.seqs { size_of_val(&**seqs) } else { 0 };
+        size_of::<Self>() + self.entries.memory_bytes() + self.deleted.len() + seqs_bytes
     }
 
     /// Entry `index`; `version`, if given, stands for its position.
     pub(crate) fn entry(&self, index: usize, version: Option<Seq>) -> RunEntry {
-        RunEntry { key: self.keys.key_bytes(index), seq: self.seq(index, version), row: self.row(index) }
+        let (key, row) = self.entries.entry(index);
+        let is_deleted = self.deleted.get(index) == Some(&true);
+        RunEntry { key, seq: self.seq(index, version), row: (!is_deleted).then_some(row) }
     }
 
     fn seq(&self, index: usize, version: Option<Seq>) -> Seq {
@@ -65,52 +62,36 @@ impl Block {
         }
     }
 
-    fn row(&self, index: usize) -> Option<Bytes> {
-        if self.deleted.get(index) == Some(&true) {
-            return None;
-        }
-        let (start, end) = (*self.row_starts.get(index)? as usize, *self.row_starts.get(index + 1)? as usize);
-        Some(self.rows.slice(start..end))
-    }
-
     /// Reads a part's body. `part_bytes` is the size of the part.
-    pub(crate) fn decode(body: &Bytes, part_bytes: u64) -> Result<Self, Malformed> {
+    pub(crate) fn decode(body: &[u8], part_bytes: u64) -> Result<Self, Malformed> {
         let mut columns = Columns(body);
         let count = columns.count()?;
         if count == 0 {
             return Err(Malformed("a block is empty"));
         }
         let lengths = KeyLengths::read(&mut columns, count, MAX_KEYS_BYTES)?;
-        let mut row_starts = Vec::with_capacity(count + 1);
+        let mut rows = Vec::with_capacity(count);
         let mut deleted = Vec::new();
-        let mut rows_bytes = 0u64;
         for index in 0..count {
-            row_starts.push(rows_bytes as u32);
-            match columns.varint()? {
-                0 => {
-                    deleted.resize(count, false);
-                    if let Some(deleted) = deleted.get_mut(index) {
-                        *deleted = true;
-                    }
+            let code = columns.varint()?;
+            if code == 0 {
+                deleted.resize(count, false);
+                if let Some(deleted) = deleted.get_mut(index) {
+                    *deleted = true;
                 }
-                code => rows_bytes = rows_bytes.saturating_add(code - 1),
             }
-            if rows_bytes > MAX_BODY_BYTES as u64 {
-                return Err(Malformed("rows are longer than they may be"));
+            let row_bytes = code.saturating_sub(1);
+            if row_bytes > body.len() as u64 {
+                return Err(Malformed("a row is longer than there is"));
             }
+            rows.push(row_bytes as u32);
         }
-        row_starts.push(rows_bytes as u32);
         let seqs = read_seqs(&mut columns, count)?;
-        let keys = lengths.read_own(&mut columns)?;
-        if columns.0.len() as u64 != rows_bytes {
-            return Err(Malformed("the rows of a block are not as long as it says"));
+        let entries = lengths.keys_and_rows(&mut columns, &rows)?;
+        if !columns.0.is_empty() {
+            return Err(Malformed("there are bytes behind the rows of a block"));
         }
-        let rows = body.slice(body.len() - columns.0.len()..);
-        let seqs_bytes = if let Seqs::Each(seqs) = &seqs { size_of_val(&**seqs) } else { 0 };
-        let memory_bytes =
-            size_of::<Self>() + keys.memory_bytes() + body.len() + row_starts.len() * 4 + deleted.len() + seqs_bytes;
-        let (row_starts, deleted) = (row_starts.into(), deleted.into());
-        Ok(Self { keys, rows, row_starts, deleted, seqs, part_bytes, memory_bytes })
+        Ok(Self { entries, deleted: deleted.into(), seqs, part_bytes })
     }
 }
 
@@ -205,7 +186,7 @@ mod tests {
             let mut body = Vec::new();
             builder.finish(&mut body);
             prop_assert!(builder.is_empty());
-            let block = Block::decode(&body.into(), 1).unwrap();
+            let block = Block::decode(&body, 1).unwrap();
             let read: BTreeMap<_, _> = (0..block.len())
                 .map(|index| block.entry(index, None))
                 .map(|entry| (entry.key.to_vec(), (entry.seq.0, entry.row.map(|row| row.to_vec()))))
@@ -216,7 +197,7 @@ mod tests {
 
         #[test]
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(0u8..9, 0..80)) {
-            let _ = Block::decode(&bytes.into(), 1);
+            let _ = Block::decode(&bytes, 1);
         }
     }
 }

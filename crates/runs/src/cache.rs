@@ -141,11 +141,11 @@ impl Hasher for Fold {
 
     fn write_u64(&mut self, number: u64) {
         let product = u128::from(self.0 ^ number) * u128::from(Self::FACTOR);
-        self.0 = (product >> 64) as u64 ^ product as u64;
+        self.0 = ((product >> 64) as u64) ^ (product as u64);
     }
 
     fn write_u128(&mut self, number: u128) {
-        self.write_u64((number >> 64) as u64 ^ number as u64);
+        self.write_u64(((number >> 64) as u64) ^ (number as u64));
     }
 
     fn finish(&self) -> u64 {

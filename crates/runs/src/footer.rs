@@ -146,7 +146,7 @@ fn decode_top(body: &[u8], top_offset: u64) -> Result<Footer, Malformed> {
         data_end = place.data_end();
         partitions.push(place);
     }
-    let separators = KeyLengths::read(&mut columns, count, MAX_BODY_BYTES)?.read_own(&mut columns)?;
+    let separators = KeyLengths::read(&mut columns, count, MAX_BODY_BYTES)?.keys(&mut columns)?;
     if !columns.0.is_empty() {
         return Err(Malformed("there are bytes behind the top index"));
     }

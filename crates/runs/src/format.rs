@@ -251,7 +251,7 @@ impl<'a> Columns<'a> {
             }
             [low, high, rest @ ..] if *high < 0x80 && *high != 0 => {
                 self.0 = rest;
-                Ok(u64::from(low & 0x7f) | u64::from(*high) << 7)
+                Ok(u64::from(low & 0x7f) | (u64::from(*high) << 7))
             }
             _ => self.long_varint(),
         }

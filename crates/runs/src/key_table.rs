@@ -6,68 +6,81 @@ use bytes::Bytes;
 use crate::format::Columns;
 use crate::separator::shared_length;
 
-/// Keys in ascending order, in memory, made for finding one.
+/// Keys in ascending order, in memory, made for finding one; each may have a row.
 ///
-/// Keys of one table begin alike, so what all of them share is left out, and the next 8 bytes of each stand in an array of
-/// numbers of their own. A search goes over these numbers and looks at whole keys only where they are equal.
+/// Keys of one table begin alike, so what all of them share is left out, and the next 8 bytes of each, its *head*, stand in
+/// an array of numbers of their own. A search goes over these numbers and looks at whole keys only where they are equal.
+///
+/// Everything is in one piece of memory, since what a read of one key costs is the number of places that it touches: the
+/// heads (8 bytes each), where each key and each row begins (4 bytes each), then each key with its row behind it.
 #[derive(Debug)]
 pub(crate) struct KeyTable {
-    /// All keys, one after the other.
-    keys: Bytes,
-    /// Where each key begins, and where the last one ends.
-    starts: Box<[u32]>,
-    /// The 8 bytes of each key behind the shared ones, big-endian, with zeros where a key is shorter.
-    heads: Box<[u64]>,
+    data: Bytes,
+    len: usize,
     /// How many bytes all keys have in common at their beginning.
     shared_bytes: usize,
 }
 
+/// The size of a head, and that of the two numbers that say where a key and its row begin.
+const SLOT_BYTES: usize = 8;
+
+/// Where a key begins, and where it ends and its row begins.
+type Place = (usize, usize);
+
 impl KeyTable {
     /// How many keys there are.
     pub(crate) fn len(&self) -> usize {
-        self.heads.len()
+        self.len
     }
 
     /// Key `index`; empty if there is none.
     pub(crate) fn key(&self, index: usize) -> &[u8] {
-        self.range(index).and_then(|(start, end)| self.keys.get(start..end)).unwrap_or_default()
+        self.place(index).and_then(|(start, end)| self.data.get(start..end)).unwrap_or_default()
     }
 
-    /// As [`key`](Self::key), sharing the table's memory.
-    pub(crate) fn key_bytes(&self, index: usize) -> Bytes {
-        match self.range(index) {
-            Some((start, end)) => self.keys.slice(start..end),
-            None => Bytes::new(),
+    /// Key `index` and its row, sharing the table's memory.
+    pub(crate) fn entry(&self, index: usize) -> (Bytes, Bytes) {
+        match self.place(index).zip(self.place(index + 1)) {
+            Some(((start, middle), (end, _))) => (self.data.slice(start..middle), self.data.slice(middle..end)),
+            None => (Bytes::new(), Bytes::new()),
         }
     }
 
-    fn range(&self, index: usize) -> Option<(usize, usize)> {
-        Some((*self.starts.get(index)? as usize, *self.starts.get(index + 1)? as usize))
+    /// Where a key is. Behind the last one, an empty key begins where everything ends.
+    fn place(&self, index: usize) -> Option<Place> {
+        let places = self.data.get(self.len * SLOT_BYTES..)?.as_chunks::<SLOT_BYTES>().0;
+        let [a, b, c, d, e, f, g, h] = *places.get(index).filter(|_| index <= self.len)?;
+        Some((u32::from_le_bytes([a, b, c, d]) as usize, u32::from_le_bytes([e, f, g, h]) as usize))
+    }
+
+    fn heads(&self) -> &[[u8; SLOT_BYTES]] {
+        self.data.get(..self.len * SLOT_BYTES).unwrap_or_default().as_chunks().0
     }
 
     /// The first key that is not less than `key`; [`len`](Self::len) if there is none.
     pub(crate) fn lower_bound(&self, key: &[u8]) -> usize {
         let (beginning, rest) = key.split_at(self.shared_bytes.min(key.len()));
-        let shared = self.keys.get(..self.shared_bytes).unwrap_or_default();
+        let shared = self.key(0).get(..self.shared_bytes).unwrap_or_default();
         match beginning.cmp(shared) {
             Ordering::Less => return 0,
-            Ordering::Greater => return self.len(),
+            Ordering::Greater => return self.len,
             Ordering::Equal => {}
         }
-        let head = head_of(rest);
-        let first = self.heads.partition_point(|other| *other < head);
-        match self.heads.get(first) {
-            Some(other) if *other == head => self.lower_bound_among(first, head, key),
+        let (head, heads) = (head_of(rest), self.heads());
+        let first = heads.partition_point(|other| u64::from_le_bytes(*other) < head);
+        match heads.get(first) {
+            Some(other) if u64::from_le_bytes(*other) == head => self.lower_bound_among(first, head, key),
             _ => first,
         }
     }
 
     /// As [`lower_bound`](Self::lower_bound), among the keys from `first` on whose head is `head`.
     fn lower_bound_among(&self, first: usize, head: u64, key: &[u8]) -> usize {
-        let heads = self.heads.get(first..).unwrap_or_default();
+        let heads = self.heads().get(first..).unwrap_or_default();
+        let same = |other: &[u8; SLOT_BYTES]| u64::from_le_bytes(*other) == head;
         let mut end = first + 1;
-        if heads.get(1) == Some(&head) {
-            end = first + heads.partition_point(|other| *other == head);
+        if heads.get(1).is_some_and(same) {
+            end = first + heads.partition_point(same);
         }
         let mut start = first;
         while start < end {
@@ -84,12 +97,12 @@ impl KeyTable {
     /// Where `key` is.
     pub(crate) fn find(&self, key: &[u8]) -> Option<usize> {
         let index = self.lower_bound(key);
-        (index < self.len() && self.key(index) == key).then_some(index)
+        (index < self.len && self.key(index) == key).then_some(index)
     }
 
     /// How much memory it takes, in bytes.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.keys.len() + self.starts.len() * 4 + self.heads.len() * 8
+        self.data.len()
     }
 }
 
@@ -98,7 +111,7 @@ fn head_of(bytes: &[u8]) -> u64 {
     if let Some((first, _)) = bytes.split_first_chunk::<8>() {
         return u64::from_be_bytes(*first);
     }
-    bytes.iter().rev().fold(0, |head, byte| head >> 8 | u64::from(*byte) << 56)
+    bytes.iter().rev().fold(0, |head, byte| (head >> 8) | (u64::from(*byte) << 56))
 }
 
 /// Writes keys in order; see [`mod@crate::format`] for the columns.
@@ -153,6 +166,8 @@ pub(crate) struct KeyLengths {
     lengths: Vec<(u32, u32)>,
     /// The lengths of all keys together.
     keys_bytes: usize,
+    /// The length of column `own`.
+    own_bytes: usize,
 }
 
 impl KeyLengths {
@@ -160,7 +175,7 @@ impl KeyLengths {
     /// for much memory.
     pub(crate) fn read(columns: &mut Columns<'_>, count: usize, most: usize) -> Result<Self, Malformed> {
         let mut lengths = Vec::with_capacity(count);
-        let (mut keys_bytes, mut before) = (0usize, 0u64);
+        let (mut keys_bytes, mut own_bytes, mut before) = (0, 0, 0u64);
         for _ in 0..count {
             let (shared, own) = (columns.varint()?, columns.varint()?);
             if shared > before || own > most as u64 {
@@ -168,26 +183,35 @@ impl KeyLengths {
             }
             before = shared + own;
             keys_bytes += before as usize;
+            own_bytes += own as usize;
             if keys_bytes > most {
                 return Err(Malformed("keys are longer than they may be"));
             }
             lengths.push((shared as u32, own as u32));
         }
-        Ok(Self { lengths, keys_bytes })
+        Ok(Self { lengths, keys_bytes, own_bytes })
     }
 
     /// Reads column `own` and puts the keys together.
-    pub(crate) fn read_own(self, columns: &mut Columns<'_>) -> Result<KeyTable, Malformed> {
-        let mut keys = Vec::with_capacity(self.keys_bytes);
-        let mut starts = Vec::with_capacity(self.lengths.len() + 1);
-        let mut start = 0;
+    pub(crate) fn keys(self, columns: &mut Columns<'_>) -> Result<KeyTable, Malformed> {
+        self.keys_and_rows(columns, &[])
+    }
+
+    /// Reads column `own` and, behind it, rows of these lengths, and puts keys and rows together.
+    pub(crate) fn keys_and_rows(self, columns: &mut Columns<'_>, rows: &[u32]) -> Result<KeyTable, Malformed> {
+        let len = self.lengths.len();
+        let rows_bytes: usize = rows.iter().map(|length| *length as usize).sum();
+        let (mut own_column, mut rows_column) =
+            (Columns(columns.take(self.own_bytes)?), Columns(columns.take(rows_bytes)?));
+        let mut entries = Vec::with_capacity(self.keys_bytes + rows_bytes);
+        let mut places: Vec<Place> = Vec::with_capacity(len + 1);
+        let (mut start, mut key_bytes) = (0, 0);
         let mut shared_bytes = usize::MAX;
         for (index, (shared, own)) in self.lengths.iter().enumerate() {
-            let own = columns.take(*own as usize)?;
+            let own = own_column.take(*own as usize)?;
             let shared = *shared as usize;
-            let end = keys.len();
             // What two neighbours share says nothing of the order yet: the byte behind it does.
-            let ascends = match (keys.get(start + shared..end), own) {
+            let ascends = match (entries.get(start + shared..start + key_bytes), own) {
                 (Some([]) | None, own) => !own.is_empty() || index == 0,
                 (Some([before, ..]), [after, ..]) => before < after,
                 (Some(_), []) => false,
@@ -195,20 +219,30 @@ impl KeyLengths {
             if !ascends {
                 return Err(Malformed("keys are not in order"));
             }
-            keys.extend_from_within(start..start + shared);
-            keys.extend_from_slice(own);
-            starts.push(end as u32);
-            start = end;
+            let before = start;
+            start = entries.len();
+            entries.extend_from_within(before..before + shared);
+            entries.extend_from_slice(own);
+            key_bytes = entries.len() - start;
+            places.push((start, entries.len()));
+            entries.extend_from_slice(rows_column.take(rows.get(index).map_or(0, |length| *length as usize))?);
             shared_bytes = if index == 0 { own.len() } else { shared_bytes.min(shared) };
         }
-        starts.push(keys.len() as u32);
-        let shared_bytes = if self.lengths.is_empty() { 0 } else { shared_bytes };
-        let heads = starts.windows(2).map(|pair| match pair {
-            [start, end] => head_of(keys.get(*start as usize + shared_bytes..*end as usize).unwrap_or_default()),
-            _ => 0,
-        });
-        let heads = heads.collect();
-        Ok(KeyTable { heads, keys: keys.into(), starts: starts.into(), shared_bytes })
+        places.push((entries.len(), entries.len()));
+        let shared_bytes = if len == 0 { 0 } else { shared_bytes };
+
+        let base = len * SLOT_BYTES + places.len() * SLOT_BYTES;
+        let mut data = Vec::with_capacity(base + entries.len());
+        for (start, end) in places.iter().take(len) {
+            let head = head_of(entries.get(start + shared_bytes..*end).unwrap_or_default());
+            data.extend_from_slice(&head.to_le_bytes());
+        }
+        for (start, end) in &places {
+            data.extend_from_slice(&((base + start) as u32).to_le_bytes());
+            data.extend_from_slice(&((base + end) as u32).to_le_bytes());
+        }
+        data.extend_from_slice(&entries);
+        Ok(KeyTable { data: data.into(), len, shared_bytes })
     }
 }
 
@@ -227,7 +261,7 @@ mod tests {
         }
         let bytes = [columns.keys(), columns.own()].concat();
         let mut reader = Columns(&bytes);
-        let table = KeyLengths::read(&mut reader, keys.len(), 1 << 20).unwrap().read_own(&mut reader).unwrap();
+        let table = KeyLengths::read(&mut reader, keys.len(), 1 << 20).unwrap().keys(&mut reader).unwrap();
         assert!(reader.0.is_empty());
         table
     }
@@ -259,7 +293,7 @@ mod tests {
         fn no_bytes_make_it_panic_and_all_keys_ascend(bytes in prop::collection::vec(0u8..5, 0..60), count in 0usize..12) {
             let mut reader = Columns(&bytes);
             if let Ok(lengths) = KeyLengths::read(&mut reader, count, 100)
-                && let Ok(table) = lengths.read_own(&mut reader)
+                && let Ok(table) = lengths.keys(&mut reader)
             {
                 prop_assert!((1..table.len()).all(|index| table.key(index - 1) < table.key(index)));
             }

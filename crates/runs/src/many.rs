@@ -3,7 +3,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::FutureExt;
-use futures::future::try_join_all;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::cache::Part;
@@ -38,28 +37,28 @@ impl Run {
     /// If the store fails, or the run is damaged or gone.
     pub async fn get_many(&self, keys: &[Bytes]) -> Result<Vec<Option<RunEntry>>> {
         let mut entries = vec![None; keys.len()];
-        let covered = || keys.iter().zip(0..).filter(|(key, _)| self.covers(key));
-        if covered().next().is_none() {
+        let covered: Vec<usize> =
+            keys.iter().zip(0..).filter(|(key, _)| self.covers(key)).map(|(_, index)| index).collect();
+        if covered.is_empty() {
             return Ok(entries);
         }
         let footer = self.footer().await?;
-
-        let place_of = |key: &Bytes| footer.partition(footer.partition_of(key));
-        let wanted = covered().filter_map(|(key, _)| place_of(key));
-        let wanted = wanted.map(|place| Wanted { start: place.offset, end: place.end(), partition: Some(place) });
-        let partitions = self.parts(wanted).await?;
+        let place_of = |index: &usize| footer.partition(footer.partition_of(keys.get(*index)?));
+        let places: Vec<Option<PartitionPlace>> = covered.iter().map(place_of).collect();
+        let wanted = places.iter().flatten();
+        let wanted = wanted.map(|place| Wanted { start: place.offset, end: place.end(), partition: Some(*place) });
+        let partitions = self.parts(wanted.collect()).await?;
 
         let mut of_block: BTreeMap<(u64, u64), Vec<usize>> = BTreeMap::new();
-        for (key, index) in covered() {
-            let Some(Part::Partition(partition)) = place_of(key).and_then(|place| partitions.get(&place.offset)) else {
-                continue;
-            };
+        for (index, place) in covered.into_iter().zip(places) {
+            let partition = place.and_then(|place| partitions.get(&place.offset));
+            let (Some(key), Some(Part::Partition(partition))) = (keys.get(index), partition) else { continue };
             if let Some(block) = block_that_may_hold(partition, key) {
                 of_block.entry(block).or_default().push(index);
             }
         }
         let wanted = of_block.keys().map(|(start, end)| Wanted { start: *start, end: *end, partition: None });
-        let blocks = self.parts(wanted).await?;
+        let blocks = self.parts(wanted.collect()).await?;
 
         for ((start, _), indices) in of_block {
             let Some(Part::Block(block)) = blocks.get(&start) else { return Err(self.mixed_up()) };
@@ -73,30 +72,22 @@ impl Run {
     }
 
     /// The parts that are wanted, by their offsets: from memory, from reads that are under way, or read.
-    async fn parts(&self, wanted: impl Iterator<Item = Wanted>) -> Result<BTreeMap<u64, Part>> {
-        let wanted: BTreeMap<u64, Wanted> = wanted.map(|part| (part.start, part)).collect();
+    async fn parts(&self, wanted: Vec<Wanted>) -> Result<BTreeMap<u64, Part>> {
+        let wanted: BTreeMap<u64, Wanted> = wanted.into_iter().map(|part| (part.start, part)).collect();
         let mut parts = BTreeMap::new();
-        let mut flights: Vec<Vec<(u64, Flight)>> = Vec::new();
+        let mut flights: Vec<Group> = Vec::new();
         let mut missing = Vec::new();
         for part in wanted.into_values() {
             if let Some(found) = self.cached(part.start) {
                 parts.insert(part.start, found);
             } else if let Some(flight) = self.store().flights().find(self.part_id(part.start)) {
-                flights.push(vec![(part.start, flight)]);
+                flights.push(Group(vec![(part.start, flight)]));
             } else {
                 missing.push(part);
             }
         }
-        flights.extend(bridge(missing).into_iter().map(|group| self.begin(&group)));
-        let mut answers = stream::iter(flights)
-            .map(|group| {
-                try_join_all(
-                    group
-                        .into_iter()
-                        .map(|(start, flight)| flight.map(move |part| Ok::<_, crate::RunError>((start, part?)))),
-                )
-            })
-            .buffer_unordered(PARALLEL_REQUESTS);
+        flights.extend(bridge(missing).into_iter().map(|group| Group(self.begin(&group))));
+        let mut answers = stream::iter(flights).map(land).buffer_unordered(PARALLEL_REQUESTS);
         while let Some(group) = answers.try_next().await? {
             parts.extend(group);
         }
@@ -122,6 +113,19 @@ impl Run {
         };
         group.iter().map(begin_part).collect()
     }
+}
+
+/// Parts that one request brings, by their offsets. A type of its own, so that whoever waits for it can be sent to
+/// another thread: the compiler does not see that for the reads' own type in a closure.
+struct Group(Vec<(u64, Flight)>);
+
+/// Waits for the parts of one request.
+async fn land(Group(group): Group) -> Result<Vec<(u64, Part)>> {
+    let mut parts = Vec::with_capacity(group.len());
+    for (start, flight) in group {
+        parts.push((start, flight.await?));
+    }
+    Ok(parts)
 }
 
 fn block_that_may_hold(partition: &Arc<Partition>, key: &[u8]) -> Option<(u64, u64)> {

@@ -72,7 +72,7 @@ impl Partition {
             start = start.checked_add(size_bytes).ok_or(Malformed("a block lies behind every end"))?;
         }
         starts.push(start);
-        let separators = KeyLengths::read(&mut columns, count, MAX_BODY_BYTES)?.read_own(&mut columns)?;
+        let separators = KeyLengths::read(&mut columns, count, MAX_BODY_BYTES)?.keys(&mut columns)?;
         let filter = Filter::decode(body.slice(body.len() - columns.0.len()..))?;
         Ok(Self { separators, starts: starts.into(), filter })
     }

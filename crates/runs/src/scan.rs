@@ -12,8 +12,9 @@ use crate::partition::Partition;
 use crate::run::slice;
 use crate::{Result, Run, RunEntry};
 
-/// How much the first request for data asks for, in bytes: some hundred rows, wherever in a block they begin.
-const FIRST_REQUEST_BYTES: u64 = 128 << 10;
+/// How much the first request for data asks for, in bytes: two blocks of the usual size even if they do not compress, so
+/// that some hundred rows come at once wherever in a block they begin.
+const FIRST_REQUEST_BYTES: u64 = 144 << 10;
 
 /// In which order keys are scanned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -30,7 +31,7 @@ pub enum Direction {
 pub struct ScanOptions {
     /// The order.
     pub direction: Direction,
-    /// How much a request for data asks for at most, in bytes. The first one asks for 128 KiB, each further one for twice as
+    /// How much a request for data asks for at most, in bytes. The first one asks for 144 KiB, each further one for twice as
     /// much as the one before it.
     pub read_ahead_bytes: u64,
     /// Whether what is read is kept in the cache. Without it, a scan of everything drives out nothing.

@@ -123,8 +123,8 @@ impl Check<'_> {
 
     fn block(&mut self, body: &Bytes, start: u64, part_bytes: u64) -> Result<(), Fault> {
         let block = Block::decode(body, part_bytes)?;
-        let (first_key, last_key) = (block.keys().key_bytes(0), block.keys().key_bytes(block.len() - 1));
-        if self.last_key.as_ref().is_some_and(|last| *last >= first_key) {
+        let (first_key, last_key) = (block.keys().key(0), block.keys().key(block.len() - 1));
+        if self.last_key.as_ref().is_some_and(|last| **last >= *first_key) {
             return Err(Fault::Damaged("keys of two blocks are not in order"));
         }
         let mut hashes = Vec::with_capacity(block.len());
@@ -139,7 +139,7 @@ impl Check<'_> {
         self.report.entries += block.len() as u64;
         self.report.blocks += 1;
         // A copy, so that what is kept of a block is not the whole of it.
-        let (first_key, last_key) = (Bytes::copy_from_slice(&first_key), Bytes::copy_from_slice(&last_key));
+        let (first_key, last_key) = (Bytes::copy_from_slice(first_key), Bytes::copy_from_slice(last_key));
         self.last_key = Some(last_key.clone());
         self.blocks.push_back(SeenBlock { start, end: start + part_bytes, first_key, last_key, hashes });
         Ok(())

@@ -12,6 +12,7 @@ mod floor;
 mod freshness;
 mod isolation;
 mod model;
+mod opening;
 mod processes;
 mod queries;
 mod requests;

@@ -1,4 +1,4 @@
-use super::{delete, demo, doctor, export, get, import, put, query, stats, tables, watch};
+use super::{compact, delete, demo, doctor, export, gc, get, import, put, query, stats, tables, verify, watch};
 use crate::arguments::{Arguments, Command};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -16,6 +16,9 @@ pub(crate) async fn run(arguments: &Arguments, output: &mut Output) -> Result<()
         Command::Query(options) => query::run(global, options, output).await,
         Command::Tables => tables::run(global, output).await,
         Command::Stats => stats::run(global, output).await,
+        Command::Compact => compact::run(global, output).await,
+        Command::Gc(options) => gc::run(global, options, output).await,
+        Command::Verify => verify::run(global, output).await,
         Command::Doctor(options) => doctor::run(global, options, output).await,
         Command::Watch(options) => watch::run(global, options, output).await,
     }

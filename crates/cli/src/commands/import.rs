@@ -1,14 +1,10 @@
-use std::io::{self, IsTerminal};
-use std::time::Duration;
-
 use bucketdb::Environment;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use crate::arguments::{Global, Import};
 use crate::failure::Failure;
 use crate::import::{ImportOptions, ImportReport, Importer, ReadError, RowReader, Source};
-use crate::output::{Output, count, duration, plural, requests_text};
+use crate::output::{Output, byte_progress, count, duration, plural, requests_text};
 use crate::session::{self, Access};
 
 pub(super) async fn run(global: &Global, options: &Import, output: &mut Output) -> Result<(), Failure> {
@@ -18,7 +14,7 @@ pub(super) async fn run(global: &Global, options: &Import, output: &mut Output) 
     let batch_size = usize::try_from(options.batch_size).unwrap_or(usize::MAX);
     let import_options = ImportOptions { key: options.key.clone(), mode: options.mode, batch_size };
     let mut importer = Importer::new(&db, &options.table, import_options).await?;
-    let progress = progress_bar(&source);
+    let progress = byte_progress(source.size_bytes);
     let outcome = match source.read(importer.schema(), importer.key(), &progress) {
         Ok(mut reader) => import_all(&mut *reader, &mut importer, &source.name).await,
         Err(error) => Err(explain(error, &source.name)),
@@ -106,21 +102,5 @@ fn explain(error: ReadError, name: &str) -> Failure {
             let failure = Failure::new("malformed_input", format!("{place}: {reason}"));
             failure.with("file", name).with("line", line).with("column", column)
         }
-    }
-}
-
-/// On a terminal only.
-fn progress_bar(source: &Source) -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let (bar, template) = match source.size_bytes {
-        Some(size_bytes) => (ProgressBar::new(size_bytes), "{wide_bar} {bytes}/{total_bytes}, {eta} left"),
-        None => (ProgressBar::new_spinner(), "{spinner} {bytes} read"),
-    };
-    bar.enable_steady_tick(Duration::from_millis(100));
-    match ProgressStyle::with_template(template) {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
     }
 }

@@ -2,6 +2,7 @@
 
 mod dispatch;
 
+mod compact;
 mod delete;
 mod demo;
 mod demo_report;
@@ -9,6 +10,7 @@ mod doctor;
 mod doctor_trial;
 mod doctor_verdict;
 mod export;
+mod gc;
 mod get;
 mod import;
 mod put;
@@ -16,6 +18,7 @@ mod query;
 mod stats;
 mod table;
 mod tables;
+mod verify;
 mod watch;
 
 pub(crate) use dispatch::run;

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::table::{existing_table, key_names};
 use crate::arguments::Global;
 use crate::failure::Failure;
-use crate::output::{Output, bytes, count, table};
+use crate::output::{Output, document_count, stored_size, table};
 use crate::session::{self, Access};
 
 pub(super) async fn run(global: &Global, output: &mut Output) -> Result<(), Failure> {
@@ -19,6 +19,7 @@ pub(super) async fn run(global: &Global, output: &mut Output) -> Result<(), Fail
                 "name": entry.name,
                 "documents": entry.stats.documents,
                 "bytes": entry.stats.size_bytes,
+                "exact": entry.stats.is_exact,
                 "schema_version": entry.schema_version,
                 "key": key,
             })
@@ -30,7 +31,8 @@ pub(super) async fn run(global: &Global, output: &mut Output) -> Result<(), Fail
     }
     let rows = found.into_iter().map(|(entry, key)| {
         let version = entry.schema_version.to_string();
-        vec![entry.name, count(entry.stats.documents), bytes(entry.stats.size_bytes), version, key.join(", ")]
+        let (documents, size) = (document_count(&entry.stats), stored_size(&entry.stats));
+        vec![entry.name, documents, size, version, key.join(", ")]
     });
     let shown = table(&["table", "#documents", "#bytes", "#schema version", "key"], rows, output.width());
     Ok(output.line(shown)?)

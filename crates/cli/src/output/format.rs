@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use bucketdb::TableStats;
+
 /// A size in bytes as people read it.
 pub(crate) fn bytes(size_bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
@@ -48,6 +50,31 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
 }
 
+/// A stretch of time that may be long, without the parts that do not matter then.
+pub(crate) fn long_duration(length: Duration) -> String {
+    match length.as_secs() {
+        0..=99 => duration(length),
+        seconds @ 100..=5_999 => format!("{} min", seconds.div_ceil(60)),
+        seconds @ 6_000..=172_799 => format!("{:.1} h", seconds as f64 / 3_600.0),
+        seconds => format!("{:.1} d", seconds as f64 / 86_400.0),
+    }
+}
+
+/// How many documents a table has.
+pub(crate) fn document_count(stats: &TableStats) -> String {
+    about(stats, count(stats.documents))
+}
+
+/// How many bytes a table takes.
+pub(crate) fn stored_size(stats: &TableStats) -> String {
+    about(stats, bytes(stats.size_bytes))
+}
+
+/// What counts rows of runs is not exact: of a row that was written again, both versions may be there.
+fn about(stats: &TableStats, text: String) -> String {
+    if stats.is_exact { text } else { format!("about {text}") }
+}
+
 /// An amount of money that may be tiny.
 pub(crate) fn usd(amount: f64) -> String {
     match amount {
@@ -74,5 +101,14 @@ mod tests {
         assert_eq!(plural(2000, "table"), "2,000 tables");
         let shown = [7, 1_500, 250_000, 1_250_000, 200_000_000].map(|us| duration(Duration::from_micros(us)));
         assert_eq!(shown, ["7 µs", "1.5 ms", "250 ms", "1.2 s", "200 s"]);
+        let shown = [42, 3_541, 3_600, 9_000, 604_800].map(|seconds| long_duration(Duration::from_secs(seconds)));
+        assert_eq!(shown, ["42.0 s", "60 min", "60 min", "2.5 h", "7.0 d"]);
+        let mut stats = TableStats { documents: 1_234, size_bytes: 2_048, is_exact: true };
+        assert_eq!((document_count(&stats), stored_size(&stats)), ("1,234".to_owned(), "2.0 KiB".to_owned()));
+        stats.is_exact = false;
+        assert_eq!(
+            (document_count(&stats), stored_size(&stats)),
+            ("about 1,234".to_owned(), "about 2.0 KiB".to_owned())
+        );
     }
 }

@@ -10,4 +10,6 @@ mod sandbox;
 #[cfg(test)]
 mod stories;
 #[cfg(test)]
+mod upkeep;
+#[cfg(test)]
 mod usage;

@@ -115,7 +115,7 @@ async fn commits_that_come_between_capturing_and_the_record_are_in_the_log_behin
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_head_that_is_stale_foreign_or_spoilt_is_passed_over_and_then_replaced() {
+pub(crate) async fn a_head_that_is_stale_foreign_or_spoilt_is_passed_over_and_then_replaced() {
     let foreign = MemoryDriver::new();
     cut_log(&foreign, 3).await;
     let foreign = foreign.get(&head_key()).await.unwrap().body;
@@ -145,7 +145,7 @@ async fn a_head_that_is_stale_foreign_or_spoilt_is_passed_over_and_then_replaced
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_head_from_before_the_log_was_set_back_does_not_hide_what_is_there() {
+pub(crate) async fn a_head_from_before_the_log_was_set_back_does_not_hide_what_is_there() {
     let store = MemoryDriver::new();
     let log = cut_log(&store, 0).await;
     write(&log, 3).await;
@@ -239,7 +239,7 @@ async fn damage_to_the_records_of_and_behind_a_checkpoint_is_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_two_that_make_a_checkpoint_at_the_same_time_one_does() {
+pub(crate) async fn of_two_that_make_a_checkpoint_at_the_same_time_one_does() {
     let store = MemoryDriver::new();
     let (one, two) = (open(store.clone()).await, open(store.clone()).await);
     write(&one, 5).await;

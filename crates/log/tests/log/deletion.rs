@@ -9,12 +9,13 @@ use bucketdb_driver::{
     Capabilities, Condition, Driver, ETag, ErrorKind, Fault, FaultDriver, Key, MemoryDriver, MeteredDriver, Object,
     Operation, Page,
 };
-use bucketdb_env::{Environment, TokioEnvironment};
+use bucketdb_env::{Environment, TokioEnvironment, WallTime};
 use bucketdb_log::{
     CheckpointContent, CheckpointError, CommitError, Freshness, GarbageReport, Log, LogError, ObjectKind, Seq,
     TailLimits,
 };
 use bytes::Bytes;
+use futures::future::BoxFuture;
 
 use crate::liar::{Lie, liar};
 use crate::support::{
@@ -72,7 +73,7 @@ fn metered(store: &MemoryDriver) -> MeteredDriver {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_superfluous_goes_after_the_grace_and_not_before() {
+pub(crate) async fn what_is_superfluous_goes_after_the_grace_and_not_before() {
     let store = MemoryDriver::new();
     let meter = metered(&store);
     let log = node(meter.clone(), 1).await;
@@ -81,7 +82,7 @@ async fn what_is_superfluous_goes_after_the_grace_and_not_before() {
     write(&log, 5).await;
     let before = log.last_checkpoint().unwrap();
     sleep(Duration::from_secs(60)).await;
-    let second = replace(&store, &log, &[first.clone()]).await;
+    let second = replace(&store, &log, std::slice::from_ref(&first)).await;
     let newest = log.last_checkpoint().unwrap();
     assert_eq!(log.floor(), newest.covers.next());
 
@@ -133,7 +134,7 @@ async fn what_is_superfluous_goes_after_the_grace_and_not_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_what_lies_below_the_floor_goes() {
+pub(crate) async fn only_what_lies_below_the_floor_goes() {
     let store = MemoryDriver::new();
     let log = node(store.clone(), 1).await;
     write(&log, 10).await;
@@ -163,9 +164,9 @@ async fn who_opens_later_waits_for_a_grace_of_its_own_unless_the_store_tells_the
         write(&log, 5).await;
         let first = replace(&store, &log, &[]).await;
         write(&log, 5).await;
-        let second = replace(&store, &log, &[first.clone()]).await;
+        let second = replace(&store, &log, std::slice::from_ref(&first)).await;
         // The third one dates the second.
-        let third = replace(&store, &log, &[second.clone()]).await;
+        let third = replace(&store, &log, std::slice::from_ref(&second)).await;
         drop(log);
         sleep(GRACE + Duration::from_secs(1)).await;
         let later = node(told.clone(), 2).await;
@@ -211,6 +212,43 @@ impl Driver for Told {
         capabilities.server_time = self.tells;
         capabilities
     }
+}
+
+/// A wall clock that is ten days ahead.
+#[derive(Debug)]
+struct Ahead(SeededEnvironment);
+
+impl Environment for Ahead {
+    fn monotonic(&self) -> Duration {
+        self.0.monotonic()
+    }
+    fn wall_clock(&self) -> WallTime {
+        WallTime(self.0.wall_clock().0 + 10 * 24 * 3_600_000)
+    }
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        self.0.sleep(duration)
+    }
+    fn fill_random(&self, buffer: &mut [u8]) {
+        self.0.fill_random(buffer);
+    }
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        self.0.spawn(task);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+pub(crate) async fn a_wrong_clock_deletes_nothing_early() {
+    let store = MemoryDriver::new();
+    let log = node(store.clone(), 1).await;
+    write(&log, 5).await;
+    let first = replace(&store, &log, &[]).await;
+    replace(&store, &log, std::slice::from_ref(&first)).await;
+    let ahead = open_in(Ahead(SeededEnvironment::new(2)), store.clone(), |_| {}).await.unwrap();
+    sleep(GRACE - Duration::from_secs(1)).await;
+    assert_eq!(ahead.collect_garbage().await.unwrap().objects, 0);
+    assert!(exists(&store, &first).await);
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(ahead.collect_garbage().await.unwrap().objects, 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -265,7 +303,7 @@ async fn a_checkpoint_that_head_does_not_name_yet_lets_nothing_be_deleted() {
     let first = replace(&store, &log, &[]).await;
     is_dead.store(true, Ordering::SeqCst);
     write(&log, 3).await;
-    replace(&store, &log, &[first.clone()]).await;
+    replace(&store, &log, std::slice::from_ref(&first)).await;
     sleep(GRACE * 3).await;
     assert!(log.collect_garbage().await.is_err(), "head cannot be replaced");
     assert!(exists(&store, &first).await);
@@ -285,7 +323,7 @@ async fn garbage_goes_where_there_is_no_head_too() {
     write(&log, 6).await;
     let first = replace(&driver.store, &log, &[]).await;
     write(&log, 3).await;
-    replace(&driver.store, &log, &[first.clone()]).await;
+    replace(&driver.store, &log, std::slice::from_ref(&first)).await;
     write(&log, 2).await;
     sleep(GRACE - Duration::from_secs(1)).await;
     assert_eq!(log.collect_garbage().await.unwrap().objects, 0);
@@ -309,7 +347,7 @@ async fn a_sweep_removes_orphans_and_nothing_that_is_or_may_be_needed() {
     let ingested = object(&store, &log, ObjectKind::Run).await;
     let proposal = Proposal::Ingest("ingested".to_owned(), vec![ingested.clone()], None);
     log.commit(proposal, Freshness::Local, DEADLINE).await.unwrap();
-    let second = replace(&store, &log, &[first.clone()]).await;
+    let second = replace(&store, &log, std::slice::from_ref(&first)).await;
     let foreign = ["run/notes.txt", "run/00000000000000000001-x", "else/00000000000000000001-x", "probe/x"];
     for name in foreign {
         store.put(&key(name), "x".into(), Condition::Always).await.unwrap();
@@ -339,7 +377,7 @@ async fn a_sweep_removes_orphans_and_nothing_that_is_or_may_be_needed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_checkpoint_that_is_late_by_a_sweep_is_invalid() {
+pub(crate) async fn a_checkpoint_that_is_late_by_a_sweep_is_invalid() {
     let store = MemoryDriver::new();
     let (slow, quick) = (node(store.clone(), 1).await, node(store.clone(), 2).await);
     write(&slow, 4).await;
@@ -443,7 +481,7 @@ async fn where_nothing_is_left_to_go_on_from_it_falls_behind() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn over_the_hard_limit_only_what_helps_is_written() {
+pub(crate) async fn over_the_hard_limit_only_what_helps_is_written() {
     let store = MemoryDriver::new();
     let limits = TailLimits { soft_records: 4, hard_records: 10, ..TailLimits::default() };
     let log = open_in(SeededEnvironment::new(1), store.clone(), |options| options.tail_limits = Some(limits));

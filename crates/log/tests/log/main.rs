@@ -21,7 +21,10 @@ mod opening;
 mod outcomes;
 mod per_session;
 mod performance;
+#[cfg(feature = "simulation")]
+mod planted;
 mod removed_records;
 mod requests;
 mod support;
 mod upkeep_model;
+mod upkeep_races;

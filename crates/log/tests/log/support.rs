@@ -40,6 +40,8 @@ impl StateMachine for Claims {
     type Refusal = Taken;
     type Group = BTreeSet<String>;
 
+    const MAKES_CHECKPOINTS: bool = true;
+
     fn validate(&self, group: &mut Self::Group, proposal: &Proposal) -> Result<Validated, Taken> {
         let (key, value) = match proposal {
             Proposal::Claim(key, _) if self.0.contains_key(key) || group.contains(key) => {

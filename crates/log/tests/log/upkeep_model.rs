@@ -10,6 +10,7 @@ use bucketdb_log::{
 };
 use bytes::Bytes;
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 
 use crate::support::{Claims, DEADLINE, Proposal, SeededEnvironment, fresh_state, keys, open_in, set, sleep};
 
@@ -170,23 +171,29 @@ fn key(name: &str) -> Key {
     Key::new(format!("db/{name}")).unwrap()
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
-    #[test]
-    fn whatever_is_done_for_upkeep_the_state_stays(steps in steps()) {
+async fn run(steps: Vec<Step>) {
+    let mut world = World::new().await;
+    for step in steps {
+        world.step(step).await;
+        world.check().await;
+    }
+    // All nodes come to the same state, also those that slept through all of it.
+    let expected = fresh_state(&world.store).await;
+    for node in &world.nodes {
+        node.log.refresh(Freshness::Strict).await.unwrap();
+        assert_eq!(node.log.read(|claims, _| claims.clone()).unwrap(), expected);
+    }
+}
+
+#[test]
+pub(crate) fn whatever_is_done_for_upkeep_the_state_stays() {
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(150) };
+    let outcome = TestRunner::new(config).run(&steps(), |steps| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        runtime.block_on(async {
-            let mut world = World::new().await;
-            for step in steps {
-                world.step(step).await;
-                world.check().await;
-            }
-            // All nodes come to the same state, also those that slept through all of it.
-            let expected = fresh_state(&world.store).await;
-            for node in &world.nodes {
-                node.log.refresh(Freshness::Strict).await.unwrap();
-                assert_eq!(node.log.read(|claims, _| claims.clone()).unwrap(), expected);
-            }
-        });
+        runtime.block_on(run(steps));
+        Ok(())
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
     }
 }

@@ -8,6 +8,9 @@
     reason = "a test stops where it fails"
 )]
 
+mod damage;
+mod measure;
 mod model;
 mod requests;
 mod support;
+mod writing;

@@ -1,0 +1,113 @@
+//! What it costs to open a database that has runs, and to read the first document from nothing: requests, and rounds of
+//! requests that have to wait for each other.
+
+use std::time::Duration;
+
+use bucketdb::{
+    Database, DelayDriver, Duplicates, Freshness, MemoryDriver, MeteredDriver, Operation, TokioEnvironment,
+};
+
+use crate::support::{User, metered, on, open, user};
+
+const LATENCY: Duration = Duration::from_millis(100);
+
+/// A database with a run of many documents, a checkpoint, and so many records behind it.
+async fn database(tail: u32) -> MemoryDriver {
+    let store = MemoryDriver::new();
+    let db = open(store.clone()).await;
+    let users = db.table::<User>().await.unwrap();
+    let mut load = users.bulk_load(Duplicates::Fail).await.unwrap();
+    for number in 0..20_000 {
+        load.add(&user(number)).await.unwrap();
+    }
+    load.finish().await.unwrap();
+    db.checkpoint().await.unwrap();
+    for number in 0..tail {
+        users.put(&user(100_000 + number)).await.unwrap();
+    }
+    store
+}
+
+struct Opened {
+    db: Database,
+    meter: MeteredDriver,
+    rounds: f64,
+}
+
+/// Opens with a store whose every request takes as long, and tells how many of them had to wait for each other.
+async fn timed_open(store: &MemoryDriver) -> Opened {
+    let meter = metered(store);
+    let slow = DelayDriver::new(meter.clone(), TokioEnvironment::new()).reads(LATENCY).writes(LATENCY);
+    let (db, rounds) = rounds(async { on(slow).staleness(Duration::from_secs(3600)).open().await.unwrap() }).await;
+    Opened { db, meter, rounds }
+}
+
+async fn rounds<T>(work: impl Future<Output = T>) -> (T, f64) {
+    #[expect(clippy::disallowed_methods, reason = "the clock stands still but for sleeps, which it jumps over")]
+    let started = tokio::time::Instant::now();
+    let outcome = work.await;
+    (outcome, started.elapsed().as_secs_f64() / LATENCY.as_secs_f64())
+}
+
+#[tokio::test(start_paused = true)]
+async fn opening_costs_what_it_should() {
+    for (tail, most_rounds, most_requests) in [(0, 2.0, 4), (10, 3.0, 4 + 10 / 4), (250, 3.0, 4 + 250 / 4)] {
+        let store = database(tail).await;
+        let opened = timed_open(&store).await;
+        let usage = opened.meter.usage();
+        let (requests, rounds) = (usage.total_requests(), opened.rounds);
+        assert_eq!(usage.requests(Operation::Get) + 1, requests, "gets and one list with a tail of {tail}");
+        assert!(requests <= most_requests, "{requests} requests with a tail of {tail}");
+        assert!(rounds <= most_rounds + 0.1, "{rounds} rounds with a tail of {tail}");
+        opened.db.close().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_clean_close_opening_takes_two_rounds() {
+    let store = database(0).await;
+    let db = open(store.clone()).await;
+    let users = db.table::<User>().await.unwrap();
+    for number in 0..40 {
+        users.put(&user(number)).await.unwrap();
+    }
+    db.close().await.unwrap();
+    let opened = timed_open(&store).await;
+    let requests = opened.meter.usage().total_requests();
+    assert!(requests <= 4 && opened.rounds <= 2.1, "{requests} requests in {} rounds", opened.rounds);
+    assert_eq!(opened.db.table::<User>().await.unwrap().get("u_39").await.unwrap(), Some(user(39)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_document_from_nothing_takes_five_requests() {
+    let store = database(0).await;
+    let opened = timed_open(&store).await;
+    let users = opened.db.table::<User>().await.unwrap().with_freshness(Freshness::Local);
+    assert_eq!(users.get("u_12345").await.unwrap(), Some(user(12_345)));
+    let usage = opened.meter.usage();
+    assert!(usage.total_requests() <= 5, "{usage:?}");
+    assert!(usage.of(Operation::Get).bytes <= 256 << 10, "{usage:?}");
+
+    let before = opened.meter.usage();
+    assert_eq!(users.get("u_12345").await.unwrap(), Some(user(12_345)));
+    assert_eq!((opened.meter.usage() - before).total_requests(), 0, "it is in memory");
+    let before = opened.meter.usage();
+    for number in 0..100 {
+        assert_eq!(users.get(&*format!("u_1{number}x")).await.unwrap(), None);
+    }
+    let requests = (opened.meter.usage() - before).total_requests();
+    assert!(requests <= 2, "{requests} requests for keys that are absent");
+}
+
+#[tokio::test(start_paused = true)]
+async fn scans_take_few_ranges() {
+    let store = database(0).await;
+    for (rows, most) in [(100, 2), (20_000, 10)] {
+        let opened = timed_open(&store).await;
+        let users = opened.db.table::<User>().await.unwrap().with_freshness(Freshness::Local);
+        let before = opened.meter.usage();
+        assert_eq!(users.query().limit(rows).fetch().await.unwrap().len(), rows);
+        let requests = (opened.meter.usage() - before).total_requests();
+        assert!(requests <= most, "{requests} requests for {rows} rows");
+    }
+}
