@@ -5,10 +5,13 @@ mod document;
 mod engine;
 #[cfg(feature = "peers")]
 mod lite;
+mod load;
+mod open;
 mod reads;
 mod report;
 #[cfg(feature = "peers")]
 mod slate;
+mod updates;
 
 use std::path::PathBuf;
 
@@ -25,17 +28,33 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Opening and cold reads: requests and bytes.
+    Open(open::Options),
+    /// Loading in bounded memory.
+    Load(load::Options),
+    /// What a process of its own does for `load`.
+    #[command(hide = true)]
+    LoadOne(load::OneOptions),
+    /// Random updates: amplification and space.
+    Updates(updates::Options),
     /// Point reads and scans, warm: rates.
     Reads(reads::Options),
     /// Writes docs/benchmarks-engine.md from the results that were kept.
     Publish,
 }
 
-#[tokio::main(flavor = "multi_thread")]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Runtime::new()?;
     match arguments.command {
-        Command::Reads(options) => reads::run(options).await?.finish(&arguments.results),
+        Command::Open(options) => runtime.block_on(open::run(options))?.finish(&arguments.results),
+        Command::Load(options) => load::run(options)?.finish(&arguments.results),
+        Command::LoadOne(options) => runtime.block_on(load::one(options)),
+        Command::Updates(options) => runtime.block_on(updates::run(options))?.finish(&arguments.results),
+        Command::Reads(options) => match runtime.block_on(reads::run(options))? {
+            Some(report) => report.finish(&arguments.results),
+            None => Ok(()),
+        },
         Command::Publish => {
             let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/benchmarks-engine.md");
             report::publish(&arguments.results, document.as_ref())

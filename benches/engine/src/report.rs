@@ -104,7 +104,8 @@ pub fn publish(results: &Path, document: &Path) -> Result<()> {
     files.sort();
     let mut text = PREAMBLE.to_owned();
     for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "json")) {
-        let report: Report = serde_json::from_slice(&std::fs::read(file)?).with_context(|| file.display().to_string())?;
+        let report: Report =
+            serde_json::from_slice(&std::fs::read(file)?).with_context(|| file.display().to_string())?;
         text += "\n";
         text += &report.markdown();
     }

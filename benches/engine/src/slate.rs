@@ -34,6 +34,22 @@ impl Slate {
         Self::open(Arc::new(LocalFileSystem::new_with_prefix(folder)?), cache_bytes, wal).await
     }
 
+    /// In bounded memory, and without a write-ahead log: for a load that matters as a whole.
+    pub async fn open_in(folder: &Path, memory_bytes: u64) -> Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        let half = memory_bytes / 2;
+        let settings = Settings {
+            wal_enabled: false,
+            max_unflushed_bytes: half as usize,
+            l0_sst_size_bytes: (half / 2) as usize,
+            ..Settings::default()
+        };
+        let cache = FoyerCache::new_with_opts(FoyerCacheOptions { max_capacity: half, ..Default::default() });
+        let store = Arc::new(LocalFileSystem::new_with_prefix(folder)?);
+        let db = Db::builder("db", store).with_settings(settings).with_db_cache(Arc::new(cache), 0).build().await?;
+        Ok(Self { db })
+    }
+
     pub async fn load(&self, documents: u64) -> Result<()> {
         for first in (0..documents).step_by(BATCH as usize) {
             let mut batch = WriteBatch::new();
