@@ -95,3 +95,16 @@ fn what_is_too_old_to_tell_is_refused_whether_or_not_it_was_written() {
     assert_eq!(documents.check_reads(&read_key(3, 99)), Ok(()));
     assert_eq!(documents.check_reads(&ReadSet::new(Seq(0))), Ok(()), "who read nothing cannot be too old");
 }
+
+#[test]
+fn a_deletion_before_the_first_checkpoint_is_there_when_that_checkpoint_covers_only_the_row() {
+    let never: RunStoreFor = Arc::new(|_| unreachable!("no run is opened"));
+    let mut documents = with_table(Documents::over_runs(never));
+    commit(&mut documents, 2, &write(5, None));
+    let delete = Change { kind: ChangeKind::Delete, ..put(5) };
+    let transaction = Transaction { changes: vec![delete] };
+    commit(&mut documents, 3, &Proposal::Write { transaction, reads: None, facts: None });
+    // As `rebase` does with a checkpoint that covers position 2, whose runs have the row.
+    let later = documents.present.overlay.split_off(Seq(2));
+    assert_eq!(later.at(TABLE, &key(5), Seq(3)).map(|version| version.row), Some(None));
+}
