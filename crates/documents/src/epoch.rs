@@ -62,4 +62,11 @@ impl Epoch {
     pub(crate) fn last_ingest(&self) -> Option<Seq> {
         self.ingests.last().map(|ingest| ingest.seq)
     }
+
+    /// Whether an object is needed to read here, or at an earlier position that the base keeps.
+    pub(crate) fn refers_to(&self, name: &str) -> bool {
+        let loaded = self.ingests.iter().flat_map(|ingest| ingest.tiers.iter().flat_map(Tier::runs));
+        self.base.objects().any(|needed| needed == name)
+            || loaded.into_iter().any(|run| run.meta().name.to_string() == name)
+    }
 }

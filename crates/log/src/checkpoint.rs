@@ -74,11 +74,19 @@ pub struct Checkpointed {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
-    /// Another one came in between. What was written for this one is removed by the next sweep.
+    /// Another one came in between, and there will never be this one. What was written for it is removed by the next
+    /// sweep.
     #[error("another checkpoint, at position {by}, came in between")]
     Superseded {
         /// The position of its record.
         by: Seq,
+    },
+    /// It was made, and later ones came to take its place before this process could say so: what it brought may be part of
+    /// them.
+    #[error("the checkpoint at position {seq} was made, and later ones have taken its place")]
+    Replaced {
+        /// The position of its record.
+        seq: Seq,
     },
     /// An object was written so long ago that a sweep may have removed it. Begin anew.
     #[error("object {object} was named before the last sweep, which may have removed it")]
@@ -202,9 +210,8 @@ impl<M: StateMachine> Log<M> {
             applied.upkeep.checkpoints().find(|checkpoint| checkpoint.seq == seq).cloned()
         };
         let Some(checkpoint) = checkpoint else {
-            // It is in the log, and others have gone beyond it meanwhile: what it brought is theirs now.
-            let newest = self.last_checkpoint().ok_or_else(|| self.unsettled(seq))?;
-            return Ok(Checkpointed { checkpoint: newest, is_in_head: false });
+            // Others have gone far beyond it meanwhile.
+            return Err(CheckpointError::Replaced { seq });
         };
         tracing::info!(%seq, %covers, manifest = name, "made a checkpoint");
         let mut is_in_head = false;
