@@ -99,6 +99,10 @@ impl Inner {
         };
         match self.log.checkpoint(captured, content, self.commit_timeout).await {
             Ok(_) => Ok(Round { covers: Some(covers), goes_on, read_bytes, written_bytes }),
+            // It was made, and others have gone on from it.
+            Err(CheckpointError::Replaced { .. }) => {
+                Ok(Round { covers: Some(covers), goes_on: true, read_bytes, written_bytes })
+            }
             // Somebody else did it, and what was written here can never become part of the log any more.
             Err(CheckpointError::Superseded { .. } | CheckpointError::Swept { .. }) => {
                 if let Err(error) = self.discard(&brings).await {

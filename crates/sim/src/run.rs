@@ -15,8 +15,8 @@ use crate::cluster::{Beginning, Cluster, open};
 use crate::config::{Config, MachineConfig};
 use crate::nemesis::{Harm, Nemesis};
 use crate::report::Report;
-use crate::workload::{ClientSettings, Operation, Outcome, Recorder, Tables, final_write, open_accounts};
 use crate::store::Archive;
+use crate::workload::{ClientSettings, Operation, Outcome, Recorder, Tables, final_write, open_accounts};
 use crate::{
     Executor, GroupId, Limits, MachineClock, ProcessId, Scheduler, SimEnvironment, SimRandom, StoreWorld, Trace,
 };

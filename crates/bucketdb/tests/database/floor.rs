@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use bucketdb::{Error, Point, Since, simulation};
+use bucketdb::{Error, MemoryDriver, Point, Since};
 
-use crate::support::{Order, in_memory, order};
+use crate::support::{Order, on, order};
 
 #[tokio::test]
 async fn what_was_given_up_is_an_error_that_says_where_to_go_on() {
-    let db = in_memory().await;
+    let db = on(MemoryDriver::new()).history(Duration::ZERO).open().await.unwrap();
     let orders = db.table::<Order>().await.unwrap();
     let first = orders.insert(&order("a", 1, 1)).await.unwrap();
     let second = orders.insert(&order("a", 2, 2)).await.unwrap();
     let mut followed = orders.watch(Since::Seq(first.seq)).await.unwrap();
     let mut left_behind = orders.watch(Since::Beginning).await.unwrap();
-    simulation::raise_floor(&db, second.seq, Duration::from_secs(5)).await.unwrap();
+    db.checkpoint().await.unwrap();
     for point in [Point::Seq(first.seq), first.time.into()] {
         let outcome = db.at(point).await;
         assert!(matches!(outcome, Err(Error::SnapshotExpired { floor }) if floor == second.seq), "{outcome:?}");

@@ -7,7 +7,6 @@ mod collections;
 mod conditions;
 mod damage;
 mod feeds;
-#[cfg(feature = "simulation")]
 mod floor;
 mod freshness;
 mod isolation;
