@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bucketdb_documents::{Documents, RunStoreFor};
 use bucketdb_driver::MeteredDriver;
-use bucketdb_log::{Freshness, Log, Seq, StoreCheck, StoreReport};
+use bucketdb_log::{Freshness, Log, Seq, SlotNames, StoreCheck, StoreReport};
 use bucketdb_lsm::Tier;
 use bucketdb_runs::RunStore;
 use serde_json::Value;
@@ -56,7 +56,11 @@ impl MemoryBudget {
 impl Inner {
     /// Where runs are read and written.
     pub(crate) fn runs(&self) -> RunStore {
-        (self.store_for)(self.log.database())
+        let store = (self.store_for)(self.log.database());
+        match self.log.slot_names() {
+            SlotNames::Shared => store.create_only(),
+            SlotNames::PerSession => store,
+        }
     }
 }
 

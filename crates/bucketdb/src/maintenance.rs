@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bucketdb_documents::Documents;
 use bucketdb_env::{Environment, Random};
-use bucketdb_log::{Freshness, Seq};
+use bucketdb_log::{Freshness, LogError, Seq};
 use bucketdb_lsm::Policy;
 use futures::future::{self, Either};
 use tokio::sync::{Mutex, Notify};
@@ -97,6 +97,14 @@ impl Inner {
         Ok(self.log.read(|documents, _| documents.overlay_bytes() > most_bytes)?)
     }
 
+    /// Takes in why a write was refused: if the log is full, somebody has to make a checkpoint, whose turn it ever is (H19).
+    pub(crate) fn heed(&self, error: &LogError) {
+        if matches!(error, LogError::TailFull { .. }) {
+            self.maintenance.has_written.store(true, Ordering::Relaxed);
+            self.maintenance.wanted.notify_one();
+        }
+    }
+
     fn urgency(&self) -> Urgency {
         let options = self.log.options();
         let tail = self.log.tail();
@@ -106,6 +114,8 @@ impl Inner {
             .max(of(tail.bytes, options.tail_limits.soft_bytes))
             .max(of(overlay_bytes as u64, self.maintenance.overlay_bytes as u64));
         match share {
+            // Nobody can write: it is not the time to wait for whoever has authority.
+            _ if tail.is_over_hard(&options.tail_limits) => Urgency::Pressing,
             share if share < 1.0 => Urgency::None,
             share if share < 2.0 => Urgency::Due,
             _ if overlay_bytes > 2 * self.maintenance.overlay_bytes => Urgency::Pressing,

@@ -222,9 +222,11 @@ impl Query<Value> {
 }
 
 fn matching(rows: RowScan, filter: Option<Filter>, table: TableRef) -> impl Stream<Item = Result<Match>> + Send {
-    stream::try_unfold((rows, filter, table), |(mut rows, filter, table)| async move {
+    // In a box, since it is moved for every row, into a future and out of it.
+    stream::try_unfold(Box::new((rows, filter, table)), |mut state| async move {
+        let (rows, filter, table) = &mut *state;
         while let Some(ScanRow { key, row }) = rows.next().await? {
-            let accepted = match &filter {
+            let accepted = match filter {
                 None => true,
                 Some(filter) => {
                     let value = row::decode_value(&row).map_err(|error| table.invalid_document(&key, error))?;
@@ -232,7 +234,7 @@ fn matching(rows: RowScan, filter: Option<Filter>, table: TableRef) -> impl Stre
                 }
             };
             if accepted {
-                return Ok(Some((Match { key, row }, (rows, filter, table))));
+                return Ok(Some((Match { key, row }, state)));
             }
         }
         Ok(None)

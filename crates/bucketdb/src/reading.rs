@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use bucketdb_documents::{Condition, EncodedKey, Facts, Found, Lookup, RunLookup, TableId, Transaction};
+use bucketdb_documents::{Condition, Documents, EncodedKey, Facts, Found, Lookup, RunLookup, TableId, Transaction};
 use bucketdb_driver::Key;
 use bucketdb_log::Freshness;
 use bucketdb_runs::RunError;
@@ -95,8 +95,12 @@ impl Inner {
     /// Removes objects that were written and never made part of the database.
     pub(crate) async fn discard(&self, names: &[String]) -> Result<()> {
         let key = |name: &String| Key::new(format!("{}{name}", self.log.layout().prefix()));
-        let keys: Vec<Key> = names.iter().filter_map(|name| key(name).ok()).collect();
-        Ok(self.log.driver().delete_many(&keys).await?)
+        // A copy of this machine draws the same names: what it made part of the database is left alone.
+        let is_orphan = |documents: &Documents, name: &&String| !documents.refers_to(name);
+        let orphans: Vec<&String> =
+            self.log.read(|documents, _| names.iter().filter(|name| is_orphan(documents, name)).collect())?;
+        let keys: Vec<Key> = orphans.into_iter().filter_map(|name| key(name).ok()).collect();
+        Ok(self.log.timed_driver().delete_many(&keys).await?)
     }
 
     pub(crate) fn expired(&self) -> Error {

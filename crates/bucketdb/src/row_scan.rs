@@ -58,8 +58,24 @@ impl RowScan {
         Ok(Self { view, rest: range, written: VecDeque::new(), is_last, base: None, own, visited })
     }
 
+    /// The next row, if it takes neither a request nor a look at what was written: where the runs have all that is left,
+    /// and it is in memory. `None` says nothing.
+    fn next_ready(&mut self) -> Option<ScanRow> {
+        let has_runs_only = self.is_last && self.written.is_empty() && self.own.is_empty() && self.visited.is_none();
+        let open = self.base.as_mut().filter(|open| has_runs_only && open.next.is_none() && !open.is_over)?;
+        loop {
+            let WrittenRow { key, row, .. } = open.scan.next_ready()?;
+            if let Some(row) = row {
+                return Some(ScanRow { key, row });
+            }
+        }
+    }
+
     /// The next row in the order of the keys.
     pub(crate) async fn next(&mut self) -> Result<Option<ScanRow>> {
+        if let Some(row) = self.next_ready() {
+            return Ok(Some(row));
+        }
         loop {
             let Some((key, row)) = self.next_of_any().await? else {
                 if let Some(visited) = &mut self.visited {

@@ -244,7 +244,10 @@ impl Inner {
             },
             CommitError::OutcomeUnknown { id, slot } => Error::CommitOutcomeUnknown { id, slot },
             CommitError::TooLarge { size_bytes, limit_bytes } => Error::BatchTooLarge { size_bytes, limit_bytes },
-            CommitError::Log(error) => Error::Log(error),
+            CommitError::Log(error) => {
+                self.heed(&error);
+                Error::Log(error)
+            }
             // The enum may grow: what is not known to have been written is not claimed to have been.
             CommitError::TimedOut | _ => Error::CommitTimedOut,
         }

@@ -36,7 +36,7 @@ impl BaseScan {
 }
 
 fn row(entry: RunEntry) -> Option<WrittenRow> {
-    let key = run_key::decode(&entry.key)?;
+    let key = run_key::decode(entry.key)?;
     Some(WrittenRow { key, row: entry.row, version: entry.seq })
 }
 

@@ -76,7 +76,9 @@ impl Documents {
     /// Of a database whose rows may be in runs.
     #[must_use]
     pub fn over_runs(store_for: RunStoreFor) -> Self {
-        Self { store_for: Some(store_for), ..Self::default() }
+        // Also before the first checkpoint: the one to come may bring a row that was deleted meanwhile.
+        let present = Epoch { overlay: Overlay::over_runs(), ..Epoch::default() };
+        Self { store_for: Some(store_for), present, ..Self::default() }
     }
 
     /// The newest row of a key.
@@ -109,6 +111,8 @@ impl Documents {
     pub fn stats(&self, table: TableId) -> TableStats {
         let Epoch { base, ingests, overlay } = &self.present;
         let (live, live_bytes, deleted) = overlay.size(table);
+        // Nothing is below what was deleted in memory.
+        let deleted = if self.present.is_in_memory() { 0 } else { deleted };
         let tiers = ingests.iter().flat_map(|ingest| &ingest.tiers).chain(base.tree.tiers());
         let totals = tiers.map(|tier| tier.totals(run_key::group(table)));
         let held: Vec<Totals> = totals.filter(|totals| *totals != Totals::default()).collect();
@@ -144,11 +148,13 @@ impl Documents {
     /// Whether an object is needed to read the present state, one of the past that is kept, or for somebody who reads here.
     #[must_use]
     pub fn refers_to(&self, name: &str) -> bool {
-        std::iter::once(&self.present).chain(&self.earlier).any(|epoch| {
-            let loaded = epoch.ingests.iter().flat_map(|ingest| ingest.tiers.iter().flat_map(Tier::runs));
-            epoch.base.objects().any(|needed| needed == name)
-                || loaded.into_iter().any(|run| run.meta().name.to_string() == name)
-        })
+        std::iter::once(&self.present).chain(&self.earlier).any(|epoch| epoch.refers_to(name))
+    }
+
+    /// Whether an object is needed to read the present state, or one of the past that is kept.
+    #[must_use]
+    pub fn keeps(&self, name: &str) -> bool {
+        self.present.refers_to(name)
     }
 
     /// Bulk-loaded runs behind the last checkpoint, oldest first, with the positions at which they joined.
@@ -252,6 +258,7 @@ impl StateMachine for Documents {
         let transactions: Vec<Transaction> =
             record.entries.iter().map(|entry| Transaction::decode(entry.payload.clone())).collect::<Result<_, _>>()?;
         self.recent.begin(record.seq);
+        let last_ingest = self.present.last_ingest();
         let unknown = if self.present.is_in_memory() { Before::Absent } else { Before::InRuns };
         for change in transactions.into_iter().flat_map(|transaction| transaction.changes) {
             let row = match change.kind {
@@ -261,6 +268,8 @@ impl StateMachine for Documents {
             let Replaced { key, version } = self.present.overlay.write(change.table, &change.key, row, record.seq);
             let before = match version {
                 None => unknown.clone(),
+                // A bulk load behind it may have replaced it.
+                Some(version) if last_ingest.is_some_and(|ingest| ingest > version.seq) => Before::Unknown,
                 Some(version) => version.row.map_or(Before::Absent, Before::Row),
             };
             self.recent.push(change.table, key, before);

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bucketdb_log::Seq;
 use bucketdb_lsm::Tier;
 
-use crate::lookup::{Lookup, RunLookup};
+use crate::lookup::{self, Lookup, RunLookup};
 use crate::overlay::Overlay;
 use crate::{Base, EncodedKey, TableId, run_key};
 
@@ -42,17 +42,15 @@ impl Epoch {
                 None => {}
             }
         }
-        let ingests = self.ingests.iter().rev().filter(has_newer).flat_map(|ingest| ingest.tiers.clone()).collect();
-        let runs = RunLookup {
-            key: run_key::encode(table, key),
-            known: written.map(|version| version.found()),
-            ingests,
-            base: self.base.clone(),
-        };
-        match runs.try_get() {
-            Some(found) => Lookup::Known(found),
-            None => Lookup::Runs(runs),
+        let known = written.map(|version| version.found());
+        let newer = || self.ingests.iter().rev().filter(has_newer).flat_map(|ingest| &ingest.tiers);
+        // Most reads end here, and none of them takes memory or a share of the base.
+        let at_hand = run_key::with(table, key, |key| lookup::at_hand(newer(), known.as_ref(), &self.base, key));
+        if let Some(found) = at_hand {
+            return Lookup::Known(found);
         }
+        let (key, ingests) = (run_key::encode(table, key), newer().cloned().collect());
+        Lookup::Runs(RunLookup { key, known, ingests, base: self.base.clone() })
     }
 
     /// Bulk-loaded runs that are visible at a position, newest first.
@@ -63,5 +61,12 @@ impl Epoch {
     /// The position of the last bulk load behind the base.
     pub(crate) fn last_ingest(&self) -> Option<Seq> {
         self.ingests.last().map(|ingest| ingest.seq)
+    }
+
+    /// Whether an object is needed to read here, or at an earlier position that the base keeps.
+    pub(crate) fn refers_to(&self, name: &str) -> bool {
+        let loaded = self.ingests.iter().flat_map(|ingest| ingest.tiers.iter().flat_map(Tier::runs));
+        self.base.objects().any(|needed| needed == name)
+            || loaded.into_iter().any(|run| run.meta().name.to_string() == name)
     }
 }

@@ -49,7 +49,8 @@ impl EncodedKey {
         if parts.is_empty() {
             return Err(InvalidKeyBytes("it has no field"));
         }
-        let mut bytes = Vec::new();
+        // Of just the right size, it becomes shared bytes as it is.
+        let mut bytes = Vec::with_capacity(parts.iter().map(encoded_length).sum());
         for part in parts {
             encode_part(&mut bytes, part)?;
         }
@@ -98,6 +99,17 @@ impl EncodedKey {
     #[must_use]
     pub fn to_bytes(&self) -> Bytes {
         self.0.clone()
+    }
+}
+
+/// How many bytes [`encode_part`] appends for a part that it accepts.
+fn encoded_length(part: &KeyPart) -> usize {
+    let terminated = |value: &[u8]| value.len() + value.iter().filter(|byte| **byte == 0).count() + 2;
+    match part {
+        KeyPart::Bytes(value) => terminated(value),
+        KeyPart::Text(value) => terminated(value.as_bytes()),
+        KeyPart::Boolean(_) => 1,
+        KeyPart::Integer(value) => 1 + (u64::BITS - (value.unsigned_abs() as u64).leading_zeros()).div_ceil(8) as usize,
     }
 }
 
@@ -234,6 +246,13 @@ mod tests {
         ) {
             let (key_a, key_b) = (EncodedKey::new(&a).unwrap(), EncodedKey::new(&b).unwrap());
             prop_assert_eq!(key_a.cmp(&key_b), a.cmp(&b));
+        }
+
+        #[test]
+        fn the_length_of_a_part_is_told_before(part in any_part()) {
+            let mut bytes = Vec::new();
+            encode_part(&mut bytes, &part).unwrap();
+            prop_assert_eq!(encoded_length(&part), bytes.len());
         }
 
         #[test]

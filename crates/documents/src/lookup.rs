@@ -35,15 +35,7 @@ impl RunLookup {
     /// The row, if all that it takes to tell is in memory.
     #[must_use]
     pub fn try_get(&self) -> Option<Option<Found>> {
-        for run in self.ingests.iter().filter_map(|tier| tier.find(&self.key)) {
-            if let Some(entry) = run.try_get(&self.key)? {
-                return Some(found(entry));
-            }
-        }
-        match &self.known {
-            Some(known) => Some(known.clone()),
-            None => Some(self.base.tree.try_get(&self.key)?.and_then(found)),
-        }
+        at_hand(self.ingests.iter(), self.known.as_ref(), &self.base, &self.key)
     }
 
     /// The row.
@@ -89,6 +81,25 @@ impl RunLookup {
             }
         }
         Ok(rows)
+    }
+}
+
+/// What bulk-loaded runs, newest first, then `known` or else the base say of a key in the runs, if all that it takes to tell
+/// is in memory.
+pub(crate) fn at_hand<'a>(
+    ingests: impl Iterator<Item = &'a Tier>,
+    known: Option<&Option<Found>>,
+    base: &Base,
+    key: &[u8],
+) -> Option<Option<Found>> {
+    for run in ingests.filter_map(|tier| tier.find(key)) {
+        if let Some(entry) = run.try_get(key)? {
+            return Some(found(entry));
+        }
+    }
+    match known {
+        Some(known) => Some(known.clone()),
+        None => Some(base.tree.try_get(key)?.and_then(found)),
     }
 }
 

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use bucketdb_log::codec::{self, Reader};
+use bucketdb_log::codec;
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -44,8 +44,7 @@ pub fn encode<T: Serialize + ?Sized>(document: &T, schema_version: u32) -> Resul
 /// # Errors
 /// If the row is of an unknown kind, or if the document has not the shape of the type.
 pub fn decode<T: DeserializeOwned>(row: &Bytes) -> Result<T, RowError> {
-    let body = body(row)?;
-    let mut deserializer = rmp_serde::Deserializer::from_read_ref(&body[..]);
+    let mut deserializer = rmp_serde::Deserializer::from_read_ref(body(row)?);
     deserializer.set_max_depth(MAX_DEPTH);
     T::deserialize(&mut deserializer).map_err(|error| RowError(error.to_string()))
 }
@@ -56,8 +55,7 @@ pub fn decode<T: DeserializeOwned>(row: &Bytes) -> Result<T, RowError> {
 /// # Errors
 /// If the row is of an unknown kind or damaged.
 pub fn decode_value(row: &Bytes) -> Result<Value, RowError> {
-    let body = body(row)?;
-    let mut deserializer = rmp_serde::Deserializer::from_read_ref(&body[..]);
+    let mut deserializer = rmp_serde::Deserializer::from_read_ref(body(row)?);
     deserializer.set_max_depth(MAX_DEPTH);
     AnyValue.deserialize(&mut deserializer).map_err(|error| RowError(error.to_string()))
 }
@@ -67,25 +65,21 @@ pub fn decode_value(row: &Bytes) -> Result<Value, RowError> {
 /// # Errors
 /// If the row is of an unknown kind.
 pub fn schema_version(row: &Bytes) -> Result<u32, RowError> {
-    let mut reader = open(row)?;
-    let version = reader.varint().map_err(|error| RowError(error.to_string()))?;
+    let (version, _) = open(row)?;
     u32::try_from(version).map_err(|_| RowError("its schema version is out of range".to_owned()))
 }
 
-fn open(row: &Bytes) -> Result<Reader, RowError> {
-    let mut reader = Reader::new(row.clone());
-    match reader.u8() {
-        Ok(KIND_MESSAGE_PACK) => Ok(reader),
-        Ok(kind) => Err(RowError(format!("it is a row of kind {kind}, and this version knows kind 1"))),
-        Err(error) => Err(RowError(error.to_string())),
-    }
+fn body(row: &[u8]) -> Result<&[u8], RowError> {
+    open(row).map(|(_, body)| body)
 }
 
-fn body(row: &Bytes) -> Result<Bytes, RowError> {
-    let mut reader = open(row)?;
-    reader.varint().map_err(|error| RowError(error.to_string()))?;
-    let length = reader.remaining();
-    reader.take(length).map_err(|error| RowError(error.to_string()))
+/// The version of the schema, and what is behind it. Every read goes through here, so it counts no references.
+fn open(row: &[u8]) -> Result<(u64, &[u8]), RowError> {
+    match row.split_first() {
+        Some((&KIND_MESSAGE_PACK, rest)) => codec::take_varint(rest).map_err(|error| RowError(error.to_string())),
+        Some((kind, _)) => Err(RowError(format!("it is a row of kind {kind}, and this version knows kind 1"))),
+        None => Err(RowError("it ends too early".to_owned())),
+    }
 }
 
 /// Builds a JSON value from whatever MessagePack holds.

@@ -4,7 +4,7 @@
 use std::ops::Bound;
 
 use bucketdb_lsm::GROUP_BYTES;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::{EncodedKey, KeyRange, TableId};
 
@@ -27,9 +27,31 @@ pub(crate) fn encode(table: TableId, key: &EncodedKey) -> Bytes {
     bytes.freeze()
 }
 
-/// The row's own key, which shares the memory of `bytes`; `None` if that is no row's.
-pub(crate) fn decode(bytes: &Bytes) -> Option<EncodedKey> {
-    (bytes.get(GROUP_BYTES) == Some(&ROWS)).then(|| EncodedKey::from_checked(bytes.slice(PREFIX_BYTES..)))
+/// Keys up to this length are put together without asking for memory.
+const SHORT_KEY_BYTES: usize = 64;
+
+/// Calls `read` with the key under which a run holds a row. For reads that need it for no longer.
+pub(crate) fn with<T>(table: TableId, key: &EncodedKey, read: impl FnOnce(&[u8]) -> T) -> T {
+    let mut short = [0; SHORT_KEY_BYTES];
+    let own = key.as_bytes();
+    if let Some(bytes) = short.get_mut(..PREFIX_BYTES + own.len()) {
+        let (front, back) = bytes.split_at_mut(PREFIX_BYTES);
+        if let [group_bytes @ .., kind] = front {
+            group_bytes.copy_from_slice(&group(table));
+            *kind = ROWS;
+        }
+        back.copy_from_slice(own);
+        return read(bytes);
+    }
+    read(&encode(table, key))
+}
+
+/// The row's own key, in the memory of `bytes`; `None` if that is no row's.
+pub(crate) fn decode(mut bytes: Bytes) -> Option<EncodedKey> {
+    (bytes.get(GROUP_BYTES) == Some(&ROWS)).then(|| {
+        bytes.advance(PREFIX_BYTES);
+        EncodedKey::from_checked(bytes)
+    })
 }
 
 /// The keys of a range of rows.
@@ -47,4 +69,20 @@ pub(crate) fn range(range: &KeyRange) -> (Bound<Bytes>, Bound<Bytes>) {
         }
     };
     (bound(&range.start, ROWS), bound(&range.end, ROWS + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::KeyPart;
+
+    #[test]
+    fn short_and_long_keys_are_put_together_alike() {
+        for length in (0..100).chain([4000]) {
+            let key = EncodedKey::new(&[KeyPart::Text("k".repeat(length))]).unwrap();
+            let table = TableId(0x0102_0304);
+            assert!(with(table, &key, |bytes| bytes == encode(table, &key)), "{length}");
+            assert_eq!(decode(encode(table, &key)), Some(key));
+        }
+    }
 }

@@ -1,6 +1,5 @@
 use std::time::{Duration, UNIX_EPOCH};
 
-use bucketdb_driver::Condition;
 use bucketdb_env::Random;
 use bytes::Bytes;
 
@@ -12,7 +11,8 @@ use crate::state::LogState;
 use crate::submission::Work;
 use crate::upkeep::{CheckpointRef, Obstacle};
 use crate::{
-    CommitError, CommitId, Freshness, Layout, Log, LogError, LogTime, Result, Seq, StateMachine, format, reads,
+    CommitError, CommitId, Freshness, Layout, Log, LogError, LogTime, Result, Seq, SlotNames, StateMachine, format,
+    reads,
 };
 
 /// The log's own state at one position, and what was taken out of the state machine there: what a checkpoint is made
@@ -61,10 +61,10 @@ pub struct CheckpointContent {
     pub obsolete: Vec<String>,
 }
 
-/// A checkpoint was made.
+/// A checkpoint was made; others may have made later ones on top of it meanwhile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpointed {
-    /// It.
+    /// It, or a later one that does not need it any more.
     pub checkpoint: CheckpointRef,
     /// Whether `head` names it now, where the store can have that object. If not, opening takes longer.
     pub is_in_head: bool,
@@ -74,11 +74,19 @@ pub struct Checkpointed {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
-    /// Another one came in between. What was written for this one is removed by the next sweep.
+    /// Another one came in between, and there will never be this one. What was written for it is removed by the next
+    /// sweep.
     #[error("another checkpoint, at position {by}, came in between")]
     Superseded {
         /// The position of its record.
         by: Seq,
+    },
+    /// It was made, and later ones came to take its place before this process could say so: what it brought may be part of
+    /// them.
+    #[error("the checkpoint at position {seq} was made, and later ones have taken its place")]
+    Replaced {
+        /// The position of its record.
+        seq: Seq,
     },
     /// An object was written so long ago that a sweep may have removed it. Begin anew.
     #[error("object {object} was named before the last sweep, which may have removed it")]
@@ -183,9 +191,8 @@ impl<M: StateMachine> Log<M> {
             return Err(shared.impossible(obstacle).into_checkpoint_error());
         }
         let key = shared.layout.key(&name);
-        reads::retry(&*shared.env, || shared.store.put(&key, manifest.clone(), Condition::Always))
-            .await
-            .map_err(LogError::from)?;
+        let create_only = shared.names == SlotNames::Shared;
+        reads::put_new(&*shared.store, &*shared.env, &key, &manifest, create_only).await.map_err(LogError::from)?;
         let seq = match self.submit(Work::Checkpoint(Box::new(record)), Freshness::Local, deadline).await {
             Ok(commit) => commit.seq,
             Err(CommitError::Log(error)) => return Err(error.into_checkpoint_error()),
@@ -204,8 +211,7 @@ impl<M: StateMachine> Log<M> {
         };
         let Some(checkpoint) = checkpoint else {
             // Others have gone far beyond it meanwhile.
-            let by = self.last_checkpoint().map_or(seq, |newest| newest.seq);
-            return Err(CheckpointError::Superseded { by });
+            return Err(CheckpointError::Replaced { seq });
         };
         tracing::info!(%seq, %covers, manifest = name, "made a checkpoint");
         let mut is_in_head = false;

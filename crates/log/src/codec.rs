@@ -19,6 +19,29 @@ pub fn put_varint(buffer: &mut Vec<u8>, mut value: u64) {
     buffer.put_u8(value as u8);
 }
 
+/// A varint at the front of `bytes`, and what is behind it.
+///
+/// # Errors
+/// If the bytes end before it does, if it is longer than it need be, or over 64 bits.
+pub fn take_varint(bytes: &[u8]) -> Result<(u64, &[u8]), Malformed> {
+    let mut rest = bytes;
+    let mut value = 0u64;
+    for shift in (0..64).step_by(7) {
+        let [byte, after @ ..] = rest else { return Err(Malformed("it ends inside a number")) };
+        rest = after;
+        let bits = u64::from(byte & 0x7f);
+        if shift == 63 && bits > 1 {
+            break;
+        }
+        value |= bits << shift;
+        if byte & 0x80 == 0 {
+            let shortest = *byte != 0 || shift == 0;
+            return if shortest { Ok((value, rest)) } else { Err(Malformed("a number is longer than it need be")) };
+        }
+    }
+    Err(Malformed("a number is over 64 bits"))
+}
+
 /// Appends a varint of the length, then the bytes.
 pub fn put_bytes(buffer: &mut Vec<u8>, bytes: &[u8]) {
     put_varint(buffer, bytes.len() as u64);
@@ -124,23 +147,10 @@ impl Reader {
     /// # Errors
     /// If the bytes end before it does, if it is longer than it need be, or over 64 bits.
     pub fn varint(&mut self) -> Result<u64, Malformed> {
-        let mut value = 0u64;
-        for shift in (0..64).step_by(7) {
-            if !self.rest.has_remaining() {
-                return Err(Malformed("it ends inside a number"));
-            }
-            let byte = self.rest.get_u8();
-            let bits = u64::from(byte & 0x7f);
-            if shift == 63 && bits > 1 {
-                break;
-            }
-            value |= bits << shift;
-            if byte & 0x80 == 0 {
-                let shortest = byte != 0 || shift == 0;
-                return if shortest { Ok(value) } else { Err(Malformed("a number is longer than it need be")) };
-            }
-        }
-        Err(Malformed("a number is over 64 bits"))
+        let (value, rest) = take_varint(&self.rest)?;
+        let length = self.rest.len() - rest.len();
+        self.rest.advance(length);
+        Ok(value)
     }
 
     /// A varint that must fit a `usize`, such as a length.

@@ -65,6 +65,16 @@ impl<M: StateMachine> Log<M> {
         }
         Ok(report)
     }
+
+    /// Removes objects that were written for a record which is known never to come to be, by their names relative to the
+    /// database. One that was part of the log for a moment only must never be among them: others may have built on it.
+    ///
+    /// # Errors
+    /// If the store fails. A sweep removes what is left.
+    pub async fn discard(&self, names: &[String]) -> Result<()> {
+        let keys: Vec<Key> = names.iter().map(|name| self.shared.layout.key(name)).collect();
+        if keys.is_empty() { Ok(()) } else { self.shared.delete(&keys).await }
+    }
 }
 
 impl<M: StateMachine> Shared<M> {

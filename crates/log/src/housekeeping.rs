@@ -29,14 +29,27 @@ pub(crate) struct Housekeeping {
 struct Moments(Vec<(Seq, Duration)>);
 
 impl Moments {
-    fn note(&mut self, seq: Seq, now: Duration) {
-        if self.0.last().is_none_or(|(last, _)| *last < seq) {
-            if self.0.len() == MAX_MOMENTS {
-                // What it said is said a little later by the next one.
-                self.0.remove(0);
-            }
-            self.0.push((seq, now));
+    /// Nobody asks any more for what is not behind `collected`.
+    fn note(&mut self, seq: Seq, now: Duration, collected: Seq) {
+        if self.0.last().is_some_and(|(last, _)| *last >= seq) {
+            return;
         }
+        if self.0.len() == MAX_MOMENTS {
+            self.0.retain(|(known, _)| *known > collected);
+        }
+        if self.0.len() == MAX_MOMENTS {
+            // What it said is said a little later by the next one. So all that is left lies about equally far apart, and
+            // the oldest stays: where checkpoints are made so fast that a grace sees more of them than fit here, none
+            // would ever become old enough otherwise.
+            let spans = self.0.windows(3).map(|three| match three {
+                [(_, before), _, (_, behind)] => behind.saturating_sub(*before),
+                _ => Duration::MAX,
+            });
+            if let Some((before, _)) = spans.enumerate().min_by_key(|(_, span)| *span) {
+                self.0.remove(before + 1);
+            }
+        }
+        self.0.push((seq, now));
     }
 
     fn since(&self, seq: Seq) -> Option<Duration> {
@@ -49,12 +62,12 @@ impl Housekeeping {
     pub(crate) fn head_is(&mut self, etag: ETag, seq: Seq, now: Duration) {
         self.head_etag = Some(etag);
         self.head_covers = self.head_covers.max(seq);
-        self.covered.note(seq, now);
+        self.covered.note(seq, now, self.collected);
     }
 
     /// There is a checkpoint at `seq` in the log.
     pub(crate) fn saw(&mut self, seq: Seq, now: Duration) {
-        self.seen.note(seq, now);
+        self.seen.note(seq, now, self.collected);
     }
 
     /// Since when every opener finds the checkpoint at `seq` or a later one: by `head` where there is one, else in the log.
@@ -71,16 +84,35 @@ mod tests {
     fn a_checkpoint_is_known_since_one_at_or_behind_it_was() {
         let mut moments = Moments::default();
         let second = Duration::from_secs;
-        moments.note(Seq(10), second(1));
-        moments.note(Seq(20), second(2));
-        moments.note(Seq(15), second(3));
+        moments.note(Seq(10), second(1), Seq(0));
+        moments.note(Seq(20), second(2), Seq(0));
+        moments.note(Seq(15), second(3), Seq(0));
         assert_eq!([5, 10, 11, 20, 21].map(|seq| moments.since(Seq(seq))), {
             [Some(second(1)), Some(second(1)), Some(second(2)), Some(second(2)), None]
         });
         for seq in 21..1_000 {
-            moments.note(Seq(seq), second(seq));
+            moments.note(Seq(seq), second(seq), Seq(0));
         }
         assert_eq!(moments.0.len(), MAX_MOMENTS);
-        assert!(moments.since(Seq(5)) > Some(second(2)), "forgetting makes nothing due earlier");
+        for seq in 21..1_000 {
+            let since = moments.since(Seq(seq)).unwrap();
+            assert!(since >= second(seq), "forgetting makes nothing due earlier");
+            assert!(since <= second(seq + 20), "nor much later");
+        }
+    }
+
+    #[test]
+    fn what_checkpoints_made_superfluous_becomes_due_however_fast_they_are_made() {
+        let (second, grace) = (Duration::from_secs, Duration::from_secs(3_600));
+        let mut moments = Moments::default();
+        let mut collected = 0;
+        for seq in 1..20_000 {
+            let now = second(seq);
+            moments.note(Seq(seq), now, Seq(collected));
+            while moments.since(Seq(collected + 1)).is_some_and(|since| now - since >= grace) {
+                collected += 1;
+            }
+            assert!(seq < 4_000 || seq - collected < 4_000, "at {seq}, only {collected} were collected");
+        }
     }
 }

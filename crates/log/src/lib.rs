@@ -83,7 +83,7 @@ pub use machine::{StateMachine, Validated};
 pub use open::OpenOptions;
 pub use options::SharedOptions;
 pub use probes::Freshness;
-pub use reads::retry;
+pub use reads::{put_new, retry};
 pub use record::{Entry, Record, RecordKind};
 pub use sessions::CommitOutcome;
 pub use store_check::{StoreCheck, StoreReport, Verdict};

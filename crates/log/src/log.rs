@@ -320,6 +320,12 @@ impl<M: StateMachine> Log<M> {
         &self.shared.driver
     }
 
+    /// The same, for whoever may not wait for ever: a request that takes too long gets a transient error.
+    #[must_use]
+    pub fn timed_driver(&self) -> &Arc<dyn Driver> {
+        &self.shared.store
+    }
+
     /// Tries the store beneath, as thoroughly as `check` says. The trial writes, and removes what it wrote.
     ///
     /// # Errors

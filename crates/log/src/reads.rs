@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use bucketdb_driver::{Driver, DriverError, Key, Listed};
+use bucketdb_driver::{Condition, Driver, DriverError, ErrorKind, Key, Listed, Operation};
 use bucketdb_env::{Environment, Random};
 use bytes::Bytes;
 
@@ -43,6 +43,33 @@ where
         }
         attempt += 1;
     }
+}
+
+/// Writes an object under a name that was drawn for it, and repeats that while it fails in passing.
+///
+/// A machine that was copied while it ran draws the same names as its copy, for other contents. So where the store honours
+/// create-only, `create_only`, nothing is overwritten: whoever comes second gets a transient error, and begins anew.
+///
+/// # Errors
+/// The last failure.
+pub async fn put_new(
+    driver: &dyn Driver,
+    env: &dyn Environment,
+    key: &Key,
+    body: &Bytes,
+    create_only: bool,
+) -> Result<(), DriverError> {
+    let condition = || if create_only { Condition::IfAbsent } else { Condition::Always };
+    let taken = match retry(env, || driver.put(key, body.clone(), condition())).await {
+        Err(error) if create_only && error.is_precondition_failed() => error,
+        outcome => return outcome.map(|_| ()),
+    };
+    // It may be an earlier attempt of our own, whose answer was lost.
+    if get(driver, env, key).await?.as_ref() == Some(body) {
+        return Ok(());
+    }
+    let detail = format!("somebody else drew the same name: {taken}");
+    Err(DriverError::new(ErrorKind::Transient, Operation::Put, key.as_str(), detail))
 }
 
 /// The bytes of an object; `None` if there is none.

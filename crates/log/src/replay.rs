@@ -131,9 +131,11 @@ impl<M: StateMachine> Shared<M> {
                 }
                 applied.machine.rebase(content.covers, content.base.clone()).map_err(damaged)?;
                 applied.floor = applied.floor.max(content.floor.min(content.covers.next()));
-                let floor = applied.floor;
+                let (floor, collected) = (applied.floor, content.collected);
                 applied.upkeep.checkpoint(seq, hash, record.time, floor, content);
-                self.housekeeping.lock().saw(seq, self.env.monotonic());
+                let mut housekeeping = self.housekeeping.lock();
+                housekeeping.collected = housekeeping.collected.max(collected);
+                housekeeping.saw(seq, self.env.monotonic());
             }
             RecordKind::Sweep => {
                 let bound = crate::floor::decode(record.payload()).map_err(damaged)?;

@@ -145,3 +145,70 @@ impl TreeScan {
         Ok(std::mem::replace(head, next))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use bucketdb_driver::{DelayDriver, Driver, MemoryDriver};
+    use bucketdb_env::{Environment, TokioEnvironment};
+    use bucketdb_log::{DatabaseId, Layout, Seq};
+    use bucketdb_runs::{Cache, RunMeta, RunOptions, RunStore};
+
+    use super::*;
+    use crate::TierRun;
+
+    const LATENCY: Duration = Duration::from_millis(100);
+
+    fn store(driver: impl Driver, env: &TokioEnvironment) -> RunStore {
+        let layout = Layout::new("db").unwrap();
+        RunStore::new(Arc::new(driver), Arc::new(env.clone()), layout, DatabaseId([7; 16]), Cache::new(16 << 20))
+    }
+
+    /// Every `step`th of 1500 keys from `first` on, with rows of a kilobyte that does not compress.
+    async fn write(store: &RunStore, first: u32, step: usize) -> RunMeta {
+        let mut writer = store.writer(Seq(1), RunOptions::default());
+        let mut noise = u64::from(first) + 1;
+        for number in (first..1500).step_by(step) {
+            let row: Vec<u8> = std::iter::repeat_with(|| {
+                noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                (noise >> 56) as u8
+            })
+            .take(1000)
+            .collect();
+            writer.add(&number.to_be_bytes(), Seq(1), Some(&row)).await.unwrap();
+        }
+        writer.finish().await.unwrap().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    #[expect(clippy::disallowed_methods, reason = "the clock of this test is virtual")]
+    async fn a_merge_waits_only_for_the_first_requests_of_its_sources() {
+        let (memory, env) = (MemoryDriver::new(), TokioEnvironment::new());
+        let near = store(memory.clone(), &env);
+        let metas = [write(&near, 0, 3).await, write(&near, 1, 3).await, write(&near, 2, 3).await];
+        let far = store(DelayDriver::new(memory, env.clone()).reads(LATENCY), &env);
+        let tier = |meta: RunMeta| {
+            let run = far.open(Arc::new(meta));
+            Tier::new(vec![TierRun::whole(run, Default::default())])
+        };
+        let tiers = metas.map(tier);
+        let options = ScanOptions { read_ahead_bytes: 192 << 10, fill_cache: false, ..ScanOptions::default() };
+        let mut scan = TreeScan::new(tiers.iter(), &(Bound::Unbounded, Bound::Unbounded), options);
+        let (mut rows, mut waits) = (0, 0);
+        loop {
+            let asked = tokio::time::Instant::now();
+            let entry = scan.next().await.unwrap();
+            waits += u32::from(asked.elapsed() >= LATENCY / 2);
+            if entry.is_none() {
+                break;
+            }
+            rows += 1;
+            env.sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(rows, 1500);
+        // All first stretches at once, and each of the second ones; the third ones come while rows are taken.
+        assert_eq!(waits, 4);
+    }
+}

@@ -38,7 +38,8 @@ pub struct Cache {
     parts: Arc<Inner<PartId, Part, Weight, FixedHasher>>,
 }
 
-/// Which part of which run. Runs are told apart by their random ids alone.
+/// Which part of which run. Runs are told apart by the hashes of their footers, over their whole names: a machine that was
+/// copied draws the random part of a name that its copy draws too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PartId {
     pub(crate) run: u128,

@@ -19,10 +19,20 @@ pub(crate) struct KeyTable {
     len: usize,
     /// How many bytes all keys have in common at their beginning.
     shared_bytes: usize,
+    /// The first ones of them, at hand: the first key is in a place that a search does not touch otherwise.
+    shared: [u8; SHARED_AT_HAND_BYTES],
+    /// The heads of the first key and the last one, between which a search guesses where to begin.
+    edges: (u64, u64),
 }
+
+/// Keys of one table share its number and what says that they are rows, and often some of their own bytes.
+const SHARED_AT_HAND_BYTES: usize = 16;
 
 /// The size of a head, and that of the two numbers that say where a key and its row begin.
 const SLOT_BYTES: usize = 8;
+
+/// How far from a guess a search looks at first: as many heads as share a line of memory.
+const GUESS_WIDTH: usize = 8;
 
 /// Where a key begins, and where it ends and its row begins.
 type Place = (usize, usize);
@@ -60,18 +70,58 @@ impl KeyTable {
     /// The first key that is not less than `key`; [`len`](Self::len) if there is none.
     pub(crate) fn lower_bound(&self, key: &[u8]) -> usize {
         let (beginning, rest) = key.split_at(self.shared_bytes.min(key.len()));
-        let shared = self.key(0).get(..self.shared_bytes).unwrap_or_default();
+        let shared = self.shared.get(..self.shared_bytes);
+        let shared = shared.or_else(|| self.key(0).get(..self.shared_bytes)).unwrap_or_default();
         match beginning.cmp(shared) {
             Ordering::Less => return 0,
             Ordering::Greater => return self.len,
             Ordering::Equal => {}
         }
         let (head, heads) = (head_of(rest), self.heads());
-        let first = heads.partition_point(|other| u64::from_le_bytes(*other) < head);
+        let first = self.first_head_from(head);
         match heads.get(first) {
             Some(other) if u64::from_le_bytes(*other) == head => self.lower_bound_among(first, head, key),
             _ => first,
         }
+    }
+
+    /// The first key whose head is not less than `head`.
+    ///
+    /// Numbers and times are often spread evenly, and then a guess is right or close by, while halving would touch a
+    /// cold line of memory at every step. Where the guess is bad, steps that double make it a search by halving after all.
+    fn first_head_from(&self, head: u64) -> usize {
+        let (heads, (first, last)) = (self.heads(), self.edges);
+        if head <= first || head > last {
+            return if head <= first { 0 } else { heads.len() };
+        }
+        let is_less = |other: &[u8; SLOT_BYTES]| u64::from_le_bytes(*other) < head;
+        let guess = (head - first) as f64 / (last - first) as f64 * (heads.len() - 1) as f64;
+        let guess = (guess as usize).min(heads.len() - 1);
+        // What is sought lies behind `low` heads that are less, and at `high` at the latest.
+        let (mut low, mut high) = (0, heads.len());
+        let mut step = GUESS_WIDTH;
+        if heads.get(guess).is_some_and(is_less) {
+            low = guess + 1;
+            while let Some(other) = heads.get(low + step) {
+                if !is_less(other) {
+                    high = low + step;
+                    break;
+                }
+                low += step + 1;
+                step *= 2;
+            }
+        } else {
+            high = guess;
+            while let Some(place) = high.checked_sub(step) {
+                if heads.get(place).is_some_and(is_less) {
+                    low = place + 1;
+                    break;
+                }
+                high = place;
+                step *= 2;
+            }
+        }
+        low + heads.get(low..high).unwrap_or_default().partition_point(is_less)
     }
 
     /// As [`lower_bound`](Self::lower_bound), among the keys from `first` on whose head is `head`.
@@ -240,7 +290,14 @@ impl KeyLengths {
             // Two numbers of 32 bits, the first one in the lower half.
             put_slot(&mut data, len + index, *start as u64 | ((*end as u64) << 32));
         }
-        Ok(KeyTable { data: data.into(), len, shared_bytes })
+        let first = places.first().map_or(0, |(start, _)| *start);
+        let mut shared = [0; SHARED_AT_HAND_BYTES];
+        let first_key = data.get(first..first + shared_bytes).unwrap_or_default();
+        shared.iter_mut().zip(first_key).for_each(|(to, from)| *to = *from);
+        let mut table = KeyTable { data: data.into(), len, shared_bytes, shared, edges: (0, 0) };
+        let edge = |head: Option<&[u8; SLOT_BYTES]>| head.map_or(0, |head| u64::from_le_bytes(*head));
+        table.edges = (edge(table.heads().first()), edge(table.heads().last()));
+        Ok(table)
     }
 }
 
@@ -281,7 +338,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_finds_what_an_ordered_set_finds(keys in keys(), prefix in prop::collection::vec(0u8..2, 0..4), more in keys()) {
+        fn it_finds_what_an_ordered_set_finds(
+            keys in keys(), prefix in prop::collection::vec(0u8..2, 0..20), more in keys(),
+        ) {
             let keys: BTreeSet<_> = keys.into_iter().map(|key| [prefix.clone(), key].concat()).collect();
             let table = table(&keys);
             let all: Vec<_> = keys.iter().cloned().collect();
@@ -290,6 +349,24 @@ mod tests {
             for probe in probes.chain(all.iter().cloned()) {
                 prop_assert_eq!(table.lower_bound(&probe), all.partition_point(|key| *key < probe));
                 prop_assert_eq!(table.find(&probe), all.binary_search(&probe).ok());
+            }
+        }
+
+        #[test]
+        fn it_finds_numbers_however_they_are_spread(
+            numbers in prop_oneof![
+                prop::collection::btree_set(any::<u64>(), 1..400),
+                prop::collection::btree_set(0u64..500, 1..400),
+                // Powers of two are as uneven as can be: every guess is wrong.
+                prop::collection::btree_set((0u32..64, 0u64..4).prop_map(|(bit, more)| (1u64 << bit) ^ more), 1..200),
+            ],
+            more in prop::collection::vec(any::<u64>(), 20),
+        ) {
+            let keys: BTreeSet<Vec<u8>> = numbers.iter().map(|number| number.to_be_bytes().to_vec()).collect();
+            let (table, all) = (table(&keys), Vec::from_iter(keys.iter().cloned()));
+            let near = numbers.iter().flat_map(|number| [number.wrapping_sub(1), *number, number.wrapping_add(1)]);
+            for probe in more.into_iter().chain(near).map(|number| number.to_be_bytes()) {
+                prop_assert_eq!(table.lower_bound(&probe), all.partition_point(|key| key.as_slice() < probe.as_slice()));
             }
         }
 

@@ -23,12 +23,14 @@ mod merge;
 mod meta;
 mod name;
 mod partition;
+mod read_ahead;
 mod run;
 mod scan;
 mod separator;
 mod store;
 mod upload;
 mod verify;
+mod window;
 mod writer;
 
 pub mod format;

@@ -116,7 +116,7 @@ impl Run {
     }
 
     pub(crate) fn part_id(&self, offset: u64) -> PartId {
-        PartId { run: self.inner.meta.name.id, offset }
+        PartId { run: u128::from_be_bytes(self.inner.meta.footer_hash), offset }
     }
 
     /// The part that begins at `offset`, if it is in memory.

@@ -1,7 +1,7 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::block::Block;
 use crate::cache::Part;
@@ -9,12 +9,8 @@ use crate::error::Fault;
 use crate::footer::Footer;
 use crate::format::{PART_HEADER_BYTES, PartHeader};
 use crate::partition::Partition;
-use crate::run::slice;
+use crate::window::Window;
 use crate::{Result, Run, RunEntry};
-
-/// How much the first request for data asks for, in bytes: two blocks of the usual size even if they do not compress, so
-/// that some hundred rows come at once wherever in a block they begin.
-const FIRST_REQUEST_BYTES: u64 = 144 << 10;
 
 /// In which order keys are scanned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -32,7 +28,8 @@ pub struct ScanOptions {
     /// The order.
     pub direction: Direction,
     /// How much a request for data asks for at most, in bytes. The first one asks for 144 KiB, each further one for twice as
-    /// much as the one before it.
+    /// much as the one before it. From the third one on, a request is made when half of what the one before it brought is
+    /// used up, so up to twice as much as this is in memory.
     pub read_ahead_bytes: u64,
     /// Whether what is read is kept in the cache. Without it, a scan of everything drives out nothing.
     pub fill_cache: bool,
@@ -59,10 +56,8 @@ pub struct RunScan {
     block: Option<Arc<Block>>,
     entries: std::ops::Range<usize>,
     place: Option<Place>,
-    /// Bytes of the object that were read and not decoded yet, and where they begin.
-    buffer: Bytes,
-    buffer_offset: u64,
-    request_bytes: u64,
+    /// Boxed because scans are kept in enums beside small things.
+    window: Box<Window>,
 }
 
 /// Where a scan is.
@@ -78,9 +73,8 @@ enum Place {
 
 impl RunScan {
     pub(crate) fn new(run: Run, (from, to): (Bound<Bytes>, Bound<Bytes>), options: ScanOptions) -> Self {
-        let request_bytes = FIRST_REQUEST_BYTES.min(options.read_ahead_bytes);
-        let (block, place, buffer) = (None, None, Bytes::new());
-        Self { run, from, to, options, block, entries: 0..0, place, buffer, buffer_offset: 0, request_bytes }
+        let window = Box::new(Window::new(options.read_ahead_bytes));
+        Self { run, from, to, options, block: None, entries: 0..0, place: None, window }
     }
 
     /// In which order it goes.
@@ -140,8 +134,8 @@ impl RunScan {
                 Some(Place::Reverse { .. }) => self.previous_block().await?,
             };
             let Some(block) = block else {
-                (self.block, self.buffer) = (None, Bytes::new());
-                self.place = Some(Place::End);
+                self.block = None;
+                self.end();
                 return Ok(false);
             };
             let start = match &self.from {
@@ -160,13 +154,20 @@ impl RunScan {
             };
             self.block = Some(block);
             if is_last {
-                self.place = Some(Place::End);
+                self.end();
+            } else {
+                self.read_ahead();
             }
             if start < end {
                 self.entries = start..end;
                 return Ok(true);
             }
         }
+    }
+
+    fn end(&mut self) {
+        self.place = Some(Place::End);
+        self.window.close();
     }
 
     /// Where to begin.
@@ -259,48 +260,18 @@ impl RunScan {
         let block = match self.cached_block(offset)? {
             Some(block) => block,
             None => {
-                self.fill_to(offset, PART_HEADER_BYTES as u64, end).await?;
-                let header = PartHeader::peek(self.buffered(offset));
+                self.window.fill_behind(&run, offset, PART_HEADER_BYTES as u64, end).await?;
+                let header = PartHeader::peek(self.window.behind(offset));
                 let part_bytes = header.map_err(|fault| self.run.fault(fault))?.part_bytes() as u64;
                 if part_bytes > end - offset {
                     return Err(self.run.fault(Fault::Damaged("a block is longer than what is left")));
                 }
-                self.fill_to(offset, part_bytes, end).await?;
-                let part = slice(&self.buffer, self.buffer_offset, offset, offset + part_bytes);
-                self.decode(offset, part)?
+                self.window.fill_behind(&run, offset, part_bytes, end).await?;
+                self.decode(offset, self.window.part(offset, offset + part_bytes))?
             }
         };
         self.place = Some(Place::Forward { offset: offset + block.part_bytes(), end });
         Ok(Some(block))
-    }
-
-    /// Sees to it that the buffer holds `bytes` bytes from `offset` on. What it reads goes up to `end` at most.
-    async fn fill_to(&mut self, offset: u64, bytes: u64, end: u64) -> Result<()> {
-        let have = self.buffered(offset).len() as u64;
-        if have >= bytes {
-            return Ok(());
-        }
-        let start = offset + have;
-        // The header of the last block may say that it is longer than it is, so what is wanted may be beyond the end.
-        let stop = (start + self.request_bytes.max(bytes - have)).min(end.max(start));
-        let more = self.run.store().read(self.run.object(), start..stop).await?;
-        self.request_bytes = (self.request_bytes * 2).min(self.options.read_ahead_bytes.max(1));
-        let rest = Bytes::copy_from_slice(self.buffered(offset));
-        self.buffer = if rest.is_empty() {
-            more
-        } else {
-            let mut both = BytesMut::with_capacity(rest.len() + more.len());
-            both.extend_from_slice(&rest);
-            both.extend_from_slice(&more);
-            both.freeze()
-        };
-        self.buffer_offset = offset;
-        Ok(())
-    }
-
-    /// What the buffer has from `offset` on.
-    fn buffered(&self, offset: u64) -> &[u8] {
-        slice(&self.buffer, self.buffer_offset, offset, self.buffer_offset + self.buffer.len() as u64)
     }
 
     /// The last block of interest before the place where the scan is.
@@ -318,10 +289,11 @@ impl RunScan {
             let block = match self.cached_block(start)? {
                 Some(block) => block,
                 None => {
-                    if slice(&self.buffer, self.buffer_offset, start, end).is_empty() {
-                        self.fill_before(&partition, first, start, end).await?;
+                    if self.window.part(start, end).is_empty() {
+                        let from = self.request_start(&partition, first..number, start, end);
+                        self.window.fill_before(&self.run, from, start, end).await?;
                     }
-                    self.decode(start, slice(&self.buffer, self.buffer_offset, start, end))?
+                    self.decode(start, self.window.part(start, end))?
                 }
             };
             self.place = Some(Place::Reverse { index, partition, blocks: first..number });
@@ -329,15 +301,51 @@ impl RunScan {
         }
     }
 
-    /// Reads the block that lies from `start` to `end`, and whole blocks before it, but none before block `first`.
-    async fn fill_before(&mut self, partition: &Partition, first: usize, start: u64, end: u64) -> Result<()> {
-        let wanted = (end.saturating_sub(self.request_bytes)).min(start);
-        let starts = (first..partition.len()).filter_map(|index| partition.block(index)).map(|(start, _)| start);
-        let from = starts.take_while(|other| *other <= start).find(|other| *other >= wanted).unwrap_or(start);
-        self.buffer = self.run.store().read(self.run.object(), from..end).await?;
-        self.buffer_offset = from;
-        self.request_bytes = (self.request_bytes * 2).min(self.options.read_ahead_bytes.max(1));
-        Ok(())
+    /// Where a request begins that ends at `end` and is for whole blocks: what lies behind `start`, and of `blocks`, which
+    /// lie before it, as many as are read at once.
+    fn request_start(&self, partition: &Partition, blocks: std::ops::Range<usize>, start: u64, end: u64) -> u64 {
+        let wanted = self.window.request_start(end);
+        let mut starts = blocks.filter_map(|number| partition.block(number)).map(|(start, _)| start);
+        starts.find(|other| *other >= wanted).unwrap_or(start)
+    }
+
+    /// Has the stretch read that comes after what is in memory, if it is time to, unless the cache has its first block.
+    fn read_ahead(&mut self) {
+        match &self.place {
+            Some(Place::Forward { offset, end }) => {
+                let (mut offset, end) = (*offset, *end);
+                if !self.window.take(offset, self.window.end().saturating_sub(offset)) {
+                    return;
+                }
+                while let Ok(header) = PartHeader::peek(self.window.behind(offset))
+                    && offset + header.part_bytes() as u64 <= self.window.end()
+                {
+                    offset += header.part_bytes() as u64;
+                }
+                if !self.is_cached(offset) {
+                    self.window.read_on(&self.run, end);
+                }
+            }
+            Some(Place::Reverse { partition, blocks, .. }) => {
+                let window_start = self.window.start();
+                let Some((offset, _)) = partition.block(blocks.end) else { return };
+                if !self.window.take(offset, offset.saturating_sub(window_start)) {
+                    return;
+                }
+                let ends_here = |number: &usize| partition.block(*number).is_some_and(|(_, end)| end == window_start);
+                let Some(last) = blocks.clone().rev().find(ends_here) else { return };
+                let Some((start, end)) = partition.block(last) else { return };
+                if !self.is_cached(start) {
+                    let from = self.request_start(partition, blocks.start..last, start, end);
+                    self.window.read_back(&self.run, from);
+                }
+            }
+            Some(Place::End) | None => {}
+        }
+    }
+
+    fn is_cached(&self, offset: u64) -> bool {
+        matches!(self.run.store().cache().peek(self.run.part_id(offset)), Some(Part::Block(_)))
     }
 
     fn cached_block(&self, offset: u64) -> Result<Option<Arc<Block>>> {

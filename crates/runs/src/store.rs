@@ -14,6 +14,7 @@ use crate::{Cache, Result, Run, RunError, RunMeta, RunName, RunOptions, RunWrite
 #[derive(Clone, Debug)]
 pub struct RunStore {
     inner: Arc<Inner>,
+    create_only: bool,
 }
 
 #[derive(Debug)]
@@ -37,7 +38,20 @@ impl RunStore {
         cache: Cache,
     ) -> Self {
         let checksums = Checksums::new(database);
-        Self { inner: Arc::new(Inner { driver, env, layout, checksums, cache, flights: Flights::default() }) }
+        Self {
+            inner: Arc::new(Inner { driver, env, layout, checksums, cache, flights: Flights::default() }),
+            create_only: false,
+        }
+    }
+
+    /// As one for a store that is known to honour create-only: then no run is ever overwritten.
+    #[must_use]
+    pub fn create_only(self) -> Self {
+        Self { create_only: true, ..self }
+    }
+
+    pub(crate) fn is_create_only(&self) -> bool {
+        self.create_only
     }
 
     /// A run for reading. Nothing is asked of the store before something is read.

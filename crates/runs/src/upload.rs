@@ -27,7 +27,7 @@ enum Piece {
 
 impl Upload {
     /// Begins to write the object `key`.
-    pub(crate) fn begin(driver: Arc<dyn Driver>, env: &dyn Environment, key: Key) -> Self {
+    pub(crate) fn begin(driver: Arc<dyn Driver>, env: &dyn Environment, key: Key, condition: Condition) -> Self {
         let (pieces, waiting) = mpsc::channel(WAITING_PIECES);
         let (tell, outcome) = oneshot::channel();
         let upload = Self { pieces, outcome, key: key.clone() };
@@ -41,7 +41,7 @@ impl Upload {
                     None => Some((Err(given_up), None)),
                 }
             });
-            let written = driver.put_stream(&key, pieces.boxed(), Condition::Always).await;
+            let written = driver.put_stream(&key, pieces.boxed(), condition).await;
             // Nobody waits for the outcome if the writer is gone.
             let _ = tell.send(written.map(|_| ()));
         }));

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use bucketdb_driver::{Condition, Key};
-use bucketdb_log::{Seq, retry};
+use bucketdb_log::{Seq, put_new};
 use bytes::Bytes;
 
 use crate::block::BlockBuilder;
@@ -151,8 +151,7 @@ impl RunWriter {
             Some(upload) => upload.finish().await?,
             None => {
                 let (driver, body) = (self.store.driver(), Bytes::from(std::mem::take(&mut self.out)));
-                let put = || driver.put(&self.key, body.clone(), Condition::Always);
-                retry(&**self.store.env(), put).await?;
+                put_new(&**driver, &**self.store.env(), &self.key, &body, self.store.is_create_only()).await?;
             }
         }
         Ok(Some(RunMeta {
@@ -234,7 +233,8 @@ impl RunWriter {
     async fn send(&mut self, least: usize) -> Result<()> {
         if self.out.len() >= MAX_SINGLE_PUT_BYTES && self.upload.is_none() {
             let driver = Arc::clone(self.store.driver());
-            self.upload = Some(Upload::begin(driver, &**self.store.env(), self.key.clone()));
+            let condition = if self.store.is_create_only() { Condition::IfAbsent } else { Condition::Always };
+            self.upload = Some(Upload::begin(driver, &**self.store.env(), self.key.clone(), condition));
         }
         if let Some(upload) = &mut self.upload
             && self.out.len() >= least

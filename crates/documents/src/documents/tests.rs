@@ -95,3 +95,18 @@ fn what_is_too_old_to_tell_is_refused_whether_or_not_it_was_written() {
     assert_eq!(documents.check_reads(&read_key(3, 99)), Ok(()));
     assert_eq!(documents.check_reads(&ReadSet::new(Seq(0))), Ok(()), "who read nothing cannot be too old");
 }
+
+/// A deletion that another process's checkpoint does not cover must hide the row that this checkpoint brings.
+#[test]
+fn a_deletion_before_the_first_checkpoint_is_kept_for_it() {
+    let mut documents = with_table(Documents::over_runs(Arc::new(|_| unreachable!("nothing is read from runs"))));
+    commit(&mut documents, 2, &write(5, None));
+    let delete = Change { kind: ChangeKind::Delete, ..put(5) };
+    let transaction = Transaction { changes: vec![delete] };
+    commit(&mut documents, 3, &Proposal::Write { transaction, reads: None, facts: None });
+    let page = documents.scan(&Scan { range: KeyRange::all(TABLE), at: Seq(3), limit: 9 }).unwrap();
+    assert_eq!(page.rows, [WrittenRow { key: key(5), row: None, version: Seq(3) }]);
+    assert_eq!((documents.stats(TABLE).documents, documents.stats(TABLE).is_exact), (0, true));
+    commit(&mut documents, 4, &write(6, None));
+    assert_eq!(documents.stats(TABLE).documents, 1);
+}

@@ -1,13 +1,17 @@
 //! Checkpoints: opening from them, by `head` and without it, and what that costs.
 
-use bucketdb_driver::{Condition, Driver, Key, MemoryDriver, MeteredDriver, Operation, Usage};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bucketdb_driver::{Condition, Driver, Fault, FaultDriver, Key, MemoryDriver, MeteredDriver, Operation, Usage};
 use bucketdb_env::TokioEnvironment;
-use bucketdb_log::{CheckpointContent, CheckpointError, CommitOutcome, Log, LogError, Seq, SlotNames};
+use bucketdb_log::{CheckpointContent, CheckpointError, CommitOutcome, Freshness, Log, LogError, Seq, SlotNames};
 use bytes::Bytes;
 
 use crate::liar::{Lie, liar};
 use crate::support::{
-    Claims, DEADLINE, checkpoint, delete_records, fresh_state, keys, open, open_with, read, record_key, set,
+    Claims, DEADLINE, checkpoint, delete_records, fresh_state, is_record, keys, open, open_with, read, record_key, set,
+    sleep, spawn,
 };
 
 fn metered(store: &MemoryDriver) -> MeteredDriver {
@@ -313,4 +317,28 @@ async fn a_manifest_that_no_record_names_is_passed_over() {
     put(&store, &Key::new(format!("db/{name}")).unwrap(), "of a checkpoint that never came to be".into()).await;
     store.delete(&head_key()).await.unwrap();
     assert_eq!(fresh_state(&store).await, state(&log));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_checkpoint_that_was_made_is_never_said_to_have_come_to_nothing() {
+    let store = MemoryDriver::new();
+    let lose_one = Arc::new(AtomicBool::new(false));
+    let lose = lose_one.clone();
+    // The record arrives, and its writer is not told for as long as a request may take.
+    let lossy = FaultDriver::new(store.clone(), move |operation, key| {
+        let is_hit = operation == Operation::Put && is_record(key) && lose.swap(false, Ordering::SeqCst);
+        if is_hit { Fault::HangAfter } else { Fault::None }
+    });
+    let (slow, other) = (open(lossy).await, open(store.clone()).await);
+    write(&slow, 3).await;
+    lose_one.store(true, Ordering::SeqCst);
+    let maker = slow.clone();
+    let making = spawn(async move { checkpoint(&maker, |_| {}).await });
+    sleep(std::time::Duration::from_secs(1)).await;
+    other.refresh(Freshness::Strict).await.unwrap();
+    let first = other.last_checkpoint().unwrap();
+    checkpoint(&other, |content| content.obsolete = vec![first.manifest.clone()]).await.unwrap();
+    slow.refresh(Freshness::Strict).await.unwrap();
+    let outcome = making.await.unwrap();
+    assert!(matches!(outcome, Err(CheckpointError::Replaced { seq }) if seq == first.seq), "{outcome:?}");
 }

@@ -43,7 +43,9 @@ async fn maintain(store: &MemoryDriver, env: &SeededEnvironment, log: &Log<Claim
         obsolete: obsolete.into_iter().collect(),
     };
     match log.checkpoint(captured, content, DEADLINE).await {
-        Ok(_) | Err(CheckpointError::Superseded { .. } | CheckpointError::Swept { .. }) => {}
+        Ok(_)
+        | Err(CheckpointError::Superseded { .. } | CheckpointError::Replaced { .. } | CheckpointError::Swept { .. }) => {
+        }
         // It stood still for too long: nothing of it was said to be there.
         Err(CheckpointError::OutcomeUnknown { .. }) => {}
         Err(error) => panic!("{error}"),

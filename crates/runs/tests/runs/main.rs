@@ -5,6 +5,7 @@
 mod damage;
 mod measure;
 mod model;
+mod read_ahead;
 mod requests;
 mod support;
 mod threads;

@@ -1,0 +1,60 @@
+//! BucketDB through its public API.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Result;
+use bucketdb::{Database, Driver, Duplicates, FileDriver, Table};
+use futures::TryStreamExt;
+
+use crate::document::Person;
+use crate::engine::{Engine, Scanned};
+
+#[derive(Clone)]
+pub struct Bucket {
+    pub db: Database,
+    pub people: Table<Person>,
+}
+
+impl Bucket {
+    pub async fn open(driver: Arc<dyn Driver>, max_memory: u64) -> Result<Self> {
+        let db = Database::builder().shared_driver(driver).max_memory(max_memory).open().await?;
+        let people = db.table::<Person>().await?;
+        Ok(Self { db, people })
+    }
+
+    pub async fn open_folder(folder: &Path, max_memory: u64) -> Result<Self> {
+        Self::open(Arc::new(FileDriver::new(folder)?), max_memory).await
+    }
+
+    /// Loads documents as a user who has many would.
+    pub async fn load(&self, documents: u64) -> Result<()> {
+        let mut load = self.people.bulk_load(Duplicates::Fail).await?;
+        for id in 0..documents {
+            load.add(&Person::new(id, 0)).await?;
+        }
+        load.finish().await?;
+        Ok(())
+    }
+}
+
+impl Engine for Bucket {
+    const NAME: &'static str = "BucketDB";
+
+    async fn get(&self, id: u64) -> Result<Option<Person>> {
+        Ok(self.people.get(id).await?)
+    }
+
+    async fn scan_stored(&self) -> Result<u64> {
+        Ok(self.people.query().count().await?)
+    }
+
+    async fn scan_typed(&self) -> Result<Scanned> {
+        let mut scanned = Scanned::default();
+        let mut people = std::pin::pin!(self.people.query().stream().await?);
+        while let Some(person) = people.try_next().await? {
+            scanned.add(&person);
+        }
+        Ok(scanned)
+    }
+}

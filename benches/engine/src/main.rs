@@ -1,0 +1,63 @@
+//! Measures the storage engine of BucketDB beside SlateDB and SQLite; see [`report`] for what becomes of the results.
+
+mod bucket;
+mod document;
+mod engine;
+#[cfg(feature = "peers")]
+mod lite;
+mod load;
+mod open;
+mod reads;
+mod report;
+#[cfg(feature = "peers")]
+mod slate;
+mod updates;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+struct Arguments {
+    /// Where results are kept.
+    #[arg(long, global = true, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/results"), hide_default_value = true)]
+    results: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Opening and cold reads: requests and bytes.
+    Open(open::Options),
+    /// Loading in bounded memory.
+    Load(load::Options),
+    /// What a process of its own does for `load`.
+    #[command(hide = true)]
+    LoadOne(load::OneOptions),
+    /// Random updates: amplification and space.
+    Updates(updates::Options),
+    /// Point reads and scans, warm: rates.
+    Reads(reads::Options),
+    /// Writes docs/benchmarks-engine.md from the results that were kept.
+    Publish,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Runtime::new()?;
+    match arguments.command {
+        Command::Open(options) => runtime.block_on(open::run(options))?.finish(&arguments.results),
+        Command::Load(options) => load::run(options)?.finish(&arguments.results),
+        Command::LoadOne(options) => runtime.block_on(load::one(options)),
+        Command::Updates(options) => runtime.block_on(updates::run(options))?.finish(&arguments.results),
+        Command::Reads(options) => match runtime.block_on(reads::run(options))? {
+            Some(report) => report.finish(&arguments.results),
+            None => Ok(()),
+        },
+        Command::Publish => {
+            let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/benchmarks-engine.md");
+            report::publish(&arguments.results, document.as_ref())
+        }
+    }
+}
