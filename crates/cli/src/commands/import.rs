@@ -50,7 +50,7 @@ pub(super) async fn run(global: &Global, options: &Import, output: &mut Output) 
     output.line(format_args!(
         "{}{} in {}, {}",
         plural(report.commits, "commit"),
-        if report.bulk { " of all at once" } else { "" },
+        if report.bulk && report.commits > 0 { " of all at once" } else { "" },
         duration(took),
         requests_text(&used)
     ))?;

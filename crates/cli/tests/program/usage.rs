@@ -95,7 +95,7 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     let sandbox = Sandbox::new();
     let lines: String = (0..20_000).map(|id| json!({"id": id, "text": "x".repeat(50)}).to_string() + "\n").collect();
     sandbox.write("a.ndjson", lines);
-    sandbox.ok(&["import", "t", "a.ndjson"]);
+    sandbox.ok(&["import", "t", "a.ndjson", "--batch-size", "10000"]);
     for arguments in [&["export", "t"][..], &["query", "t"], &["watch"], &["query", "t", "--format", "csv"]] {
         let mut command = sandbox.command(arguments);
         let mut child =
