@@ -348,7 +348,8 @@ pub(crate) async fn open(
     builder = set_memory(builder, (CACHE_BYTES, storage.overlay_bytes, storage.earlier_bytes));
     builder = match beginning {
         Beginning::Create { ring_size } => {
-            builder = set_tail_limits(builder, storage.tail_limits).ring_size(ring_size).block_size(storage.block_bytes);
+            builder =
+                set_tail_limits(builder, storage.tail_limits).ring_size(ring_size).block_size(storage.block_bytes);
             builder = storage.grace.into_iter().fold(builder, bucketdb::DatabaseBuilder::grace);
             storage.history.into_iter().fold(builder, bucketdb::DatabaseBuilder::history)
         }
