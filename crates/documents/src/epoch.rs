@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use bucketdb_log::Seq;
+use bucketdb_log::planted::{PlantedBug, is_planted};
 use bucketdb_lsm::Tier;
 
 use crate::lookup::{self, Lookup, RunLookup};
@@ -34,7 +35,10 @@ impl Epoch {
     pub(crate) fn lookup(&self, table: TableId, key: &EncodedKey, at: Seq) -> Lookup {
         let written = self.overlay.at(table, key, at);
         let since = written.as_ref().map(|version| version.seq);
-        let has_newer = |ingest: &&Ingest| ingest.seq <= at && since.is_none_or(|since| ingest.seq > since);
+        let has_newer = |ingest: &&Ingest| {
+            let is_newer = |since| ingest.seq > since && !is_planted(PlantedBug::LoadBelowAll);
+            ingest.seq <= at && since.is_none_or(is_newer)
+        };
         if !self.ingests.iter().any(|ingest| has_newer(&ingest)) {
             match written {
                 Some(version) => return Lookup::Known(version.found()),

@@ -58,6 +58,10 @@ pub enum PlantedBug {
     DeadlineByWallClock,
     /// H2: All records that a checkpoint covers are deleted, also those that may still be read.
     FloorIgnored,
+    /// H11: What was bulk-loaded does not count as written: who read before may commit.
+    LoadUnnoticed,
+    /// H11: What was bulk-loaded lies below all that was written since the last checkpoint, in whatever order.
+    LoadBelowAll,
 }
 
 #[cfg(feature = "simulation")]

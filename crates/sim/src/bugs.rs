@@ -1,7 +1,7 @@
 use bucketdb::simulation::PlantedBug;
 
 /// Every bug that can be planted.
-const BUGS: [PlantedBug; 19] = [
+const BUGS: [PlantedBug; 28] = [
     PlantedBug::AnswerBeforePut,
     PlantedBug::SkipValidation,
     PlantedBug::NextSlotWhileOpen,
@@ -21,6 +21,15 @@ const BUGS: [PlantedBug; 19] = [
     PlantedBug::ForbiddenIsFinal,
     PlantedBug::ListingWithoutRun,
     PlantedBug::ReadBelowFloor,
+    PlantedBug::DeleteAtOnce,
+    PlantedBug::SweepFirst,
+    PlantedBug::HeadWithoutCheck,
+    PlantedBug::AcceptStaleCheckpoint,
+    PlantedBug::NoTailLimit,
+    PlantedBug::DeadlineByWallClock,
+    PlantedBug::FloorIgnored,
+    PlantedBug::LoadUnnoticed,
+    PlantedBug::LoadBelowAll,
 ];
 
 /// The names of all bugs that can be planted.

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use bucketdb::simulation::PlantedBug;
 use bucketdb_sim::{
-    Batch, CONTENTION_HEADER, Contention, Report, RunOptions, SCENARIOS, Totals, bug_by_name, bug_names, run,
-    write_history,
+    Batch, CONTENTION_HEADER, Contention, MAINTENANCE_HEADER, Maintenance, Report, RunOptions, SCENARIOS, Totals,
+    bug_by_name, bug_names, run, write_history,
 };
 use clap::Parser;
 
@@ -41,6 +41,9 @@ struct Arguments {
     /// Instead of seeds: let 1 to 32 processes commit as fast as they can, and print a table.
     #[arg(long)]
     contention: bool,
+    /// Instead of seeds: commit once a second for an hour, then do nothing for one, and print a table of requests.
+    #[arg(long)]
+    maintenance: bool,
     /// Instead of seeds: play a scenario for every rule of the protocol, with the rule and without it.
     #[arg(long)]
     scenarios: bool,
@@ -67,6 +70,9 @@ fn main() -> ExitCode {
     };
     if arguments.contention {
         return contend();
+    }
+    if arguments.maintenance {
+        return maintain();
     }
     if arguments.scenarios {
         return play_scenarios();
@@ -101,6 +107,21 @@ fn contend() -> ExitCode {
                     eprintln!("{processes} processes: {error}");
                     return ExitCode::FAILURE;
                 }
+            }
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// One commit a second of each of one and of two processes.
+fn maintain() -> ExitCode {
+    println!("{MAINTENANCE_HEADER}");
+    for processes in [1, 2] {
+        match (Maintenance { processes, duration: Duration::from_secs(3_600) }).run(1) {
+            Ok(report) => println!("{report}"),
+            Err(error) => {
+                eprintln!("{processes} processes: {error}");
+                return ExitCode::FAILURE;
             }
         }
     }

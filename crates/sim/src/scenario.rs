@@ -1,7 +1,7 @@
 use bucketdb::simulation::{PlantedBug, plant, set_remembered_positions};
 use futures::future::BoxFuture;
 
-use crate::scenarios::{commits, reads, removal, sessions, transactions};
+use crate::scenarios::{commits, reads, removal, sessions, storage, transactions};
 use crate::stage::{Outcome, Stage};
 use crate::{Executor, Limits};
 
@@ -52,6 +52,18 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario!(TakenRenewsWindow, removal::lost_races, "losing a slot does not renew the window"),
     scenario!(ListingWithoutRun, reads::garbage_in_a_listing, "the log is the run that ends with the greatest record"),
     scenario!(ReadBelowFloor, reads::feed_below_the_floor, "nothing below the floor is read"),
+    scenario!(SweepFirst, storage::sweep_first, "what a sweep may have removed becomes part of no checkpoint"),
+    scenario!(DeleteAtOnce, storage::grace_first, "what a checkpoint made superfluous stays for a grace"),
+    scenario!(DeadlineByWallClock, storage::one_clock, "the grace is measured by one clock"),
+    scenario!(HeadWithoutCheck, storage::restored_head, "a head that was set back is noticed"),
+    scenario!(FloorIgnored, storage::floor_first, "no record is deleted that may still be read"),
+    scenario!(NoTailLimit, storage::bounded_tail, "the log does not grow without checkpoints"),
+    scenario!(LoadUnnoticed, storage::load_counts_as_written, "what was bulk-loaded counts as written"),
+    scenario!(
+        LoadBelowAll,
+        storage::load_is_in_order,
+        "what was bulk-loaded lies between what was written before and after"
+    ),
 ];
 
 impl Scenario {

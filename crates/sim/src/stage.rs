@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bucketdb::simulation::{TailLimits, set_tail_limits};
 use bucketdb::{
     Collection, Condition, Database, DatabaseBuilder, Driver, DriverError, ETag, ErrorKind, Freshness, Key, Object,
     Operation, Page, Seq, StoreCheck,
@@ -35,6 +36,10 @@ pub(crate) type Outcome<T = ()> = Result<T, String>;
 pub(crate) struct Stage {
     pub(crate) scheduler: Scheduler,
     pub(crate) world: StoreWorld,
+    /// For how long the database keeps its past.
+    pub(crate) history: Duration,
+    /// How long its log may grow.
+    pub(crate) tail_limits: TailLimits,
     nodes: Arc<Mutex<u32>>,
 }
 
@@ -67,7 +72,7 @@ pub(crate) enum Twist {
 }
 
 #[derive(Clone, Debug, Default)]
-struct Script(Arc<Mutex<Vec<(Operation, Seq, Twist)>>>);
+struct Script(Arc<Mutex<Vec<(Operation, String, Twist)>>>);
 
 /// A store whose requests for log records fare as a script says, each line of it once.
 #[derive(Clone)]
@@ -81,7 +86,8 @@ impl Stage {
     pub(crate) fn new(scheduler: Scheduler) -> Self {
         let world = StoreWorld::new(1, scheduler.clone(), Trace::new(scheduler.clone(), false));
         world.set_latencies(Latencies::all(Latency::Fixed(LATENCY)));
-        Self { scheduler, world, nodes: Arc::default() }
+        let (history, tail_limits) = (Duration::ZERO, TailLimits::default());
+        Self { scheduler, world, history, tail_limits, nodes: Arc::default() }
     }
 
     /// Another node, which opens the database, and creates it if it is the first.
@@ -112,7 +118,8 @@ impl Stage {
             scheduler: self.scheduler.clone(),
             script: script.clone(),
         };
-        let builder = builder(store, env).commit_timeout(commit_timeout);
+        let builder = builder(store, env).commit_timeout(commit_timeout).history(self.history);
+        let builder = set_tail_limits(builder, self.tail_limits);
         let opened = builder.open().await;
         let db = opened.map_err(|error| format!("a node cannot open the database: {error}"))?;
         Ok(Actor { db, clock, group, script })
@@ -146,7 +153,7 @@ impl Stage {
 
     /// Makes a checkpoint of what `by` knows, and removes what it made superfluous a grace later.
     pub(crate) async fn truncate(&self, by: &Actor) -> Outcome {
-        by.db.checkpoint().await.map_err(|error| format!("no checkpoint is made: {error}"))?;
+        by.checkpoint().await?;
         self.pass(GRACE + LATENCY).await;
         by.db.collect_garbage().await.map_err(|error| format!("nothing is removed: {error}"))?;
         Ok(())
@@ -166,7 +173,6 @@ fn builder(store: ScriptedStore, env: SimEnvironment) -> DatabaseBuilder {
         .environment(env)
         .prefix("db")
         .grace(GRACE)
-        .history(Duration::ZERO)
         .request_timeout(REQUEST_TIMEOUT)
         .store_check(StoreCheck { rounds: 1, racers: 2 })
 }
@@ -174,7 +180,27 @@ fn builder(store: ScriptedStore, env: SimEnvironment) -> DatabaseBuilder {
 impl Actor {
     /// The next request of that kind for that record fares so.
     pub(crate) fn twist(&self, operation: Operation, seq: Seq, twist: Twist) {
-        self.script.0.lock().push((operation, seq, twist));
+        self.twist_at(operation, &format!("/log/{:020}", seq.0), twist);
+    }
+
+    /// The next request of that kind for an object whose key has that part fares so.
+    pub(crate) fn twist_at(&self, operation: Operation, part: &str, twist: Twist) {
+        self.script.0.lock().push((operation, part.to_owned(), twist));
+    }
+
+    /// Forgets what was to go wrong.
+    pub(crate) fn untwist(&self) {
+        self.script.0.lock().clear();
+    }
+
+    /// Makes a checkpoint.
+    pub(crate) async fn checkpoint(&self) -> Outcome {
+        self.db.checkpoint().await.map_err(|error| format!("no checkpoint is made: {error}"))
+    }
+
+    /// Merges everything.
+    pub(crate) async fn compact(&self) -> Outcome {
+        self.db.compact().await.map(|_| ()).map_err(|error| format!("nothing is merged: {error}"))
     }
 
     pub(crate) fn collection(&self) -> Collection {
@@ -216,15 +242,10 @@ pub(crate) fn must(holds: bool, otherwise: impl fmt::Display) -> Outcome {
     if holds { Ok(()) } else { Err(otherwise.to_string()) }
 }
 
-/// The key of a log record.
-pub(crate) fn record_key(seq: Seq) -> Option<Key> {
-    Key::new(format!("db/log/{:020}", seq.0)).ok()
-}
-
 impl ScriptedStore {
     fn twist(&self, operation: Operation, key: &Key) -> Option<Twist> {
         let mut script = self.script.0.lock();
-        let line = script.iter().position(|(of, seq, _)| *of == operation && record_key(*seq).as_ref() == Some(key))?;
+        let line = script.iter().position(|(of, part, _)| *of == operation && key.as_str().contains(part.as_str()))?;
         Some(script.remove(line).2)
     }
 }

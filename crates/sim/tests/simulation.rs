@@ -54,6 +54,8 @@ fn planted_bugs_are_found() {
         PlantedBug::MissRangeRead,
         PlantedBug::ApplyTwice,
         PlantedBug::MoveAbandoned,
+        PlantedBug::DeleteAtOnce,
+        PlantedBug::AcceptStaleCheckpoint,
     ];
     for bug in bugs {
         assert!(find(bug, 200).is_some(), "{bug:?} was not found");
@@ -65,7 +67,9 @@ fn runs_differ() {
     let configs: Vec<Config> = (0..200).map(Config::of_seed).collect();
     let count = |is: fn(&Config) -> bool| configs.iter().filter(|config| is(config)).count();
     for (what, with) in [
-        ("truncation", count(|config| config.truncation.is_some())),
+        ("a short grace", count(|config| config.storage.grace.is_some())),
+        ("keepers", count(|config| config.storage.keeper.is_some())),
+        ("a short tail", count(|config| config.storage.tail_limits.hard_records < 100)),
         ("followers", count(|config| config.follow)),
         ("harms", count(|config| !config.harms.is_empty())),
         ("one process", count(|config| config.machines.len() == 1)),

@@ -4,22 +4,43 @@ use serde_json::Value;
 use crate::ProcessId;
 use crate::check::{Row, Truth, Violation};
 use crate::cluster::Node;
-use crate::workload::{FeedEvent, FollowerLog, Tables};
+use crate::workload::{FeedEvent, FollowerLog, Gap, Tables};
 
-/// What followers saw, over crashes and restarts, is what happened: each change once and in order.
+/// What a follower should have seen, given where it was told that it came too late: from each gap on, what is not below it.
+pub(crate) fn expected_of(follower: &FollowerLog, truth: &Truth) -> Vec<FeedEvent> {
+    let told: Vec<&FeedEvent> = truth.told().collect();
+    let (mut expected, mut next) = (Vec::new(), 0);
+    for Gap { behind, floor, .. } in follower.gaps() {
+        while expected.len() < behind
+            && let Some(event) = told.get(next)
+        {
+            expected.push((*event).clone());
+            next += 1;
+        }
+        next = next.max(told.partition_point(|event| event.seq.0 < floor));
+    }
+    expected.extend(told.get(next..).unwrap_or_default().iter().map(|event| (*event).clone()));
+    expected
+}
+
+/// What followers saw, over crashes and restarts, is what happened: each change once and in order, and none left out but
+/// below the floor.
 pub(crate) fn check_followers(followers: &[(ProcessId, FollowerLog)], truth: &Truth) -> Vec<Violation> {
     let mut violations = Vec::new();
-    let told: Vec<FeedEvent> = truth.told().cloned().collect();
     for (process, follower) in followers {
-        let seen = follower.seen();
-        let differs = seen.iter().zip(&told).position(|(one, other)| one != other);
-        let differs = differs.or((seen.len() > told.len()).then_some(told.len()));
+        let (seen, expected) = (follower.seen(), expected_of(follower, truth));
+        let differs = seen.iter().zip(&expected).position(|(one, other)| one != other);
+        let differs = differs.or((seen.len() > expected.len()).then_some(expected.len()));
         if let Some(place) = differs {
             let shown = |events: &[FeedEvent]| {
                 events.get(place).map_or_else(|| "nothing".to_owned(), |event| format!("{event:?}"))
             };
-            let detail = format!("{process} saw {}, and there was {}", shown(&seen), shown(&told));
+            let detail = format!("{process} saw {}, and there was {}", shown(&seen), shown(&expected));
             violations.push(Violation::new("a feed gives every change once and in order", detail, Vec::new()));
+        }
+        if let Some(gap) = follower.gaps().into_iter().find(|gap| gap.floor > truth.floor_at(gap.told)) {
+            let detail = format!("{process} was told at {:?} that what is below {} is given up", gap.told, gap.floor);
+            violations.push(Violation::new("a feed leaves out only what was given up", detail, Vec::new()));
         }
     }
     violations

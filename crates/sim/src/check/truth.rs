@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bucketdb::simulation::{CheckpointRef, logged};
 use bucketdb::{Database, Error, Seq};
@@ -16,8 +17,10 @@ pub(crate) struct Truth {
     by_key: BTreeMap<(String, String), Vec<usize>>,
     /// The position of the last record.
     pub(crate) end: u64,
-    /// All checkpoints, in order, each with the floor from then on.
-    pub(crate) checkpoints: Vec<(CheckpointRef, Seq)>,
+    /// All checkpoints, in order.
+    pub(crate) checkpoints: Vec<CheckpointRef>,
+    /// When records that raised the floor were created, and to what.
+    floors: Vec<(Duration, u64)>,
 }
 
 /// The positions from the first to the second, both included.
@@ -29,15 +32,25 @@ pub(crate) type Row = (String, String, Value);
 
 impl Truth {
     /// Reads the whole log, of a database on a store that forgot nothing.
-    pub(crate) async fn read(db: &Database) -> Result<Self, Error> {
+    /// `times` says when its records were created.
+    pub(crate) async fn read(db: &Database, times: Vec<(u64, Duration)>) -> Result<Self, Error> {
+        let times: BTreeMap<u64, Duration> = times.into_iter().collect();
         let end = db.position();
-        let (mut events, mut checkpoints) = (Vec::new(), Vec::new());
+        let (mut events, mut checkpoints, mut floors) = (Vec::new(), Vec::new(), Vec::new());
         for seq in Seq::FIRST.0..=end.0 {
             let record = logged(db, Seq(seq)).await?;
-            checkpoints.extend(record.checkpoint.clone());
+            if let Some((checkpoint, floor)) = record.checkpoint.clone() {
+                floors.push((times.get(&seq).copied().unwrap_or_default(), floor.0));
+                checkpoints.push(checkpoint);
+            }
             events.extend(FeedEvent::all(record));
         }
-        Ok(Self { checkpoints, ..Self::new(events, end.0) })
+        Ok(Self { checkpoints, floors, ..Self::new(events, end.0) })
+    }
+
+    /// The highest floor that anybody could have heard of by then.
+    pub(crate) fn floor_at(&self, time: Duration) -> u64 {
+        self.floors.iter().filter(|(created, _)| *created <= time).map(|(_, floor)| *floor).max().unwrap_or(0)
     }
 
     pub(crate) fn new(events: Vec<FeedEvent>, end: u64) -> Self {

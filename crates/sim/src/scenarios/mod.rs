@@ -4,4 +4,5 @@ pub(crate) mod commits;
 pub(crate) mod reads;
 pub(crate) mod removal;
 pub(crate) mod sessions;
+pub(crate) mod storage;
 pub(crate) mod transactions;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::store::StoreWorld;
 
-/// The first record that each position of a log ever had, whatever became of it, and when it was created.
+/// What every object was when it was created, whatever became of it; `head`, which changes, is left out.
 #[derive(Debug, Default)]
 pub(crate) struct Records(BTreeMap<String, Record>);
 
@@ -20,12 +20,17 @@ pub(crate) struct Record {
 }
 
 impl Records {
-    /// An object was created where there was none.
-    pub(crate) fn created(&mut self, key: &Key, body: &Bytes, now: Duration) {
-        if position(key).is_some() {
+    /// An object was written.
+    pub(crate) fn written(&mut self, key: &Key, body: &Bytes, now: Duration) {
+        if !key.as_str().ends_with("head") {
             let record = Record { key: key.clone(), body: body.clone(), created: now };
             self.0.entry(key.as_str().to_owned()).or_insert(record);
         }
+    }
+
+    /// What an object was when it was created.
+    pub(crate) fn first(&self, key: &Key) -> Option<&Bytes> {
+        self.0.get(key.as_str()).map(|record| &record.body)
     }
 
     /// When the records were created, in the order of their positions.
@@ -58,11 +63,7 @@ fn refused(operation: Operation) -> DriverError {
 #[async_trait]
 impl Driver for Archive {
     async fn get(&self, key: &Key) -> Result<Object, DriverError> {
-        let found = if position(key).is_some() {
-            self.0.records(|records| records.0.get(key.as_str()).map(|record| record.body.clone()))
-        } else {
-            self.0.ever(key).filter(|_| !key.as_str().ends_with("/head"))
-        };
+        let found = self.0.records(|records| records.first(key).cloned());
         let body = found.ok_or_else(|| DriverError::not_found(Operation::Get, key))?;
         Ok(Object { body, etag: ETag("archive".to_owned()) })
     }
@@ -77,7 +78,7 @@ impl Driver for Archive {
 
     async fn list(&self, prefix: &str, _: Option<&str>) -> Result<Page, DriverError> {
         let listed = |record: &Record| Listed { key: record.key.clone(), size_bytes: Some(record.body.len() as u64) };
-        let is_in = |record: &&Record| record.key.as_str().starts_with(prefix);
+        let is_in = |record: &&Record| record.key.as_str().starts_with(prefix) && position(&record.key).is_some();
         Ok(Page { objects: self.0.records(|all| all.0.values().filter(is_in).map(listed).collect()), next: None })
     }
 

@@ -114,11 +114,6 @@ impl Bucket {
         self.living(key).map(|stored| &stored.object)
     }
 
-    /// The object that was last written under that key, even if it was removed.
-    pub(crate) fn ever(&self, key: &Key) -> Option<&Object> {
-        self.objects.get(key.as_str()).map(|stored| &stored.object)
-    }
-
     /// The keys of all objects, in order.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
         self.objects.values().filter(|stored| stored.removed.is_none()).map(|stored| &stored.key)

@@ -8,7 +8,7 @@ mod latency;
 mod usage;
 mod world;
 
-pub(crate) use archive::Archive;
+pub(crate) use archive::{Archive, Records};
 pub use driver::SimStore;
 pub use faults::{Faults, Reach};
 pub use latency::{Latencies, Latency};

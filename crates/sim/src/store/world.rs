@@ -3,7 +3,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bucketdb::{Condition, DriverError, ErrorKind, Key, Operation};
+use bucketdb::{DriverError, ErrorKind, Key, Operation};
 use futures::channel::oneshot;
 use parking_lot::Mutex;
 
@@ -57,6 +57,7 @@ struct State {
     brown_out: f64,
     reach: BTreeMap<ProcessId, Reach>,
     usage: BTreeMap<ProcessId, StoreUsage>,
+    by_folder: BTreeMap<(Operation, String), u64>,
     counts: FaultCounts,
     page_keys: usize,
     requests: u64,
@@ -98,6 +99,7 @@ impl StoreWorld {
             brown_out: 0.0,
             reach: BTreeMap::new(),
             usage: BTreeMap::new(),
+            by_folder: BTreeMap::new(),
             counts: FaultCounts::default(),
             page_keys: 1000,
             requests: 0,
@@ -152,6 +154,12 @@ impl StoreWorld {
         self.state.lock().usage.get(&process).copied().unwrap_or_default()
     }
 
+    /// What all processes asked of the store, by what it was about: the second part of the key or prefix.
+    #[must_use]
+    pub fn usage_by_folder(&self) -> BTreeMap<(Operation, String), u64> {
+        self.state.lock().by_folder.clone()
+    }
+
     /// How often each fault happened.
     #[must_use]
     pub fn fault_counts(&self) -> FaultCounts {
@@ -176,9 +184,10 @@ impl StoreWorld {
         self.state.lock().bucket.object(key).map(|object| object.body.clone())
     }
 
-    /// The bytes of an object that is there or was, past all faults.
-    pub(crate) fn ever(&self, key: &Key) -> Option<bytes::Bytes> {
-        self.state.lock().bucket.ever(key).map(|object| object.body.clone())
+    /// Puts bytes there at this moment, past all faults.
+    pub fn place(&self, key: &Key, body: &bytes::Bytes) {
+        let now = self.scheduler.now();
+        self.state.lock().bucket.write(now, key, body);
     }
 
     /// The keys of all objects, in order.
@@ -261,8 +270,8 @@ impl StoreWorld {
         let now = self.scheduler.now();
         let mut state = self.state.lock();
         let mut outcome = state.bucket.apply(now, request);
-        if let (Ok(_), Request::Put { key, body, condition: Condition::IfAbsent }) = (&outcome, request) {
-            state.records.created(key, body, now);
+        if let (Ok(_), Request::Put { key, body, .. }) = (&outcome, request) {
+            state.records.written(key, body, now);
         }
         if let (Err(error), Request::Put { key, body, .. }) = (&outcome, request)
             && error.is_precondition_failed()
@@ -285,6 +294,8 @@ impl StoreWorld {
 
 impl State {
     fn count(&mut self, process: ProcessId, request: &Request) {
+        let folder = request.subject().split('/').nth(1).unwrap_or_default().to_owned();
+        *self.by_folder.entry((request.operation(), folder)).or_default() += 1;
         let usage = self.usage.entry(process).or_default();
         match request.operation() {
             Operation::Put => usage.puts += 1,

@@ -98,7 +98,9 @@ impl Client {
     }
 
     pub(super) fn begin(&self, freshness: Freshness, what: String, writes: Vec<Write>) -> Token {
-        self.recorder.begin(self.caller, freshness, &what, writes)
+        let token = self.recorder.begin(self.caller, freshness, &what, writes);
+        self.recorder.knows(token, self.tables.db.position());
+        token
     }
 
     async fn work(&mut self, work: Work) {
@@ -119,6 +121,8 @@ impl Client {
             Work::Past => self.past().await,
             Work::Note => self.note().await,
             Work::Schema => self.schema().await,
+            Work::Hold => self.hold().await,
+            Work::Load => self.load().await,
         }
     }
 
@@ -278,7 +282,7 @@ impl Client {
     }
 
     /// Ends an operation that may have been refused by what is there.
-    async fn end_refusable(
+    pub(super) async fn end_refusable(
         &mut self,
         token: Token,
         table: &'static str,

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bucketdb::{Change, Cursor, Database, Since};
+use bucketdb::{Change, Cursor, Database, Error, Since};
 use parking_lot::Mutex;
 use serde_json::Value;
 
@@ -17,6 +17,18 @@ pub(crate) struct FollowerLog(Arc<Mutex<State>>);
 struct State {
     cursor: Option<String>,
     seen: Vec<FeedEvent>,
+    gaps: Vec<Gap>,
+}
+
+/// A follower came too late for some changes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gap {
+    /// How many changes it had seen.
+    pub(crate) behind: usize,
+    /// It went on with the changes from this position on.
+    pub(crate) floor: u64,
+    /// When it was told.
+    pub(crate) told: Duration,
 }
 
 impl FollowerLog {
@@ -26,6 +38,21 @@ impl FollowerLog {
 
     pub(crate) fn len(&self) -> usize {
         self.0.lock().seen.len()
+    }
+
+    pub(crate) fn gaps(&self) -> Vec<Gap> {
+        self.0.lock().gaps.clone()
+    }
+
+    /// Goes on where the feed says, if that is why it failed.
+    fn skip(&self, error: &Error, told: Duration) {
+        let Error::FeedExpired { resume_from } = error else { return };
+        let text = resume_from.to_string();
+        let floor = text.split('.').nth(1).and_then(|seq| seq.parse().ok()).unwrap_or_default();
+        let mut state = self.0.lock();
+        let behind = state.seen.len();
+        state.gaps.push(Gap { behind, floor, told });
+        state.cursor = Some(text);
     }
 
     fn since(&self) -> Since {
@@ -52,9 +79,10 @@ pub(crate) async fn follow(db: Database, log: FollowerLog, scheduler: Scheduler,
                         Ok(change) => log.take(change),
                         Err(error) => {
                             trace.note(format_args!("a feed failed: {error}"));
+                            log.skip(&error, scheduler.now());
                             scheduler.sleep(Duration::from_millis(500)).await;
                             // Every second failure, the same feed is asked again.
-                            if log.len().is_multiple_of(2) {
+                            if matches!(error, Error::FeedExpired { .. }) || log.len().is_multiple_of(2) {
                                 break;
                             }
                         }

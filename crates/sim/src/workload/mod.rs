@@ -7,6 +7,7 @@ mod feed_event;
 mod follower;
 mod operation;
 mod recorder;
+mod storage;
 mod transactions;
 mod work;
 
@@ -14,7 +15,7 @@ pub(crate) use administration::{final_write, open_accounts};
 pub(crate) use client::{Client, ClientSettings, Fallen};
 pub(crate) use documents::{ACCOUNTS, INITIAL_BALANCE, Tables, account_key};
 pub(crate) use feed_event::FeedEvent;
-pub(crate) use follower::{FollowerLog, follow};
+pub(crate) use follower::{FollowerLog, Gap, follow};
 pub use operation::{Moment, Operation, Outcome, Read, Seen, Write};
 pub(crate) use recorder::{Caller, Recorder, Token};
 pub(crate) use transactions::SEATS;

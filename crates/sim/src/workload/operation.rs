@@ -32,6 +32,8 @@ pub struct Operation {
     pub reads: Vec<Read>,
     /// The position that it read at, if it is told.
     pub reads_at: Option<Seq>,
+    /// What its process knew when it began.
+    pub known: Seq,
     /// What it was to write, all of it or nothing.
     pub writes: Vec<Write>,
     /// What it did, for checkers that believe nothing but what clients saw.
@@ -101,6 +103,12 @@ impl Operation {
 }
 
 impl Outcome {
+    /// Whether it did not happen because what was to be read is not kept any more.
+    #[must_use]
+    pub fn is_expired(&self) -> bool {
+        matches!(self, Self::Failed(text) if text.starts_with("what is to be read lies before"))
+    }
+
     /// What an error of the library promises.
     #[must_use]
     pub fn of_error(error: &Error) -> Self {

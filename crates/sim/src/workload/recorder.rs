@@ -51,6 +51,7 @@ impl Recorder {
             reads: Vec::new(),
             writes,
             reads_at: None,
+            known: Seq::default(),
             steps: Vec::new(),
             began: Moment { event, time: self.scheduler.now() },
             ended: None,
@@ -70,6 +71,13 @@ impl Recorder {
     pub(crate) fn wrote_nothing(&self, token: Token) {
         if let Some(operation) = self.operations.lock().get_mut(index(token)) {
             operation.writes.clear();
+        }
+    }
+
+    /// What the process of an operation knew when it began.
+    pub(crate) fn knows(&self, token: Token, position: Seq) {
+        if let Some(operation) = self.operations.lock().get_mut(index(token)) {
+            operation.known = position;
         }
     }
 

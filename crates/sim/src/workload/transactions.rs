@@ -179,6 +179,9 @@ impl Client {
         let what = seq.map_or_else(|| "read a snapshot".to_owned(), |seq| format!("read as of {seq}"));
         let freshness = if seq.is_some() { Freshness::Local } else { self.default_freshness() };
         let token = self.begin(freshness, what, Vec::new());
+        if let Some(seq) = seq {
+            self.recorder.read_at(token, seq);
+        }
         let read = async {
             let snapshot = match seq {
                 Some(seq) => self.tables.db.at(seq).await?,

@@ -33,11 +33,15 @@ pub enum Work {
     Note,
     /// Registers a new version of a schema, or a new table.
     Schema,
+    /// Reads one snapshot again and again.
+    Hold,
+    /// Loads registers in bulk.
+    Load,
 }
 
 impl Work {
     /// All kinds.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Get,
         Self::Put,
         Self::Delete,
@@ -54,5 +58,7 @@ impl Work {
         Self::Past,
         Self::Note,
         Self::Schema,
+        Self::Hold,
+        Self::Load,
     ];
 }

@@ -34,6 +34,7 @@ fn operation(began: u64, ended: u64, reads: Vec<Read>, writes: Vec<Write>, outco
         process: ProcessId(0),
         client: 0,
         reads_at: None,
+        known: Seq(0),
         steps: Vec::new(),
         life: life(0),
         what: "test".into(),

@@ -1,0 +1,118 @@
+use std::time::Duration;
+
+use bucketdb::simulation::{checkpointed, referred_to};
+use bucketdb::{Database, Freshness, Key};
+
+use crate::StoreWorld;
+use crate::check::outcomes::numbered;
+use crate::check::{Row, Truth, Violation};
+use crate::cluster::DATABASE_PREFIX;
+use crate::config::Storage;
+use crate::workload::{Operation, Tables};
+
+/// Every checkpoint that ever was holds what the log up to it adds up to. `archive` is the database on a store that forgot
+/// nothing.
+pub(crate) async fn check_checkpoints(archive: &Database, truth: &Truth) -> Vec<Violation> {
+    let rule = "every checkpoint equals the replay of the log up to it";
+    let mut violations = Vec::new();
+    for checkpoint in &truth.checkpoints {
+        let covers = checkpoint.covers;
+        let expected = truth.rows_at(covers, &Tables::NAMES);
+        match checkpointed(archive, checkpoint).await {
+            Ok(documents) => {
+                let row = |logged: bucketdb::simulation::Logged| {
+                    Some((logged.table, logged.key.trim_matches('"').to_owned(), logged.document?))
+                };
+                let is_ours = |row: &Row| Tables::NAMES.contains(&row.0.as_str());
+                let mut rows: Vec<Row> = documents.into_iter().filter_map(row).filter(is_ours).collect();
+                rows.sort_by(|one, other| (&one.0, &one.1).cmp(&(&other.0, &other.1)));
+                if rows != expected {
+                    let missing = expected.iter().find(|row| !rows.contains(row));
+                    let surplus = rows.iter().find(|row| !expected.contains(row));
+                    let seq = checkpoint.seq;
+                    let detail = format!("that at {seq}, of {covers}, lacks {missing:?} and has {surplus:?}");
+                    violations.push(Violation::new(rule, detail, Vec::new()));
+                }
+            }
+            Err(error) => {
+                let detail = format!("that at {} cannot be read: {error}", checkpoint.seq);
+                violations.push(Violation::new(rule, detail, Vec::new()));
+            }
+        }
+    }
+    violations
+}
+
+/// "It is not kept any more" is said only of what was given up, or was held for longer than is promised.
+pub(crate) fn check_expiry(
+    history: &[Operation],
+    truth: &Truth,
+    storage: &Storage,
+    clocks_hold: bool,
+) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for (token, operation) in numbered(history).filter(|(_, operation)| operation.outcome.is_expired()) {
+        let Some(ended) = operation.ended else { continue };
+        let at = operation.reads_at.unwrap_or(operation.known);
+        let is_given_up = at.0 < truth.floor_at(ended.time);
+        let staleness = match operation.freshness {
+            Freshness::Bounded(age) => age,
+            _ => Duration::ZERO,
+        };
+        // Clocks may run a little wrong, and what is kept in memory for readers is bounded.
+        let held = ended.time.saturating_sub(operation.began.time) + staleness * 2;
+        let was_held_long = held >= storage.promised() * 7 / 10 || !clocks_hold;
+        let is_dropped = storage.earlier_bytes < 1 << 20;
+        if !(is_given_up || was_held_long || is_dropped) {
+            let detail = format!("{operation}, at {at} and held for {held:?}");
+            violations.push(Violation::new("what may be read is kept", detail, vec![token]));
+        }
+    }
+    violations
+}
+
+/// A verification of the whole database finds nothing.
+pub(crate) async fn check_verification(db: &Database) -> Vec<Violation> {
+    let rule = "a verification of a sound database finds nothing";
+    match db.verify(|_| ()).await {
+        Ok(verification) => {
+            let violation = |finding: &bucketdb::Finding| Violation::new(rule, format!("{finding:?}"), Vec::new());
+            verification.findings.iter().map(violation).collect()
+        }
+        Err(error) => vec![Violation::new(rule, error.to_string(), Vec::new())],
+    }
+}
+
+/// Nothing lies outside the layout.
+pub(crate) fn check_layout(keys: &[Key]) -> Vec<Violation> {
+    let stranger = keys.iter().find(|key| !is_in_layout(key.as_str()));
+    let violation = |key: &Key| Violation::new("all objects fit the layout", key.to_string(), Vec::new());
+    stranger.map(violation).into_iter().collect()
+}
+
+fn is_in_layout(key: &str) -> bool {
+    let Some(name) = key.strip_prefix(DATABASE_PREFIX).and_then(|rest| rest.strip_prefix('/')) else { return false };
+    let is_seq = |digits: &str| digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    match name.split_once('/') {
+        None => name == "head",
+        Some(("log", digits)) => is_seq(digits),
+        Some(("manifest" | "run", rest)) => {
+            rest.split_once('-').is_some_and(|(digits, id)| is_seq(digits) && id.len() == 32)
+        }
+        Some(_) => false,
+    }
+}
+
+/// After everything was cleaned up, only what is referred to is left.
+pub(crate) fn check_leftovers(db: &Database, world: &StoreWorld) -> Vec<Violation> {
+    let rule = "what nobody refers to is removed in the end";
+    let unique = |key: &Key| key.as_str().contains("/run/") || key.as_str().contains("/manifest/");
+    let left: Vec<String> = world.keys().iter().filter(|key| unique(key)).map(ToString::to_string).collect();
+    match referred_to(db, &left) {
+        Ok(needed) => {
+            let orphan = left.iter().find(|key| !needed.contains(key));
+            orphan.map(|key| Violation::new(rule, key.clone(), Vec::new())).into_iter().collect()
+        }
+        Err(error) => vec![Violation::new(rule, error.to_string(), Vec::new())],
+    }
+}

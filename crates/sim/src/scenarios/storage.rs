@@ -1,0 +1,153 @@
+use std::time::Duration;
+
+use bucketdb::simulation::TailLimits;
+use bucketdb::{Duplicates, Error, ErrorKind, Freshness, Key, Operation};
+use serde_json::{Value, json};
+
+use super::removal::two;
+use crate::stage::{GRACE, LATENCY, Outcome, Stage, Twist, must, value_of};
+
+/// A checkpoint is under way whose run a sweep takes for an orphan (H1).
+pub(crate) async fn sweep_first(stage: Stage) -> Outcome {
+    let (a, b) = two(&stage).await?;
+    a.write("x", 1).await?;
+    a.twist_at(Operation::Put, "/manifest/", Twist::Late(LATENCY * 500));
+    let maker = a.clone();
+    let made = stage.start(&a, async move { maker.checkpoint().await });
+    stage.pass(LATENCY * 100).await;
+    b.db.sweep().await.map_err(|error| error.to_string())?;
+    made.await.ok_or("the maker is gone")??;
+    let read = stage.truth("x").await?;
+    must(read == Some(json!(1)), format!("1 was acknowledged, and {read:?} is read"))
+}
+
+/// A reader holds a snapshot while somebody merges what it reads, and cleans up at once.
+async fn snapshot_is_kept(stage: Stage, skew_ms: i64) -> Outcome {
+    let (a, b) = two(&stage).await?;
+    a.checkpoint().await?;
+    let reader = stage.actor().await?;
+    let snapshot = reader.db.snapshot().await.map_err(|error| error.to_string())?;
+    b.refresh().await?;
+    b.write("x", 1).await?;
+    b.compact().await?;
+    b.clock.skew(skew_ms);
+    b.db.collect_garbage().await.map_err(|error| error.to_string())?;
+    let found = snapshot.collection("things").get(&json!("x")).await;
+    let found = found.map_err(|error| format!("a snapshot of a moment ago: {error}"))?;
+    must(found.as_ref().map(value_of) == Some(json!(0)), format!("{found:?} is not what was there"))
+}
+
+/// Nothing is deleted before a grace has passed since `head` came to cover the checkpoint that says so (H23).
+pub(crate) async fn grace_first(stage: Stage) -> Outcome {
+    snapshot_is_kept(stage, 0).await
+}
+
+/// The wall clock of whoever deletes is an hour ahead (H20).
+pub(crate) async fn one_clock(stage: Stage) -> Outcome {
+    snapshot_is_kept(stage, 3_600_000).await
+}
+
+/// `head` is set back to what it was, as by a restored version (H4).
+pub(crate) async fn restored_head(stage: Stage) -> Outcome {
+    let (a, _) = two(&stage).await?;
+    a.checkpoint().await?;
+    let key = Key::new("db/head".to_owned()).map_err(|error| error.to_string())?;
+    let old = stage.world.peek(&key).ok_or("there is no head")?;
+    for value in 1..4 {
+        a.write("x", value).await?;
+    }
+    stage.truncate(&a).await?;
+    stage.world.place(&key, &old);
+    let read = stage.truth("x").await?;
+    must(read == Some(json!(3)), format!("3 was acknowledged, and {read:?} is read"))
+}
+
+/// The past is read that the database keeps, after a checkpoint and a grace (H2).
+pub(crate) async fn floor_first(stage: Stage) -> Outcome {
+    let mut stage = stage;
+    stage.history = GRACE * 100;
+    let (a, _) = two(&stage).await?;
+    let then = a.write("x", 1).await?;
+    a.write("x", 2).await?;
+    a.write("x", 3).await?;
+    stage.truncate(&a).await?;
+    let reader = stage.actor().await?;
+    let found = async { reader.db.at(then.seq).await?.collection("things").get(&json!("x")).await };
+    let found = found.await.map_err(|error| format!("the past that is kept cannot be read: {error}"))?;
+    must(found.as_ref().map(value_of) == Some(json!(1)), format!("{found:?} is not what was there"))
+}
+
+/// No checkpoint can be made: the log must not grow for ever (H19).
+pub(crate) async fn bounded_tail(stage: Stage) -> Outcome {
+    const HARD: u64 = 12;
+    let tail_limits = TailLimits { soft_records: 4, hard_records: HARD, ..TailLimits::default() };
+    let mut stage = stage;
+    stage.tail_limits = tail_limits;
+    let a = stage.actor().await?;
+    for _ in 0..1_000 {
+        a.twist_at(Operation::Put, "/manifest/", Twist::Fails(ErrorKind::Denied));
+    }
+    let mut refused = None;
+    for value in 0..2 * HARD {
+        if let Err(error) = a.put("x", value).await {
+            refused = Some(error);
+            break;
+        }
+    }
+    let refused = refused.ok_or("the log grows without end")?;
+    must(refused.is_retryable(), format!("{refused} is not to be tried again"))?;
+    a.untwist();
+    stage.pass(Duration::from_secs(60)).await;
+    a.write("x", 99).await?;
+    Ok(())
+}
+
+/// Documents are bulk-loaded between a transaction's read and its commit (H11).
+pub(crate) async fn load_counts_as_written(stage: Stage) -> Outcome {
+    let (a, b) = two(&stage).await?;
+    let things = a.collection();
+    let mut loads = true;
+    let once = |tx: bucketdb::Transaction| {
+        let (things, loaded) = (things.clone(), std::mem::take(&mut loads).then(|| b.collection()));
+        async move {
+            let value = tx.get_value(&things, &json!("x")).await?;
+            if let Some(loaded) = loaded {
+                let mut load = loaded.bulk_load(Duplicates::Replace).await?;
+                load.add_value(&json!({"id": "x", "value": 10})).await?;
+                load.finish().await?;
+            }
+            let value = value.and_then(|document: Value| value_of(&document).as_u64()).unwrap_or(0);
+            tx.put_value(&things, &json!({"id": "x", "value": value + 1}))?;
+            Ok::<(), Error>(())
+        }
+    };
+    a.db.transact(once).await.map_err(|error| error.to_string())?;
+    let read = stage.truth("x").await?;
+    must(read == Some(json!(11)), format!("10 was loaded and counted up once, and {read:?} is read"))
+}
+
+/// What was loaded lies above what was written before it, and below what was written after it, in memory or not (H11).
+pub(crate) async fn load_is_in_order(stage: Stage) -> Outcome {
+    let (a, b) = two(&stage).await?;
+    b.write("y", 1).await?;
+    let mut load = a.collection().bulk_load(Duplicates::Replace).await.map_err(|error| error.to_string())?;
+    for id in ["x", "y"] {
+        load.add_value(&json!({"id": id, "value": 10})).await.map_err(|error| error.to_string())?;
+    }
+    load.finish().await.map_err(|error| error.to_string())?;
+    b.refresh().await?;
+    b.write("x", 11).await?;
+    for is_merged in [false, true] {
+        if is_merged {
+            b.checkpoint().await?;
+        }
+        for (id, value) in [("x", 11), ("y", 10)] {
+            let here = b.collection().with_freshness(Freshness::Local).get(&json!(id)).await;
+            let here = here.map_err(|error| error.to_string())?.map(|document| value_of(&document));
+            let fresh = stage.truth(id).await?;
+            let both = (here.as_ref(), fresh.as_ref());
+            must(both == (Some(&json!(value)), Some(&json!(value))), format!("{both:?} is read of {id}, not {value}"))?;
+        }
+    }
+    Ok(())
+}
