@@ -1,7 +1,6 @@
 use std::collections::BTreeSet;
 
 use bucketdb_documents::{Condition, EncodedKey, Facts, Found, Lookup, RunLookup, TableId, Transaction};
-use bucketdb_driver::Key;
 use bucketdb_log::Freshness;
 use bucketdb_runs::RunError;
 
@@ -92,13 +91,6 @@ impl Inner {
         Ok(self.log.read(|documents, _| documents.stats(table).is_empty())?)
     }
 
-    /// Removes objects that were written and never made part of the database.
-    pub(crate) async fn discard(&self, names: &[String]) -> Result<()> {
-        let key = |name: &String| Key::new(format!("{}{name}", self.log.layout().prefix()));
-        let keys: Vec<Key> = names.iter().filter_map(|name| key(name).ok()).collect();
-        Ok(self.log.driver().delete_many(&keys).await?)
-    }
-
     pub(crate) fn expired(&self) -> Error {
         Error::SnapshotExpired { floor: self.log.floor() }
     }
@@ -114,10 +106,11 @@ impl Moment {
         }
     }
 
-    /// What went wrong while runs were read: those of an old moment may have been removed.
+    /// What went wrong while runs were read: those of an old moment may have been removed. A position above the floor can
+    /// still be made from the log, but what this moment reads from may be a checkpoint that is not kept any more.
     pub(crate) fn explain(&self, error: RunError) -> Error {
         match error {
-            RunError::Missing { .. } if self.is_given_up() => self.expired(),
+            RunError::Missing { ref object } if self.is_given_up() || !self.keeps(object) => self.expired(),
             error => error.into(),
         }
     }
