@@ -108,6 +108,8 @@ impl Collection {
 impl BulkLoad {
     async fn begin(db: Database, table: TableRef, duplicates: Duplicates) -> Result<Self> {
         let inner = &db.inner;
+        // Whoever loads looks after the database too.
+        inner.await_room(inner.commit_timeout).await?;
         inner.log.refresh(Freshness::Strict).await?;
         let ticket = inner.log.begin_ingest(inner.commit_timeout).await?;
         let (begun_at, store) = (inner.log.position(), inner.runs());
@@ -247,7 +249,10 @@ impl BulkLoad {
         }
         self.stretches = built.tree.tiers().to_vec();
         let gone: Vec<String> = tree.runs().map(|run| run.meta().name.to_string()).collect();
-        self.db.inner.discard(&gone).await?;
+        // What cannot be removed now is left to a sweep: the load goes on without it.
+        if let Err(error) = self.db.inner.log.discard(&gone).await {
+            tracing::debug!(%error, "stretches that were merged are left to the next sweep");
+        }
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bucketdb_documents::{Base, Catalogue, Documents, Retained, TableId};
 use bucketdb_log::{Captured, CheckpointContent, CheckpointError, CheckpointRef, Seq};
@@ -31,6 +32,8 @@ pub(crate) struct Round {
     pub(crate) covers: Option<Seq>,
     /// Whether there is more to do.
     pub(crate) goes_on: bool,
+    /// Whether a merge was begun and has not ended.
+    pub(crate) is_merging: bool,
     pub(crate) read_bytes: u64,
     pub(crate) written_bytes: u64,
 }
@@ -73,21 +76,25 @@ impl Inner {
         let options = RunOptions { block_bytes: self.log.options().block_bytes as usize };
         let work = Work { store: &store, policy: &self.maintenance.policy, options, begun_at: covers };
         let Built { tree, read_bytes, written_bytes } = self.build(&work, present, covers, goal).await?;
+        let is_merging = tree.merging().is_some();
         let goes_on = match goal {
-            _ if tree.merging().is_some() => true,
+            _ if is_merging => true,
             Goal::Keep => !matches!(plan(&tree, 0, work.policy), Plan::Merge(0)),
             Goal::Compact => tree.tiers().len() > 1,
         };
         let last = captured.last_checkpoint().cloned();
         let time_ms = captured.time().unix_ms();
-        let retained = self.retain(&base, last.as_ref(), time_ms);
-        let next = Base { covers, time_ms, tree, retained };
-        let kept: BTreeSet<String> = next.objects().collect();
-        let before: BTreeSet<String> = base.objects().chain(last.map(|last| last.manifest)).collect();
         let ingested = captured.value.ingests.iter();
         let ingested: BTreeSet<String> = ingested
             .flat_map(|(_, tiers)| tiers.iter().flat_map(Tier::runs).map(|run| run.meta().name.to_string()))
             .collect();
+        let options = self.log.options();
+        let keep = options.history.unwrap_or(options.grace);
+        let present = retained_as(&base, last.as_ref(), ingested.iter().cloned().collect());
+        let retained = retain(&base.retained, present, keep, time_ms);
+        let next = Base { covers, time_ms, tree, retained };
+        let kept: BTreeSet<String> = next.objects().collect();
+        let before: BTreeSet<String> = base.objects().chain(last.map(|last| last.manifest)).collect();
         let brings: Vec<String> =
             kept.iter().filter(|name| !before.contains(*name) && !ingested.contains(*name)).cloned().collect();
         let content = CheckpointContent {
@@ -98,17 +105,23 @@ impl Inner {
             obsolete: before.union(&ingested).filter(|name| !kept.contains(*name)).cloned().collect(),
         };
         match self.log.checkpoint(captured, content, self.commit_timeout).await {
+<<<<<<< HEAD
             Ok(_) => Ok(Round { covers: Some(covers), goes_on, read_bytes, written_bytes }),
             // It was made, and others have gone on from it.
             Err(CheckpointError::Replaced { .. }) => {
                 Ok(Round { covers: Some(covers), goes_on: true, read_bytes, written_bytes })
+=======
+            // Where later ones have taken its place already, they build on it: what it brought stays.
+            Ok(_) | Err(CheckpointError::Replaced { .. }) => {
+                Ok(Round { covers: Some(covers), goes_on, is_merging, read_bytes, written_bytes })
+>>>>>>> review
             }
             // Somebody else did it, and what was written here can never become part of the log any more.
             Err(CheckpointError::Superseded { .. } | CheckpointError::Swept { .. }) => {
-                if let Err(error) = self.discard(&brings).await {
+                if let Err(error) = self.log.discard(&brings).await {
                     tracing::debug!(%error, "what a checkpoint wrote in vain is left to the next sweep");
                 }
-                Ok(Round { covers: None, goes_on: true, read_bytes, written_bytes })
+                Ok(Round { covers: None, goes_on: true, is_merging, read_bytes, written_bytes })
             }
             Err(error) => Err(self.explain_checkpoint(error)),
         }
@@ -152,42 +165,86 @@ impl Inner {
         Ok(written_bytes)
     }
 
-    /// Which earlier checkpoints are kept: those from which positions younger than the history can be made.
-    fn retain(&self, base: &Base, last: Option<&CheckpointRef>, now_ms: u64) -> Vec<Retained> {
-        let options = self.log.options();
-        let keep_ms = options.history.unwrap_or(options.grace).as_millis() as u64;
-        let mut retained: VecDeque<Retained> = base.retained.iter().cloned().collect();
-        retained.push_back(Retained {
-            covers: base.covers,
-            time_ms: base.time_ms,
-            manifest: last.map(|last| last.manifest.clone()).unwrap_or_default(),
-            hash: last.map(|last| last.manifest_hash.0).unwrap_or_default(),
-            runs: base.tree.runs().map(|run| run.meta().name.to_string()).collect(),
-        });
-        // One is for the positions up to the next.
-        while let (Some(_), next) = (retained.front(), retained.get(1).map_or(now_ms, |next| next.time_ms)) {
-            if next.saturating_add(keep_ms) > now_ms && keep_ms > 0 {
-                break;
-            }
-            retained.pop_front();
-        }
-        let apart_ms = keep_ms / KEPT_CHECKPOINTS;
-        let mut index = 1;
-        while let (Some(before), Some(after)) = (retained.get(index - 1), retained.get(index + 1)) {
-            if after.time_ms.saturating_sub(before.time_ms) < apart_ms {
-                retained.remove(index);
-            } else {
-                index += 1;
-            }
-        }
-        retained.into()
-    }
-
     fn explain_checkpoint(&self, error: CheckpointError) -> Error {
         match error {
             CheckpointError::Log(error) => error.into(),
             // It is in the log or not; whoever reads on will see.
             _ => Error::CommitTimedOut,
         }
+    }
+}
+
+/// What is kept of a base once another one follows it; `loaded` are the runs that were bulk-loaded between the two.
+fn retained_as(base: &Base, checkpoint: Option<&CheckpointRef>, loaded: Vec<String>) -> Retained {
+    Retained {
+        covers: base.covers,
+        time_ms: base.time_ms,
+        manifest: checkpoint.map(|checkpoint| checkpoint.manifest.clone()).unwrap_or_default(),
+        hash: checkpoint.map(|checkpoint| checkpoint.manifest_hash.0).unwrap_or_default(),
+        runs: base.tree.runs().map(|run| run.meta().name.to_string()).collect(),
+        loaded,
+    }
+}
+
+/// Which earlier checkpoints are kept: those from which positions younger than the history can be made.
+fn retain(earlier: &[Retained], last: Retained, keep: Duration, now_ms: u64) -> Vec<Retained> {
+    let keep_ms = keep.as_millis() as u64;
+    let mut retained: VecDeque<Retained> = earlier.iter().cloned().collect();
+    retained.push_back(last);
+    // One is for the positions up to the next.
+    while let (Some(_), next) = (retained.front(), retained.get(1).map_or(now_ms, |next| next.time_ms)) {
+        if next.saturating_add(keep_ms) > now_ms && keep_ms > 0 {
+            break;
+        }
+        retained.pop_front();
+    }
+    let apart_ms = keep_ms / KEPT_CHECKPOINTS;
+    let mut index = 1;
+    while let (Some(before), Some(after)) = (retained.get(index - 1), retained.get(index + 1)) {
+        if after.time_ms.saturating_sub(before.time_ms) >= apart_ms {
+            index += 1;
+            continue;
+        }
+        // Its positions are made from the one before it from now on, and that takes what was bulk-loaded here.
+        let removed = retained.remove(index).map(|removed| removed.loaded).unwrap_or_default();
+        if let Some(before) = retained.get_mut(index - 1) {
+            before.loaded.extend(removed);
+        }
+    }
+    retained.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checkpoint(covers: u64, time_s: u64, loaded: &[&str]) -> Retained {
+        Retained {
+            covers: Seq(covers),
+            time_ms: time_s * 1_000,
+            manifest: format!("manifest/{covers}"),
+            hash: [0; 16],
+            runs: vec![format!("run/{covers}")],
+            loaded: loaded.iter().map(|name| (*name).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn what_was_bulk_loaded_is_kept_for_as_long_as_a_position_is_made_from_before_it() {
+        let hour = Duration::from_secs(3_600);
+        let mut kept = Vec::new();
+        // A load behind the second one, which is not kept because the others are so near.
+        for (covers, time_s, loaded) in [(10, 1_000, [].as_slice()), (20, 1_010, &["run/load"]), (30, 1_020, &[])] {
+            kept = retain(&kept, checkpoint(covers, time_s, loaded), hour, time_s * 1_000);
+        }
+        let kept_of = |kept: &[Retained]| -> Vec<(u64, Vec<String>)> {
+            kept.iter().map(|kept| (kept.covers.0, kept.loaded.clone())).collect()
+        };
+        assert_eq!(kept_of(&kept), [(10, vec!["run/load".to_owned()]), (30, Vec::new())]);
+        // All are younger than an hour for as long as what follows the first one is.
+        let later = retain(&kept, checkpoint(40, 4_619, &[]), hour, 4_619_000);
+        assert_eq!(kept_of(&later).first(), kept_of(&kept).first());
+        let later = retain(&kept, checkpoint(40, 4_620, &[]), hour, 4_620_000);
+        assert_eq!(kept_of(&later), [(30, Vec::new()), (40, Vec::new())]);
     }
 }

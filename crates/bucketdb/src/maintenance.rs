@@ -97,15 +97,29 @@ impl Inner {
         Ok(self.log.read(|documents, _| documents.overlay_bytes() > most_bytes)?)
     }
 
+<<<<<<< HEAD
     /// Takes in why a write was refused: if the log is full, somebody has to make a checkpoint, whose turn it ever is (H19).
     pub(crate) fn heed(&self, error: &LogError) {
         if matches!(error, LogError::TailFull { .. }) {
             self.maintenance.has_written.store(true, Ordering::Relaxed);
             self.maintenance.wanted.notify_one();
         }
+=======
+    /// Whether nothing came behind the last checkpoint, and nothing that came before its record is left: another one would
+    /// have no end, since its own record counts as much as this one's.
+    fn is_settled(&self) -> bool {
+        let last = self.log.last_checkpoint().map(|last| last.seq);
+        let has_more = |documents: &Documents, position: Seq| {
+            Some(position) != last || documents.overlay_bytes() > 0 || documents.ingests().next().is_some()
+        };
+        !self.log.read(has_more).unwrap_or(true)
+>>>>>>> review
     }
 
     fn urgency(&self) -> Urgency {
+        if self.is_settled() {
+            return Urgency::None;
+        }
         let options = self.log.options();
         let tail = self.log.tail();
         let overlay_bytes = self.log.read(|documents, _| documents.overlay_bytes()).unwrap_or_default();
@@ -169,6 +183,10 @@ impl Inner {
             if round.covers.is_none() || !round.goes_on {
                 break;
             }
+            // Whoever is the last to hold the database must not keep it open until all is merged.
+            if self.log.is_closed() || Arc::strong_count(self) == 1 {
+                return Ok(());
+            }
         }
         self.log.collect_garbage().await?;
         if self.log.env().random_below(CHECKPOINTS_PER_SWEEP) == 0 {
@@ -206,6 +224,10 @@ pub(crate) async fn run(inner: Weak<Inner>, env: Arc<dyn Environment>) {
     }
 }
 
+/// So many merges are enough for all that was there when a compaction began: one that was under way, one round that takes
+/// in bulk loads, one of everything in runs, and one more of what was in memory.
+const COMPACTION_PASSES: u32 = 4;
+
 /// What [`Database::compact`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -234,7 +256,8 @@ impl Database {
     }
 
     /// Merges everything into one tier of sorted runs: reads are as cheap as they get, and what was deleted or written
-    /// again leaves. In pieces of bounded memory, each of which counts once it is done; readers and writers go on.
+    /// again leaves; what is written meanwhile may stay apart. In pieces of bounded memory, each of which counts once it
+    /// is done; readers and writers go on.
     ///
     /// # Errors
     /// If the store fails. What was done stays done.
@@ -248,13 +271,17 @@ impl Database {
     /// As [`compact`](Self::compact).
     pub async fn compact_with(&self, mut progress: impl FnMut(&CompactReport) + Send) -> Result<CompactReport> {
         let mut report = CompactReport::default();
+        let mut passes = 0;
         loop {
-            let Round { covers, goes_on, read_bytes, written_bytes } = self.inner.checkpoint(Goal::Compact).await?;
+            let round = self.inner.checkpoint(Goal::Compact).await?;
+            let Round { covers, goes_on, is_merging, read_bytes, written_bytes } = round;
             report.pieces += 1;
             report.read_bytes += read_bytes;
             report.written_bytes += written_bytes;
             progress(&report);
-            if !goes_on {
+            passes += u32::from(covers.is_some() && !is_merging);
+            // Who goes on writing puts a new tier in front all the time.
+            if !goes_on || passes == COMPACTION_PASSES {
                 return Ok(report);
             }
             if covers.is_none() {

@@ -54,6 +54,17 @@ impl Moment {
         inner.is_some_and(|inner| seq < inner.log.floor())
     }
 
+    /// Whether the database still needs an object, by its full key, for its present or for a past that it keeps.
+    pub(crate) fn keeps(&self, object: &str) -> bool {
+        let inner = match self {
+            Self::Pinned(pin) => Some(pin.inner.clone()),
+            Self::Replayed(replayed) => replayed.inner.upgrade(),
+        };
+        let Some(inner) = inner else { return true };
+        let name = object.strip_prefix(inner.log.layout().prefix()).unwrap_or(object);
+        inner.log.read(|documents, _| documents.keeps(name)).unwrap_or(true)
+    }
+
     /// Reads a state that holds this position, to be read at the position given.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&Documents, Seq) -> T) -> Result<T> {
         match self {
@@ -85,7 +96,10 @@ impl Inner {
     pub(crate) fn pin(self: &Arc<Self>) -> Result<Moment> {
         // A broken log is an error here, not at the first page.
         self.log.read(|_, _| ())?;
+        let most_bytes = self.memory.earlier_bytes;
         let seq = self.log.adjust(|documents, seq| {
+            // A process that only reads makes no checkpoint of its own at whose end this would be done.
+            documents.limit_earlier(most_bytes);
             documents.pin(seq);
             seq
         });

@@ -1,7 +1,11 @@
 use std::collections::BTreeSet;
 
+<<<<<<< HEAD
 use bucketdb_documents::{Condition, Documents, EncodedKey, Facts, Found, Lookup, RunLookup, TableId, Transaction};
 use bucketdb_driver::Key;
+=======
+use bucketdb_documents::{Condition, EncodedKey, Facts, Found, Lookup, RunLookup, TableId, Transaction};
+>>>>>>> review
 use bucketdb_log::Freshness;
 use bucketdb_runs::RunError;
 
@@ -92,6 +96,7 @@ impl Inner {
         Ok(self.log.read(|documents, _| documents.stats(table).is_empty())?)
     }
 
+<<<<<<< HEAD
     /// Removes objects that were written and never made part of the database.
     pub(crate) async fn discard(&self, names: &[String]) -> Result<()> {
         let key = |name: &String| Key::new(format!("{}{name}", self.log.layout().prefix()));
@@ -103,6 +108,8 @@ impl Inner {
         Ok(self.log.timed_driver().delete_many(&keys).await?)
     }
 
+=======
+>>>>>>> review
     pub(crate) fn expired(&self) -> Error {
         Error::SnapshotExpired { floor: self.log.floor() }
     }
@@ -118,10 +125,11 @@ impl Moment {
         }
     }
 
-    /// What went wrong while runs were read: those of an old moment may have been removed.
+    /// What went wrong while runs were read: those of an old moment may have been removed. A position above the floor can
+    /// still be made from the log, but what this moment reads from may be a checkpoint that is not kept any more.
     pub(crate) fn explain(&self, error: RunError) -> Error {
         match error {
-            RunError::Missing { .. } if self.is_given_up() => self.expired(),
+            RunError::Missing { ref object } if self.is_given_up() || !self.keeps(object) => self.expired(),
             error => error.into(),
         }
     }

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bucketdb_log::Seq;
@@ -32,25 +33,38 @@ pub struct Retained {
     pub hash: [u8; 16],
     /// The names of its runs.
     pub runs: Vec<String>,
+    /// The names of the runs that were bulk-loaded behind it, up to the next checkpoint that is kept: whoever makes a
+    /// position in between from the log needs them.
+    pub loaded: Vec<String>,
 }
 
+/// So many names of runs may all retained checkpoints together refer to.
+const MAX_REFERENCES: usize = 1 << 24;
+
 impl Base {
-    /// What a checkpoint record, and its manifest, say of it.
+    /// What a checkpoint record, and its manifest, say of it: the time (numbers are varints), the tree, the names of all
+    /// runs that retained checkpoints need, in order, each once, and then these checkpoints, which have most of them in
+    /// common: as stretches of that list.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         let mut buffer = Vec::new();
         codec::put_varint(&mut buffer, self.time_ms);
         self.tree.encode(&mut buffer);
+        let names: BTreeSet<&String> =
+            self.retained.iter().flat_map(|kept| kept.runs.iter().chain(&kept.loaded)).collect();
+        let names: Vec<&String> = names.into_iter().collect();
+        codec::put_varint(&mut buffer, names.len() as u64);
+        for name in &names {
+            codec::put_bytes(&mut buffer, name.as_bytes());
+        }
         codec::put_varint(&mut buffer, self.retained.len() as u64);
         for retained in &self.retained {
             codec::put_varint(&mut buffer, retained.covers.0);
             codec::put_varint(&mut buffer, retained.time_ms);
             codec::put_bytes(&mut buffer, retained.manifest.as_bytes());
             buffer.extend_from_slice(&retained.hash);
-            codec::put_varint(&mut buffer, retained.runs.len() as u64);
-            for run in &retained.runs {
-                codec::put_bytes(&mut buffer, run.as_bytes());
-            }
+            put_references(&mut buffer, &retained.runs, &names);
+            put_references(&mut buffer, &retained.loaded, &names);
         }
         buffer.into()
     }
@@ -63,16 +77,7 @@ impl Base {
         let mut reader = Reader::new(bytes);
         let time_ms = reader.varint()?;
         let tree = Tree::decode(&mut reader, store)?;
-        let mut retained = Vec::new();
-        for _ in 0..reader.length()? {
-            let (covers, time_ms) = (Seq(reader.varint()?), reader.varint()?);
-            let (manifest, hash) = (reader.text()?, reader.array()?);
-            let mut runs = Vec::new();
-            for _ in 0..reader.length()? {
-                runs.push(reader.text()?);
-            }
-            retained.push(Retained { covers, time_ms, manifest, hash, runs });
-        }
+        let retained = decode_retained(&mut reader)?;
         reader.finish()?;
         Ok(Arc::new(Self { covers, time_ms, tree, retained }))
     }
@@ -80,12 +85,129 @@ impl Base {
     /// The names of all objects that it needs to be read, those of what is retained included.
     pub fn objects(&self) -> impl Iterator<Item = String> {
         let runs = self.tree.runs().map(|run| run.meta().name.to_string());
-        let retained = self
-            .retained
-            .iter()
-            .flat_map(|retained| std::iter::once(retained.manifest.clone()).chain(retained.runs.iter().cloned()));
+        let retained = self.retained.iter().flat_map(|retained| {
+            let runs = retained.runs.iter().chain(&retained.loaded);
+            std::iter::once(&retained.manifest).chain(runs).cloned()
+        });
         // Before the first checkpoint there was no manifest.
         let retained = retained.filter(|name| !name.is_empty());
         runs.chain(retained)
+    }
+}
+
+/// Writes which of `names` these are, which all are there: the number of stretches, and of each, how many names lie between
+/// it and the one before, and how many it has.
+fn put_references(buffer: &mut Vec<u8>, some: &[String], names: &[&String]) {
+    let mut places: Vec<usize> = some.iter().filter_map(|name| names.binary_search(&name).ok()).collect();
+    places.sort_unstable();
+    places.dedup();
+    let stretches: Vec<&[usize]> = places.chunk_by(|first, second| first + 1 == *second).collect();
+    codec::put_varint(buffer, stretches.len() as u64);
+    let mut end = 0;
+    for stretch in stretches {
+        let first = stretch.first().copied().unwrap_or(end);
+        codec::put_varint(buffer, (first - end) as u64);
+        codec::put_varint(buffer, stretch.len() as u64);
+        end = first + stretch.len();
+    }
+}
+
+fn decode_references(reader: &mut Reader, names: &[String], left: &mut usize) -> Result<Vec<String>, Malformed> {
+    let (mut some, mut end) = (Vec::new(), 0_usize);
+    for _ in 0..reader.length()? {
+        let (gap, count) = (reader.length()?, reader.length()?);
+        let first = end.checked_add(gap);
+        let stretch = first.and_then(|first| names.get(first..first.checked_add(count)?));
+        let (Some(first), Some(stretch)) = (first, stretch) else {
+            return Err(Malformed("a checkpoint that is kept has runs that are not named"));
+        };
+        *left = left.checked_sub(count).ok_or(Malformed("checkpoints that are kept have too many runs"))?;
+        some.extend_from_slice(stretch);
+        end = first + count;
+    }
+    Ok(some)
+}
+
+fn decode_retained(reader: &mut Reader) -> Result<Vec<Retained>, Malformed> {
+    let mut names = Vec::new();
+    for _ in 0..reader.length()? {
+        names.push(reader.text()?);
+    }
+    let mut left = MAX_REFERENCES;
+    let mut retained = Vec::new();
+    for _ in 0..reader.length()? {
+        retained.push(Retained {
+            covers: Seq(reader.varint()?),
+            time_ms: reader.varint()?,
+            manifest: reader.text()?,
+            hash: reader.array()?,
+            runs: decode_references(reader, &names, &mut left)?,
+            loaded: decode_references(reader, &names, &mut left)?,
+        });
+    }
+    Ok(retained)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn runs() -> impl Strategy<Value = Vec<String>> {
+        prop::collection::btree_set(0..60_u32, 0..40)
+            .prop_map(|numbers| numbers.into_iter().map(|number| format!("run/{number:02}")).collect())
+    }
+
+    fn retained() -> impl Strategy<Value = Retained> {
+        (any::<u32>(), runs(), runs()).prop_map(|(covers, runs, loaded)| Retained {
+            covers: Seq(u64::from(covers)),
+            time_ms: u64::from(covers) * 3,
+            manifest: format!("manifest/{covers}"),
+            hash: [7; 16],
+            runs,
+            loaded,
+        })
+    }
+
+    /// Behind the time (one byte) and an empty tree (two).
+    fn encoded(retained: &[Retained]) -> Bytes {
+        Base { retained: retained.to_vec(), ..Base::default() }.encode().slice(3..)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_retained_comes_back(retained in prop::collection::vec(retained(), 0..6)) {
+            let mut reader = Reader::new(encoded(&retained));
+            prop_assert_eq!(decode_retained(&mut reader), Ok(retained));
+            prop_assert!(reader.finish().is_ok());
+        }
+
+        #[test]
+        fn damaged_bytes_are_an_error_or_something_else(
+            retained in prop::collection::vec(retained(), 0..4),
+            place in any::<prop::sample::Index>(),
+            wound in prop::collection::vec(any::<u8>(), 1..6),
+        ) {
+            let mut bytes = encoded(&retained).to_vec();
+            let at = place.index(bytes.len());
+            bytes.splice(at..(at + wound.len()).min(bytes.len()), wound);
+            let _ = decode_retained(&mut Reader::new(bytes.into()));
+        }
+    }
+
+    #[test]
+    fn a_name_that_many_have_in_common_is_there_once() {
+        let runs: Vec<String> = (0..3_000).map(|number| format!("run/{number:053}")).collect();
+        let kept = |covers| Retained {
+            covers: Seq(covers),
+            time_ms: covers,
+            manifest: "manifest".to_owned(),
+            hash: [0; 16],
+            runs: runs.clone(),
+            loaded: Vec::new(),
+        };
+        let (one, many) = (encoded(&[kept(1)]), encoded(&(1..=64).map(kept).collect::<Vec<_>>()));
+        assert!(many.len() < one.len() + 64 * 64, "{} and {}", one.len(), many.len());
     }
 }

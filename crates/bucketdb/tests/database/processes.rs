@@ -58,3 +58,22 @@ async fn two_programs_that_register_the_same_type_agree() {
     assert_eq!(tables.len(), 1);
     assert_eq!(tables[0].stats.documents, 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_deleted_while_the_first_checkpoint_is_made_stays_deleted() {
+    let store = MemoryDriver::new();
+    let slow = DelayDriver::new(store.clone(), TokioEnvironment::new()).writes(Duration::from_millis(500));
+    let (a, b) = (open(slow).await, open(store.clone()).await);
+    let users = a.table::<User>().await.unwrap();
+    users.insert(&user(1)).await.unwrap();
+    let users = b.table::<User>().await.unwrap();
+    let making = tokio::spawn(async move { a.checkpoint().await });
+    // The checkpoint covers the document, and its record comes behind the deletion.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    users.delete("u_1").await.unwrap();
+    making.await.unwrap().unwrap();
+    b.refresh(bucketdb::Freshness::Strict).await.unwrap();
+    assert!(b.checkpointed() < b.position() && b.checkpointed().0 > 0);
+    assert_eq!(users.get("u_1").await.unwrap(), None);
+    assert_eq!(users.query().count().await.unwrap(), 0);
+}
