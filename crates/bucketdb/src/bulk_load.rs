@@ -250,7 +250,7 @@ impl BulkLoad {
         self.stretches = built.tree.tiers().to_vec();
         let gone: Vec<String> = tree.runs().map(|run| run.meta().name.to_string()).collect();
         // What cannot be removed now is left to a sweep: the load goes on without it.
-        if let Err(error) = self.db.inner.log.discard(&gone).await {
+        if let Err(error) = self.db.inner.discard(&gone).await {
             tracing::debug!(%error, "stretches that were merged are left to the next sweep");
         }
         Ok(())

@@ -105,20 +105,13 @@ impl Inner {
             obsolete: before.union(&ingested).filter(|name| !kept.contains(*name)).cloned().collect(),
         };
         match self.log.checkpoint(captured, content, self.commit_timeout).await {
-<<<<<<< HEAD
-            Ok(_) => Ok(Round { covers: Some(covers), goes_on, read_bytes, written_bytes }),
-            // It was made, and others have gone on from it.
-            Err(CheckpointError::Replaced { .. }) => {
-                Ok(Round { covers: Some(covers), goes_on: true, read_bytes, written_bytes })
-=======
             // Where later ones have taken its place already, they build on it: what it brought stays.
             Ok(_) | Err(CheckpointError::Replaced { .. }) => {
                 Ok(Round { covers: Some(covers), goes_on, is_merging, read_bytes, written_bytes })
->>>>>>> review
             }
             // Somebody else did it, and what was written here can never become part of the log any more.
             Err(CheckpointError::Superseded { .. } | CheckpointError::Swept { .. }) => {
-                if let Err(error) = self.log.discard(&brings).await {
+                if let Err(error) = self.discard(&brings).await {
                     tracing::debug!(%error, "what a checkpoint wrote in vain is left to the next sweep");
                 }
                 Ok(Round { covers: None, goes_on: true, is_merging, read_bytes, written_bytes })

@@ -97,14 +97,14 @@ impl Inner {
         Ok(self.log.read(|documents, _| documents.overlay_bytes() > most_bytes)?)
     }
 
-<<<<<<< HEAD
     /// Takes in why a write was refused: if the log is full, somebody has to make a checkpoint, whose turn it ever is (H19).
     pub(crate) fn heed(&self, error: &LogError) {
         if matches!(error, LogError::TailFull { .. }) {
             self.maintenance.has_written.store(true, Ordering::Relaxed);
             self.maintenance.wanted.notify_one();
         }
-=======
+    }
+
     /// Whether nothing came behind the last checkpoint, and nothing that came before its record is left: another one would
     /// have no end, since its own record counts as much as this one's.
     fn is_settled(&self) -> bool {
@@ -113,7 +113,6 @@ impl Inner {
             Some(position) != last || documents.overlay_bytes() > 0 || documents.ingests().next().is_some()
         };
         !self.log.read(has_more).unwrap_or(true)
->>>>>>> review
     }
 
     fn urgency(&self) -> Urgency {

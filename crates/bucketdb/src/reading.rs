@@ -1,11 +1,6 @@
 use std::collections::BTreeSet;
 
-<<<<<<< HEAD
 use bucketdb_documents::{Condition, Documents, EncodedKey, Facts, Found, Lookup, RunLookup, TableId, Transaction};
-use bucketdb_driver::Key;
-=======
-use bucketdb_documents::{Condition, EncodedKey, Facts, Found, Lookup, RunLookup, TableId, Transaction};
->>>>>>> review
 use bucketdb_log::Freshness;
 use bucketdb_runs::RunError;
 
@@ -96,20 +91,15 @@ impl Inner {
         Ok(self.log.read(|documents, _| documents.stats(table).is_empty())?)
     }
 
-<<<<<<< HEAD
     /// Removes objects that were written and never made part of the database.
     pub(crate) async fn discard(&self, names: &[String]) -> Result<()> {
-        let key = |name: &String| Key::new(format!("{}{name}", self.log.layout().prefix()));
         // A copy of this machine draws the same names: what it made part of the database is left alone.
         let is_orphan = |documents: &Documents, name: &&String| !documents.refers_to(name);
-        let orphans: Vec<&String> =
-            self.log.read(|documents, _| names.iter().filter(|name| is_orphan(documents, name)).collect())?;
-        let keys: Vec<Key> = orphans.into_iter().filter_map(|name| key(name).ok()).collect();
-        Ok(self.log.timed_driver().delete_many(&keys).await?)
+        let orphans: Vec<String> =
+            self.log.read(|documents, _| names.iter().filter(|name| is_orphan(documents, name)).cloned().collect())?;
+        Ok(self.log.discard(&orphans).await?)
     }
 
-=======
->>>>>>> review
     pub(crate) fn expired(&self) -> Error {
         Error::SnapshotExpired { floor: self.log.floor() }
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bucketdb_log::codec::{self, Malformed, Reader};
+use bucketdb_log::planted::{PlantedBug, is_planted};
 use bucketdb_log::{DatabaseId, Record, RecordKind, Seq, StateMachine, Validated};
 use bucketdb_lsm::{Tier, TierRun, Totals, Tree};
 use bucketdb_runs::{RunMeta, RunStore};
