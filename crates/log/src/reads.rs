@@ -1,6 +1,7 @@
 //! Reads that survive passing faults: reading twice does no harm, so they are tried again.
 
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bucketdb_driver::{Condition, Driver, DriverError, ErrorKind, Key, Listed, Operation};
@@ -60,12 +61,18 @@ pub async fn put_new(
     create_only: bool,
 ) -> Result<(), DriverError> {
     let condition = || if create_only { Condition::IfAbsent } else { Condition::Always };
-    let taken = match retry(env, || driver.put(key, body.clone(), condition())).await {
+    let attempts = AtomicU32::new(0);
+    let put = || {
+        attempts.fetch_add(1, Ordering::Relaxed);
+        driver.put(key, body.clone(), condition())
+    };
+    let taken = match retry(env, put).await {
         Err(error) if create_only && error.is_precondition_failed() => error,
         outcome => return outcome.map(|_| ()),
     };
-    // It may be an earlier attempt of our own, whose answer was lost.
-    if get(driver, env, key).await?.as_ref() == Some(body) {
+    // It may be an earlier attempt of our own, whose answer was lost; with no such attempt it is a copy's, whatever its
+    // bytes: an object that two brought would be deleted when one of them needs it no more.
+    if attempts.load(Ordering::Relaxed) > 1 && get(driver, env, key).await?.as_ref() == Some(body) {
         return Ok(());
     }
     let detail = format!("somebody else drew the same name: {taken}");

@@ -16,7 +16,9 @@ use crate::config::{Config, MachineConfig};
 use crate::nemesis::{Harm, Nemesis};
 use crate::report::Report;
 use crate::store::Archive;
-use crate::workload::{ClientSettings, FollowerLog, Operation, Outcome, Recorder, Tables, final_write, open_accounts};
+use crate::workload::{
+    ClientSettings, FollowerLog, Operation, Outcome, Recorder, Tables, Work, final_write, open_accounts,
+};
 use crate::{
     Executor, GroupId, Limits, MachineClock, ProcessId, Scheduler, SimEnvironment, SimRandom, StoreWorld, Trace,
 };
@@ -249,7 +251,13 @@ impl Run {
         violations.extend(check_checkpoints(&archive.db, &truth).await);
         violations.extend(check_verification(&reader.db).await);
         violations.extend(check_layout(&self.world.keys()));
-        if violations.is_empty() {
+        // A load that was never ended holds up sweeps for ten graces by the time in records, which a clock that was far ahead
+        // has stopped.
+        let clocks_are_right =
+            self.config.machines.iter().all(|machine| machine.skew_ms == 0 && machine.drift_ppm == 0)
+                && !self.config.harms.iter().any(|(harm, _)| *harm == Harm::Skew);
+        let loads = self.config.mix.iter().any(|(work, _)| *work == Work::Load);
+        if violations.is_empty() && (clocks_are_right || !loads) {
             violations.extend(self.clean_up(&reader.db).await);
         }
         Ok(Findings { violations, commits: truth.end })

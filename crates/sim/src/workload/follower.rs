@@ -46,8 +46,20 @@ impl FollowerLog {
 
     /// Goes on where the feed says, if that is why it failed.
     fn skip(&self, error: &Error, told: Duration) {
-        let Error::FeedExpired { resume_from } = error else { return };
-        let text = resume_from.to_string();
+        if let Error::FeedExpired { resume_from } = error {
+            self.resume(*resume_from, told);
+        }
+    }
+
+    /// A follower that begins finds the first changes that are kept.
+    fn begin(&self, first: Cursor, told: Duration) {
+        if self.0.lock().cursor.is_none() {
+            self.resume(first, told);
+        }
+    }
+
+    fn resume(&self, from: Cursor, told: Duration) {
+        let text = from.to_string();
         let floor = text.split('.').nth(1).and_then(|seq| seq.parse().ok()).unwrap_or_default();
         let mut state = self.0.lock();
         let behind = state.seen.len();
@@ -74,6 +86,7 @@ pub(crate) async fn follow(db: Database, log: FollowerLog, scheduler: Scheduler,
         match db.watch(log.since()).await {
             Ok(feed) => {
                 let mut feed = feed.interval(interval);
+                log.begin(feed.cursor(), scheduler.now());
                 loop {
                     match feed.next().await {
                         Ok(change) => log.take(change),
