@@ -50,7 +50,7 @@ impl Truth {
 
     /// The highest floor that anybody could have heard of by then.
     pub(crate) fn floor_at(&self, time: Duration) -> u64 {
-        self.floors.iter().filter(|(created, _)| *created <= time).map(|(_, floor)| *floor).max().unwrap_or(0)
+        self.floors.iter().filter(|(created, _)| *created <= time).map(|(_, floor)| *floor).max().unwrap_or(0).max(1)
     }
 
     pub(crate) fn new(events: Vec<FeedEvent>, end: u64) -> Self {

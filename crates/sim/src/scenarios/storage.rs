@@ -83,7 +83,7 @@ pub(crate) async fn bounded_tail(stage: Stage) -> Outcome {
     let tail_limits = TailLimits { soft_records: 4, hard_records: HARD, ..TailLimits::default() };
     let mut stage = stage;
     stage.tail_limits = tail_limits;
-    let a = stage.actor().await?;
+    let a = stage.actor_waiting(Duration::from_secs(3)).await?;
     for _ in 0..1_000 {
         a.twist_at(Operation::Put, "/manifest/", Twist::Fails(ErrorKind::Denied));
     }
