@@ -1,4 +1,5 @@
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use bucketdb_env::{Environment, TokioEnvironment};
 use bucketdb_log::{Layout, Log, LogError, NodeId, OpenOptions, StoreCheck, TailLimits, TimedDriver};
 
 use bucketdb_lsm::Policy;
-use bucketdb_runs::{Cache, RunStore};
+use bucketdb_runs::{Cache, DiskCache, RunStore};
 
 use crate::database::{Inner, MemoryBudget};
 use crate::maintenance::{self, Maintenance};
@@ -38,6 +39,8 @@ pub struct DatabaseBuilder {
     thorough: bool,
     store_check: StoreCheck,
     max_memory: u64,
+    cache: Option<Cache>,
+    cache_dir: Option<(PathBuf, u64)>,
     write_forward_interval: Duration,
     history: Option<Duration>,
     block_size: Option<u32>,
@@ -65,6 +68,8 @@ impl DatabaseBuilder {
             create: true,
             store_check: defaults.creation_check,
             max_memory: 100 << 20,
+            cache: None,
+            cache_dir: None,
             write_forward_interval: Duration::from_secs(5),
             history: None,
             block_size: None,
@@ -179,6 +184,24 @@ impl DatabaseBuilder {
         self
     }
 
+    /// A cache that several databases of a process share. Without one, a database has its own, of half its
+    /// [`max_memory`](Self::max_memory); with one, it uses only the other half.
+    pub fn cache(mut self, cache: Cache) -> Self {
+        self.cache = Some(cache);
+        self
+    }
+
+    /// A folder in which up to `max_bytes` bytes of what was read are kept as well, so that they need not be read from the
+    /// store again, not even by the next process; none by default. Any number of databases and processes may share it:
+    /// each further process may exceed the bound by an eighth of it, and what was not used for longest goes first.
+    ///
+    /// It is checked whenever it is read, and nothing fails because of it: damaged files are removed, and a folder that cannot
+    /// be written, or a full disk, turns it off with one warning. Whoever may read the folder may read rows.
+    pub fn cache_dir(mut self, folder: impl Into<PathBuf>, max_bytes: u64) -> Self {
+        self.cache_dir = Some((folder.into(), max_bytes));
+        self
+    }
+
     /// How long a node has authority over maintenance before it is the next one's; five seconds by default. Nothing but
     /// cost rests on it.
     pub fn write_forward_interval(mut self, interval: Duration) -> Self {
@@ -260,7 +283,12 @@ impl DatabaseBuilder {
         let memory = self.memory.unwrap_or(usual);
         let layout = Layout::new(&options.prefix).map_err(LogError::from)?;
         let timed = Arc::new(TimedDriver::new(metered.clone(), env.clone(), self.request_timeout));
-        let store_for = run_stores(timed, env.clone(), layout, Cache::new(memory.cache_bytes as u64));
+        let cache = self.cache.unwrap_or_else(|| Cache::new(memory.cache_bytes as u64));
+        let disk = match self.cache_dir {
+            Some((folder, max_bytes)) => Some(DiskCache::open(env.clone(), folder, max_bytes).await),
+            None => None,
+        };
+        let store_for = run_stores(timed, env.clone(), layout, cache, disk);
         let documents = Documents::over_runs(store_for.clone());
         let log = Log::open(metered, env.clone(), options, documents).await?;
         let (staleness, commit_timeout) = (self.staleness, self.commit_timeout);
@@ -275,9 +303,21 @@ impl DatabaseBuilder {
     }
 }
 
-/// Opens the runs of the database with a given id, all through one cache.
-fn run_stores(driver: Arc<dyn Driver>, env: Arc<dyn Environment>, layout: Layout, cache: Cache) -> RunStoreFor {
-    Arc::new(move |database| RunStore::new(driver.clone(), env.clone(), layout.clone(), database, cache.clone()))
+/// Opens the runs of the database with a given id, all through the same caches.
+fn run_stores(
+    driver: Arc<dyn Driver>,
+    env: Arc<dyn Environment>,
+    layout: Layout,
+    cache: Cache,
+    disk: Option<DiskCache>,
+) -> RunStoreFor {
+    Arc::new(move |database| {
+        let store = RunStore::new(driver.clone(), env.clone(), layout.clone(), database, cache.clone());
+        match &disk {
+            Some(disk) => store.with_disk_cache(disk.clone()),
+            None => store,
+        }
+    })
 }
 
 fn check_grace(grace: Duration) -> Result<(), LogError> {

@@ -201,6 +201,7 @@ impl Database {
     /// If the store does not answer in time. Whoever waits for the commit is told that its outcome is unknown.
     pub async fn close(&self) -> Result<()> {
         self.inner.leave_checkpoint().await;
+        self.inner.runs().flush_disk_cache().await;
         Ok(self.inner.log.close(self.inner.commit_timeout).await?)
     }
 }

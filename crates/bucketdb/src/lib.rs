@@ -107,6 +107,7 @@ pub use bucketdb_query::{
 };
 #[cfg(feature = "redis")]
 pub use bucketdb_redis::{RedisDriver, RedisUrl};
+pub use bucketdb_runs::Cache;
 pub use builder::DatabaseBuilder;
 pub use bulk_load::{BulkLoad, BulkLoaded, Duplicates};
 pub use collection::Collection;

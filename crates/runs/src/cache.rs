@@ -3,8 +3,7 @@
 //! The table is `quick_cache`: it starts no thread, reads no clock when nobody waits in it, and takes a hasher and a number
 //! of shards from here, so the same requests always find the same parts. A look-up in it took 44 ns of processor time on a
 //! shared machine, one in `moka` 375 ns; and what `moka` keeps depends on a clock of its own, which a simulation could not
-//! repeat. `foyer`, which has a layer on disk, was not measured: it runs tasks of its own. A cache on disk would stand
-//! behind this one, in `RunStore::read`: what it gives back is checked by the same checksums as what the store gives.
+//! repeat. Behind it may stand the one on disk, in `RunStore::read`; `disk_cache.rs` says why that is not `foyer`.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};

@@ -4,7 +4,7 @@
 //! - [`RunStore`] knows where the runs of one database are. It opens and writes them, and checks them whole.
 //! - [`Run`] reads one: single keys, many keys at once, stretches of keys in both directions.
 //! - [`Merge`] puts several sources, newest first, into one order.
-//! - [`Cache`] keeps what was read, by bytes, for all runs of a process.
+//! - [`Cache`] keeps what was read, by bytes, for all runs of a process; [`DiskCache`] does so in files.
 //! - [`RunMeta`] is what has to be kept of a run elsewhere; [`mod@format`] says what is stored.
 //!
 //! What a key or a row means, and which runs make up a database, is not known here.
@@ -12,6 +12,7 @@
 mod block;
 mod cache;
 mod compression;
+mod disk_cache;
 mod entry;
 mod error;
 mod filter;
@@ -36,6 +37,7 @@ mod writer;
 pub mod format;
 
 pub use cache::Cache;
+pub use disk_cache::DiskCache;
 pub use entry::RunEntry;
 pub use error::{Result, RunError};
 pub use merge::{Merge, MergeSource};

@@ -98,7 +98,7 @@ impl Run {
     fn begin(&self, group: &[Wanted]) -> Vec<(u64, Flight)> {
         let (Some(first), Some(last)) = (group.first(), group.last()) else { return Vec::new() };
         let (base, end, run) = (first.start, last.end, self.clone());
-        let request = async move { run.store().read(run.object(), base..end).await }.boxed().shared();
+        let request = async move { run.store().read(&run, base..end).await }.boxed().shared();
         let begin_part = |part: &Wanted| {
             let (part, request, run) = (*part, request.clone(), self.clone());
             let read = async move {

@@ -23,7 +23,7 @@ impl ReadAhead {
         let env = run.store().env().clone();
         let wanted = range.clone();
         env.spawn(Box::pin(async move {
-            let read = async { run.store().read(run.object(), wanted).await }.boxed();
+            let read = async { run.store().read(&run, wanted).await }.boxed();
             let bytes = match future::select(read, tell.cancellation()).await {
                 Either::Left((bytes, _)) => bytes,
                 Either::Right(_) => return,

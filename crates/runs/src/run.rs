@@ -138,6 +138,8 @@ impl Run {
 
     /// An error about this run.
     pub(crate) fn fault(&self, fault: impl Into<Fault>) -> RunError {
+        // If it came from the disk, it is to come from the store when it is asked for again.
+        self.store().forget(self);
         fault.into().of_object(self.inner.key.as_str())
     }
 
@@ -164,7 +166,7 @@ impl Run {
     async fn read_footer(self) -> Result<Part> {
         let meta = &self.inner.meta;
         let start = if meta.size_bytes <= WHOLE_RUN_BYTES { 0 } else { meta.footer_offset };
-        let bytes = self.store().read(self.object(), start..meta.size_bytes).await?;
+        let bytes = self.store().read(&self, start..meta.size_bytes).await?;
         let tail = bytes.slice((meta.footer_offset - start).min(bytes.len() as u64) as usize..);
         let place = self.place();
         if place.checksums.of_part(place.name, meta.footer_offset, &tail) != meta.footer_hash {
@@ -199,7 +201,7 @@ impl Run {
             None => {
                 let run = self.clone();
                 let read = async move {
-                    let bytes = run.store().read(run.object(), place.offset..place.end()).await?;
+                    let bytes = run.store().read(&run, place.offset..place.end()).await?;
                     run.decode_partition(place, &bytes).map(Part::Partition)
                 };
                 self.store().flights().join(self.part_id(place.offset), read).await?
@@ -216,7 +218,7 @@ impl Run {
             None => {
                 let run = self.clone();
                 let read = async move {
-                    let bytes = run.store().read(run.object(), start..end).await?;
+                    let bytes = run.store().read(&run, start..end).await?;
                     run.decode_block(start, &bytes).map(Part::Block)
                 };
                 self.store().flights().join(self.part_id(start), read).await?

@@ -8,7 +8,7 @@ use bucketdb_log::{DatabaseId, Layout, Seq, retry};
 use bytes::Bytes;
 
 use crate::flights::Flights;
-use crate::{Cache, Result, Run, RunError, RunMeta, RunName, RunOptions, RunWriter};
+use crate::{Cache, DiskCache, Result, Run, RunError, RunMeta, RunName, RunOptions, RunWriter};
 
 /// Where the runs of one database are. Clones are cheap and share everything.
 #[derive(Clone, Debug)]
@@ -24,6 +24,7 @@ struct Inner {
     layout: Layout,
     checksums: Checksums,
     cache: Cache,
+    disk: Option<DiskCache>,
     flights: Flights,
 }
 
@@ -39,7 +40,7 @@ impl RunStore {
     ) -> Self {
         let checksums = Checksums::new(database);
         Self {
-            inner: Arc::new(Inner { driver, env, layout, checksums, cache, flights: Flights::default() }),
+            inner: Arc::new(Inner { driver, env, layout, checksums, cache, disk: None, flights: Flights::default() }),
             create_only: false,
         }
     }
@@ -52,6 +53,16 @@ impl RunStore {
 
     pub(crate) fn is_create_only(&self) -> bool {
         self.create_only
+    }
+
+    /// The same runs, of which what is read is kept in `disk` as well.
+    #[must_use]
+    pub fn with_disk_cache(&self, disk: DiskCache) -> Self {
+        let Inner { driver, env, layout, checksums, cache, flights, disk: _ } = &*self.inner;
+        let (driver, env, layout, checksums) = (driver.clone(), env.clone(), layout.clone(), checksums.clone());
+        let (cache, flights, disk) = (cache.clone(), flights.clone(), Some(disk));
+        let inner = Arc::new(Inner { driver, env, layout, checksums, cache, disk, flights });
+        Self { inner, create_only: self.create_only }
     }
 
     /// A run for reading. Nothing is asked of the store before something is read.
@@ -98,12 +109,35 @@ impl RunStore {
 
     /// The bytes of a run that lie in `range`, all of them. Everything that is read of a run but by
     /// [`verify`](Self::verify) is read here.
-    pub(crate) async fn read(&self, key: &Key, range: Range<u64>) -> Result<Bytes> {
+    pub(crate) async fn read(&self, run: &Run, range: Range<u64>) -> Result<Bytes> {
+        let (key, name) = (run.object(), run.meta().name);
+        if let Some(disk) = &self.inner.disk
+            && let Some(bytes) = disk.get(name, &self.inner.checksums, range.clone()).await
+        {
+            return Ok(bytes);
+        }
         let read = retry(&*self.inner.env, || self.inner.driver.get_range(key, range.clone()));
         let object = read.await.map_err(|error: DriverError| RunError::of_read(key.as_str(), error))?;
         if object.body.len() as u64 != range.end.saturating_sub(range.start) {
             return Err(RunError::damaged(key.as_str(), "it is shorter than it was written"));
         }
+        if let Some(disk) = &self.inner.disk {
+            disk.insert(name, &self.inner.checksums, range.start, &object.body);
+        }
         Ok(object.body)
+    }
+
+    /// Completes when everything that was read before is in the cache on disk, if there is one.
+    pub async fn flush_disk_cache(&self) {
+        if let Some(disk) = &self.inner.disk {
+            disk.flush().await;
+        }
+    }
+
+    /// Keeps nothing of a run on disk that is there now.
+    pub(crate) fn forget(&self, run: &Run) {
+        if let Some(disk) = &self.inner.disk {
+            disk.forget(run.meta().name, &self.inner.checksums);
+        }
     }
 }

@@ -120,7 +120,7 @@ impl Window {
                 Some((base, more)) => more.slice((start - base) as usize..),
                 None => {
                     let stop = (start + self.request_bytes.max(bytes - have)).min(end);
-                    let more = run.store().read(run.object(), start..stop).await?;
+                    let more = run.store().read(run, start..stop).await?;
                     self.request_more();
                     more
                 }
@@ -137,7 +137,7 @@ impl Window {
         let (offset, bytes) = match self.awaited(|range| range.start <= start && end <= range.end).await? {
             Some(awaited) => awaited,
             None => {
-                let bytes = run.store().read(run.object(), from..end).await?;
+                let bytes = run.store().read(run, from..end).await?;
                 self.request_more();
                 (from, bytes)
             }

@@ -51,7 +51,7 @@ pub(crate) async fn one_clock(stage: Stage) -> Outcome {
 pub(crate) async fn restored_head(stage: Stage) -> Outcome {
     let (a, _) = two(&stage).await?;
     a.checkpoint().await?;
-    let key = Key::new("db/head".to_owned()).map_err(|error| error.to_string())?;
+    let key = Key::new("db/head").map_err(|error| error.to_string())?;
     let old = stage.world.peek(&key).ok_or("there is no head")?;
     for value in 1..4 {
         a.write("x", value).await?;
