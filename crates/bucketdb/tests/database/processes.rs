@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bucketdb::{DelayDriver, Error, MemoryDriver, TokioEnvironment};
+use bucketdb::{DelayDriver, Environment, Error, MemoryDriver, TokioEnvironment};
 
 use crate::support::{Order, User, on, open, order, user};
 
@@ -67,11 +67,14 @@ async fn what_is_deleted_while_the_first_checkpoint_is_made_stays_deleted() {
     let users = a.table::<User>().await.unwrap();
     users.insert(&user(1)).await.unwrap();
     let users = b.table::<User>().await.unwrap();
-    let making = tokio::spawn(async move { a.checkpoint().await });
+    let making = a.checkpoint();
     // The checkpoint covers the document, and its record comes behind the deletion.
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    users.delete("u_1").await.unwrap();
-    making.await.unwrap().unwrap();
+    let deleting = async {
+        TokioEnvironment::new().sleep(Duration::from_millis(100)).await;
+        users.delete("u_1").await.unwrap();
+    };
+    let (made, ()) = tokio::join!(making, deleting);
+    made.unwrap();
     b.refresh(bucketdb::Freshness::Strict).await.unwrap();
     assert!(b.checkpointed() < b.position() && b.checkpointed().0 > 0);
     assert_eq!(users.get("u_1").await.unwrap(), None);
