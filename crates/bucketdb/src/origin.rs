@@ -27,6 +27,7 @@ impl Origin {
         match self {
             Self::Live(db, freshness) => {
                 db.inner.log.refresh(*freshness).await?;
+                db.inner.keep_in_step().await?;
                 Ok(View { moment: db.inner.pin()?, transaction: None })
             }
             Self::Moment(moment) => Ok(View { moment: moment.clone(), transaction: None }),

@@ -13,6 +13,9 @@ use crate::{Error, Point, Result};
 /// How many records are fetched at the same time.
 const FETCH_AHEAD: usize = 32;
 
+/// How often a state of the past is made anew because what it was made from was given up.
+const ATTEMPTS: u32 = 4;
+
 /// How many states of the past are kept for whoever asks for them again.
 const MAX_KEPT: usize = 2;
 
@@ -102,6 +105,17 @@ impl Inner {
 
     /// Everything at a position that the log reaches.
     pub(crate) async fn moment_at(self: &Arc<Self>, seq: Seq) -> Result<Moment> {
+        let mut attempt = 1;
+        loop {
+            match self.try_moment_at(seq).await {
+                // The checkpoint that it began with was given up meanwhile; a later one reaches as far.
+                Err(Error::SnapshotExpired { .. }) if seq >= self.log.floor() && attempt < ATTEMPTS => attempt += 1,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn try_moment_at(self: &Arc<Self>, seq: Seq) -> Result<Moment> {
         if let Some(present) = self.pin_at(seq)? {
             return Ok(present);
         }
@@ -109,6 +123,7 @@ impl Inner {
         if seq < floor {
             return Err(Error::SnapshotExpired { floor });
         }
+        self.keep_in_step().await?;
         if let Some(known) = self.past.find(seq) {
             return Ok(Moment::Replayed(known));
         }
@@ -146,7 +161,7 @@ impl Inner {
         let (covers, manifest) = self.nearest_checkpoint(seq)?;
         if let Some((manifest, hash)) = manifest {
             let saved = match self.log.manifest(&manifest, hash).await {
-                Err(LogError::Missing { .. }) if seq < self.log.floor() => return Err(self.expired()),
+                Err(LogError::Missing { .. }) if covers < self.log.floor() => return Err(self.expired()),
                 saved => saved?,
             };
             let object = || format!("{}{manifest}", self.log.layout().prefix());

@@ -37,6 +37,15 @@ impl Inner {
         }
     }
 
+    /// Before something is read that takes long: runs that were merged into others are kept for a grace only, so whoever has
+    /// not looked for half of it looks at the log once more, whatever the freshness.
+    pub(crate) async fn keep_in_step(&self) -> Result<()> {
+        if !self.log.is_in_step() && self.log.last_checkpoint().is_some() {
+            self.log.refresh(Freshness::Strict).await?;
+        }
+        Ok(())
+    }
+
     /// The newest rows of many keys that this process knows of.
     pub(crate) async fn newest_many(&self, keys: &[(TableId, EncodedKey)]) -> Result<Vec<Option<Found>>> {
         let mut attempt = 1;

@@ -202,11 +202,12 @@ impl Inner {
     }
 
     /// Registers a schema, unless it is registered already, and tells its table.
-    pub(crate) async fn register(&self, schema: &Schema) -> Result<TableRef> {
+    pub(crate) async fn register(self: &Arc<Self>, schema: &Schema) -> Result<TableRef> {
         let known = self.log.read(|documents, _| registered(documents, schema))?;
         if let Some(table) = known {
             return Ok(table);
         }
+        self.await_room(self.commit_timeout).await?;
         let proposal = Proposal::Register(schema.clone());
         match self.log.commit(proposal, Freshness::Strict, self.commit_timeout).await {
             Ok(_) | Err(CommitError::Refused(Refusal::AlreadyRegistered(_))) => {}

@@ -76,6 +76,19 @@ impl<M: StateMachine> Log<M> {
         applied.last_of_session == Some(applied.hash)
     }
 
+    /// Whether it was made sure lately enough where the log ends, so that nothing is removed that this state refers to.
+    #[must_use]
+    pub fn is_in_step(&self) -> bool {
+        self.shared.is_window_open()
+    }
+
+    /// Whether proposals are refused until there is a checkpoint.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        let applied = self.shared.applied.read();
+        M::MAKES_CHECKPOINTS && applied.tail.tail().is_over_hard(&applied.options.tail_limits)
+    }
+
     /// Whether somebody closed it.
     #[must_use]
     pub fn is_closed(&self) -> bool {

@@ -331,8 +331,8 @@ impl Run {
         let rule = "every record that ever was continues the one before it";
         let violation = |error: Error| Violation::new(rule, error.to_string(), Vec::new());
         let archive = opened.await.map_err(violation)?;
-        let times = self.world.records(crate::store::Records::times);
-        let truth = Truth::read(&archive.db, times).await.map_err(violation)?;
+        let (times, now) = (self.world.records(crate::store::Records::times), self.scheduler.now());
+        let truth = Truth::read(&archive.db, times, now).await.map_err(violation)?;
         if truth.end < tables.db.position().0 {
             let detail = format!("{} is read, and only {} records were created", tables.db.position(), truth.end);
             return Err(Violation::new(rule, detail, Vec::new()));

@@ -50,7 +50,6 @@ pub const SCENARIOS: &[Scenario] = &[
     ),
     scenario!(RepeatRenewsWindow, removal::repeated_create, "repeating a put does not renew the window"),
     scenario!(TakenRenewsWindow, removal::lost_races, "losing a slot does not renew the window"),
-    scenario!(ListingWithoutRun, reads::garbage_in_a_listing, "the log is the run that ends with the greatest record"),
     scenario!(ReadBelowFloor, reads::feed_below_the_floor, "nothing below the floor is read"),
     scenario!(SweepFirst, storage::sweep_first, "what a sweep may have removed becomes part of no checkpoint"),
     scenario!(DeleteAtOnce, storage::grace_first, "what a checkpoint made superfluous stays for a grace"),

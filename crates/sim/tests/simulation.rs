@@ -56,6 +56,7 @@ fn planted_bugs_are_found() {
         PlantedBug::MoveAbandoned,
         PlantedBug::DeleteAtOnce,
         PlantedBug::AcceptStaleCheckpoint,
+        PlantedBug::ListingWithoutRun,
     ];
     for bug in bugs {
         assert!(find(bug, 200).is_some(), "{bug:?} was not found");

@@ -1,5 +1,6 @@
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
+use crate::ProcessId;
 use crate::check::{Truth, Violation};
 use crate::workload::{FeedEvent, Operation, Outcome, Write};
 
@@ -66,15 +67,17 @@ fn check_deletes(history: &[Operation], truth: &Truth) -> Vec<Violation> {
         })
         .collect();
     let matches = |event: &FeedEvent, write: &Write| event.table == write.table && event.key == write.key;
-    let mut explained = BTreeSet::new();
+    let mut explained: BTreeMap<usize, ProcessId> = BTreeMap::new();
     for (token, operation, write) in &deletes {
         let Outcome::Ok(Some(seq)) = operation.outcome else { continue };
+        // Copies of a machine may remove the same with the same bytes: then one record is what both of them wrote.
+        let is_free = |index: &usize| explained.get(index).is_none_or(|process| *process != operation.process);
         let found = truth.events.iter().enumerate().find(|(index, event)| {
-            event.seq == seq && event.document.is_none() && matches(event, write) && !explained.contains(index)
+            event.seq == seq && event.document.is_none() && matches(event, write) && is_free(index)
         });
         match found {
             Some((index, _)) => {
-                explained.insert(index);
+                explained.insert(index, operation.process);
             }
             None => {
                 let rule = "an acknowledged commit is never lost";
@@ -83,7 +86,7 @@ fn check_deletes(history: &[Operation], truth: &Truth) -> Vec<Violation> {
         }
     }
     for (index, event) in truth.events.iter().enumerate() {
-        if event.document.is_some() || explained.contains(&index) {
+        if event.document.is_some() || explained.contains_key(&index) {
             continue;
         }
         let may_be = |operation: &Operation| match operation.outcome {

@@ -21,6 +21,8 @@ pub(crate) struct Truth {
     pub(crate) checkpoints: Vec<CheckpointRef>,
     /// When records that raised the floor were created, and to what.
     floors: Vec<(Duration, u64)>,
+    /// When it was read: maintenance goes on, and nodes may hear of a higher floor later.
+    pub(crate) read_at: Option<Duration>,
 }
 
 /// The positions from the first to the second, both included.
@@ -32,8 +34,8 @@ pub(crate) type Row = (String, String, Value);
 
 impl Truth {
     /// Reads the whole log, of a database on a store that forgot nothing.
-    /// `times` says when its records were created.
-    pub(crate) async fn read(db: &Database, times: Vec<(u64, Duration)>) -> Result<Self, Error> {
+    /// `times` says when its records were created, and `now` what time it is.
+    pub(crate) async fn read(db: &Database, times: Vec<(u64, Duration)>, now: Duration) -> Result<Self, Error> {
         let times: BTreeMap<u64, Duration> = times.into_iter().collect();
         let end = db.position();
         let (mut events, mut checkpoints, mut floors) = (Vec::new(), Vec::new(), Vec::new());
@@ -45,7 +47,7 @@ impl Truth {
             }
             events.extend(FeedEvent::all(record));
         }
-        Ok(Self { checkpoints, floors, ..Self::new(events, end.0) })
+        Ok(Self { checkpoints, floors, read_at: Some(now), ..Self::new(events, end.0) })
     }
 
     /// The highest floor that anybody could have heard of by then.

@@ -1,8 +1,8 @@
-use bucketdb::{ChangeKind, Freshness, Operation, Seq, Since};
+use bucketdb::{ChangeKind, Operation, Seq, Since};
 use serde_json::json;
 
 use super::removal::two;
-use crate::stage::{GRACE, Outcome, Stage, Twist, must, value_of};
+use crate::stage::{GRACE, Outcome, Stage, Twist, must};
 
 /// A node stands still while the log goes on and its beginning is removed.
 pub(crate) async fn stale_end(stage: Stage) -> Outcome {
@@ -15,27 +15,6 @@ pub(crate) async fn stale_end(stage: Stage) -> Outcome {
         Err(_) => Ok(()),
         Ok(read) => must(read == Some(json!(4)), format!("4 was acknowledged, and a strict read gives {read:?}")),
     }
-}
-
-/// A record that arrives late lies right before those that are left, and looks like part of the log.
-pub(crate) async fn garbage_in_a_listing(stage: Stage) -> Outcome {
-    let (a, b) = two(&stage).await?;
-    let late = stage.actor().await?;
-    late.twist(Operation::Put, late.next(), Twist::FailsAndArrives(GRACE * 3));
-    let writer = late.clone();
-    let _written = stage.start(&late, async move { writer.put("x", 666).await });
-    stage.pass(GRACE / 100).await;
-    stage.scheduler.kill(late.group);
-    b.write("x", 1).await?;
-    stage.truncate(&b).await?;
-    stage.pass(GRACE * 3).await;
-    let read = a.read("x").await;
-    let is_right = !matches!(&read, Ok(value) if *value != Some(json!(1)));
-    must(is_right, format!("a node that missed what was removed read {read:?}"))?;
-    let local = a.collection().with_freshness(Freshness::Local).get(&json!("x")).await;
-    must(!matches!(&local, Ok(Some(document)) if value_of(document) == json!(666)), "what never was is read")?;
-    let written = b.put("x", 2).await;
-    must(written.is_ok(), format!("who did nothing wrong is told {written:?}"))
 }
 
 /// Where the feed would go on, there is a record that arrived after the true one had been removed.
