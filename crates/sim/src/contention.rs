@@ -6,6 +6,7 @@ use bucketdb::{Database, StoreCheck};
 use parking_lot::Mutex;
 use serde_json::json;
 
+use crate::maintenance::divide;
 use crate::stage::Outcome;
 use crate::{
     Executor, Latencies, Latency, Limits, MachineClock, ProcessId, Scheduler, SimEnvironment, SimRandom, StoreWorld,
@@ -63,7 +64,7 @@ impl Contention {
             list: Latency::Fixed(self.get),
             ..Latencies::default()
         });
-        let before: Vec<_> = (0..self.processes).map(|process| world.usage(ProcessId(process))).collect();
+        let before = world.usage_by_folder();
         let latencies: Vec<Arc<Mutex<Vec<Duration>>>> = databases.iter().map(|_| Arc::default()).collect();
         let failure = Arc::new(Mutex::new(None));
         let until = scheduler.now() + self.duration;
@@ -91,14 +92,12 @@ impl Contention {
         if let Some(failure) = failure.lock().take() {
             return Err(failure);
         }
-        let after = (0..self.processes).map(|process| world.usage(ProcessId(process)));
-        let used = after.zip(before).fold((0, 0), |(puts, gets), (after, before)| {
-            (puts + after.puts - before.puts, gets + after.gets - before.gets)
-        });
+        // What maintenance takes is measured elsewhere.
+        let (used, _) = divide(&before, &world.usage_by_folder());
         let commits = latencies.iter().map(|taken| taken.lock().len() as u64).collect();
         let mut all: Vec<Duration> = latencies.iter().flat_map(|taken| taken.lock().clone()).collect();
         all.sort_unstable();
-        Ok(ContentionReport { contention: self, commits, puts: used.0, gets: used.1, latencies: all })
+        Ok(ContentionReport { contention: self, commits, puts: used.puts, gets: used.gets, latencies: all })
     }
 }
 
@@ -212,7 +211,9 @@ mod tests {
     fn a_process_that_is_alone_takes_one_round_trip() {
         let report = Contention { processes: 1, put: PUT, get: PUT, duration: Duration::from_secs(60) }.run(1).unwrap();
         assert_eq!(report.gets, 0);
-        assert!(report.latency(0.5) <= PUT * 105 / 100 && report.latency(0.95) <= PUT * 105 / 100, "{report}");
+        assert!(report.latency(0.5) <= PUT * 105 / 100, "{report}");
+        // Now and then it leaves a gap for others, and checkpoints have records as well.
+        assert!(report.of_limit() >= 0.85, "{report}");
     }
 
     #[test]

@@ -113,7 +113,10 @@ impl Maintenance {
 }
 
 /// Each checkpoint puts one manifest, and one record that is no commit.
-fn divide(before: &BTreeMap<(Operation, String), u64>, after: &BTreeMap<(Operation, String), u64>) -> (Counts, Counts) {
+pub(crate) fn divide(
+    before: &BTreeMap<(Operation, String), u64>,
+    after: &BTreeMap<(Operation, String), u64>,
+) -> (Counts, Counts) {
     let (mut commits, mut maintenance) = (Counts::default(), Counts::default());
     for ((operation, folder), count) in after {
         let count = count - before.get(&(*operation, folder.clone())).copied().unwrap_or_default();

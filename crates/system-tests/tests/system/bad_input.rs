@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 use crate::stores::{ACCESS_KEY_ID, PREFIX, SECRET_ACCESS_KEY, s3_driver, server, skip, unique_name};
 use crate::support::{now, report, runtime};
 
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Whatever is wrong, this is never shown.
 const SECRET: &str = "hunter2-do-not-show";
