@@ -45,7 +45,9 @@ fn requests_are_counted(runtime: &Runtime, store: &Store) -> String {
     assert_eq!((db.stats().unwrap().usage - before).total_requests(), 0, "nobody used the database");
     let position = db.position().0;
     let after_open = runtime.block_on(open_again(store));
-    assert_eq!(after_open, [(Get, position), (List, 1)].into(), "opening a log of {position} records");
+    // `head`, which is not there yet, the first record, and one for every fourth of the others.
+    let gets = 2 + (position - 1).div_ceil(4);
+    assert_eq!(after_open, [(Get, gets), (List, 1)].into(), "opening a log of {position} records");
     String::new()
 }
 
