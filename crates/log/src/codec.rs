@@ -148,8 +148,8 @@ impl Reader {
     /// If the bytes end before it does, if it is longer than it need be, or over 64 bits.
     pub fn varint(&mut self) -> Result<u64, Malformed> {
         let (value, rest) = take_varint(&self.rest)?;
-        let length = self.rest.len() - rest.len();
-        self.rest.advance(length);
+        let taken = self.rest.len() - rest.len();
+        self.rest.advance(taken);
         Ok(value)
     }
 

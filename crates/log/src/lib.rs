@@ -13,7 +13,6 @@
 //!
 //! This crate knows no table and no document: what a payload means is the state machine's business.
 
-mod base;
 mod checkpoint;
 mod checkpoint_record;
 mod collect;
@@ -68,7 +67,6 @@ pub mod format;
 #[doc(hidden)]
 pub mod planted;
 
-pub use base::Base;
 pub use checkpoint::{Captured, CheckpointContent, CheckpointError, Checkpointed};
 pub use collect::GarbageReport;
 pub use commit::{Commit, CommitError};

@@ -10,10 +10,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::committer::Committer;
 use crate::shared::Shared;
-use crate::state::LogState;
 use crate::submission::{Message, Outcome, Progress, Submission, Ticket, Work};
 use crate::{
-    Base, Commit, CommitError, DatabaseId, Freshness, Layout, LogError, NodeId, OpenOptions, Record, Result, Seq,
+    Commit, CommitError, DatabaseId, Freshness, Layout, LogError, NodeId, OpenOptions, Record, Result, Seq,
     SharedOptions, SlotNames, StateMachine, StoreReport, Tail, TailLimits,
 };
 
@@ -43,25 +42,6 @@ impl<M: StateMachine> Log<M> {
         machine: M,
     ) -> Result<Self> {
         let log = Self::start(crate::open::open(driver, env, &options, machine).await?);
-        log.admit_store(&options).await?;
-        Ok(log)
-    }
-
-    /// As [`open`](Self::open), for a log that exists, from what another open log [took out](Self::base).
-    ///
-    /// One listing, and one get for each record behind the base. Records before it need not exist any more.
-    ///
-    /// # Errors
-    /// [`LogError::FellBehind`] if the record behind the base does not exist any more either; else as
-    /// [`open`](Self::open).
-    pub async fn open_at(
-        driver: Arc<dyn Driver>,
-        env: Arc<dyn Environment>,
-        options: OpenOptions,
-        base: Base<M>,
-    ) -> Result<Self> {
-        let shared = crate::open::open_at(driver, env, &options, base).await?;
-        let log = Self::start(shared);
         log.admit_store(&options).await?;
         Ok(log)
     }
@@ -176,25 +156,8 @@ impl<M: StateMachine> Log<M> {
         DriverError::new(ErrorKind::Transient, Operation::Put, subject, "it was not settled by the deadline").into()
     }
 
-    /// Takes out what the log adds up to, for another one to [begin with](Self::open_at).
-    ///
-    /// # Errors
-    /// If the log was found broken.
-    pub fn base(&self) -> Result<Base<M>>
-    where
-        M: Clone,
-    {
-        self.shared.failure.check()?;
-        let applied = self.shared.applied.read();
-        Ok(Base {
-            database: self.shared.checksums.database(),
-            state: LogState::of(self.shared.names, &applied),
-            machine: applied.machine.clone(),
-        })
-    }
-
     /// Gives up the positions below `floor`: from then on, reading them is [`LogError::BelowFloor`] for everybody, and
-    /// whoever holds a [base](Base) that covers them may remove their records, a grace later.
+    /// their records may be removed, a grace later.
     ///
     /// # Errors
     /// If the record that says so is not written by the deadline.

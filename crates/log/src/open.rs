@@ -25,8 +25,8 @@ use crate::turns::Turns;
 use crate::upkeep::Upkeep;
 use crate::window::{Reading, Window};
 use crate::{
-    Base, DatabaseId, Layout, LogError, NodeId, Result, Seq, SharedOptions, SlotNames, StateMachine, StoreCheck,
-    StoreReport, TailLimits, Verdict, reads,
+    DatabaseId, Layout, LogError, NodeId, Result, Seq, SharedOptions, SlotNames, StateMachine, StoreCheck, StoreReport,
+    TailLimits, Verdict, reads,
 };
 
 /// How a log is opened.
@@ -114,23 +114,6 @@ pub(crate) async fn open<M: StateMachine>(
     let timed: Arc<dyn Driver> = Arc::new(TimedDriver::new(driver.clone(), env.clone(), options.request_timeout));
     let opener = Opener { store: timed, driver, env, layout, options };
     opener.open(machine).await
-}
-
-/// Opens a log that exists, beginning at `base`.
-pub(crate) async fn open_at<M: StateMachine>(
-    driver: Arc<dyn Driver>,
-    env: Arc<dyn Environment>,
-    options: &OpenOptions,
-    base: Base<M>,
-) -> Result<Shared<M>> {
-    let layout = Layout::new(&options.prefix)?;
-    let timed: Arc<dyn Driver> = Arc::new(TimedDriver::new(driver.clone(), env.clone(), options.request_timeout));
-    let opener = Opener { store: timed, driver, env, layout, options };
-    let Base { database, state, machine } = base;
-    let shared = opener.share(SlotNames::Shared, database, Applied::new(state, machine, opener.env.monotonic()));
-    // Nothing is known of the window: this begins with a listing.
-    shared.catch_up().await?;
-    opener.opened(shared).await
 }
 
 /// Whether a store that was tried can hold a log of that kind with that many nodes.

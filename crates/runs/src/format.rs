@@ -78,7 +78,7 @@
 //! in one read together with the footer. In longer runs a partition is read when it is needed: its part of the index and its
 //! filter lie together, so that takes one read as well. A writer holds none of a long run in memory but the top index.
 
-use bucketdb_log::codec::Malformed;
+use bucketdb_log::codec::{self, Malformed};
 use bucketdb_log::format::{CHECKSUM_BYTES, Checksums};
 use bytes::{BufMut, Bytes};
 
@@ -258,21 +258,9 @@ impl<'a> Columns<'a> {
     }
 
     fn long_varint(&mut self) -> Result<u64, Malformed> {
-        let mut value = 0u64;
-        for shift in (0..64).step_by(7) {
-            let [byte, rest @ ..] = self.0 else { return Err(Malformed("it ends inside a number")) };
-            self.0 = rest;
-            let bits = u64::from(byte & 0x7f);
-            if shift == 63 && bits > 1 {
-                break;
-            }
-            value |= bits << shift;
-            if byte & 0x80 == 0 {
-                let shortest = *byte != 0 || shift == 0;
-                return if shortest { Ok(value) } else { Err(Malformed("a number is longer than it need be")) };
-            }
-        }
-        Err(Malformed("a number is over 64 bits"))
+        let (value, rest) = codec::take_varint(self.0)?;
+        self.0 = rest;
+        Ok(value)
     }
 
     /// A varint that counts things of which each takes a byte at least in what is left.
