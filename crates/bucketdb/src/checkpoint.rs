@@ -79,7 +79,9 @@ impl Inner {
         let is_merging = tree.merging().is_some();
         let goes_on = match goal {
             _ if is_merging => true,
-            Goal::Keep => !matches!(plan(&tree, 0, work.policy), Plan::Merge(0)),
+            // Tiers that were loaded in bulk may be many. Others can wait for the next checkpoint: whoever writes on would
+            // give each round something new to write, and never come to an end.
+            Goal::Keep => !present.ingests.is_empty() && !matches!(plan(&tree, 0, work.policy), Plan::Merge(0)),
             Goal::Compact => tree.tiers().len() > 1,
         };
         let last = captured.last_checkpoint().cloned();

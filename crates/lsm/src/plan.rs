@@ -14,11 +14,13 @@ pub struct Policy {
     pub run_bytes: u64,
     /// If more than one in so many entries is a deletion, everything is merged: deletions leave with the oldest tier.
     pub max_deletions: u64,
+    /// Whatever is smaller than this counts as if it were that large: requests cost more than so few bytes.
+    pub least_bytes: u64,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { max_tiers: 8, min_merge: 3, piece_bytes: 64 << 20, run_bytes: 32 << 20, max_deletions: 4 }
+        Self { max_tiers: 8, min_merge: 3, piece_bytes: 64 << 20, run_bytes: 32 << 20, max_deletions: 4, least_bytes: 64 << 10 }
     }
 }
 
@@ -88,16 +90,17 @@ fn choose(tree: &Tree, sizes: &[u64], new_bytes: u64, policy: &Policy) -> usize 
     if sizes.len() > 1 && deletions.saturating_mul(policy.max_deletions) > entries {
         return sizes.len();
     }
-    let mut gathered = new_bytes;
+    let is_new = usize::from(new_bytes > 0);
+    let counted = |size: u64| size.max(policy.least_bytes);
+    let mut gathered = if new_bytes > 0 { counted(new_bytes) } else { 0 };
     let mut count = 0;
-    for size in sizes {
-        if *size > gathered && !(count == 0 && new_bytes == 0) {
+    for size in sizes.iter().map(|size| counted(*size)) {
+        if size > gathered && count + is_new > 0 {
             break;
         }
         gathered += size;
         count += 1;
     }
-    let is_new = usize::from(new_bytes > 0);
     if count + is_new >= policy.min_merge {
         return count;
     }

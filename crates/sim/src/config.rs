@@ -163,6 +163,7 @@ fn storage(random: &mut SimRandom, grace: Option<Duration>, lies: bool) -> Stora
         piece_bytes: *random.pick(&[300, 1_000, 4_000, 1 << 20]).unwrap_or(&4_000),
         run_bytes: *random.pick(&[200, 1_000, 4_000, 1 << 20]).unwrap_or(&4_000),
         max_deletions: random.between(2, 8),
+        least_bytes: *random.pick(&[0, 500, 64 << 10]).unwrap_or(&500),
     };
     let history = match random.below(3) {
         0 => None,

@@ -211,9 +211,9 @@ mod tests {
     fn a_process_that_is_alone_takes_one_round_trip() {
         let report = Contention { processes: 1, put: PUT, get: PUT, duration: Duration::from_secs(60) }.run(1).unwrap();
         assert_eq!(report.gets, 0);
-        assert!(report.latency(0.5) <= PUT * 105 / 100, "{report}");
+        assert!(report.latency(0.95) <= PUT * 105 / 100, "{report}");
         // Now and then it leaves a gap for others, and checkpoints have records as well.
-        assert!(report.of_limit() >= 0.85, "{report}");
+        assert!(report.of_limit() >= 0.95, "{report}");
     }
 
     #[test]
