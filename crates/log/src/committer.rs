@@ -6,6 +6,7 @@ use bucketdb_driver::{Condition, Key};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::overtaken::Overtaken;
 use crate::plan::{Numbering, Plan, plan, requeue};
 use crate::planted::{PlantedBug, is_planted};
 use crate::probes::Sent;
@@ -29,6 +30,8 @@ pub(crate) struct Committer<M: StateMachine> {
     pub(crate) pace: Pace,
     /// When this writer last saw that others write at the same time.
     pub(crate) contended_at: Option<Duration>,
+    /// How often others write between two of its records.
+    pub(crate) overtaken: Overtaken,
 }
 
 /// What was asked for and not begun yet.
@@ -95,7 +98,8 @@ impl<M: StateMachine> Intake<M> {
 impl<M: StateMachine> Committer<M> {
     pub(crate) fn new(shared: Arc<Shared<M>>, inbox: mpsc::UnboundedReceiver<Message<M>>) -> Self {
         let intake = Intake { inbox, queue: VecDeque::new(), closing: Vec::new() };
-        Self { shared, intake, numbering: Numbering::default(), losses: 0, pace: Pace::default(), contended_at: None }
+        let (numbering, pace, overtaken) = (Numbering::default(), Pace::default(), Overtaken::default());
+        Self { shared, intake, numbering, losses: 0, pace, contended_at: None, overtaken }
     }
 
     /// Works until it is told to close, or until nobody can ask for anything any more.
@@ -189,6 +193,7 @@ impl<M: StateMachine> Committer<M> {
     /// Before a record is sent: waits for our turn, and makes sure that what is known of the log's end is young enough for
     /// an answer to be believed (H3).
     async fn make_ready(&mut self) -> Result<()> {
+        self.look_first().await;
         self.await_turn().await;
         if !self.shared.is_window_open() {
             self.shared.prove_by_listing().await?;
@@ -315,6 +320,7 @@ impl<M: StateMachine> Committer<M> {
         if requeue(members, &mut self.intake.queue) || is_planted(PlantedBug::ReuseCommitId) {
             self.numbering.counter = first_counter - 1;
         }
+        self.overtaken.note(true);
         self.losses += 1;
         self.contended_at = Some(self.shared.env.monotonic());
     }
@@ -326,6 +332,7 @@ impl<M: StateMachine> Committer<M> {
         let pace = self.pace.mean();
         tracing::debug!(%seq, transactions = members.len(), bytes = bytes.len(), ?pace, "committed");
         self.numbering.last_written = Some(hash);
+        self.overtaken.committed();
         self.losses = 0;
         match self.shared.apply(Stored { record, hash, name, bytes: bytes.clone() }) {
             // A reader may have gone past the position meanwhile, and have seen another record there.

@@ -28,7 +28,34 @@ const RECORDS_AHEAD: u64 = 3;
 /// gap. Where a get takes as long as a put, it never sees the last record in time.
 const ATTEMPTS_WITHOUT_GAP: u32 = 2;
 
+/// What was written between two records of a writer that looks first is one record most often.
+const RECORDS_LOOKED_FOR: u64 = 2;
+
 impl<M: StateMachine> Committer<M> {
+    /// Reads what others wrote since this writer last did, if they mostly do and it would put its record in vain: not
+    /// where all of them write at this moment, which is what turns are for, nor if the log's end was seen just now.
+    ///
+    /// Errors are left to the request that follows.
+    pub(crate) async fn look_first(&mut self) {
+        let now = self.shared.env.monotonic();
+        let writers = self.shared.applied.read().turns.writers();
+        if !self.overtaken.is_worth_a_look() || self.losses > 0 || self.is_contended(now, writers) {
+            return;
+        }
+        if self.shared.probes.is_younger_than(self.pace.mean(), now) {
+            return;
+        }
+        loop {
+            let before = self.shared.seq();
+            let looked = self.shared.look_ahead(RECORDS_LOOKED_FOR).await;
+            let found = self.shared.seq().0.saturating_sub(before.0);
+            self.overtaken.note(found > 0);
+            if looked.is_err() || found < RECORDS_LOOKED_FOR {
+                return;
+            }
+        }
+    }
+
     /// Waits while others write whose turn it is, reading what they add. Returns at once if nobody else does.
     ///
     /// Errors are left to the request that follows: it meets them too.

@@ -39,6 +39,7 @@ mod manifest;
 mod open;
 mod options;
 mod outcome;
+mod overtaken;
 mod plan;
 mod probes;
 mod prove;

@@ -76,14 +76,18 @@ impl Probes {
         last.fresh_at = last.fresh_at.max(Some(sent.at.monotonic));
     }
 
+    /// Whether the state was current at some moment not longer ago than `age`.
+    pub(crate) fn is_younger_than(&self, age: Duration, now: Duration) -> bool {
+        self.last.lock().fresh_at.is_some_and(|at| now.saturating_sub(at) <= age)
+    }
+
     /// Whether the state is as fresh as `ask` wants it, at the moment `now`.
     pub(crate) fn satisfied(&self, ask: &Ask, now: Duration) -> bool {
-        let last = self.last.lock();
         match ask.freshness {
             Freshness::Local => true,
-            _ if last.fresh_up_to >= ask.ticket => true,
+            _ if self.last.lock().fresh_up_to >= ask.ticket => true,
             Freshness::Strict => false,
-            Freshness::Bounded(age) => !age.is_zero() && last.fresh_at.is_some_and(|at| now.saturating_sub(at) <= age),
+            Freshness::Bounded(age) => !age.is_zero() && self.is_younger_than(age, now),
         }
     }
 

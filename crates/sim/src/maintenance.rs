@@ -162,3 +162,25 @@ impl fmt::Display for MaintenanceReport {
 pub const MAINTENANCE_HEADER: &str = "\
 | processes | commits | for commits: PUT / GET | for maintenance: PUT / GET / LIST / DELETE | its share | idle hour |
 |---|---|---|---|---|---|";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn maintenance_and_taking_turns_cost_little_and_nothing_when_idle() {
+        for processes in [1, 2] {
+            let report = Maintenance { processes, duration: Duration::from_secs(1_000) }.run(1).unwrap();
+            let commits = report.for_commits;
+            assert_eq!(report.idle, 0, "{report}");
+            assert!(
+                report.for_maintenance.total() * 20 <= commits.total() + report.for_maintenance.total(),
+                "{report}"
+            );
+            // Whoever writes behind somebody else looks before it writes.
+            assert!(commits.puts * 100 <= report.commits * 105, "{report}");
+            let most_gets = if processes == 1 { 0 } else { report.commits * 21 / 10 };
+            assert!(commits.gets <= most_gets, "{report}");
+        }
+    }
+}
