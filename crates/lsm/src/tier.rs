@@ -167,10 +167,10 @@ impl Tier {
         Self::new(self.runs.iter().cloned().chain(more).collect())
     }
 
-    pub(crate) fn encode(&self, buffer: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, buffer: &mut Vec<u8>, tail_bytes_left: &mut usize) {
         codec::put_varint(buffer, self.runs.len() as u64);
         for run in &self.runs {
-            run.meta().encode(buffer);
+            run.meta().encode(buffer, tail_bytes_left);
             match &run.from {
                 None => buffer.push(0),
                 Some(from) => {

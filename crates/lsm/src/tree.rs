@@ -6,6 +6,10 @@ use bytes::Bytes;
 
 use crate::{GROUP_BYTES, Tier, Totals, TreeScan};
 
+/// What the stored form of a tree has of the tails of its runs at most, in bytes. It is part of every checkpoint's record
+/// and manifest, which are written often and read by whoever opens the database.
+const MAX_TAILS_BYTES: usize = 64 << 10;
+
 /// Tiers, newest first.
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
@@ -129,10 +133,14 @@ impl Tree {
     }
 
     /// As stored: the number of tiers, each tier, then what is being merged (0, or 1, output, inputs).
+    ///
+    /// The tails of the runs go along as long as they come to no more than 64 KiB, those of the newest tiers first. For
+    /// the runs that come to their turn later, who reads them has one more request.
     pub fn encode(&self, buffer: &mut Vec<u8>) {
         codec::put_varint(buffer, self.tiers.len() as u64);
+        let mut tail_bytes_left = MAX_TAILS_BYTES;
         for tier in &self.tiers {
-            tier.encode(buffer);
+            tier.encode(buffer, &mut tail_bytes_left);
         }
         match self.merging {
             None => buffer.push(0),

@@ -77,6 +77,9 @@
 //! Partitions are held back until they are more than 112 KiB, so that what is no data in a run of some 80,000 keys comes
 //! in one read together with the footer. In longer runs a partition is read when it is needed: its part of the index and its
 //! filter lie together, so that takes one read as well. A writer holds none of a long run in memory but the top index.
+//!
+//! What is read first of a run, its *tail*, is no more than some 25 bytes for each partition of a long run. Up to 4 KiB of it
+//! are kept where the run is named ([`RunMeta`](crate::RunMeta)), and then a reader begins with the partition.
 
 use bucketdb_log::codec::{self, Malformed};
 use bucketdb_log::format::{CHECKSUM_BYTES, Checksums};
@@ -111,6 +114,9 @@ pub(crate) const MAX_TAIL_BYTES: usize = 128 << 10;
 
 /// How much of it partitions may be.
 pub(crate) const MAX_HELD_BACK_BYTES: usize = 112 << 10;
+
+/// The longest tail of a run that is kept beside what else is known of it, in bytes.
+pub(crate) const MAX_KNOWN_TAIL_BYTES: usize = 4 << 10;
 
 /// A run up to this many bytes is read in one piece.
 pub(crate) const WHOLE_RUN_BYTES: u64 = 64 << 10;

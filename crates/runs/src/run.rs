@@ -19,7 +19,7 @@ const FOOTER_PART: u64 = u64::MAX;
 /// A run that is open for reading. Clones are cheap and share everything.
 ///
 /// The top index, some 50 bytes for every 16,384 keys, is kept in memory from the first read until the last clone is
-/// dropped; everything else is in the [`Cache`](crate::Cache).
+/// dropped; everything else is in the [`Cache`](crate::Cache). Where [`RunMeta`] has the tail, it takes no request.
 #[derive(Clone)]
 pub struct Run {
     inner: Arc<Inner>,
@@ -52,8 +52,8 @@ impl Run {
         &self.inner.meta
     }
 
-    /// What it says of `key`; `None` if nothing. At most three requests, and none in the usual case that the key is not
-    /// there and its filter is in memory.
+    /// What it says of `key`; `None` if nothing. At most three requests, two if its meta has the tail, and none in the usual
+    /// case that the key is not there and its filter is in memory.
     ///
     /// # Errors
     /// If the store fails, or the run is damaged or gone.
@@ -161,12 +161,15 @@ impl Run {
         Ok(self.inner.footer.get_or_init(|| footer))
     }
 
-    /// Reads the end of the object, and keeps what came with it: all partitions if they are few, everything if the run is
-    /// short.
+    /// Reads the end of the object, unless it is known, and keeps what came with it: all partitions if they are few,
+    /// everything if the run is short.
     async fn read_footer(self) -> Result<Part> {
         let meta = &self.inner.meta;
         let start = if meta.size_bytes <= WHOLE_RUN_BYTES { 0 } else { meta.footer_offset };
-        let bytes = self.store().read(&self, start..meta.size_bytes).await?;
+        let bytes = match &meta.tail {
+            Some(tail) if start > 0 => tail.clone(),
+            _ => self.store().read(&self, start..meta.size_bytes).await?,
+        };
         let tail = bytes.slice((meta.footer_offset - start).min(bytes.len() as u64) as usize..);
         let place = self.place();
         if place.checksums.of_part(place.name, meta.footer_offset, &tail) != meta.footer_hash {

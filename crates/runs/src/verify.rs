@@ -187,6 +187,9 @@ impl Check<'_> {
         if self.place.checksums.of_part(self.place.name, offset, &tail) != meta.footer_hash {
             return Err(Fault::Damaged("its end is not the one that it was written with"));
         }
+        if meta.tail.as_ref().is_some_and(|known| *known != tail) {
+            return Err(Fault::Damaged("its end is not the one that is known of it"));
+        }
         let footer = Footer::decode(self.place, offset, &tail, meta.size_bytes)?;
         for place in footer.partitions().iter().filter(|place| place.offset >= offset) {
             let part = crate::run::slice(&tail, offset, place.offset, place.end());

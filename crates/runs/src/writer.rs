@@ -7,7 +7,8 @@ use bytes::Bytes;
 use crate::block::BlockBuilder;
 use crate::footer::{FooterBuilder, Totals, put_fixed};
 use crate::format::{
-    FOOTER_BYTES, MAX_HELD_BACK_BYTES, MAX_KEY_BYTES, MAX_ROW_BYTES, MAX_TAIL_BYTES, PartKind, Place, put_part,
+    FOOTER_BYTES, MAX_HELD_BACK_BYTES, MAX_KEY_BYTES, MAX_KNOWN_TAIL_BYTES, MAX_ROW_BYTES, MAX_TAIL_BYTES, PartKind,
+    Place, WHOLE_RUN_BYTES, put_part,
 };
 use crate::partition::PartitionBuilder;
 use crate::separator::between;
@@ -144,8 +145,13 @@ impl RunWriter {
         }
         self.end_block(None);
         self.end_partition();
-        let (footer_offset, footer_hash) = self.end_run();
+        let footer_offset = self.end_run();
         let size_bytes = self.bytes_written();
+        let tail = self.out.get((footer_offset - self.sent_bytes) as usize..).unwrap_or_default();
+        let footer_hash = self.store.checksums().of_part(&self.name_text, footer_offset, tail);
+        // Of a short run, everything comes with the first read.
+        let is_kept = size_bytes > WHOLE_RUN_BYTES && tail.len() <= MAX_KNOWN_TAIL_BYTES;
+        let tail = is_kept.then(|| Bytes::copy_from_slice(tail));
         self.send(1).await?;
         match self.upload.take() {
             Some(upload) => upload.finish().await?,
@@ -165,6 +171,7 @@ impl RunWriter {
             footer_offset,
             footer_hash,
             version: None,
+            tail,
         }))
     }
 
@@ -203,8 +210,8 @@ impl RunWriter {
         self.held_back_bytes = 0;
     }
 
-    /// Writes what stands behind the blocks. Returns where that begins which is read first, and its checksum.
-    fn end_run(&mut self) -> (u64, [u8; 16]) {
+    /// Writes what stands behind the blocks. Returns where that begins which is read first.
+    fn end_run(&mut self) -> u64 {
         let start = self.bytes_written();
         self.put_partitions();
         let (top_offset, _) = {
@@ -216,9 +223,7 @@ impl RunWriter {
         let place = Place { checksums: self.store.checksums(), name: &self.name_text };
         put_fixed(place, footer_offset, top_offset, self.totals, &mut self.out);
         let lies_together = !self.is_long && self.bytes_written() - start <= MAX_TAIL_BYTES as u64;
-        let read_first = if lies_together { start } else { top_offset };
-        let tail = self.out.get((read_first - self.sent_bytes) as usize..).unwrap_or_default();
-        (read_first, self.store.checksums().of_part(&self.name_text, read_first, tail))
+        if lies_together { start } else { top_offset }
     }
 
     /// Writes a part with this body, or the one that was prepared. Returns its offset and size.

@@ -155,6 +155,43 @@ proptest! {
     }
 }
 
+/// The stored form has few tails however many runs there are, and those of the newest tiers.
+#[tokio::test]
+async fn tails_take_little_of_what_is_stored() {
+    let store = store();
+    let mut tiers = Vec::new();
+    for _ in 0..2 {
+        // Of each run, the tail is some kilobytes.
+        let policy = Policy { run_bytes: 70 << 10, ..Policy::default() };
+        let work = Work { store: &store, policy: &policy, options: RunOptions { block_bytes: 1024 }, begun_at: Seq(1) };
+        let mut noise = 1_u64;
+        let mut row = || {
+            let bytes = std::iter::repeat_with(|| {
+                noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                (noise >> 56) as u8
+            });
+            Some(bytes.take(100).collect())
+        };
+        let mut rows = (0..20_000_u32).map(|number| {
+            let key = [&[0, 0, 0, 1, 0][..], &number.to_be_bytes()].concat();
+            RunEntry { key: key.into(), seq: Seq(1), row: row() }
+        });
+        tiers.push(Tier::new(work.write(&mut rows).await.unwrap().0));
+    }
+    let tree = Tree::new(tiers, None);
+    let tail_bytes = |tree: &Tree| -> Vec<Vec<usize>> {
+        let of_run = |run: &crate::TierRun| run.meta().tail.as_ref().map_or(0, Bytes::len);
+        tree.tiers().iter().map(|tier| tier.runs().iter().map(of_run).collect()).collect()
+    };
+    let all = tail_bytes(&tree);
+    let first: usize = all[0].iter().sum();
+    assert!(first > MAX_TAILS_BYTES / 2 && first < MAX_TAILS_BYTES, "{all:?}");
+    let stored = tail_bytes(&decoded(&tree, &store));
+    assert_eq!(stored[0], all[0], "the newest tier has all of them");
+    let sum: usize = stored.iter().flatten().sum();
+    assert!(sum <= MAX_TAILS_BYTES && sum > MAX_TAILS_BYTES - 4096, "{sum} bytes");
+}
+
 #[tokio::test]
 async fn tiers_stay_few_however_often_rows_are_written() {
     let policy = Policy { piece_bytes: 20_000, run_bytes: 10_000, least_bytes: 0, ..Policy::default() };

@@ -97,21 +97,46 @@ async fn every_flipped_byte_and_every_cut_of_a_short_run_is_reported() {
 #[tokio::test]
 async fn flipped_bytes_of_a_long_run_are_reported_by_who_reads_them() {
     let bench = Bench::new(MIB);
-    let model: Model = (0..3000u64)
-        .map(|number| (Bytes::from(format!("k{number:05}")), (Seq(number + 1), Some(Bytes::from(row(number, 40))))))
+    let model: Model = (0..1500u64)
+        .map(|number| (Bytes::from(format!("k{number:05}")), (Seq(number + 1), Some(Bytes::from(row(number, 80))))))
         .collect();
-    let meta = bench.write(&model, RunOptions { block_bytes: 4000 }).await.unwrap();
+    let meta = bench.write(&model, RunOptions { block_bytes: 16_000 }).await.unwrap();
     assert!(meta.size_bytes > 64 << 10, "it is not read whole");
+    assert!(meta.tail.is_some());
+    let unknown = RunMeta { tail: None, ..meta.clone() };
     let good = bytes_of(&bench, &meta).await;
     for at in (0..good.len()).step_by(1009).chain(good.len() - 80..good.len()) {
         let mut bad = good.clone();
         bad[at] ^= 0x10;
         replace(&bench, &meta, bad).await;
-        let runs = bench.cold(MIB);
-        let errors = check_reads(&runs.open(Arc::new(meta.clone())), &model, &object(&meta)).await;
+        let errors = check_reads(&bench.cold(MIB).open(Arc::new(unknown.clone())), &model, &object(&meta)).await;
         assert!(errors > 0, "byte {at} is read by all who read everything");
-        assert!(runs.verify(&meta).await.is_err(), "byte {at}");
+        let errors = check_reads(&bench.cold(MIB).open(Arc::new(meta.clone())), &model, &object(&meta)).await;
+        assert_eq!(errors > 0, (at as u64) < meta.footer_offset, "byte {at} is read unless it is known");
+        assert!(bench.cold(MIB).verify(&meta).await.is_err(), "byte {at}");
     }
+}
+
+#[tokio::test]
+async fn a_tail_that_is_not_the_runs_is_found_out() {
+    let bench = Bench::new(MIB);
+    let model: Model = (0..200u64)
+        .map(|number| (Bytes::from(format!("k{number:05}")), (Seq(1), Some(Bytes::from(row(number, 400))))))
+        .collect();
+    let meta = bench.write(&model, RunOptions { block_bytes: 4000 }).await.unwrap();
+    let tail = meta.tail.clone().unwrap();
+    for at in 0..tail.len() {
+        let mut bad = tail.to_vec();
+        bad[at] ^= 1 << (at % 8);
+        let bad = RunMeta { tail: Some(bad.into()), ..meta.clone() };
+        let errors = check_reads(&bench.cold(MIB).open(Arc::new(bad.clone())), &model, &object(&meta)).await;
+        assert_eq!(errors, model.len() + 3, "byte {at}");
+        assert!(bench.runs.verify(&bad).await.is_err(), "byte {at}");
+    }
+    let other = bench.write(&model, RunOptions { block_bytes: 4000 }).await.unwrap();
+    assert_eq!(other.tail.as_ref().map(Bytes::len), Some(tail.len()));
+    let swapped = RunMeta { tail: other.tail, ..meta };
+    assert!(bench.cold(MIB).open(Arc::new(swapped)).get(b"k00001").await.is_err());
 }
 
 #[tokio::test]
