@@ -56,6 +56,12 @@ impl TierRun {
         &self.totals
     }
 
+    /// No entry below that key counts.
+    pub(crate) fn first_key(&self) -> &Bytes {
+        let first = &self.run.meta().first_key;
+        self.from.as_ref().map_or(first, |from| from.max(first))
+    }
+
     /// Whether an entry of that key would count.
     #[must_use]
     pub fn covers(&self, key: &[u8]) -> bool {

@@ -169,12 +169,26 @@ impl Tree {
                 if merging.inputs == 0 || last.is_none_or(|last| last >= tiers.len()) {
                     return Err(Malformed("a merge is about tiers that do not exist"));
                 }
+                check_merging(&tiers, merging)?;
                 Some(merging)
             }
             _ => return Err(Malformed("a tree is neither being merged nor not")),
         };
         Ok(Self { tiers, merging })
     }
+}
+
+/// What goes on with a merge puts what is left of the inputs behind what the output has: in another order, the output would
+/// be no tier.
+fn check_merging(tiers: &[Tier], merging: Merging) -> Result<(), Malformed> {
+    let mut behind = tiers.iter().skip(merging.output);
+    let done = behind.next().and_then(|output| output.runs().last());
+    let Some(done) = done.map(|run| &run.meta().last_key) else { return Ok(()) };
+    let mut left = behind.take(merging.inputs).flat_map(Tier::runs);
+    if left.any(|run| run.first_key() <= done) {
+        return Err(Malformed("a merge has inputs that it was to be done with"));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -155,6 +155,41 @@ proptest! {
     }
 }
 
+#[tokio::test]
+async fn a_merge_whose_output_meets_its_inputs_is_refused() {
+    let (store, policy) = (store(), tiny());
+    let (mut model, mut tree) = (Model::default(), Tree::default());
+    for round in 0..4_u8 {
+        let entries = model.write(&(0..=u8::MAX).map(|number| (number, Some(round))).collect::<Vec<_>>());
+        tree = work(&store, &policy, &tree, entries, Plan::Merge(0)).await.tree;
+    }
+    tree = work(&store, &policy, &tree, Vec::new(), plan_full(&tree, 0, &policy)).await.tree;
+    let merging = tree.merging().unwrap();
+    assert_eq!(merging, Merging { output: 0, inputs: 4 });
+    let is_refused = |tiers: &[Tier], merging: Merging| {
+        let mut buffer = Vec::new();
+        Tree::new(tiers.to_vec(), Some(merging)).encode(&mut buffer);
+        Tree::decode(&mut Reader::new(buffer.into()), &store).is_err()
+    };
+    let tiers = tree.tiers();
+    assert!(!is_refused(tiers, merging));
+    // Each input in turn as one of which nothing was merged, or of which too little was.
+    let done = &tiers[0].runs().last().unwrap().meta().last_key;
+    for index in 1..tiers.len() {
+        let whole = |run: &crate::TierRun| crate::TierRun::whole(run.run().clone(), run.totals().clone());
+        let mut wrong = tiers.to_vec();
+        wrong[index] = Tier::new(tiers[index].runs().iter().map(whole).collect());
+        assert!(is_refused(&wrong, merging), "tier {index}");
+        wrong[index] = wrong[index].clipped(done);
+        assert!(is_refused(&wrong, merging), "tier {index} from the last key on that was merged");
+    }
+    // Tiers that are no inputs may have what they like.
+    assert!(is_refused(tiers, Merging { output: 1, inputs: 3 }));
+    let mut more = vec![Tier::new(tiers[0].runs().to_vec())];
+    more.extend_from_slice(tiers);
+    assert!(!is_refused(&more, Merging { output: 1, inputs: 4 }));
+}
+
 /// The stored form has few tails however many runs there are, and those of the newest tiers.
 #[tokio::test]
 async fn tails_take_little_of_what_is_stored() {
