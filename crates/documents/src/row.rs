@@ -13,6 +13,8 @@ use serde::Serialize;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use crate::shallow::is_shallow_value;
+
 const KIND_MESSAGE_PACK: u8 = 1;
 
 /// How deep a document may be nested, lists and maps together.
@@ -29,14 +31,31 @@ pub struct RowError(String);
 /// If the document does not serialise, or is nested deeper than 128 levels.
 pub fn encode<T: Serialize + ?Sized>(document: &T, schema_version: u32) -> Result<Bytes, RowError> {
     let mut row = Vec::with_capacity(128);
-    row.push(KIND_MESSAGE_PACK);
-    codec::put_varint(&mut row, u64::from(schema_version));
-    let mut serializer = rmp_serde::Serializer::new(&mut row).with_struct_map();
+    encode_into(&mut row, document, schema_version)?;
+    Ok(row.into())
+}
+
+/// As [`encode`], behind what is in `buffer`. After an error, it may hold part of a row.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_into<T: Serialize + ?Sized>(
+    buffer: &mut Vec<u8>,
+    document: &T,
+    schema_version: u32,
+) -> Result<(), RowError> {
+    let start = buffer.len();
+    buffer.push(KIND_MESSAGE_PACK);
+    codec::put_varint(buffer, u64::from(schema_version));
+    let body = buffer.len();
+    let mut serializer = rmp_serde::Serializer::new(&mut *buffer).with_struct_map();
     document.serialize(&mut serializer).map_err(|error| RowError(error.to_string()))?;
-    let row = Bytes::from(row);
-    // The serialiser has no limit of depth that holds for lists, and nothing may be stored that could not be read.
-    decode::<IgnoredAny>(&row)?;
-    Ok(row)
+    // The serialiser has no limit of depth that holds for lists, and nothing may be stored that could not be read. That is
+    // seen at a glance of nearly all documents.
+    if !is_shallow_value(buffer.get(body..).unwrap_or_default()) {
+        decode_slice::<IgnoredAny>(buffer.get(start..).unwrap_or_default())?;
+    }
+    Ok(())
 }
 
 /// The document in a row, as a Rust type.
@@ -44,6 +63,10 @@ pub fn encode<T: Serialize + ?Sized>(document: &T, schema_version: u32) -> Resul
 /// # Errors
 /// If the row is of an unknown kind, or if the document has not the shape of the type.
 pub fn decode<T: DeserializeOwned>(row: &Bytes) -> Result<T, RowError> {
+    decode_slice(row)
+}
+
+fn decode_slice<T: DeserializeOwned>(row: &[u8]) -> Result<T, RowError> {
     let mut deserializer = rmp_serde::Deserializer::from_read_ref(body(row)?);
     deserializer.set_max_depth(MAX_DEPTH);
     T::deserialize(&mut deserializer).map_err(|error| RowError(error.to_string()))
@@ -226,6 +249,19 @@ mod tests {
         row.extend_from_slice(&[0x91; 100_000]);
         assert!(decode_value(&row.clone().into()).is_err());
         assert!(decode::<Value>(&row.into()).is_err());
+    }
+
+    #[test]
+    fn a_serializer_that_lies_about_a_length_is_found_out() {
+        struct Short;
+        impl Serialize for Short {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let mut list = serde::ser::Serializer::serialize_seq(serializer, Some(2))?;
+                serde::ser::SerializeSeq::serialize_element(&mut list, &1)?;
+                serde::ser::SerializeSeq::end(list)
+            }
+        }
+        assert!(encode(&Short, 1).is_err());
     }
 
     proptest! {
