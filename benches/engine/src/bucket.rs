@@ -28,9 +28,11 @@ impl Bucket {
     }
 
     /// Loads documents as a user who has many would.
-    pub async fn load(&self, documents: u64) -> Result<()> {
+    pub async fn load(&self, documents: u64, shuffled: bool) -> Result<()> {
         let mut load = self.people.bulk_load(Duplicates::Fail).await?;
-        for id in 0..documents {
+        for number in 0..documents {
+            // A prime that divides none of the numbers of documents that anybody loads.
+            let id = if shuffled { number * 7_368_787 % documents } else { number };
             load.add(&Person::new(id, 0)).await?;
         }
         load.finish().await?;

@@ -31,12 +31,20 @@ pub struct OneOptions {
     engine: String,
     documents: u64,
     folder: PathBuf,
+    /// For profiles: does nothing but load.
+    #[arg(long)]
+    load_only: bool,
+    /// The documents come in an order that is not the keys'.
+    #[arg(long)]
+    shuffled: bool,
 }
 
 /// What one process measured.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Measured {
     load_s: f64,
+    /// Processor time of the load, that of the kernel included.
+    load_cpu_s: f64,
     peak_after_load_kib: u64,
     gets_s: f64,
     scan_s: f64,
@@ -51,6 +59,14 @@ fn peak_kib() -> Result<u64> {
     Ok(line.trim().trim_end_matches(" kB").trim().parse()?)
 }
 
+/// The processor time of this process so far, in seconds.
+fn cpu_s() -> Result<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    // Fields 14 and 15, counted from 1, in ticks of a hundredth of a second; the second is in parentheses.
+    let fields: Vec<&str> = stat.rsplit_once(')').context("no name")?.1.split_whitespace().collect();
+    Ok((fields[11].parse::<f64>()? + fields[12].parse::<f64>()?) / 100.0)
+}
+
 fn folder_bytes(folder: &Path) -> Result<u64> {
     let mut sum = 0;
     for entry in std::fs::read_dir(folder)? {
@@ -61,11 +77,20 @@ fn folder_bytes(folder: &Path) -> Result<u64> {
     Ok(sum)
 }
 
-async fn measure<E: Engine>(engine: &E, documents: u64, load: impl Future<Output = Result<()>>) -> Result<Measured> {
-    let started = Instant::now();
+async fn measure<E: Engine>(
+    engine: &E,
+    options: &OneOptions,
+    load: impl Future<Output = Result<()>>,
+) -> Result<Measured> {
+    let documents = options.documents;
+    let (started, cpu_before_s) = (Instant::now(), cpu_s()?);
     load.await?;
-    let load_s = started.elapsed().as_secs_f64();
+    let (load_s, load_cpu_s) = (started.elapsed().as_secs_f64(), cpu_s()? - cpu_before_s);
     let peak_after_load_kib = peak_kib()?;
+    if options.load_only {
+        let (gets_s, scan_s, peak_kib, stored_bytes, digest) = (0.0, 0.0, peak_after_load_kib, 0, 0);
+        return Ok(Measured { load_s, load_cpu_s, peak_after_load_kib, gets_s, scan_s, peak_kib, stored_bytes, digest });
+    }
     let mut random = fastrand::Rng::with_seed(1);
     let mut digest = 0u64;
     let started = Instant::now();
@@ -80,35 +105,37 @@ async fn measure<E: Engine>(engine: &E, documents: u64, load: impl Future<Output
     let scan_s = started.elapsed().as_secs_f64();
     ensure!(rows == documents, "{rows} rows instead of {documents}");
     let digest = digest.wrapping_add(scanned);
-    Ok(Measured { load_s, peak_after_load_kib, gets_s, scan_s, peak_kib: peak_kib()?, stored_bytes: 0, digest })
+    let (peak_kib, stored_bytes) = (peak_kib()?, 0);
+    Ok(Measured { load_s, load_cpu_s, peak_after_load_kib, gets_s, scan_s, peak_kib, stored_bytes, digest })
 }
 
 /// In a process of its own: measures one engine, and prints the result as JSON.
 pub async fn one(options: OneOptions) -> Result<()> {
-    let OneOptions { engine, documents, folder } = options;
+    let OneOptions { engine, documents, folder, shuffled, .. } = &options;
+    let documents = *documents;
     let mut measured = match engine.as_str() {
         "BucketDB" => {
-            let bucket = Bucket::open_folder(&folder, MEMORY_BYTES).await?;
-            let measured = measure(&bucket, documents, bucket.load(documents)).await?;
+            let bucket = Bucket::open_folder(folder, MEMORY_BYTES).await?;
+            let measured = measure(&bucket, &options, bucket.load(documents, *shuffled)).await?;
             bucket.db.close().await?;
             measured
         }
         #[cfg(feature = "peers")]
         "SlateDB" => {
-            let slate = crate::slate::Slate::open_in(&folder, MEMORY_BYTES).await?;
-            let measured = measure(&slate, documents, slate.load(documents)).await?;
+            let slate = crate::slate::Slate::open_in(folder, MEMORY_BYTES).await?;
+            let measured = measure(&slate, &options, slate.load(documents)).await?;
             slate.db.close().await?;
             measured
         }
         #[cfg(feature = "peers")]
         "SQLite" => {
-            std::fs::create_dir_all(&folder)?;
+            std::fs::create_dir_all(folder)?;
             let lite = crate::lite::Lite::open(&folder.join("db"), MEMORY_BYTES)?;
-            measure(&lite, documents, async { lite.load(documents) }).await?
+            measure(&lite, &options, async { lite.load(documents) }).await?
         }
         other => bail!("there is no engine {other:?}"),
     };
-    measured.stored_bytes = folder_bytes(&folder)?;
+    measured.stored_bytes = folder_bytes(folder)?;
     println!("{}", serde_json::to_string(&measured)?);
     Ok(())
 }

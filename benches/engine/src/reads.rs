@@ -124,7 +124,7 @@ pub async fn run(options: Options) -> Result<Option<Report>> {
     let folder = tempfile::tempdir()?;
     let documents = options.documents;
     let bucket = Bucket::open_folder(&folder.path().join("bucketdb"), CACHE_BYTES).await?;
-    bucket.load(documents).await?;
+    bucket.load(documents, false).await?;
     bucket.db.checkpoint().await?;
     if let Some(kind) = &options.profile {
         profile(&bucket, kind, &options).await?;

@@ -10,6 +10,7 @@ use bucketdb_log::{Layout, Log, LogError, NodeId, OpenOptions, StoreCheck, TailL
 
 use bucketdb_lsm::Policy;
 use bucketdb_runs::{Cache, DiskCache, RunStore};
+use parking_lot::Mutex;
 
 use crate::database::{Inner, MemoryBudget};
 use crate::maintenance::{self, Maintenance};
@@ -177,8 +178,8 @@ impl DatabaseBuilder {
     }
 
     /// How many bytes of memory the database may use, at least 8 MiB; 100 MiB by default. All of it counts: what was written
-    /// since the last checkpoint, parts of runs that are kept for the next reader, what is kept for snapshots. What a
-    /// query is asked to bring into memory comes on top.
+    /// since the last checkpoint, parts of runs that are kept for the next reader, what is kept for snapshots, what
+    /// bulk loads gather. What a query is asked to bring into memory comes on top.
     pub fn max_memory(mut self, max_memory_bytes: u64) -> Self {
         self.max_memory = max_memory_bytes;
         self
@@ -294,7 +295,18 @@ impl DatabaseBuilder {
         let (staleness, commit_timeout) = (self.staleness, self.commit_timeout);
         let past = Past::default();
         let maintenance = Maintenance::new(self.write_forward_interval, memory.overlay_bytes, self.policy);
-        let inner = Inner { log, meter, staleness, commit_timeout, past, memory, maintenance, store_for };
+        let inner = Inner {
+            log,
+            meter,
+            staleness,
+            commit_timeout,
+            past,
+            memory,
+            maintenance,
+            loads: Arc::default(),
+            abandoned: Mutex::default(),
+            store_for,
+        };
         let inner = Arc::new(inner);
         if !self.read_only {
             env.spawn(Box::pin(maintenance::run(Arc::downgrade(&inner), env.clone())));

@@ -1,20 +1,25 @@
-use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bucketdb_documents::{
-    Change, ChangeKind, Condition, EncodedKey, KeyRange, Proposal, ReadSet, TableId, WrittenRow, run_entry,
-};
-use bucketdb_log::{Commit, Freshness, IngestTicket, Seq};
-use bucketdb_lsm::{Plan, Tier, Tree, Work};
-use bucketdb_runs::{RunEntry, RunOptions, RunStore};
-use bytes::Bytes;
+use bucketdb_documents::{DocumentKey, EncodedKey, KeyRange, Proposal, ReadSet, row};
+use bucketdb_driver::{DriverError, ErrorKind, Operation};
+use bucketdb_env::Environment;
+use bucketdb_log::{Commit, CommitError, Freshness, IngestTicket, Seq};
+use bucketdb_runs::format::MAX_ROW_BYTES;
+use futures::channel::oneshot;
+use futures::future::{self, Either};
+use serde::Serialize;
 use serde_json::Value;
 
+use self::buffer::LoadBuffer;
+use self::stretches::Stretches;
+use crate::database::Inner;
 use crate::rows::TableRef;
 use crate::{Collection, Database, Document, Error, Result, Table};
 
-/// So many sorted stretches are merged into one as soon as there are that many.
-const FAN_IN: usize = 24;
+mod buffer;
+mod stretches;
 
 /// What becomes of a document whose key is there already, in the table or earlier in the load.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,8 +36,9 @@ pub enum Duplicates {
 /// Loads any number of documents into one table, which all appear at once or not at all.
 ///
 /// The documents go into sorted runs of their own, in bounded memory, and one record lets the runs join the database. So
-/// ten million documents take not ten million puts but a few for every 32 MiB. A load that is dropped or fails leaves
-/// nothing but objects that a [sweep](Database::sweep) removes.
+/// ten million documents take not ten million puts but a few for every 32 MiB. They are gathered, sorted and written at the
+/// same time; documents that come in the order of their keys are quickest, and are written once. A load that fails or is
+/// dropped leaves nothing but objects that a [sweep](Database::sweep) removes; [`abort`](Self::abort) removes them at once.
 ///
 /// Unless it [replaces](Duplicates::Replace) what is there, somebody else who writes to the table meanwhile makes it fail
 /// with a conflict.
@@ -42,15 +48,27 @@ pub struct BulkLoad {
     table: TableRef,
     duplicates: Duplicates,
     ticket: IngestTicket,
+    /// Whether a record says, or will say, that it is over.
+    has_ended: bool,
     begun_at: Seq,
-    store: RunStore,
-    buffer: BTreeMap<EncodedKey, Bytes>,
-    buffer_bytes: usize,
-    max_buffer_bytes: usize,
-    /// Sorted stretches, in the order in which they were given.
-    stretches: Vec<Tier>,
-    loaded: u64,
-    skipped: u64,
+    buffer: LoadBuffer,
+    writer: Writer,
+    share: Share,
+    added: u64,
+}
+
+/// Who writes what was gathered, while more is gathered.
+enum Writer {
+    Idle(Box<Stretches>),
+    Busy(oneshot::Receiver<(Box<Stretches>, Result<()>)>),
+    /// Something could not be written.
+    Failed(Error),
+}
+
+/// A part of the memory that all loads of a database have together.
+struct Share {
+    loads: Arc<AtomicUsize>,
+    of_all_bytes: usize,
 }
 
 /// What a [`BulkLoad`] came to.
@@ -112,33 +130,21 @@ impl BulkLoad {
         inner.await_room(inner.commit_timeout).await?;
         inner.log.refresh(Freshness::Strict).await?;
         let ticket = inner.log.begin_ingest(inner.commit_timeout).await?;
-        let (begun_at, store) = (inner.log.position(), inner.runs());
-        let max_buffer_bytes = 2 * inner.memory.overlay_bytes;
-        let (buffer, stretches) = (BTreeMap::new(), Vec::new());
-        let (buffer_bytes, loaded, skipped) = (0, 0, 0);
-        Ok(Self {
-            db,
-            table,
-            duplicates,
-            ticket,
-            begun_at,
-            store,
-            buffer,
-            buffer_bytes,
-            max_buffer_bytes,
-            stretches,
-            loaded,
-            skipped,
-        })
+        let begun_at = inner.log.position();
+        let stretches = Stretches::new(inner.clone(), table.clone(), duplicates, begun_at);
+        let share = Share::new(&inner.loads, inner.memory.load_bytes);
+        let (buffer, writer) = (LoadBuffer::default(), Writer::Idle(Box::new(stretches)));
+        Ok(Self { db, table, duplicates, ticket, has_ended: false, begun_at, buffer, writer, share, added: 0 })
     }
 
-    /// Adds a document.
+    /// Adds a document. Waits while the store does not keep up.
     ///
     /// # Errors
-    /// If it cannot be stored, or the store fails; [`Error::AlreadyExists`] if its key is there and that is to fail.
+    /// If it cannot be stored: the others still can. If the store fails, or [`Error::AlreadyExists`] if a key is there, that
+    /// of this document or of one that was added before, and that is to fail: the load has come to nothing then.
     pub async fn add<T: Document>(&mut self, document: &T) -> Result<()> {
-        let change = self.table.put_document(document, Condition::Always)?;
-        self.add_change(change).await
+        let key = self.table.key(&document.key().parts())?;
+        self.push(&key, document).await
     }
 
     /// Adds a JSON document.
@@ -146,132 +152,85 @@ impl BulkLoad {
     /// # Errors
     /// As [`add`](Self::add).
     pub async fn add_value(&mut self, document: &Value) -> Result<()> {
-        let change = self.table.put_value(document, Condition::Always)?;
-        self.add_change(change).await
+        let key = self.table.key_of(document)?;
+        self.push(&key, document).await
     }
 
-    async fn add_change(&mut self, change: Change) -> Result<()> {
-        let ChangeKind::Put(row) = change.kind else { return Ok(()) };
-        match self.duplicates {
-            Duplicates::Fail if self.buffer.contains_key(&change.key) => {
-                return Err(self.table.already_exists(&change.key));
-            }
-            Duplicates::Skip if self.buffer.contains_key(&change.key) => {
-                self.skipped += 1;
-                return Ok(());
-            }
-            _ => {}
+    async fn push<T: Serialize + ?Sized>(&mut self, key: &EncodedKey, document: &T) -> Result<()> {
+        if let Writer::Failed(error) = &self.writer {
+            return Err(error.clone());
         }
-        self.buffer_bytes += change.key.as_bytes().len() + row.len() + ENTRY_OVERHEAD_BYTES;
-        self.loaded += 1;
-        self.buffer.insert(change.key, row);
-        if self.buffer_bytes >= self.max_buffer_bytes {
-            self.write_buffer().await?;
+        let (table, most_bytes) = (&self.table, self.share.buffer_bytes());
+        if self.buffer.is_empty() {
+            self.buffer = LoadBuffer::with_capacity(most_bytes + most_bytes / 8);
         }
-        Ok(())
+        self.buffer.push(table.id, key, |bytes| {
+            let before = bytes.len();
+            let encoded = row::encode_into(bytes, document, table.schema.version());
+            encoded.map_err(|error| table.invalid_document(key, error))?;
+            if bytes.len() - before > MAX_ROW_BYTES {
+                return Err(table.invalid_document(key, format!("it takes more than {MAX_ROW_BYTES} bytes")));
+            }
+            Ok(())
+        })?;
+        self.added += 1;
+        if self.buffer.size_bytes() >= most_bytes { self.write_buffer().await } else { Ok(()) }
     }
 
-    fn work(&self) -> Work<'_> {
-        let inner = &self.db.inner;
-        let block_bytes = inner.log.options().block_bytes as usize;
-        let options = RunOptions { block_bytes };
-        Work { store: &self.store, policy: &inner.maintenance.policy, options, begun_at: self.begun_at }
+    /// What writes, once it is idle.
+    async fn idle(&mut self) -> Result<&mut Stretches> {
+        if let Writer::Busy(written) = &mut self.writer {
+            self.writer = match written.await {
+                Ok((stretches, Ok(()))) => Writer::Idle(stretches),
+                Ok((_, Err(error))) => Writer::Failed(error),
+                Err(oneshot::Canceled) => Writer::Failed(ended_early()),
+            };
+        }
+        match &mut self.writer {
+            Writer::Idle(stretches) => Ok(stretches),
+            Writer::Busy(_) => Err(ended_early()),
+            Writer::Failed(error) => Err(error.clone()),
+        }
     }
 
-    /// Writes what was gathered as a sorted stretch.
+    /// Lets what was gathered be written as soon as what was gathered before is.
     async fn write_buffer(&mut self) -> Result<()> {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        self.buffer_bytes = 0;
-        self.leave_out_existing(&mut buffer).await?;
-        let table = self.table.id;
-        let version = self.begun_at;
-        let mut rows =
-            buffer.into_iter().map(|(key, row)| run_entry(table, WrittenRow { key, row: Some(row), version }));
-        let (runs, _) = self.work().write(&mut rows).await?;
-        let Some(first) = runs.first() else { return Ok(()) };
-        match self.stretches.last_mut() {
-            // What comes in order stays one tier.
-            Some(last) if last.runs().last().is_some_and(|last| last.meta().last_key < first.meta().first_key) => {
-                *last = last.extended(runs);
-            }
-            _ => self.stretches.push(Tier::new(runs)),
-        }
-        if self.stretches.len() >= FAN_IN {
-            self.merge_stretches().await?;
-        }
-        Ok(())
-    }
-
-    /// Leaves out, or refuses, what the table has.
-    async fn leave_out_existing(&mut self, buffer: &mut BTreeMap<EncodedKey, Bytes>) -> Result<()> {
-        if self.duplicates == Duplicates::Replace || self.db.inner.is_table_empty(self.table.id)? {
+        self.idle().await?;
+        let (mut tell, written) = oneshot::channel();
+        let Writer::Idle(mut stretches) = std::mem::replace(&mut self.writer, Writer::Busy(written)) else {
             return Ok(());
-        }
-        let keys: Vec<(TableId, EncodedKey)> = buffer.keys().map(|key| (self.table.id, key.clone())).collect();
-        let mut existing = Vec::new();
-        for keys in keys.chunks(KEYS_TOGETHER) {
-            let rows = self.db.inner.newest_many(keys).await?;
-            existing.extend(keys.iter().zip(rows).filter(|(_, row)| row.is_some()).map(|((_, key), _)| key.clone()));
-        }
-        if let Some(key) = existing.first().filter(|_| self.duplicates == Duplicates::Fail) {
-            return Err(self.table.already_exists(key));
-        }
-        for key in existing {
-            buffer.remove(&key);
-            self.skipped += 1;
-            self.loaded -= 1;
-        }
-        Ok(())
-    }
-
-    /// The stretches as tiers, the one first that decides.
-    fn tiers(&self) -> Vec<Tier> {
-        let stretches = self.stretches.iter().cloned();
-        if self.duplicates == Duplicates::Skip { stretches.collect() } else { stretches.rev().collect() }
-    }
-
-    /// Makes one stretch of all, and removes what it was made of.
-    async fn merge_stretches(&mut self) -> Result<()> {
-        let tree = Tree::new(self.tiers(), None);
-        let count = tree.tiers().len();
-        let entries = |tree: &Tree| tree.tiers().iter().map(|tier| tier.entries().0).sum::<u64>();
-        let mut nothing = std::iter::empty::<RunEntry>();
-        let built = self.work().run(&tree, &mut nothing, Plan::Merge(count)).await?;
-        if self.duplicates == Duplicates::Fail && entries(&built.tree) < entries(&tree) {
-            return Err(Error::InvalidDocument {
-                table: self.table.name().to_owned(),
-                key: "of a document that was given twice".to_owned(),
-                reason: "the load was to fail where a key occurs twice".to_owned(),
-            });
-        }
-        if self.duplicates == Duplicates::Skip {
-            self.skipped += entries(&tree) - entries(&built.tree);
-        }
-        self.stretches = built.tree.tiers().to_vec();
-        let gone: Vec<String> = tree.runs().map(|run| run.meta().name.to_string()).collect();
-        // What cannot be removed now is left to a sweep: the load goes on without it.
-        if let Err(error) = self.db.inner.discard(&gone).await {
-            tracing::debug!(%error, "stretches that were merged are left to the next sweep");
-        }
+        };
+        let buffer = std::mem::take(&mut self.buffer);
+        self.db.inner.log.env().spawn(Box::pin(async move {
+            let written = {
+                let write = std::pin::pin!(stretches.write(buffer));
+                match future::select(write, tell.cancellation()).await {
+                    Either::Left((written, _)) => written,
+                    // The load was dropped.
+                    Either::Right(_) => return,
+                }
+            };
+            let _ = tell.send((stretches, written));
+        }));
         Ok(())
     }
 
     /// Lets everything appear in the database.
     ///
     /// # Errors
-    /// If the store fails; [`Error::Conflict`] or [`Error::TransactionTooLong`] if somebody wrote to the table meanwhile
+    /// As [`add`](Self::add); [`Error::Conflict`] or [`Error::TransactionTooLong`] if somebody wrote to the table meanwhile
     /// and the load was to heed what is there.
     pub async fn finish(mut self) -> Result<BulkLoaded> {
-        self.write_buffer().await?;
-        // Whether a key occurs twice is seen only where the stretches meet.
-        if self.duplicates != Duplicates::Replace && self.stretches.len() > 1 {
-            self.merge_stretches().await?;
-        }
+        let buffer = std::mem::take(&mut self.buffer);
+        let stretches = self.idle().await?;
+        stretches.write(buffer).await?;
+        let tiers = stretches.finish().await?;
+        let skipped = stretches.skipped();
+        let documents = self.added.saturating_sub(skipped);
         let inner = &self.db.inner;
-        let (documents, skipped) = (self.loaded, self.skipped);
-        let tiers = self.tiers();
         if tiers.is_empty() {
             inner.log.end_ingest(self.ticket, inner.commit_timeout).await?;
+            self.has_ended = true;
             return Ok(BulkLoaded { commit: None, documents, skipped });
         }
         let reads = (self.duplicates != Duplicates::Replace).then(|| {
@@ -281,23 +240,88 @@ impl BulkLoad {
         });
         let proposal = Proposal::Ingest { tiers, reads, begun: self.ticket.seq };
         let outcome = inner.log.commit(proposal, Freshness::Local, inner.commit_timeout).await;
+        // Whoever cannot tell whether it appeared lets it lapse.
+        self.has_ended = matches!(outcome, Ok(_) | Err(CommitError::OutcomeUnknown { .. }));
         let commit = outcome.map_err(|error| inner.explain(error))?;
         Ok(BulkLoaded { commit: Some(commit), documents, skipped })
     }
+
+    /// Gives the load up: nothing of it appears, and what it wrote is removed. One that is dropped is given up too, as soon
+    /// as its runtime or the database's maintenance comes round to it; one whose process is killed, after ten
+    /// [graces](crate::DatabaseBuilder::grace). What it wrote is then left to a [sweep](Database::sweep).
+    ///
+    /// # Errors
+    /// If the store fails: what is left is removed as if the load had been dropped.
+    pub async fn abort(mut self) -> Result<()> {
+        // What failed before is no concern any more.
+        let _ = self.idle().await;
+        let inner = &self.db.inner;
+        inner.log.end_ingest(self.ticket, inner.commit_timeout).await?;
+        self.has_ended = true;
+        match std::mem::replace(&mut self.writer, Writer::Failed(ended_early())) {
+            Writer::Idle(stretches) => stretches.discard().await,
+            Writer::Busy(_) | Writer::Failed(_) => Ok(()),
+        }
+    }
 }
 
-/// So many keys are looked up together.
-const KEYS_TOGETHER: usize = 4096;
+impl Drop for BulkLoad {
+    fn drop(&mut self) {
+        if self.has_ended {
+            return;
+        }
+        self.db.inner.abandoned.lock().push(self.ticket);
+        let inner = self.db.inner.clone();
+        self.db.inner.log.env().spawn(Box::pin(async move {
+            if let Err(error) = inner.end_abandoned().await {
+                tracing::debug!(%error, "a bulk load that was dropped is left to maintenance");
+            }
+        }));
+    }
+}
 
-/// What a document takes in the buffer beside its key and row, about.
-const ENTRY_OVERHEAD_BYTES: usize = 96;
+impl Inner {
+    /// Says in the log that loads were given up which were dropped.
+    pub(crate) async fn end_abandoned(&self) -> Result<()> {
+        loop {
+            let Some(ticket) = self.abandoned.lock().pop() else { return Ok(()) };
+            if let Err(error) = self.log.end_ingest(ticket, self.commit_timeout).await {
+                self.abandoned.lock().push(ticket);
+                return Err(error.into());
+            }
+        }
+    }
+}
+
+impl Share {
+    fn new(loads: &Arc<AtomicUsize>, of_all_bytes: usize) -> Self {
+        loads.fetch_add(1, Ordering::Relaxed);
+        Self { loads: loads.clone(), of_all_bytes }
+    }
+
+    /// How large a buffer may become: one is filled while another one is written.
+    fn buffer_bytes(&self) -> usize {
+        self.of_all_bytes / 2 / self.loads.load(Ordering::Relaxed).max(1)
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.loads.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn ended_early() -> Error {
+    let detail = "the task that wrote a bulk load ended early";
+    DriverError::new(ErrorKind::Transient, Operation::Put, "run/", detail).into()
+}
 
 impl fmt::Debug for BulkLoad {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("BulkLoad")
             .field("table", &self.table.name())
-            .field("loaded", &self.loaded)
+            .field("added", &self.added)
             .finish_non_exhaustive()
     }
 }

@@ -1,12 +1,14 @@
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use bucketdb_documents::{Documents, RunStoreFor};
 use bucketdb_driver::MeteredDriver;
-use bucketdb_log::{Freshness, Log, Seq, SlotNames, StoreCheck, StoreReport};
+use bucketdb_log::{Freshness, IngestTicket, Log, Seq, SlotNames, StoreCheck, StoreReport};
 use bucketdb_lsm::Tier;
 use bucketdb_runs::RunStore;
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::maintenance::Maintenance;
@@ -32,6 +34,10 @@ pub(crate) struct Inner {
     pub(crate) past: Past,
     pub(crate) memory: MemoryBudget,
     pub(crate) maintenance: Maintenance,
+    /// How many bulk loads are under way.
+    pub(crate) loads: Arc<AtomicUsize>,
+    /// Bulk loads that were dropped, for as long as no record says so.
+    pub(crate) abandoned: Mutex<Vec<IngestTicket>>,
     /// Opens the runs.
     pub(crate) store_for: RunStoreFor,
 }
@@ -45,11 +51,18 @@ pub(crate) struct MemoryBudget {
     pub(crate) overlay_bytes: usize,
     /// What is kept for those who read earlier positions.
     pub(crate) earlier_bytes: usize,
+    /// What all bulk loads that are under way gather, together.
+    pub(crate) load_bytes: usize,
 }
 
 impl MemoryBudget {
     pub(crate) fn of(max_memory: usize) -> Self {
-        Self { cache_bytes: max_memory / 2, overlay_bytes: max_memory / 8, earlier_bytes: max_memory / 8 }
+        Self {
+            cache_bytes: max_memory / 2,
+            overlay_bytes: max_memory / 8,
+            earlier_bytes: max_memory / 8,
+            load_bytes: max_memory / 4,
+        }
     }
 }
 

@@ -194,6 +194,7 @@ impl Inner {
             }
         }
         self.log.collect_garbage().await?;
+        self.end_abandoned().await?;
         if self.log.env().random_below(CHECKPOINTS_PER_SWEEP) == 0 {
             self.sweep().await?;
         }

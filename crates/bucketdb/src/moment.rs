@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use bucketdb_documents::Documents;
@@ -37,12 +38,20 @@ impl Moment {
     /// That it is not kept any more.
     pub(crate) fn expired(&self) -> Error {
         match self {
-            Self::Pinned(pin) => pin.inner.expired(),
+            Self::Pinned(pin) => {
+                pin.has_expired.store(true, Ordering::Relaxed);
+                pin.inner.expired()
+            }
             Self::Replayed(replayed) => match replayed.inner.upgrade() {
                 Some(inner) => inner.expired(),
                 None => Error::SnapshotExpired { floor: replayed.seq.next() },
             },
         }
+    }
+
+    /// Whether somebody was told that it is not kept any more.
+    pub(crate) fn has_expired(&self) -> bool {
+        matches!(self, Self::Pinned(pin) if pin.has_expired.load(Ordering::Relaxed))
     }
 
     /// Whether what it takes to read here may be removed by now.
@@ -78,12 +87,13 @@ impl Moment {
 pub(crate) struct Pin {
     inner: Arc<Inner>,
     seq: Seq,
+    has_expired: AtomicBool,
 }
 
 impl Pin {
     /// Takes over a pin that was made in the state already.
     pub(crate) fn adopt(inner: Arc<Inner>, seq: Seq) -> Self {
-        Self { inner, seq }
+        Self { inner, seq, has_expired: AtomicBool::new(false) }
     }
 
     fn log(&self) -> &Log<Documents> {
@@ -103,7 +113,7 @@ impl Inner {
             documents.pin(seq);
             seq
         });
-        Ok(Moment::Pinned(Arc::new(Pin { inner: self.clone(), seq })))
+        Ok(Moment::Pinned(Arc::new(Pin::adopt(self.clone(), seq))))
     }
 
     /// As [`pin`](Self::pin), if the database is at that position.

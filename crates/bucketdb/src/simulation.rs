@@ -36,7 +36,7 @@ pub fn set_memory(
     mut builder: DatabaseBuilder,
     (cache_bytes, overlay_bytes, earlier_bytes): (usize, usize, usize),
 ) -> DatabaseBuilder {
-    builder.memory = Some(MemoryBudget { cache_bytes, overlay_bytes, earlier_bytes });
+    builder.memory = Some(MemoryBudget { cache_bytes, overlay_bytes, earlier_bytes, load_bytes: 2 * overlay_bytes });
     builder
 }
 

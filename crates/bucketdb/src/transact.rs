@@ -49,7 +49,7 @@ impl Database {
     /// if nobody else were there (strictly serializable).
     ///
     /// The closure reads one moment of the database. When it ends, its writes are committed together, unless somebody
-    /// else wrote meanwhile what it has read: then it is run again, on the state as it is then. So it should do nothing
+    /// else wrote meanwhile what it has read, or so much that its moment is not kept any more: then it is run again, on the state as it is then. So it should do nothing
     /// but read, compute and write through the transaction. If it ends with an error, nothing is written, and the error
     /// is returned as it is. Its error can be of any type that is made [from](From) [`Error`].
     ///
@@ -135,7 +135,8 @@ impl Database {
     ///
     /// # Errors
     /// As [`transact`](Self::transact). If the attempts are used up, the conflict that ended the last one:
-    /// [`Error::Conflict`], [`Error::TableConflict`] or [`Error::TransactionTooLong`].
+    /// [`Error::Conflict`], [`Error::TableConflict`], [`Error::TransactionTooLong`] or, if what it began with was not kept
+    /// for as long as it took, [`Error::SnapshotExpired`].
     pub async fn transact_with<T, E, F, R>(
         &self,
         options: TransactOptions,
@@ -151,11 +152,14 @@ impl Database {
         loop {
             let handle = attempts.begin()?;
             let outcome = transaction(handle.clone()).await;
-            let (reads, writes) = handle.end().ok_or(Error::TransactionEnded)?;
+            let ended = handle.end();
             drop(handle);
-            let settled = match writes.into_transaction().filter(|_| outcome.is_ok()) {
-                Some(changes) => attempts.commit(changes, reads).await.map(Some),
-                None => attempts.confirm(&reads).await.map(|()| None),
+            let settled = match ended {
+                Ok((reads, writes)) => match writes.into_transaction().filter(|_| outcome.is_ok()) {
+                    Some(changes) => attempts.commit(changes, reads).await.map(Some),
+                    None => attempts.confirm(&reads).await.map(|()| None),
+                },
+                Err(error) => Err(error),
             };
             match settled {
                 Ok(commit) => {
@@ -168,9 +172,16 @@ impl Database {
     }
 }
 
-/// Whether the transaction met the writes of others: the next attempt sees them.
+/// Whether the transaction met the writes of others, or so many that what it began with is not kept any more: the next
+/// attempt sees them.
 fn is_conflict(error: &Error) -> bool {
-    matches!(error, Error::Conflict { .. } | Error::TableConflict { .. } | Error::TransactionTooLong { .. })
+    matches!(
+        error,
+        Error::Conflict { .. }
+            | Error::TableConflict { .. }
+            | Error::TransactionTooLong { .. }
+            | Error::SnapshotExpired { .. }
+    )
 }
 
 /// The attempts of one transaction, and when there are to be no more.

@@ -50,9 +50,10 @@ impl Transaction {
         Ok(Self { shared: Arc::new(Shared { db: db.clone(), open: Mutex::new(Some(open)) }) })
     }
 
-    /// Ends it; gives what it read and wrote.
-    pub(crate) fn end(&self) -> Option<(ReadSet, Writes)> {
-        self.shared.open.lock().take().map(|open| (open.reads, open.writes))
+    /// Ends it; gives what it read and wrote. An error if it read what its moment does not show any more.
+    pub(crate) fn end(&self) -> Result<(ReadSet, Writes)> {
+        let open = self.shared.open.lock().take().ok_or(Error::TransactionEnded)?;
+        if open.moment.has_expired() { Err(open.moment.expired()) } else { Ok((open.reads, open.writes)) }
     }
 
     /// The document with that key.

@@ -42,5 +42,6 @@ pub use overlay::{Found, Scan, ScanRow, WrittenRow};
 pub use read_set::{KeyRange, ReadSet};
 pub use recent_writes::Before;
 pub use refusal::Refusal;
+pub use run_key::{of_run_key, put_run_key};
 pub use schema::{InvalidSchema, KeyField, Schema, SchemaBuilder};
 pub use transaction::{Change, ChangeKind, Condition, Transaction};

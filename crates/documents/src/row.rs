@@ -33,13 +33,28 @@ pub struct RowError(String);
 /// If the document does not serialise, or is nested deeper than 128 levels.
 pub fn encode<T: Serialize + ?Sized>(document: &T, schema_version: u32) -> Result<Bytes, RowError> {
     let mut row = Vec::with_capacity(128);
-    row.push(KIND_MESSAGE_PACK);
-    codec::put_varint(&mut row, u64::from(schema_version));
-    let mut serializer = rmp_serde::Serializer::new(&mut row).with_struct_map();
+    encode_into(&mut row, document, schema_version)?;
+    Ok(row.into())
+}
+
+/// As [`encode`], behind what is in `buffer`. After an error, it may hold part of a row.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_into<T: Serialize + ?Sized>(
+    buffer: &mut Vec<u8>,
+    document: &T,
+    schema_version: u32,
+) -> Result<(), RowError> {
+    buffer.push(KIND_MESSAGE_PACK);
+    codec::put_varint(buffer, u64::from(schema_version));
+    let body = buffer.len();
+    let mut serializer = rmp_serde::Serializer::new(&mut *buffer).with_struct_map();
     document.serialize(&mut serializer).map_err(|error| RowError(error.to_string()))?;
     // The serialiser has no limit of depth that holds for lists, and nothing may be stored that could not be read.
-    MessagePack::new(body(&row)?).skip()?;
-    Ok(Bytes::from(row))
+    let mut written = MessagePack::new(buffer.get(body..).unwrap_or_default());
+    written.skip()?;
+    written.end()
 }
 
 /// The document in a row, as a Rust type.

@@ -20,11 +20,22 @@ pub(crate) fn group(table: TableId) -> [u8; GROUP_BYTES] {
 
 /// The key under which a run holds a row.
 pub(crate) fn encode(table: TableId, key: &EncodedKey) -> Bytes {
-    let mut bytes = BytesMut::with_capacity(PREFIX_BYTES + key.as_bytes().len());
-    bytes.put_slice(&group(table));
-    bytes.put_u8(ROWS);
-    bytes.put_slice(key.as_bytes());
-    bytes.freeze()
+    let mut bytes = Vec::with_capacity(PREFIX_BYTES + key.as_bytes().len());
+    put_run_key(&mut bytes, table, key);
+    bytes.into()
+}
+
+/// Appends the key under which a run holds a row.
+pub fn put_run_key(buffer: &mut Vec<u8>, table: TableId, key: &EncodedKey) {
+    buffer.put_slice(&group(table));
+    buffer.put_u8(ROWS);
+    buffer.put_slice(key.as_bytes());
+}
+
+/// The row's own key in one that [`put_run_key`] made, in the same memory; `None` if that is no row's.
+#[must_use]
+pub fn of_run_key(run_key: Bytes) -> Option<EncodedKey> {
+    decode(run_key)
 }
 
 /// Keys up to this length are put together without asking for memory.

@@ -10,6 +10,7 @@
 mod plan;
 mod scan;
 mod tier;
+mod tier_writer;
 mod totals;
 mod tree;
 mod work;
@@ -17,6 +18,7 @@ mod work;
 pub use plan::{Plan, Policy, plan, plan_full};
 pub use scan::TreeScan;
 pub use tier::{Tier, TierRun};
+pub use tier_writer::TierWriter;
 pub use totals::{GROUP_BYTES, Totals, TotalsByGroup};
 pub use tree::{Merging, Tree};
 pub use work::{Built, Flush, Work, WorkError};

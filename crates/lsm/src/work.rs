@@ -1,10 +1,10 @@
 use std::ops::Bound;
 
 use bucketdb_log::Seq;
-use bucketdb_runs::{RunEntry, RunError, RunOptions, RunStore, RunWriter, ScanOptions};
+use bucketdb_runs::{RunEntry, RunError, RunOptions, RunStore, ScanOptions};
 use bytes::Bytes;
 
-use crate::{Merging, Plan, Policy, Tier, TierRun, TotalsByGroup, Tree, TreeScan};
+use crate::{Merging, Plan, Policy, Tier, TierRun, TierWriter, Tree, TreeScan};
 
 /// Why a piece of work came to nothing. What it wrote is garbage.
 pub type WorkError = RunError;
@@ -36,51 +36,7 @@ pub struct Built {
     pub written_bytes: u64,
 }
 
-/// Writes runs of a tier one after the other.
-struct TierWriter<'a, 'b> {
-    work: &'b Work<'a>,
-    current: Option<(RunWriter, TotalsByGroup)>,
-    done: Vec<TierRun>,
-    written_bytes: u64,
-}
-
-impl TierWriter<'_, '_> {
-    async fn add(&mut self, entry: &RunEntry) -> Result<(), RunError> {
-        let (writer, totals) = match &mut self.current {
-            Some(current) => current,
-            None => self.current.insert((
-                self.work.store.writer(self.work.begun_at, self.work.options.clone()),
-                TotalsByGroup::default(),
-            )),
-        };
-        totals.add(&entry.key, entry.row.as_deref());
-        writer.add(&entry.key, entry.seq, entry.row.as_deref()).await?;
-        if writer.bytes_written() >= self.work.policy.run_bytes {
-            self.end_run().await?;
-        }
-        Ok(())
-    }
-
-    fn bytes_written(&self) -> u64 {
-        self.written_bytes + self.current.as_ref().map_or(0, |(writer, _)| writer.bytes_written())
-    }
-
-    async fn end_run(&mut self) -> Result<(), RunError> {
-        let Some((writer, totals)) = self.current.take() else { return Ok(()) };
-        if let Some(meta) = writer.finish().await? {
-            self.written_bytes += meta.size_bytes;
-            self.done.push(TierRun::whole(self.work.store.open(std::sync::Arc::new(meta)), totals));
-        }
-        Ok(())
-    }
-
-    async fn finish(mut self) -> Result<(Vec<TierRun>, u64), RunError> {
-        self.end_run().await?;
-        Ok((self.done, self.written_bytes))
-    }
-}
-
-impl<'a> Work<'a> {
+impl Work<'_> {
     /// Does what a plan says with the rows in `flush`.
     ///
     /// # Errors
@@ -114,8 +70,10 @@ impl<'a> Work<'a> {
         writer.finish().await
     }
 
-    fn tier_writer(&self) -> TierWriter<'a, '_> {
-        TierWriter { work: self, current: None, done: Vec::new(), written_bytes: 0 }
+    /// A writer for rows that come little by little.
+    #[must_use]
+    pub fn tier_writer(&self) -> TierWriter {
+        TierWriter::new(self.store.clone(), self.begun_at, self.options.clone(), self.policy.run_bytes)
     }
 
     fn scan_options(&self) -> ScanOptions {

@@ -92,6 +92,10 @@ impl RunWriter {
         }
     }
 
+    pub(crate) fn store(&self) -> &RunStore {
+        &self.store
+    }
+
     /// The name that the run will have.
     #[must_use]
     pub fn name(&self) -> RunName {
@@ -109,9 +113,19 @@ impl RunWriter {
     /// The future may be dropped: the entry has then been added.
     ///
     /// # Errors
-    /// [`RunError::OutOfOrder`] if `key` is not greater than the one before, [`RunError::TooLong`] if key or row are;
-    /// nothing was added then. Otherwise if the store failed: the run cannot be finished any more.
+    /// As [`push`](Self::push); otherwise if the store failed: the run cannot be finished any more.
     pub async fn add(&mut self, key: &[u8], seq: Seq, row: Option<&[u8]>) -> Result<()> {
+        self.push(key, seq, row)?;
+        self.hand_over().await
+    }
+
+    /// Adds an entry without waiting: for rows that come one right behind the other. [`hand_over`](Self::hand_over) is due
+    /// once [`is_waiting`](Self::is_waiting).
+    ///
+    /// # Errors
+    /// [`RunError::OutOfOrder`] if `key` is not greater than the one before, [`RunError::TooLong`] if key or row are;
+    /// nothing was added then.
+    pub fn push(&mut self, key: &[u8], seq: Seq, row: Option<&[u8]>) -> Result<()> {
         check_length("key", key, MAX_KEY_BYTES)?;
         check_length("row", row.unwrap_or_default(), MAX_ROW_BYTES)?;
         if self.totals.entries == 0 {
@@ -132,7 +146,22 @@ impl RunWriter {
             Some(_) => self.totals.live_bytes += entry_bytes as u64,
             None => self.totals.deletions += 1,
         }
-        self.send(PIECE_BYTES).await
+        Ok(())
+    }
+
+    /// Whether so much was written that it should be handed over.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        let least = if self.upload.is_some() { PIECE_BYTES } else { MAX_SINGLE_PUT_BYTES };
+        self.out.len() >= least
+    }
+
+    /// Hands what was written over to the store if it is worth a request; waits if the store does not keep up.
+    ///
+    /// # Errors
+    /// If the store failed: the run cannot be finished any more.
+    pub async fn hand_over(&mut self) -> Result<()> {
+        if self.is_waiting() { self.send(PIECE_BYTES).await } else { Ok(()) }
     }
 
     /// Writes what is left and waits until the object is there. Without entries there is nothing to write, and no run.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where it fails")]
 
 mod batches;
+mod bulk_loads;
 mod caches;
 mod collections;
 mod conditions;

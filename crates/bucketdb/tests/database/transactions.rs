@@ -426,3 +426,45 @@ async fn a_version_that_another_process_registered_before_is_found() {
         .await;
     assert_eq!(found.unwrap(), Some((1, None)));
 }
+
+#[tokio::test]
+async fn a_transaction_whose_moment_is_not_kept_any_more_is_run_again() {
+    let db = on(MemoryDriver::new()).max_memory(8 << 20).open().await.unwrap();
+    let orders = db.table::<Order>().await.unwrap();
+    for number in 0..2 {
+        orders.insert(&order("a", number, 1)).await.unwrap();
+    }
+    for (most, is_query) in [(None, false), (None, true), (Some(1), false)] {
+        let runs = AtomicU32::new(0);
+        let options = TransactOptions { max_attempts: most, ..TransactOptions::default() };
+        let outcome = db
+            .transact_with(options, async |tx| {
+                tx.get::<Order>(("a", 0)).await?;
+                if runs.fetch_add(1, Ordering::Relaxed) == 0 {
+                    // More than an eighth of the memory, twice, with a checkpoint behind each: what was before it goes.
+                    for _ in 0..2 {
+                        let mut batch = db.batch();
+                        for number in 0..20_000 {
+                            batch.put(&order(&format!("{number:>60}"), 0, 0))?;
+                        }
+                        batch.commit().await?;
+                        db.checkpoint().await?;
+                        db.transact(async |tx| tx.get::<Order>(("a", 0)).await.map(drop)).await?;
+                    }
+                }
+                let total = if is_query {
+                    tx.query::<Order>()?.keys(("a", 1)..).fetch().await?.first().map(|order| order.total)
+                } else {
+                    tx.get::<Order>(("a", 1)).await?.map(|order| order.total)
+                };
+                tx.put(&order("b", 0, total.unwrap_or_default()))
+            })
+            .await;
+        let runs = runs.into_inner();
+        match (most, outcome) {
+            (None, Ok(done)) => assert_eq!((done.attempts, runs), (2, 2)),
+            (Some(1), Err(Error::SnapshotExpired { .. })) => assert_eq!(runs, 1),
+            (_, outcome) => panic!("{outcome:?} after {runs} runs"),
+        }
+    }
+}

@@ -258,3 +258,21 @@ fn bytes_behind_a_document_are_refused() {
     row.push(0);
     assert!(decode_value(&row.into()).is_err());
 }
+
+#[test]
+fn a_serializer_that_lies_about_a_length_is_found_out() {
+    use serde::Serializer;
+    use serde::ser::SerializeSeq;
+
+    struct Short(usize);
+    impl Serialize for Short {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut list = serializer.serialize_seq(Some(self.0))?;
+            list.serialize_element(&1)?;
+            list.end()
+        }
+    }
+    assert!(encode(&Short(2), 1).is_err());
+    assert!(encode(&Short(0), 1).is_err());
+    assert!(encode(&Short(1), 1).is_ok());
+}
