@@ -93,7 +93,7 @@ pub(crate) fn at_hand<'a>(
     key: &[u8],
 ) -> Option<Option<Found>> {
     for run in ingests.filter_map(|tier| tier.find(key)) {
-        if let Some(entry) = run.try_get(key)? {
+        if let Some(entry) = run.try_get(key, false)? {
             return Some(found(entry));
         }
     }

@@ -177,6 +177,9 @@ impl<M: StateMachine> Log<M> {
     /// # Errors
     /// If the store fails, or if what it holds is broken.
     pub async fn refresh(&self, freshness: Freshness) -> Result<()> {
+        if freshness == Freshness::Local {
+            return self.shared.failure.check();
+        }
         let ask = self.shared.probes.ask(freshness);
         self.shared.refresh(ask).await
     }

@@ -20,7 +20,14 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { max_tiers: 8, min_merge: 3, piece_bytes: 64 << 20, run_bytes: 32 << 20, max_deletions: 4, least_bytes: 64 << 10 }
+        Self {
+            max_tiers: 8,
+            min_merge: 3,
+            piece_bytes: 64 << 20,
+            run_bytes: 32 << 20,
+            max_deletions: 4,
+            least_bytes: 64 << 10,
+        }
     }
 }
 

@@ -77,8 +77,10 @@ impl Tree {
     /// The entry of a key, if all that it takes to tell is in memory. `Some(None)` if there is none.
     #[must_use]
     pub fn try_get(&self, key: &[u8]) -> Option<Option<RunEntry>> {
-        for run in self.tiers.iter().filter_map(|tier| tier.find(key)) {
-            if let Some(entry) = run.try_get(key)? {
+        let mut runs = self.tiers.iter().filter_map(|tier| tier.find(key)).peekable();
+        while let Some(run) = runs.next() {
+            // Where nothing is older, most keys that are asked for are there.
+            if let Some(entry) = run.try_get(key, runs.peek().is_none())? {
                 return Some(Some(entry));
             }
         }

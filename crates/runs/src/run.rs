@@ -64,21 +64,25 @@ impl Run {
         Ok(self.find(&block, key))
     }
 
-    /// As [`get`](Self::get), if that takes no request; `None` if it would.
+    /// As [`get`](Self::get), if that takes no request; `None` if it would. If the key `is_likely` to be there, its block is
+    /// asked before the filter: what the answer costs is the number of places in memory that it touches.
     #[must_use]
-    pub fn try_get(&self, key: &[u8]) -> Option<Option<RunEntry>> {
+    pub fn try_get(&self, key: &[u8], is_likely: bool) -> Option<Option<RunEntry>> {
         if !self.covers(key) {
             return Some(None);
         }
         let footer = self.inner.footer.get()?;
         let Some(place) = footer.partition(footer.partition_of(key)) else { return Some(None) };
         let Part::Partition(partition) = self.cached(place.offset)? else { return None };
-        if !partition.may_hold(filter::hash(key)) {
+        if !is_likely && !partition.may_hold(filter::hash(key)) {
             return Some(None);
         }
         let Some((start, _)) = partition.block(partition.block_of(key)) else { return Some(None) };
-        let Part::Block(block) = self.cached(start)? else { return None };
-        Some(self.find(&block, key))
+        match self.cached(start) {
+            Some(Part::Block(block)) => Some(self.find(&block, key)),
+            _ if is_likely && !partition.may_hold(filter::hash(key)) => Some(None),
+            _ => None,
+        }
     }
 
     /// Whether it may say something of `key`: always if it does, in about one of 250 cases if it does not.

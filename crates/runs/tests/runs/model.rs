@@ -96,8 +96,10 @@ proptest! {
             for (key, expected) in keys.iter().zip(&expected) {
                 assert!(run.may_hold(key).await.unwrap() || expected.is_none());
                 assert_eq!(&run.get(key).await.unwrap(), expected);
-                if let Some(answer) = run.try_get(key) {
-                    assert_eq!(&answer, expected);
+                for is_likely in [false, true] {
+                    if let Some(answer) = run.try_get(key, is_likely) {
+                        assert_eq!(&answer, expected);
+                    }
                 }
             }
         });

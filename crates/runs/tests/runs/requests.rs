@@ -27,8 +27,8 @@ async fn a_cold_point_read_of_a_run_of_moderate_size_takes_two_requests_and_then
     assert_eq!(bench.gets(), 2);
     run.get(&key(49_000)).await.unwrap().unwrap();
     assert_eq!(bench.gets(), 3);
-    assert!(run.try_get(&key(49_000)).unwrap().is_some());
-    assert!(run.try_get(&key(25_000)).is_none(), "its block is not in memory");
+    assert!(run.try_get(&key(49_000), true).unwrap().is_some());
+    assert!(run.try_get(&key(25_000), true).is_none(), "its block is not in memory");
 }
 
 #[tokio::test]
@@ -60,11 +60,13 @@ async fn absent_keys_take_no_request_once_the_filters_are_in_memory() {
     let bench = Bench::new(64 * MIB);
     let run = bench.numbered(50_000, 100).await;
     run.get(&key(0)).await.unwrap().unwrap();
-    let answered = (0..50_000).filter(|number| run.try_get(&absent_key(*number)) == Some(None)).count();
+    let is_known_absent = |number: &u64, is_likely| run.try_get(&absent_key(*number), is_likely) == Some(None);
+    let answered = (0..50_000).filter(|number| is_known_absent(number, false)).count();
+    assert_eq!((0..50_000).filter(|number| is_known_absent(number, true)).count(), answered);
     assert!(answered >= 49_500, "{answered} of 50,000");
     let before = bench.gets();
-    assert_eq!(run.try_get(b"aaa"), Some(None));
-    assert_eq!(run.try_get(b"zzz"), Some(None));
+    assert_eq!(run.try_get(b"aaa", true), Some(None));
+    assert_eq!(run.try_get(b"zzz", false), Some(None));
     assert_eq!(bench.gets(), before);
 }
 
@@ -161,7 +163,7 @@ async fn a_scan_that_does_not_fill_the_cache_drives_nothing_out() {
     let options = ScanOptions { fill_cache: false, ..ScanOptions::default() };
     assert_eq!(collect(run.scan((Bound::Unbounded, Bound::Unbounded), options)).await.len(), 50_000);
     assert_eq!(bench.runs.cache().usage(), usage);
-    assert!((0..100).all(|number| run.try_get(&key(number)).is_some()));
+    assert!((0..100).all(|number| run.try_get(&key(number), false).is_some()));
 }
 
 #[tokio::test]
