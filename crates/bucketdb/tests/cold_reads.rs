@@ -2,7 +2,7 @@
 //! figures for a million documents are printed by
 //! `cargo test -p bucketdb --release --no-default-features --test cold_reads -- --ignored --nocapture`.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where it fails")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops where it fails")]
 
 use std::time::Duration;
 
