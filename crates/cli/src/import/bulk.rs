@@ -1,10 +1,9 @@
-use std::collections::HashMap;
-
 use bucketdb::{BulkLoad, Duplicates};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde_json::Value;
 
 use super::commits::MAX_BATCH_BYTES;
+use super::gathered::Gathered;
 use super::importer::{ImportReport, RowFailure};
 use super::seen::Seen;
 use super::target::{Pending, Target};
@@ -25,10 +24,7 @@ pub(super) struct Bulk {
     is_new: bool,
     /// Begun with the first document that has to be written.
     load: Option<BulkLoad>,
-    chunk: Vec<Pending>,
-    chunk_bytes: usize,
-    /// Where the document with a key is in the chunk.
-    places: HashMap<String, usize>,
+    chunk: Gathered,
     /// Keys that were written. What is stored says nothing any more about a document with such a key.
     written: Seen,
     imported: u64,
@@ -39,16 +35,7 @@ impl Bulk {
     pub(super) fn new(target: &Target) -> Result<Self, bucketdb::Error> {
         let tables = target.db.stats()?.tables;
         let is_new = tables.iter().find(|table| table.name == target.table).is_none_or(|table| table.stats.is_empty());
-        Ok(Self {
-            is_new,
-            load: None,
-            chunk: Vec::new(),
-            chunk_bytes: 0,
-            places: HashMap::new(),
-            written: Seen::new(),
-            imported: 0,
-            replaced: 0,
-        })
+        Ok(Self { is_new, load: None, chunk: Gathered::default(), written: Seen::new(), imported: 0, replaced: 0 })
     }
 
     /// Takes a document.
@@ -62,15 +49,9 @@ impl Bulk {
             let message = format!("the document takes {} bytes, and one holds at most 8 MiB", pending.size_bytes);
             return Err(RowFailure::at(pending.line, Failure::new("batch_too_large", message)));
         }
-        if let Some(earlier) = self.places.get(&pending.key_text).and_then(|place| self.chunk.get_mut(*place)) {
-            self.chunk_bytes = self.chunk_bytes - earlier.size_bytes + pending.size_bytes;
-            *earlier = Pending { is_duplicate: earlier.is_duplicate, ..pending };
-            return Ok(());
-        }
-        self.places.insert(pending.key_text.clone(), self.chunk.len());
-        self.chunk_bytes += pending.size_bytes;
+        let Some(pending) = self.chunk.replace(pending) else { return Ok(()) };
         self.chunk.push(pending);
-        if self.chunk.len() >= CHUNK_DOCUMENTS || self.chunk_bytes >= CHUNK_BYTES {
+        if self.chunk.len() >= CHUNK_DOCUMENTS || self.chunk.size_bytes() >= CHUNK_BYTES {
             self.write_chunk(target, report).await?;
         }
         Ok(())
@@ -90,9 +71,7 @@ impl Bulk {
 
     /// Hands the documents of the chunk on that are not stored, or all that stand before the first that cannot be.
     async fn write_chunk(&mut self, target: &Target, report: &mut ImportReport) -> Result<(), RowFailure> {
-        let chunk = std::mem::take(&mut self.chunk);
-        self.places.clear();
-        self.chunk_bytes = 0;
+        let chunk = self.chunk.take();
         let mut all_stored = self.look_up(&chunk, target).await?.into_iter();
         for pending in chunk {
             let stored = all_stored.next().flatten();
