@@ -52,7 +52,7 @@ mod tests {
     fn of_one_key_the_last_counts_in_the_place_of_the_first() {
         let pending = |key: &str, size_bytes, is_duplicate| {
             let (key, key_text, document) = (json!(key), key.to_owned(), json!({ "size": size_bytes }));
-            Pending { line: 1, key, key_text, document, size_bytes, is_duplicate }
+            Pending { line: 1, key, key_text, document, size_bytes, is_duplicate, place: 1 }
         };
         let mut gathered = Gathered::default();
         for (key, size_bytes) in [("a", 5), ("b", 7), ("a", 9)] {
