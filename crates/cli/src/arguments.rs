@@ -39,6 +39,12 @@ pub(crate) struct Global {
     /// How much memory the database may use, such as 64MiB; 100 MiB by default
     #[arg(long, value_name = "SIZE", value_parser = parse_size, global = true)]
     pub(crate) max_memory: Option<u64>,
+    /// A folder in which what was read is kept for the next command, in up to --cache-size
+    #[arg(long, value_name = "FOLDER", env = "BUCKETDB_CACHE_DIR", hide_env_values = true, global = true)]
+    pub(crate) cache_dir: Option<PathBuf>,
+    /// How much that folder may take, such as 512MiB
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "1GiB", global = true)]
+    pub(crate) cache_size: u64,
     /// How far back the past can be read, such as 7d; a new database keeps it, by default as long as the grace, 1h
     #[arg(long, value_name = "TIME", value_parser = parse_duration, global = true)]
     pub(crate) history: Option<Duration>,

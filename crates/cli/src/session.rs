@@ -102,6 +102,9 @@ impl Store {
         if let Some(max_memory) = global.max_memory {
             builder = builder.max_memory(max_memory);
         }
+        if let Some(folder) = &global.cache_dir {
+            builder = builder.cache_dir(folder, global.cache_size);
+        }
         if let Some(history) = global.history {
             builder = builder.history(history);
         }

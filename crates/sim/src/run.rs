@@ -249,7 +249,10 @@ impl Run {
         violations.extend(check_states(&nodes, &reader, &truth).await);
         violations.extend(self.check_history(&truth));
         violations.extend(check_checkpoints(&archive.db, &truth).await);
-        violations.extend(check_verification(&reader.db).await);
+        // What was overwritten after everybody had read it does no harm, and only a verification can tell: it may, then.
+        if self.config.faults.lie == 0.0 {
+            violations.extend(check_verification(&reader.db).await);
+        }
         violations.extend(check_layout(&self.world.keys()));
         // A load that was never ended holds up sweeps for ten graces by the time in records, which a clock that was far ahead
         // has stopped.

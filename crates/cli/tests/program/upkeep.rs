@@ -216,3 +216,17 @@ fn memory_and_history_are_options() {
     sandbox.run(&["--max-memory", "much", "tables"]).failed(2, &["--max-memory", "64MiB"]);
     sandbox.run(&["--history", "7", "tables"]).failed(2, &["--history", "12h"]);
 }
+
+#[test]
+fn what_was_read_is_kept_in_a_folder_for_the_next_command() {
+    let sandbox = Sandbox::new();
+    sandbox.ok(&["put", "t", r#"{"id":1}"#]);
+    sandbox.ok(&["compact"]);
+    let get = ["get", "t", "1"];
+    let cached = ["--cache-dir", "cache", "--cache-size", "16MiB", "get", "t", "1"];
+    sandbox.ok(&cached);
+    // What is not there any more can only come from the folder.
+    std::fs::remove_dir_all(sandbox.path("db").join("run")).unwrap();
+    assert!(sandbox.ok(&cached).contains("\"id\""));
+    sandbox.run(&get).failed(1, &["run/"]);
+}
