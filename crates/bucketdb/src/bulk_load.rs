@@ -7,6 +7,7 @@ use bucketdb_driver::{DriverError, ErrorKind, Operation};
 use bucketdb_env::Environment;
 use bucketdb_log::{Commit, CommitError, Freshness, IngestTicket, Seq};
 use bucketdb_runs::format::MAX_ROW_BYTES;
+use bytes::Bytes;
 use futures::channel::oneshot;
 use futures::future::{self, Either};
 use serde::Serialize;
@@ -14,11 +15,13 @@ use serde_json::Value;
 
 use self::buffer::LoadBuffer;
 use self::stretches::Stretches;
-use crate::database::Inner;
 use crate::rows::TableRef;
-use crate::{Collection, Database, Document, Error, Result, Table};
+use crate::{Database, Document, Error, Result};
 
+mod beginning;
 mod buffer;
+mod giving_up;
+mod saved;
 mod stretches;
 
 /// What becomes of a document whose key is there already, in the table or earlier in the load.
@@ -48,9 +51,14 @@ pub struct BulkLoad {
     table: TableRef,
     duplicates: Duplicates,
     ticket: IngestTicket,
+    /// Under which somebody can go on with it; empty if nobody shall.
+    name: String,
+    /// What was saved last.
+    note: Option<Bytes>,
     /// Whether a record says, or will say, that it is over.
     has_ended: bool,
-    begun_at: Seq,
+    /// Since when nobody else may have written to the table, if what is there is heeded.
+    reads_at: Seq,
     buffer: LoadBuffer,
     writer: Writer,
     share: Share,
@@ -83,60 +91,7 @@ pub struct BulkLoaded {
     pub skipped: u64,
 }
 
-impl<T: Document> Table<T> {
-    /// Begins to load many documents at once.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), bucketdb::Error> {
-    /// # use bucketdb::{Database, Document, Duplicates, MemoryDriver};
-    /// # #[derive(serde::Serialize, serde::Deserialize, Document)]
-    /// # #[document(table = "numbers")]
-    /// # struct Number { #[document(key)] id: u64 }
-    /// # let db = Database::builder().driver(MemoryDriver::new()).open().await?;
-    /// let numbers = db.table::<Number>().await?;
-    /// let mut load = numbers.bulk_load(Duplicates::Fail).await?;
-    /// for id in 0..10_000 {
-    ///     load.add(&Number { id }).await?;
-    /// }
-    /// assert_eq!(load.finish().await?.documents, 10_000);
-    /// assert_eq!(numbers.query().count().await?, 10_000);
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub async fn bulk_load(&self, duplicates: Duplicates) -> Result<BulkLoad> {
-        BulkLoad::begin(self.database().clone(), self.table_ref().clone(), duplicates).await
-    }
-}
-
-impl Collection {
-    /// Begins to load many documents at once. The collection must exist.
-    ///
-    /// # Errors
-    /// [`Error::UnknownTable`] if it does not; or if the store fails.
-    pub async fn bulk_load(&self, duplicates: Duplicates) -> Result<BulkLoad> {
-        let table = self.find_existing().await?;
-        BulkLoad::begin(self.database().clone(), table, duplicates).await
-    }
-}
-
 impl BulkLoad {
-    async fn begin(db: Database, table: TableRef, duplicates: Duplicates) -> Result<Self> {
-        let inner = &db.inner;
-        // Whoever loads looks after the database too.
-        inner.await_room(inner.commit_timeout).await?;
-        inner.log.refresh(Freshness::Strict).await?;
-        let ticket = inner.log.begin_ingest(inner.commit_timeout).await?;
-        let begun_at = inner.log.position();
-        let stretches = Stretches::new(inner.clone(), table.clone(), duplicates, begun_at);
-        let share = Share::new(&inner.loads, inner.memory.load_bytes);
-        let (buffer, writer) = (LoadBuffer::default(), Writer::Idle(Box::new(stretches)));
-        Ok(Self { db, table, duplicates, ticket, has_ended: false, begun_at, buffer, writer, share, added: 0 })
-    }
-
     /// Adds a document. Waits while the store does not keep up.
     ///
     /// # Errors
@@ -215,12 +170,58 @@ impl BulkLoad {
         Ok(())
     }
 
+    /// What was given to [`save`](Self::save) last, be it by this process or by one before it whose load this goes on with.
+    #[must_use]
+    pub fn saved(&self) -> Option<&[u8]> {
+        self.note.as_deref()
+    }
+
+    /// Writes all that was added so far, and saves it in the log together with a note by which the caller will know where it
+    /// stood: whoever begins a [resumable load](crate::Table::resumable_load) of the same name within ten
+    /// [graces](crate::DatabaseBuilder::grace) goes on from here, as if what was added before had been added just so. It also
+    /// starts the time anew for which what a load has written is spared by sweeps.
+    ///
+    /// It takes one put, and one more run for what is gathered; once for every few hundred megabytes is often enough. The
+    /// record takes some 200 bytes for every run, and the note.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add); [`LogError::IngestEnded`](crate::LogError::IngestEnded) if somebody else has gone on with the load.
+    pub async fn save(&mut self, note: impl Into<Bytes>) -> Result<()> {
+        let (buffer, added) = (std::mem::take(&mut self.buffer), self.added);
+        let stretches = self.idle().await?;
+        let written = stretches.write(buffer).await;
+        let saved = match written {
+            Ok(()) => stretches.save(added, note.into()).await,
+            Err(error) => Err(error),
+        };
+        let saved = saved.inspect_err(|error| self.writer = Writer::Failed(error.clone()))?;
+        let inner = &self.db.inner;
+        let progress = saved.encode().into();
+        self.ticket = inner.log.save_ingest(&self.name, Some(self.ticket), progress, inner.commit_timeout).await?;
+        self.note = Some(saved.note);
+        self.idle().await?.remove_replaced().await;
+        Ok(())
+    }
+
     /// Lets everything appear in the database.
     ///
     /// # Errors
     /// As [`add`](Self::add); [`Error::Conflict`] or [`Error::TransactionTooLong`] if somebody wrote to the table meanwhile
     /// and the load was to heed what is there.
     pub async fn finish(mut self) -> Result<BulkLoaded> {
+        let loaded = self.commit().await;
+        match &loaded {
+            Ok(_) => {
+                if let Writer::Idle(stretches) = &mut self.writer {
+                    stretches.remove_replaced().await;
+                }
+            }
+            Err(error) => self.writer = Writer::Failed(error.clone()),
+        }
+        loaded
+    }
+
+    async fn commit(&mut self) -> Result<BulkLoaded> {
         let buffer = std::mem::take(&mut self.buffer);
         let stretches = self.idle().await?;
         stretches.write(buffer).await?;
@@ -234,7 +235,7 @@ impl BulkLoad {
             return Ok(BulkLoaded { commit: None, documents, skipped });
         }
         let reads = (self.duplicates != Duplicates::Replace).then(|| {
-            let mut reads = ReadSet::new(self.begun_at);
+            let mut reads = ReadSet::new(self.reads_at);
             reads.ranges.push(KeyRange::all(self.table.id));
             reads
         });
@@ -244,52 +245,6 @@ impl BulkLoad {
         self.has_ended = matches!(outcome, Ok(_) | Err(CommitError::OutcomeUnknown { .. }));
         let commit = outcome.map_err(|error| inner.explain(error))?;
         Ok(BulkLoaded { commit: Some(commit), documents, skipped })
-    }
-
-    /// Gives the load up: nothing of it appears, and what it wrote is removed. One that is dropped is given up too, as soon
-    /// as its runtime or the database's maintenance comes round to it; one whose process is killed, after ten
-    /// [graces](crate::DatabaseBuilder::grace). What it wrote is then left to a [sweep](Database::sweep).
-    ///
-    /// # Errors
-    /// If the store fails: what is left is removed as if the load had been dropped.
-    pub async fn abort(mut self) -> Result<()> {
-        // What failed before is no concern any more.
-        let _ = self.idle().await;
-        let inner = &self.db.inner;
-        inner.log.end_ingest(self.ticket, inner.commit_timeout).await?;
-        self.has_ended = true;
-        match std::mem::replace(&mut self.writer, Writer::Failed(ended_early())) {
-            Writer::Idle(stretches) => stretches.discard().await,
-            Writer::Busy(_) | Writer::Failed(_) => Ok(()),
-        }
-    }
-}
-
-impl Drop for BulkLoad {
-    fn drop(&mut self) {
-        if self.has_ended {
-            return;
-        }
-        self.db.inner.abandoned.lock().push(self.ticket);
-        let inner = self.db.inner.clone();
-        self.db.inner.log.env().spawn(Box::pin(async move {
-            if let Err(error) = inner.end_abandoned().await {
-                tracing::debug!(%error, "a bulk load that was dropped is left to maintenance");
-            }
-        }));
-    }
-}
-
-impl Inner {
-    /// Says in the log that loads were given up which were dropped.
-    pub(crate) async fn end_abandoned(&self) -> Result<()> {
-        loop {
-            let Some(ticket) = self.abandoned.lock().pop() else { return Ok(()) };
-            if let Err(error) = self.log.end_ingest(ticket, self.commit_timeout).await {
-                self.abandoned.lock().push(ticket);
-                return Err(error.into());
-            }
-        }
     }
 }
 

@@ -119,6 +119,10 @@ pub(crate) struct Import {
     /// Import in commits of so many documents at most, however many they are
     #[arg(long, value_name = "DOCUMENTS", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) batch_size: Option<u32>,
+    /// Go on with an import that was cut off, or let this one be gone on with, by this name; the input must be the same. By
+    /// default, a file that was not changed since is known again
+    #[arg(long, value_name = "NAME", conflicts_with = "batch_size")]
+    pub(crate) resume: Option<String>,
     /// Whether the columns of a CSV file become numbers and booleans where all their cells are
     #[arg(long, value_enum, default_value_t = CsvTypes::Infer)]
     pub(crate) csv_types: CsvTypes,

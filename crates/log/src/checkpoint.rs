@@ -253,6 +253,7 @@ impl<M: StateMachine> Shared<M> {
         match obstacle {
             Obstacle::Superseded(by) => LogError::Superseded { by },
             Obstacle::Swept(name) => LogError::Swept { object: self.object(&name) },
+            Obstacle::IngestEnded(seq) => LogError::IngestEnded { seq },
         }
     }
 }

@@ -116,6 +116,15 @@ pub enum LogError {
         /// Its full key.
         object: String,
     },
+    /// An ingest is over: it was ended, it lapsed because nothing was heard of it for ten graces, or somebody else took it
+    /// over.
+    #[error(
+        "the bulk load that went on at position {seq} is over: it was given up, lapsed, or somebody else goes on with it"
+    )]
+    IngestEnded {
+        /// Where it was begun, or gone on with last.
+        seq: Seq,
+    },
     /// There is no database at this prefix, and none was to be created.
     #[error("there is no database at {place}")]
     NoDatabase {

@@ -75,7 +75,7 @@ pub use error::{LogError, Result};
 #[cfg(feature = "simulation")]
 pub use hindsight::Hindsight;
 pub use ids::{ChainHash, CommitId, DatabaseId, InvalidNodeId, LogTime, NodeId, Seq, SessionId};
-pub use ingest::{IngestTicket, Ingested};
+pub use ingest::{IngestTicket, Ingested, SavedIngest};
 pub use layout::{InvalidPrefix, Layout, ObjectKind, SlotNames};
 pub use log::Log;
 pub use machine::{StateMachine, Validated};

@@ -188,6 +188,9 @@ impl<M: StateMachine> Gathering<M> {
                         if let Err(obstacle) = applied.upkeep.check_brought(&brings) {
                             return Prepared::Undone(shared.impossible(obstacle));
                         }
+                        if let Err(obstacle) = applied.upkeep.check_lasts(ends) {
+                            return Prepared::Undone(shared.impossible(obstacle));
+                        }
                         let ingested = Ingested { begun: ends, brings, payload };
                         Prepared::Entry(RecordKind::Ingest, ingested.encode())
                     }
@@ -208,11 +211,17 @@ impl<M: StateMachine> Gathering<M> {
                 let bound = applied.upkeep.sweep_bound(self.slot, applied.time, applied.options.grace);
                 Prepared::Entry(RecordKind::Sweep, crate::floor::encode(bound))
             }
-            Work::BeginIngest => Prepared::Entry(RecordKind::IngestBegin, Bytes::new()),
-            Work::EndIngest(begun) => {
-                let ingested = Ingested { begun: Some(*begun), ..Ingested::default() };
-                Prepared::Entry(RecordKind::Ingest, ingested.encode())
-            }
+            Work::BeginIngest(begin) => match applied.upkeep.check_lasts(begin.replaces) {
+                Ok(()) => Prepared::Entry(RecordKind::IngestBegin, begin.encode()),
+                Err(obstacle) => impossible(obstacle),
+            },
+            Work::EndIngest(begun) => match applied.upkeep.check_lasts(Some(*begun)) {
+                Ok(()) => {
+                    let ingested = Ingested { begun: Some(*begun), ..Ingested::default() };
+                    Prepared::Entry(RecordKind::Ingest, ingested.encode())
+                }
+                Err(obstacle) => impossible(obstacle),
+            },
         }
     }
 

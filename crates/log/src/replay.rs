@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::checkpoint_record::CheckpointRecord;
 use crate::codec::Malformed;
 use crate::format;
+use crate::ingest::IngestBegin;
 use crate::planted::{PlantedBug, is_planted};
 use crate::recent::Recent;
 use crate::shared::{Applied, Shared};
@@ -143,7 +144,11 @@ impl<M: StateMachine> Shared<M> {
                 applied.upkeep.sweep(bound.min(seq), record.time, grace);
             }
             RecordKind::IngestBegin => {
-                applied.upkeep.ingests.insert(seq, record.time);
+                let begin = IngestBegin::decode(record.payload()).map_err(damaged)?;
+                if applied.upkeep.check_lasts(begin.replaces).is_err() {
+                    return Err(damaged(Malformed("it goes on with an ingest that had ended")));
+                }
+                applied.upkeep.begin_ingest(seq, record.time, begin);
             }
             RecordKind::Ingest => {
                 let ingested = record.ingest().map_err(damaged)?;

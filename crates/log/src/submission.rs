@@ -5,6 +5,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::checkpoint_record::CheckpointRecord;
+use crate::ingest::IngestBegin;
 use crate::probes::Ask;
 use crate::{Commit, CommitError, CommitId, Result, Seq, SharedOptions, StateMachine};
 
@@ -17,7 +18,8 @@ pub(crate) enum Work<M: StateMachine> {
     Floor(Seq),
     Checkpoint(Box<CheckpointRecord>),
     Sweep,
-    BeginIngest,
+    /// Begins an ingest, or goes on with one.
+    BeginIngest(IngestBegin),
     /// Gives up the ingest that was begun at this position.
     EndIngest(Seq),
 }

@@ -1,12 +1,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::checkpoint_record::CheckpointRecord;
 use crate::codec::{self, Malformed, Reader};
+use crate::ingest::IngestBegin;
 use crate::planted::{PlantedBug, is_planted};
 use crate::{ChainHash, Layout, LogTime, Seq};
 
-/// An ingest that was begun so many graces ago, by the time in records, does not hold up sweeps any more.
+/// An ingest whose last record is so many graces old, by the time in records, does not hold up sweeps any more.
 const INGEST_GRACES: u64 = 10;
 
 /// A checkpoint, as its record names it.
@@ -64,6 +67,18 @@ pub(crate) struct Mark {
     pub(crate) covered_ms: Option<u64>,
 }
 
+/// An ingest that is under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ingest {
+    /// The position of the record that began it: what is named from there on is spared.
+    pub(crate) since: Seq,
+    /// The time in its last record.
+    pub(crate) time: LogTime,
+    /// Empty if it has none.
+    pub(crate) name: String,
+    pub(crate) progress: Bytes,
+}
+
 /// What the log knows of its own objects. Every node that is at the same position knows the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Upkeep {
@@ -77,8 +92,8 @@ pub(crate) struct Upkeep {
     pub(crate) log_begins: Seq,
     /// No record may bring an object that is named below this position.
     pub(crate) swept: Seq,
-    /// The ingests that were begun and not ended, and when.
-    pub(crate) ingests: BTreeMap<Seq, LogTime>,
+    /// The ingests that were begun and not ended, by their last records.
+    pub(crate) ingests: BTreeMap<Seq, Ingest>,
     /// What ingests brought, by the positions of their records, as far as no checkpoint covers them.
     pub(crate) brought: Vec<(Seq, Vec<String>)>,
 }
@@ -104,6 +119,8 @@ pub(crate) enum Obstacle {
     Superseded(Seq),
     /// It brings this object, which a sweep may have removed.
     Swept(String),
+    /// The ingest whose last record was at this position is over.
+    IngestEnded(Seq),
 }
 
 impl Upkeep {
@@ -167,14 +184,32 @@ impl Upkeep {
 
     /// Below which position a sweep may look for orphans that is written at `seq` behind a record of time `time`.
     pub(crate) fn sweep_bound(&self, seq: Seq, time: LogTime, grace: Duration) -> Seq {
-        let living = self.ingests.iter().find(|(_, begun)| is_living(**begun, time, grace));
-        living.map_or(seq, |(begun, _)| seq.min(*begun))
+        let living = self.ingests.values().filter(|ingest| ingest.is_living(time, grace));
+        living.map(|ingest| ingest.since).fold(seq, Seq::min)
     }
 
     /// Takes in a sweep.
     pub(crate) fn sweep(&mut self, bound: Seq, time: LogTime, grace: Duration) {
         self.swept = self.swept.max(bound);
-        self.ingests.retain(|_, begun| is_living(*begun, time, grace));
+        self.ingests.retain(|_, ingest| ingest.is_living(time, grace));
+    }
+
+    /// Whether an ingest, if it was begun at all, is not over.
+    pub(crate) fn check_lasts(&self, begun: Option<Seq>) -> Result<(), Obstacle> {
+        match begun {
+            Some(seq) if !self.ingests.contains_key(&seq) => Err(Obstacle::IngestEnded(seq)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes in that an ingest began or went on. There is one of every name: of two that were begun at the same time, the
+    /// second lasts.
+    pub(crate) fn begin_ingest(&mut self, seq: Seq, time: LogTime, begin: IngestBegin) {
+        let earlier = begin.replaces.and_then(|replaced| self.ingests.remove(&replaced));
+        let since = earlier.map_or(seq, |earlier| earlier.since);
+        let IngestBegin { name, progress, .. } = begin;
+        self.ingests.retain(|_, ingest| name.is_empty() || ingest.name != name);
+        self.ingests.insert(seq, Ingest { since, time, name, progress });
     }
 
     /// Takes in that an ingest ended, and what it brought.
@@ -210,9 +245,12 @@ impl Upkeep {
         codec::put_varint(buffer, self.log_begins.0);
         codec::put_varint(buffer, self.swept.0);
         codec::put_varint(buffer, self.ingests.len() as u64);
-        for (seq, time) in &self.ingests {
+        for (seq, ingest) in &self.ingests {
             codec::put_varint(buffer, seq.0);
-            codec::put_varint(buffer, time.0);
+            codec::put_varint(buffer, ingest.since.0);
+            codec::put_varint(buffer, ingest.time.0);
+            codec::put_bytes(buffer, ingest.name.as_bytes());
+            codec::put_bytes(buffer, &ingest.progress);
         }
         codec::put_varint(buffer, self.brought.len() as u64);
         for (seq, names) in &self.brought {
@@ -241,7 +279,12 @@ impl Upkeep {
         let swept = Seq(reader.varint()?);
         let mut ingests = BTreeMap::new();
         for _ in 0..reader.varint()? {
-            ingests.insert(Seq(reader.varint()?), LogTime(reader.varint()?));
+            let seq = Seq(reader.varint()?);
+            let (since, time) = (Seq(reader.varint()?), LogTime(reader.varint()?));
+            if since > seq {
+                return Err(Malformed("an ingest goes on before it begins"));
+            }
+            ingests.insert(seq, Ingest { since, time, name: reader.text()?, progress: reader.bytes()? });
         }
         let mut brought = Vec::new();
         for _ in 0..reader.varint()? {
@@ -251,7 +294,9 @@ impl Upkeep {
     }
 }
 
-fn is_living(begun: LogTime, now: LogTime, grace: Duration) -> bool {
-    let lifetime_ms = (grace.as_millis() as u64).saturating_mul(INGEST_GRACES);
-    now.unix_ms().saturating_sub(begun.unix_ms()) <= lifetime_ms
+impl Ingest {
+    fn is_living(&self, now: LogTime, grace: Duration) -> bool {
+        let lifetime_ms = (grace.as_millis() as u64).saturating_mul(INGEST_GRACES);
+        now.unix_ms().saturating_sub(self.time.unix_ms()) <= lifetime_ms
+    }
 }

@@ -1,13 +1,15 @@
+use std::ops::Bound;
 use std::sync::Arc;
 
-use bucketdb_documents::{EncodedKey, TableId, of_run_key};
+use bucketdb_documents::{Documents, EncodedKey, KeyRange, ReadSet, TableId, of_run_key};
 use bucketdb_log::Seq;
-use bucketdb_lsm::{Plan, Tier, TierWriter, Tree, Work};
-use bucketdb_runs::{RunEntry, RunOptions, RunStore};
+use bucketdb_lsm::{Plan, Tier, TierWriter, Tree, TreeScan, Work};
+use bucketdb_runs::{RunEntry, RunOptions, RunStore, ScanOptions};
 use bytes::Bytes;
 
 use super::Duplicates;
 use super::buffer::{LoadBuffer, SortedRows, Twice};
+use super::saved::Saved;
 use crate::database::Inner;
 use crate::rows::TableRef;
 use crate::{Error, Result};
@@ -31,6 +33,10 @@ pub(super) struct Stretches {
     /// The one that is being written, for as long as what comes is behind it, and its last key.
     open: Option<(TierWriter, Bytes)>,
     skipped: u64,
+    /// Whether what is done may have been saved: then it stays until something else is.
+    is_saved: bool,
+    /// Runs that were merged since.
+    replaced: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -43,7 +49,75 @@ struct Stretch {
 impl Stretches {
     pub(super) fn new(inner: Arc<Inner>, table: TableRef, duplicates: Duplicates, begun_at: Seq) -> Self {
         let store = inner.runs();
-        Self { inner, table, duplicates, begun_at, store, done: Vec::new(), open: None, skipped: 0 }
+        let (done, replaced) = (Vec::new(), Vec::new());
+        Self { inner, table, duplicates, begun_at, store, done, open: None, skipped: 0, is_saved: false, replaced }
+    }
+
+    /// Goes on from what was saved.
+    pub(super) fn restore(inner: Arc<Inner>, table: TableRef, saved: &Saved) -> Self {
+        let new = Self::new(inner, table, saved.duplicates, saved.begun_at);
+        let tiers = saved.stretches.tiers().iter().cloned().zip(&saved.levels);
+        let done = tiers.map(|(tier, level)| Stretch { tier, level: *level }).collect();
+        Self { done, skipped: saved.skipped, is_saved: true, ..new }
+    }
+
+    /// Makes sure that the table has no key of what was loaded, as it had none at position `at`, and tells a position of which
+    /// that is known. What somebody else wrote there meanwhile is a conflict.
+    pub(super) async fn check_absent(&self, at: Seq) -> Result<Seq> {
+        let everything = KeyRange::all(self.table.id);
+        let mut reads = ReadSet::new(at);
+        reads.ranges.push(everything);
+        let is_absent = |documents: &Documents, seq| {
+            (documents.check_reads(&reads).is_ok() || documents.stats(self.table.id).is_empty(), seq)
+        };
+        let (is_absent, seq) = self.inner.log.read(is_absent)?;
+        if is_absent {
+            return Ok(seq);
+        }
+        // Somebody may have written to the table, or it is too long ago to tell.
+        let (tiers, all) = (self.tiers(0), (Bound::Unbounded, Bound::Unbounded));
+        let options = ScanOptions { fill_cache: false, ..ScanOptions::default() };
+        let mut scan = TreeScan::new(tiers.iter(), &all, options);
+        let mut keys = Vec::new();
+        loop {
+            let entry = scan.next().await?;
+            let is_last = entry.is_none();
+            keys.extend(entry.and_then(|entry| Some((self.table.id, of_run_key(entry.key)?))));
+            if is_last || keys.len() >= KEYS_TOGETHER {
+                let found = self.inner.newest_many(&keys).await?;
+                if let Some(((_, key), _)) = keys.iter().zip(found).find(|(_, row)| row.is_some()) {
+                    return Err(Error::Conflict { table: self.table.name().to_owned(), key: key.to_string() });
+                }
+                keys.clear();
+            }
+            if is_last {
+                return Ok(seq);
+            }
+        }
+    }
+
+    /// Brings everything to a state from which somebody else can go on.
+    pub(super) async fn save(&mut self, added: u64, note: Bytes) -> Result<Saved> {
+        self.end_stretch().await?;
+        self.is_saved = true;
+        Ok(Saved {
+            table: self.table.id,
+            duplicates: self.duplicates,
+            begun_at: self.begun_at,
+            added,
+            skipped: self.skipped,
+            stretches: Tree::new(self.done.iter().map(|stretch| stretch.tier.clone()).collect(), None),
+            levels: self.done.iter().map(|stretch| stretch.level).collect(),
+            note,
+        })
+    }
+
+    /// Removes what was merged, now that nobody can go on from it any more.
+    pub(super) async fn remove_replaced(&mut self) {
+        // What cannot be removed now is left to a sweep: the load goes on without it.
+        if let Err(error) = self.inner.discard(&std::mem::take(&mut self.replaced)).await {
+            tracing::debug!(%error, "stretches that were merged are left to the next sweep");
+        }
     }
 
     /// How many documents were left out because their keys were there.
@@ -171,10 +245,9 @@ impl Stretches {
         }
         self.done.truncate(first);
         self.done.extend(built.tree.tiers().iter().cloned().map(|tier| Stretch { tier, level }));
-        let gone: Vec<String> = tree.runs().map(|run| run.meta().name.to_string()).collect();
-        // What cannot be removed now is left to a sweep: the load goes on without it.
-        if let Err(error) = self.inner.discard(&gone).await {
-            tracing::debug!(%error, "stretches that were merged are left to the next sweep");
+        self.replaced.extend(tree.runs().map(|run| run.meta().name.to_string()));
+        if !self.is_saved {
+            self.remove_replaced().await;
         }
         Ok(())
     }
@@ -184,7 +257,8 @@ impl Stretches {
         let open = self.open.take();
         let open = open.iter().flat_map(|(writer, _)| writer.runs());
         let done = self.done.iter().flat_map(|stretch| stretch.tier.runs());
-        let names: Vec<String> = done.chain(open).map(|run| run.meta().name.to_string()).collect();
+        let written = done.chain(open).map(|run| run.meta().name.to_string());
+        let names: Vec<String> = written.chain(std::mem::take(&mut self.replaced)).collect();
         self.inner.discard(&names).await
     }
 

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use bucketdb::{Database, Duplicates, Environment, Error, FileDriver, MemoryDriver, Table, TokioEnvironment};
+use bucketdb::{
+    BulkLoad, Database, Duplicates, Environment, Error, FileDriver, LogError, MemoryDriver, Table, TokioEnvironment,
+};
 
 use crate::support::{Order, on, order};
 
@@ -136,5 +138,140 @@ async fn what_was_given_up_leaves_nothing() {
         let runs = if runs.exists() { std::fs::read_dir(runs).unwrap().count() } else { 0 };
         assert_eq!(runs, 0);
         assert_eq!(count(&orders).await, (1, 1));
+    }
+}
+
+/// What is loaded, with keys that occur twice unless that is to fail.
+fn repeated(duplicates: Duplicates) -> Vec<Order> {
+    let numbers = shuffled(4_001).map(|number| if duplicates == Duplicates::Fail { number } else { number % 3_000 });
+    numbers.zip(0..).map(|(number, place)| large(number, place)).collect()
+}
+
+/// Goes on with a load by its name, saving every so many documents, and leaves it after as many as are said.
+async fn go_on(orders: &Table<Order>, duplicates: Duplicates, until: usize) -> BulkLoad {
+    let documents = repeated(duplicates);
+    let mut load = orders.resumable_load("nightly", duplicates).await.unwrap();
+    let done = load.saved().map_or(0, |note| std::str::from_utf8(note).unwrap().parse().unwrap());
+    for (place, document) in documents.iter().enumerate().take(until).skip(done) {
+        if place > done && place % 700 == 0 {
+            load.save(place.to_string()).await.unwrap();
+        }
+        load.add(document).await.unwrap();
+    }
+    load
+}
+
+#[tokio::test]
+async fn a_load_that_was_cut_off_goes_on_from_what_was_saved() {
+    for duplicates in [Duplicates::Fail, Duplicates::Skip, Duplicates::Replace] {
+        let (_db, orders) = tight().await;
+        let whole = go_on(&orders, duplicates, usize::MAX).await.finish().await.unwrap();
+        let expected: Vec<Order> = orders.query().fetch().await.unwrap();
+
+        let store = MemoryDriver::new();
+        for until in [300, 900, 2_850, 2_860, usize::MAX] {
+            let db = on(store.clone()).max_memory(8 << 20).open().await.unwrap();
+            let orders = db.table::<Order>().await.unwrap();
+            let load = go_on(&orders, duplicates, until).await;
+            db.sweep().await.unwrap();
+            db.checkpoint().await.unwrap();
+            if until < usize::MAX {
+                assert_eq!(count(&orders).await, (0, 0), "nothing appears before the end");
+                drop(load);
+                continue;
+            }
+            let loaded = load.finish().await.unwrap();
+            assert_eq!((loaded.documents, loaded.skipped), (whole.documents, whole.skipped), "{duplicates:?}");
+            assert_eq!(orders.query().fetch().await.unwrap(), expected, "{duplicates:?}");
+            // Nothing is left to go on with, nor any run that belongs to nothing.
+            let next = orders.resumable_load("nightly", duplicates).await.unwrap();
+            assert_eq!(next.saved(), None);
+            next.abort().await.unwrap();
+            db.sweep().await.unwrap();
+            assert_eq!(db.verify(|_| ()).await.unwrap().findings, []);
+            assert_eq!(db.sweep().await.unwrap().removed, 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn whoever_was_taken_over_from_can_neither_save_nor_finish() {
+    let store = MemoryDriver::new();
+    let first = on(store.clone()).max_memory(8 << 20).open().await.unwrap();
+    let orders = first.table::<Order>().await.unwrap();
+    let mut slow = go_on(&orders, Duplicates::Fail, 2_000).await;
+    let another = go_on(&orders, Duplicates::Fail, 2_000).await;
+    assert_eq!(another.saved(), Some(&b"1400"[..]));
+    let ended = |error: Option<Error>| matches!(error, Some(Error::Log(LogError::IngestEnded { .. })));
+    assert!(ended(slow.save("2000").await.err()));
+    assert!(ended(slow.finish().await.err()));
+    assert_eq!(another.finish().await.unwrap().documents, 2_000);
+    assert_eq!(count(&orders).await, (2_000, (0..2_000).sum()));
+    // Of the one that was left, what is not part of the other goes.
+    first.sweep().await.unwrap();
+    assert_eq!(first.verify(|_| ()).await.unwrap().findings, []);
+}
+
+#[tokio::test]
+async fn a_name_is_of_one_load_until_it_is_given_up() {
+    let (_db, orders) = tight().await;
+    for name in [String::new(), "x".repeat(257)] {
+        let refused = orders.resumable_load(&name, Duplicates::Fail).await;
+        assert!(matches!(refused, Err(Error::Log(LogError::InvalidOption { option: "name", .. }))));
+    }
+    drop(go_on(&orders, Duplicates::Fail, 2_000).await);
+    let refused = orders.resumable_load("nightly", Duplicates::Skip).await;
+    assert!(matches!(refused, Err(Error::Log(LogError::InvalidOption { option: "name", .. }))));
+    // A load that can never succeed is not gone on with.
+    let mut load = orders.resumable_load("nightly", Duplicates::Fail).await.unwrap();
+    assert_eq!(load.saved(), Some(&b"1400"[..]));
+    load.add(&repeated(Duplicates::Fail)[0]).await.unwrap();
+    assert!(load.finish().await.is_err(), "it was added before it was saved");
+    let position = orders.put(&large(1, 1)).await.unwrap().seq;
+    let load = orders.resumable_load("nightly", Duplicates::Skip).await.unwrap();
+    assert_eq!(load.saved(), None, "after position {position}");
+    load.abort().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_others_wrote_while_a_load_was_cut_off_is_heeded() {
+    for (duplicates, key, passes) in [
+        (Duplicates::Fail, 1, false),
+        (Duplicates::Skip, 1, false),
+        (Duplicates::Replace, 1, true),
+        (Duplicates::Fail, 1_000_000, true),
+        (Duplicates::Skip, 1_000_000, true),
+    ] {
+        let store = MemoryDriver::new();
+        for is_second in [false, true] {
+            let db = on(store.clone()).max_memory(8 << 20).open().await.unwrap();
+            let orders = db.table::<Order>().await.unwrap();
+            if !is_second {
+                let mut load = orders.resumable_load("nightly", duplicates).await.unwrap();
+                for number in 0..500 {
+                    load.add(&large(number, 1)).await.unwrap();
+                }
+                load.save("500").await.unwrap();
+                drop(load);
+                orders.put(&large(key, 2)).await.unwrap();
+                db.checkpoint().await.unwrap();
+                continue;
+            }
+            match orders.resumable_load("nightly", duplicates).await {
+                Ok(load) => {
+                    assert!(passes, "{duplicates:?}");
+                    load.finish().await.unwrap();
+                    let more = i64::from(key > 500);
+                    assert_eq!(count(&orders).await, (500 + more as usize, 500 + 2 * more));
+                }
+                Err(error) => {
+                    assert!(!passes && matches!(error, Error::Conflict { .. }), "{error}");
+                    assert_eq!(count(&orders).await, (1, 2));
+                    let load = orders.resumable_load("nightly", duplicates).await.unwrap();
+                    assert_eq!(load.saved(), None, "what can never succeed is not gone on with");
+                    load.abort().await.unwrap();
+                }
+            }
+        }
     }
 }

@@ -68,7 +68,8 @@ pub(super) async fn run(global: &Global, output: &mut Output) -> Result<(), Fail
 async fn import_airports(db: &Database, report: &mut Report<'_>) -> Result<(), Failure> {
     report.begin("Import the airports of the world")?;
     let source = Source::embedded("airports.csv.gz", AIRPORTS);
-    let options = ImportOptions { key: Some(vec!["icao".to_owned()]), mode: Mode::Put, way: Way::Commits(10_000) };
+    let options =
+        ImportOptions { key: Some(vec!["icao".to_owned()]), mode: Mode::Put, way: Way::Commits(10_000), resume: None };
     let mut importer = Importer::new(db, "airports", options).await?;
     let mut reader = source
         .read(importer.schema(), importer.key(), &ProgressBar::hidden())

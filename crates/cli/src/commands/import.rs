@@ -7,6 +7,9 @@ use crate::import::{ImportOptions, ImportReport, Importer, ReadError, RowReader,
 use crate::output::{Output, byte_progress, count, duration, plural, requests_text};
 use crate::session::{self, Access};
 
+/// How long the name of a load may be.
+const MAX_NAME_BYTES: usize = 256;
+
 pub(super) async fn run(global: &Global, options: &Import, output: &mut Output) -> Result<(), Failure> {
     let source = Source::of(&options.file, options.input_format, options.csv_types)?;
     let (db, store) = session::open(global, Access::Create).await?;
@@ -16,7 +19,16 @@ pub(super) async fn run(global: &Global, options: &Import, output: &mut Output) 
         None if options.bulk => Way::Bulk,
         None => Way::Fitting,
     };
-    let import_options = ImportOptions { key: options.key.clone(), mode: options.mode, way };
+    let resume = match &options.resume {
+        Some(name) => Some(name.clone()),
+        None => {
+            let identity = source.identity().map_err(|error| Failure::of_io("read", &source.name, &error))?;
+            identity.map(|identity| format!("import {identity:016x} {:?} {}", options.mode, options.table))
+        }
+    };
+    // A name that is too long for the database is none.
+    let resume = resume.filter(|name| options.resume.is_some() || name.len() <= MAX_NAME_BYTES);
+    let import_options = ImportOptions { key: options.key.clone(), mode: options.mode, way, resume };
     let mut importer = Importer::new(&db, &options.table, import_options).await?;
     let progress = byte_progress(source.size_bytes);
     let outcome = match source.read(importer.schema(), importer.key(), &progress) {
@@ -47,6 +59,12 @@ pub(super) async fn run(global: &Global, options: &Import, output: &mut Output) 
         return Ok(output.value(&value)?);
     }
     output.line(describe(&options.table, &report))?;
+    if report.resumed > 0 {
+        output.line(format_args!(
+            "{} of them had been loaded by an import that was cut off",
+            plural(report.resumed, "document")
+        ))?;
+    }
     output.line(format_args!(
         "{}{} in {}, {}",
         plural(report.commits, "commit"),

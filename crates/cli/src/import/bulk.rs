@@ -1,10 +1,10 @@
-use std::collections::HashMap;
-
 use bucketdb::{BulkLoad, Duplicates};
 use futures::stream::{self, StreamExt, TryStreamExt};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::commits::MAX_BATCH_BYTES;
+use super::gathered::Gathered;
 use super::importer::{ImportReport, RowFailure};
 use super::seen::Seen;
 use super::target::{Pending, Target};
@@ -14,6 +14,9 @@ use crate::failure::Failure;
 /// Documents are compared with what is stored so many at a time.
 const CHUNK_DOCUMENTS: usize = 4_096;
 const CHUNK_BYTES: usize = 4 << 20;
+
+/// After so many bytes of documents it is saved what was done.
+const SAVE_BYTES: usize = 128 << 20;
 
 /// So many documents are looked up at the same time.
 const LOOKUPS: usize = 32;
@@ -25,29 +28,42 @@ pub(super) struct Bulk {
     is_new: bool,
     /// Begun with the first document that has to be written.
     load: Option<BulkLoad>,
-    chunk: Vec<Pending>,
-    chunk_bytes: usize,
-    /// Where the document with a key is in the chunk.
-    places: HashMap<String, usize>,
+    chunk: Gathered,
     /// Keys that were written. What is stored says nothing any more about a document with such a key.
     written: Seen,
     imported: u64,
     replaced: u64,
+    /// The name by which somebody can go on with it.
+    resume: Option<String>,
+    /// So many documents of the file, from the first on, are part of the load, or need not be.
+    done: u64,
+    /// What was handed on since that was saved.
+    unsaved_bytes: usize,
+}
+
+/// What an import saves on the way.
+#[derive(Serialize, Deserialize)]
+struct Note {
+    done: u64,
+    imported: u64,
+    replaced: u64,
+    unchanged: u64,
 }
 
 impl Bulk {
-    pub(super) fn new(target: &Target) -> Result<Self, bucketdb::Error> {
+    pub(super) fn new(target: &Target, resume: Option<String>) -> Result<Self, bucketdb::Error> {
         let tables = target.db.stats()?.tables;
         let is_new = tables.iter().find(|table| table.name == target.table).is_none_or(|table| table.stats.is_empty());
         Ok(Self {
             is_new,
             load: None,
-            chunk: Vec::new(),
-            chunk_bytes: 0,
-            places: HashMap::new(),
+            chunk: Gathered::default(),
             written: Seen::new(),
             imported: 0,
             replaced: 0,
+            resume,
+            done: 0,
+            unsaved_bytes: 0,
         })
     }
 
@@ -62,23 +78,68 @@ impl Bulk {
             let message = format!("the document takes {} bytes, and one holds at most 8 MiB", pending.size_bytes);
             return Err(RowFailure::at(pending.line, Failure::new("batch_too_large", message)));
         }
-        if let Some(earlier) = self.places.get(&pending.key_text).and_then(|place| self.chunk.get_mut(*place)) {
-            self.chunk_bytes = self.chunk_bytes - earlier.size_bytes + pending.size_bytes;
-            *earlier = Pending { is_duplicate: earlier.is_duplicate, ..pending };
+        if pending.place <= self.done {
+            self.pass_over(&pending);
             return Ok(());
         }
-        self.places.insert(pending.key_text.clone(), self.chunk.len());
-        self.chunk_bytes += pending.size_bytes;
+        let Some(pending) = self.chunk.replace(pending) else { return Ok(()) };
+        let place = pending.place;
         self.chunk.push(pending);
-        if self.chunk.len() >= CHUNK_DOCUMENTS || self.chunk_bytes >= CHUNK_BYTES {
+        if self.chunk.len() >= CHUNK_DOCUMENTS || self.chunk.size_bytes() >= CHUNK_BYTES {
             self.write_chunk(target, report).await?;
+            if self.unsaved_bytes >= SAVE_BYTES {
+                self.save(place, report.unchanged).await?;
+            }
         }
         Ok(())
     }
 
-    /// Lets everything appear. If it fails, nothing does.
+    /// Passes over a document that is part of the load already.
+    fn pass_over(&mut self, pending: &Pending) {
+        if !self.is_new {
+            self.written.insert(&pending.key_text);
+        }
+    }
+
+    /// Saves that so many documents of the file are done.
+    async fn save(&mut self, done: u64, unchanged: u64) -> Result<(), RowFailure> {
+        let (Some(load), true) = (&mut self.load, self.resume.is_some()) else { return Ok(()) };
+        let note = Note { done, imported: self.imported, replaced: self.replaced, unchanged };
+        load.save(serde_json::to_vec(&note).map_err(|error| Failure::new("internal", error.to_string()))?).await?;
+        self.unsaved_bytes = 0;
+        Ok(())
+    }
+
+    /// Begins to load, or goes on where an import of the same name was cut off.
+    async fn begin(&mut self, target: &Target, report: &mut ImportReport) -> Result<BulkLoad, RowFailure> {
+        target.create().await?;
+        let duplicates = match target.mode {
+            Mode::Put => Duplicates::Replace,
+            Mode::Insert => Duplicates::Fail,
+        };
+        let Some(name) = &self.resume else { return Ok(target.collection.bulk_load(duplicates).await?) };
+        let load = target.collection.resumable_load(name, duplicates).await?;
+        if let Some(saved) = load.saved() {
+            let note: Note = serde_json::from_slice(saved).map_err(|_| {
+                Failure::new("invalid_option", format!("the load {name:?} that was cut off is none of an import"))
+            })?;
+            (self.done, self.imported, self.replaced) = (note.done, note.imported, note.replaced);
+            (report.resumed, report.unchanged) = (note.done, note.unchanged);
+        }
+        Ok(load)
+    }
+
+    /// Lets everything appear. If it fails, nothing does; what was saved before can still be gone on with.
     pub(super) async fn finish(&mut self, target: &Target, report: &mut ImportReport) -> Result<(), RowFailure> {
         let stopped = self.write_chunk(target, report).await.err();
+        if let Some(name) = self.resume.as_ref().filter(|_| report.read < self.done) {
+            let (read, done) = (report.read, self.done);
+            let message = format!(
+                "load {name:?} cannot go on: the input ends after {read} documents, and {done} were loaded before the \
+                 import was cut off, so it is not the same input"
+            );
+            return Err(Failure::new("invalid_input", message).of_data().into());
+        }
         if let Some(load) = self.load.take() {
             let loaded = load.finish().await.map_err(|error| Failure::from(error).of_data())?;
             report.commits += u64::from(loaded.commit.is_some());
@@ -90,9 +151,7 @@ impl Bulk {
 
     /// Hands the documents of the chunk on that are not stored, or all that stand before the first that cannot be.
     async fn write_chunk(&mut self, target: &Target, report: &mut ImportReport) -> Result<(), RowFailure> {
-        let chunk = std::mem::take(&mut self.chunk);
-        self.places.clear();
-        self.chunk_bytes = 0;
+        let chunk = self.chunk.take();
         let mut all_stored = self.look_up(&chunk, target).await?.into_iter();
         for pending in chunk {
             let stored = all_stored.next().flatten();
@@ -104,18 +163,16 @@ impl Bulk {
                 report.unchanged += u64::from(!pending.is_duplicate);
                 continue;
             }
-            let load = match &mut self.load {
-                Some(load) => load,
-                none => {
-                    target.create().await?;
-                    let duplicates = match target.mode {
-                        Mode::Put => Duplicates::Replace,
-                        Mode::Insert => Duplicates::Fail,
-                    };
-                    none.insert(target.collection.bulk_load(duplicates).await?)
-                }
-            };
+            if self.load.is_none() {
+                self.load = Some(self.begin(target, report).await?);
+            }
+            if pending.place <= self.done {
+                self.pass_over(&pending);
+                continue;
+            }
+            let Some(load) = &mut self.load else { continue };
             load.add_value(&pending.document).await.map_err(|error| RowFailure::at(pending.line, error.into()))?;
+            self.unsaved_bytes += pending.size_bytes;
             if !self.is_new {
                 self.written.insert(&pending.key_text);
             }

@@ -1,5 +1,4 @@
-use std::collections::HashMap;
-
+use super::gathered::Gathered;
 use super::importer::{ImportReport, RowFailure};
 use super::target::{Pending, Target};
 use crate::arguments::Mode;
@@ -12,16 +11,13 @@ pub(super) const MAX_BATCH_BYTES: usize = (8 << 20) - (64 << 10);
 /// Gathers documents and commits them in as few records as possible. What is stored already is not written again.
 pub(super) struct Commits {
     batch_size: usize,
-    pending: Vec<Pending>,
-    pending_bytes: usize,
-    /// Where the document with a key is among the pending ones.
-    places: HashMap<String, usize>,
+    pending: Gathered,
 }
 
 impl Commits {
     /// Commits hold so many documents at most.
     pub(super) fn new(batch_size: usize) -> Self {
-        Self { batch_size, pending: Vec::new(), pending_bytes: 0, places: HashMap::new() }
+        Self { batch_size, pending: Gathered::default() }
     }
 
     /// Takes a document, and commits those before it if no more fit.
@@ -31,17 +27,11 @@ impl Commits {
         target: &Target,
         report: &mut ImportReport,
     ) -> Result<(), RowFailure> {
+        let Some(pending) = self.pending.replace(pending) else { return Ok(()) };
         let size_bytes = pending.size_bytes;
-        if let Some(earlier) = self.places.get(&pending.key_text).and_then(|place| self.pending.get_mut(*place)) {
-            self.pending_bytes = self.pending_bytes - earlier.size_bytes + size_bytes;
-            *earlier = Pending { is_duplicate: earlier.is_duplicate, ..pending };
-            return Ok(());
-        }
-        if self.pending_bytes + size_bytes > MAX_BATCH_BYTES || self.pending.len() >= self.batch_size {
+        if self.pending.size_bytes() + size_bytes > MAX_BATCH_BYTES || self.pending.len() >= self.batch_size {
             self.make_room(size_bytes, target, report).await?;
         }
-        self.places.insert(pending.key_text.clone(), self.pending.len());
-        self.pending_bytes += size_bytes;
         self.pending.push(pending);
         Ok(())
     }
@@ -64,7 +54,7 @@ impl Commits {
             self.commit(target, report).await?;
             return Err(stopped);
         }
-        let has_room = self.pending_bytes.saturating_add(size_bytes) <= MAX_BATCH_BYTES / 2
+        let has_room = self.pending.size_bytes().saturating_add(size_bytes) <= MAX_BATCH_BYTES / 2
             && self.pending.len() < self.batch_size.div_ceil(2);
         if has_room { Ok(()) } else { self.commit(target, report).await }
     }
@@ -76,9 +66,9 @@ impl Commits {
         target: &Target,
         report: &mut ImportReport,
     ) -> Result<Option<RowFailure>, RowFailure> {
-        let mut kept = Vec::with_capacity(self.pending.len());
+        let mut kept = Gathered::default();
         let mut stopped = None;
-        for pending in std::mem::take(&mut self.pending) {
+        for pending in self.pending.take() {
             let stored = match target.collection.get(&pending.key).await {
                 Ok(stored) => stored,
                 Err(error) => {
@@ -96,17 +86,13 @@ impl Commits {
                 kept.push(pending);
             }
         }
-        self.pending_bytes = kept.iter().map(|pending| pending.size_bytes).sum();
-        self.places = (0..).zip(&kept).map(|(place, pending)| (pending.key_text.clone(), place)).collect();
         self.pending = kept;
         Ok(stopped)
     }
 
     /// Commits everything that is pending, or all that stands before the first document that cannot be stored.
     async fn commit(&mut self, target: &Target, report: &mut ImportReport) -> Result<(), RowFailure> {
-        let pending = std::mem::take(&mut self.pending);
-        self.places.clear();
-        self.pending_bytes = 0;
+        let pending = self.pending.take();
         let Some(first) = pending.first() else { return Ok(()) };
         target.create().await?;
         let first_line = first.line;

@@ -1,5 +1,5 @@
 use bucketdb::{Database, Schema};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Row;
 use super::bulk::Bulk;
@@ -20,6 +20,8 @@ pub(crate) struct ImportOptions {
     pub(crate) key: Option<Vec<String>>,
     pub(crate) mode: Mode,
     pub(crate) way: Way,
+    /// The name by which an import that was cut off goes on, if it is all at once.
+    pub(crate) resume: Option<String>,
 }
 
 /// How documents get into the log.
@@ -34,7 +36,7 @@ pub(crate) enum Way {
 }
 
 /// What an import did.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ImportReport {
     /// Documents read.
     pub(crate) read: u64,
@@ -49,11 +51,14 @@ pub(crate) struct ImportReport {
     pub(crate) commits: u64,
     /// Whether they appeared all at once.
     pub(crate) bulk: bool,
+    /// Documents that were passed over, since an import that was cut off had loaded them.
+    pub(crate) resumed: u64,
 }
 
 /// Reads documents into a table: few in as few commits as possible, many all at once.
 pub(crate) struct Importer {
     target: Target,
+    resume: Option<String>,
     state: State,
     seen: Seen,
     report: ImportReport,
@@ -102,10 +107,10 @@ impl Importer {
         let state = match options.way {
             Way::Fitting => State::Open { waiting: Vec::new(), waiting_bytes: 0 },
             Way::Commits(batch_size) => State::Commits(Commits::new(batch_size)),
-            Way::Bulk => State::Bulk(Box::new(Bulk::new(&target)?)),
+            Way::Bulk => State::Bulk(Box::new(Bulk::new(&target, options.resume.clone())?)),
         };
         let report = ImportReport { bulk: options.way == Way::Bulk, ..ImportReport::default() };
-        Ok(Self { target, state, seen: Seen::new(), report })
+        Ok(Self { target, resume: options.resume, state, seen: Seen::new(), report })
     }
 
     /// The table's schema, if there is one yet.
@@ -133,6 +138,7 @@ impl Importer {
         }
         self.report.read += 1;
         self.report.duplicates += u64::from(pending.is_duplicate);
+        pending.place = self.report.read;
         match &mut self.state {
             State::Commits(commits) => commits.add(pending, &self.target, &mut self.report).await,
             State::Bulk(bulk) => bulk.add(pending, &self.target, &mut self.report).await,
@@ -151,7 +157,7 @@ impl Importer {
     /// There are many.
     async fn go_on_in_bulk(&mut self, waiting: Vec<Pending>) -> Result<(), RowFailure> {
         self.report.bulk = true;
-        self.state = State::Bulk(Box::new(Bulk::new(&self.target)?));
+        self.state = State::Bulk(Box::new(Bulk::new(&self.target, self.resume.take())?));
         let State::Bulk(bulk) = &mut self.state else { return Ok(()) };
         for pending in waiting {
             bulk.add(pending, &self.target, &mut self.report).await?;

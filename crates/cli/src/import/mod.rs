@@ -4,13 +4,14 @@
 //! - `rows`: what every reader gives; `json`, `lines` and `csv` are the readers.
 //! - `columns`: what the cells of a CSV column are.
 //! - `target`: the table, and what a document comes to in it.
-//! - `importer`: sees how many documents there are, and hands them to `commits` or to `bulk`; `seen` knows which keys came
+//! - `importer`: sees how many documents there are, and hands them to `commits` or to `bulk`, which keep them in a `gathered`; `seen` knows which keys came
 //!   before.
 
 mod bulk;
 mod columns;
 mod commits;
 mod csv;
+mod gathered;
 mod importer;
 mod json;
 mod lines;

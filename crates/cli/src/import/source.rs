@@ -1,4 +1,6 @@
+use std::collections::hash_map::DefaultHasher;
 use std::fs::File;
+use std::hash::{Hash, Hasher};
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 
@@ -62,6 +64,22 @@ impl Source {
         let (name, size_bytes) = (name.to_owned(), Some(bytes.len() as u64));
         let (format, csv_types) = (InputFormat::Csv, CsvTypes::Infer);
         Self { name, place: Place::Embedded(bytes), format, csv_types, size_bytes }
+    }
+
+    /// What tells this file in this state from others: where it is, how long, when it was written last, and how it begins.
+    /// `None` for what can be read only once.
+    ///
+    /// The hash may be another one in another version of the program.
+    pub(crate) fn identity(&self) -> io::Result<Option<u64>> {
+        let (Place::File(path), Some(size_bytes)) = (&self.place, self.size_bytes) else { return Ok(None) };
+        let file = File::open(path)?;
+        let written = file.metadata()?.modified().ok();
+        let mut beginning = Vec::new();
+        file.take(1 << 16).read_to_end(&mut beginning)?;
+        let mut hasher = DefaultHasher::new();
+        (path.canonicalize()?, size_bytes, written, beginning).hash(&mut hasher);
+        (self.format as u8, self.csv_types as u8).hash(&mut hasher);
+        Ok(Some(hasher.finish()))
     }
 
     /// Its documents. Where a table exists, `schema` says what the key holds; otherwise `key` names its fields.

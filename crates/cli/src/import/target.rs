@@ -35,6 +35,8 @@ pub(super) struct Pending {
     pub(super) size_bytes: usize,
     /// Whether its key came earlier in the file.
     pub(super) is_duplicate: bool,
+    /// Which document of the file it is, counted from 1.
+    pub(super) place: u64,
 }
 
 impl Target {
@@ -75,7 +77,7 @@ impl Target {
         }
         let key_text = key.to_string();
         let size_bytes = stored_bytes(&document) + key_text.len() + CHANGE_BYTES;
-        Ok(Pending { line, key, key_text, document, size_bytes, is_duplicate: false })
+        Ok(Pending { line, key, key_text, document, size_bytes, is_duplicate: false, place: 0 })
     }
 
     /// Makes the table, if it is new and a document said what its key is.

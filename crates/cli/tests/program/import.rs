@@ -435,6 +435,54 @@ fn an_interrupted_bulk_import_leaves_nothing_visible() {
     assert_eq!(sandbox.json(&["query", "t", "--count"])["count"], 30_001);
 }
 
+/// An import that is killed goes on behind what was saved, and what comes out is what one of one piece makes.
+#[cfg(unix)]
+#[test]
+fn an_import_that_was_killed_goes_on_where_it_was_saved() {
+    use std::process::Stdio;
+
+    const RUNS: usize = 4;
+    let sandbox = Sandbox::new();
+    let filler = "x".repeat(1 << 20);
+    let line = |place: u64| format!("{{\"id\":{},\"n\":{place},\"x\":\"{filler}\"}}\n", place * 7 % 151);
+    let text: String = (0..200).map(line).collect();
+    sandbox.write("whole.ndjson", &text);
+    let whole = sandbox.json(&["import", "whole", "whole.ndjson"]);
+    let expected = sandbox.documents("whole");
+    let counts = |report: &Value| {
+        ["read", "imported", "replaced", "unchanged", "duplicates", "commits"]
+            .map(|name| report[name].as_u64().unwrap())
+    };
+
+    // It gets all but the last lines and waits for them, while somebody sees that it has saved.
+    let input = ["import", "t", "-", "--input-format", "ndjson", "--resume", "nightly"];
+    let mut command = sandbox.command(&[&["--max-memory", "8MiB"], &input[..]].concat());
+    command.env("BUCKETDB_URL", "file:db").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    pipe.write_all(&text.as_bytes()[..180 * (filler.len() + 20)]).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(sandbox.documents("t"), [] as [Value; 0]);
+    assert!(names(&sandbox.path("db/run")).len() > RUNS);
+
+    let other = sandbox.run(&["import", "u", "whole.ndjson", "--resume", "nightly"]);
+    other.failed(2, &["nightly", "another table"]);
+    let short = sandbox.feed(&input, &text[..100 * (filler.len() + 20)]);
+    short.failed(1, &["nightly", "not the same input"]);
+    let report = sandbox.feed(&[&["--json"], &input[..]].concat(), &text).succeeded();
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert!((128..180).contains(&report["resumed"].as_u64().unwrap()), "{report}");
+    assert_eq!(counts(&report), counts(&whole));
+    assert!(sandbox.documents("t") == expected, "it comes to something else");
+    sandbox.ok(&["gc", "--sweep"]);
+    sandbox.ok(&["verify"]);
+
+    // Nothing is left to go on with.
+    let again = sandbox.feed(&[&["--json"], &input[..]].concat(), &text).succeeded();
+    assert_eq!(serde_json::from_str::<Value>(&again).unwrap()["resumed"], 0);
+}
+
 #[cfg(unix)]
 #[expect(
     clippy::disallowed_methods,

@@ -437,6 +437,51 @@ async fn an_ingest_is_spared_while_it_lasts() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_ingest_goes_on_from_what_was_saved_and_only_one_goes_on_with_it() {
+    let store = MemoryDriver::new();
+    let (first, second) = (node(store.clone(), 1).await, node(store.clone(), 2).await);
+    let begun = first.save_ingest("load", None, Bytes::new(), DEADLINE).await.unwrap();
+    let run = object(&store, &first, ObjectKind::Run).await;
+    let mut ticket = begun;
+    for _ in 0..3 {
+        // Each time, it is spared for ten graces more.
+        sleep(GRACE * 8).await;
+        ticket = first.save_ingest("load", Some(ticket), Bytes::from(run.clone()), DEADLINE).await.unwrap();
+        assert_eq!(second.sweep(|_, _| false, DEADLINE).await.unwrap().below, begun.seq);
+    }
+    assert!(exists(&store, &run).await);
+
+    // The first is killed, or so it seems, and its state is read from a checkpoint.
+    replace(&store, &second, &[]).await;
+    second.refresh(Freshness::Strict).await.unwrap();
+    assert_eq!(second.saved_ingest("another"), None);
+    let saved = node(store.clone(), 3).await.saved_ingest("load").unwrap();
+    assert_eq!((saved.ticket, &saved.progress), (ticket, &Bytes::from(run.clone())));
+    assert_eq!(second.saved_ingest("load"), Some(saved.clone()));
+    let taken = second.save_ingest("load", Some(saved.ticket), saved.progress, DEADLINE).await.unwrap();
+    let ended =
+        |outcome: Result<(), LogError>| assert!(matches!(outcome, Err(LogError::IngestEnded { .. })), "{outcome:?}");
+    ended(first.save_ingest("load", Some(ticket), Bytes::new(), DEADLINE).await.map(drop));
+    ended(first.end_ingest(ticket, DEADLINE).await);
+    let proposal = |seq| Proposal::Ingest("done".to_owned(), vec![run.clone()], Some(seq));
+    match first.commit(proposal(ticket.seq), Freshness::Local, DEADLINE).await {
+        Err(CommitError::Log(error)) => ended(Err(error)),
+        outcome => panic!("{outcome:?}"),
+    }
+    second.commit(proposal(taken.seq), Freshness::Local, DEADLINE).await.unwrap();
+    assert_eq!(second.saved_ingest("load"), None);
+    assert_eq!(second.sweep(|_, _| false, DEADLINE).await.unwrap().below, second.position());
+    assert_eq!(fresh_state(&store).await, state(&second));
+    assert!(exists(&store, &run).await);
+
+    // Of two that were begun by one name at the same time, one lasts.
+    let begun = first.save_ingest("twice", None, Bytes::new(), DEADLINE).await.unwrap();
+    let again = second.save_ingest("twice", None, Bytes::new(), DEADLINE).await.unwrap();
+    ended(first.save_ingest("twice", Some(begun), Bytes::new(), DEADLINE).await.map(drop));
+    second.end_ingest(again, DEADLINE).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_stood_still_while_records_were_removed_goes_on_from_the_checkpoint() {
     for with_head in [true, false] {
         let store = MemoryDriver::new();

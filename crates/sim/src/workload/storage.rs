@@ -57,10 +57,21 @@ impl Client {
         let what = format!("load {} registers, {duplicates:?}", keys.len());
         let token = self.begin(Freshness::Strict, what, writes);
         let registers = self.tables.registers.clone();
+        // Some are saved on the way, left, and gone on with from there.
+        let (is_saved, name) = (self.random.between(0, 2) == 0, format!("load {token}"));
         let load = async {
-            let mut load = registers.bulk_load(duplicates).await?;
+            let mut load = if is_saved {
+                registers.resumable_load(&name, duplicates).await?
+            } else {
+                registers.bulk_load(duplicates).await?
+            };
             for key in &keys {
                 load.add(&Register { key: key.clone(), token, base: 0, count: 0 }).await?;
+                if is_saved {
+                    load.save(key.clone()).await?;
+                    drop(load);
+                    load = registers.resumable_load(&name, duplicates).await?;
+                }
             }
             load.finish().await
         };
