@@ -130,3 +130,16 @@ pub fn rate(per_second: f64) -> String {
         rate => format!("{rate:.0}/s"),
     }
 }
+
+/// Processor time of this process in seconds: what others do on the machine changes little in it.
+pub fn processor_s() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+/// The most memory that this process ever had resident.
+pub fn peak_kib() -> Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+    Ok(line.trim().trim_end_matches(" kB").trim().parse()?)
+}
