@@ -201,9 +201,10 @@ pub fn run(options: Options) -> Result<Report> {
     let bytes: u64 = (0..made).map(|id| std::hint::black_box(maker.person(id, 0).encode()).len() as u64).sum();
     let making = made as f64 / started.elapsed().as_secs_f64();
     table.note(format!(
-        "Medians of {rounds} rounds; each engine in a process of its own, which also makes and encodes the documents, \
+        "{}; each engine in a process of its own, which also makes and encodes the documents, \
          {} bytes each: that alone is {}. A load ends when all documents can be read and all files \
          are synced.",
+        if rounds == 1 { "One round".to_owned() } else { format!("Medians of {rounds} interleaved rounds") },
         bytes / made,
         rate(making)
     ));

@@ -12,6 +12,7 @@ pub struct Report {
     pub name: String,
     pub command: String,
     pub machine: String,
+    /// The last change of the engine that was built in.
     pub commit: String,
     pub date: String,
     pub tables: Vec<Table>,
@@ -67,7 +68,7 @@ impl Report {
             name: name.to_owned(),
             command: format!("cargo run --release -- {}", arguments.join(" ")),
             machine: format!("{} × {}, shared; {kernel}", cores, model.trim_start_matches([' ', '\t', ':'])),
-            commit: output("git", &["rev-parse", "--short", "HEAD"]),
+            commit: env!("ENGINE_COMMIT").to_owned(),
             date: output("date", &["-u", "+%Y-%m-%d %H:%M UTC"]),
             tables,
         }
@@ -75,7 +76,7 @@ impl Report {
 
     pub fn markdown(&self) -> String {
         let Self { name, command, machine, commit, date, tables } = self;
-        let mut text = format!("## {name}\n\n`{command}`, at commit {commit}, {date}, on {machine}.\n\n");
+        let mut text = format!("## {name}\n\n`{command}`, engine of commit {commit}, {date}, on {machine}.\n\n");
         text += &tables.iter().map(Table::markdown).collect::<Vec<_>>().join("\n");
         text
     }
