@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::document::Person;
 
@@ -25,6 +25,9 @@ impl Scanned {
 pub trait Engine: Clone + Send + Sync + 'static {
     const NAME: &'static str;
 
+    /// Writes documents in one commit, which is durable as far as the engine makes it so.
+    fn put(&self, people: Vec<Person>) -> impl Future<Output = Result<()>> + Send;
+
     /// A document by its key.
     fn get(&self, id: u64) -> impl Future<Output = Result<Option<Person>>> + Send;
 
@@ -35,18 +38,22 @@ pub trait Engine: Clone + Send + Sync + 'static {
     fn scan_typed(&self) -> impl Future<Output = Result<Scanned>> + Send;
 }
 
-/// The limit: an ordered map in memory, and the same decoding.
+/// The limit: an ordered map in memory, and the same decoding. Clones share it until it is written to.
 #[derive(Clone)]
-pub struct Map(pub Arc<BTreeMap<[u8; 8], Vec<u8>>>);
+pub struct Map(Arc<BTreeMap<[u8; 8], Vec<u8>>>);
 
 impl Map {
-    pub fn new(documents: u64) -> Self {
-        Self(Arc::new((0..documents).map(|id| (id.to_be_bytes(), Person::new(id, 0).encode())).collect()))
+    pub fn new(people: impl Iterator<Item = Person>) -> Self {
+        Self(Arc::new(people.map(|person| (person.id.to_be_bytes(), person.encode())).collect()))
     }
 }
 
 impl Engine for Map {
     const NAME: &'static str = "ordered map";
+
+    async fn put(&self, _: Vec<Person>) -> Result<()> {
+        bail!("a map that is shared without a lock is made anew instead")
+    }
 
     async fn get(&self, id: u64) -> Result<Option<Person>> {
         Ok(self.0.get(&id.to_be_bytes()).map(|bytes| Person::decode(bytes)))

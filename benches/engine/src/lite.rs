@@ -6,33 +6,37 @@ use std::sync::Mutex;
 use anyhow::Result;
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::document::Person;
+use crate::document::{Maker, Person};
 use crate::engine::{Engine, Scanned};
 
 pub struct Lite {
     path: PathBuf,
     cache_bytes: u64,
+    mapped_bytes: u64,
     connection: Mutex<Connection>,
 }
 
 impl Lite {
-    pub fn open(path: &Path, cache_bytes: u64) -> Result<Self> {
+    /// With so much of its own cache for every connection, and so much of the file mapped into memory.
+    pub fn open(path: &Path, cache_bytes: u64, mapped_bytes: u64) -> Result<Self> {
         let connection = Connection::open(path)?;
         connection.pragma_update(None, "journal_mode", "wal")?;
         connection.pragma_update(None, "synchronous", "normal")?;
         connection.pragma_update(None, "cache_size", -(cache_bytes as i64 / 1024))?;
+        connection.pragma_update(None, "mmap_size", mapped_bytes as i64)?;
         connection.execute("create table if not exists people (id integer primary key, person blob not null)", [])?;
-        Ok(Self { path: path.to_owned(), cache_bytes, connection: Mutex::new(connection) })
+        Ok(Self { path: path.to_owned(), cache_bytes, mapped_bytes, connection: Mutex::new(connection) })
     }
 
     pub fn load(&self, documents: u64) -> Result<()> {
+        let mut maker = Maker::new();
         let mut connection = self.connection.lock().expect("nobody panics");
         for first in (0..documents).step_by(100_000) {
             let transaction = connection.transaction()?;
             {
                 let mut insert = transaction.prepare("insert into people values (?, ?)")?;
                 for id in first..(first + 100_000).min(documents) {
-                    insert.execute((id as i64, Person::new(id, 0).encode()))?;
+                    insert.execute((id as i64, maker.person(id, 0).encode()))?;
                 }
             }
             transaction.commit()?;
@@ -54,12 +58,21 @@ impl Lite {
 
 impl Clone for Lite {
     fn clone(&self) -> Self {
-        Self::open(&self.path, self.cache_bytes).expect("what was opened can be opened again")
+        Self::open(&self.path, self.cache_bytes, self.mapped_bytes).expect("what was opened can be opened again")
     }
 }
 
 impl Engine for Lite {
     const NAME: &'static str = "SQLite";
+
+    async fn put(&self, people: Vec<Person>) -> Result<()> {
+        let mut connection = self.connection.lock().expect("nobody panics");
+        let transaction = connection.transaction()?;
+        for person in people {
+            transaction.execute("insert or replace into people values (?, ?)", (person.id as i64, person.encode()))?;
+        }
+        Ok(transaction.commit()?)
+    }
 
     async fn get(&self, id: u64) -> Result<Option<Person>> {
         let connection = self.connection.lock().expect("nobody panics");

@@ -9,8 +9,9 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::bucket::Bucket;
+use crate::document::Maker;
 use crate::engine::{Engine, Scanned};
-use crate::report::{Report, Table, judged, median, rate};
+use crate::report::{Report, Table, judged, median, peak_kib, processor_s, rate};
 
 /// What every engine may use: BucketDB in all, the others for their caches and buffers.
 const MEMORY_BYTES: u64 = 100 << 20;
@@ -34,7 +35,7 @@ pub struct OneOptions {
     /// For profiles: does nothing but load.
     #[arg(long)]
     load_only: bool,
-    /// The documents come in an order that is not the keys'.
+    /// The documents come in an order that is not the keys'. Of BucketDB only.
     #[arg(long)]
     shuffled: bool,
 }
@@ -43,28 +44,13 @@ pub struct OneOptions {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Measured {
     load_s: f64,
-    /// Processor time of the load, that of the kernel included.
-    load_cpu_s: f64,
+    load_processor_s: f64,
     peak_after_load_kib: u64,
     gets_s: f64,
     scan_s: f64,
     peak_kib: u64,
     stored_bytes: u64,
     digest: u64,
-}
-
-fn peak_kib() -> Result<u64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
-    Ok(line.trim().trim_end_matches(" kB").trim().parse()?)
-}
-
-/// The processor time of this process so far, in seconds.
-fn cpu_s() -> Result<f64> {
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    // Fields 14 and 15, counted from 1, in ticks of a hundredth of a second; the second is in parentheses.
-    let fields: Vec<&str> = stat.rsplit_once(')').context("no name")?.1.split_whitespace().collect();
-    Ok((fields[11].parse::<f64>()? + fields[12].parse::<f64>()?) / 100.0)
 }
 
 fn folder_bytes(folder: &Path) -> Result<u64> {
@@ -83,13 +69,17 @@ async fn measure<E: Engine>(
     load: impl Future<Output = Result<()>>,
 ) -> Result<Measured> {
     let documents = options.documents;
-    let (started, cpu_before_s) = (Instant::now(), cpu_s()?);
+    let processor_before = processor_s();
+    let started = Instant::now();
     load.await?;
-    let (load_s, load_cpu_s) = (started.elapsed().as_secs_f64(), cpu_s()? - cpu_before_s);
+    let load_s = started.elapsed().as_secs_f64();
+    let load_processor_s = processor_s() - processor_before;
     let peak_after_load_kib = peak_kib()?;
     if options.load_only {
         let (gets_s, scan_s, peak_kib, stored_bytes, digest) = (0.0, 0.0, peak_after_load_kib, 0, 0);
-        return Ok(Measured { load_s, load_cpu_s, peak_after_load_kib, gets_s, scan_s, peak_kib, stored_bytes, digest });
+        let loaded =
+            Measured { load_s, load_processor_s, peak_after_load_kib, gets_s, scan_s, peak_kib, stored_bytes, digest };
+        return Ok(loaded);
     }
     let mut random = fastrand::Rng::with_seed(1);
     let mut digest = 0u64;
@@ -105,8 +95,16 @@ async fn measure<E: Engine>(
     let scan_s = started.elapsed().as_secs_f64();
     ensure!(rows == documents, "{rows} rows instead of {documents}");
     let digest = digest.wrapping_add(scanned);
-    let (peak_kib, stored_bytes) = (peak_kib()?, 0);
-    Ok(Measured { load_s, load_cpu_s, peak_after_load_kib, gets_s, scan_s, peak_kib, stored_bytes, digest })
+    Ok(Measured {
+        load_s,
+        load_processor_s,
+        peak_after_load_kib,
+        gets_s,
+        scan_s,
+        peak_kib: peak_kib()?,
+        stored_bytes: 0,
+        digest,
+    })
 }
 
 /// In a process of its own: measures one engine, and prints the result as JSON.
@@ -130,7 +128,7 @@ pub async fn one(options: OneOptions) -> Result<()> {
         #[cfg(feature = "peers")]
         "SQLite" => {
             std::fs::create_dir_all(folder)?;
-            let lite = crate::lite::Lite::open(&folder.join("db"), MEMORY_BYTES)?;
+            let lite = crate::lite::Lite::open(&folder.join("db"), MEMORY_BYTES, 0)?;
             measure(&lite, &options, async { lite.load(documents) }).await?
         }
         other => bail!("there is no engine {other:?}"),
@@ -181,6 +179,9 @@ pub fn run(options: Options) -> Result<Report> {
         of(|measured| measured.load_s).into_iter().map(|seconds| documents as f64 / seconds).collect();
     let is_met = rates[0] >= 5e5 && rates[1..].iter().all(|other| rates[0] >= 2.0 * other);
     row("load, documents", rates, &rate, Some(is_met), "≥ 500 k/s, ≥ 2 × SlateDB and SQLite");
+    let rates: Vec<f64> =
+        of(|measured| measured.load_processor_s).into_iter().map(|seconds| documents as f64 / seconds).collect();
+    row("the same for each second of processor time", rates, &rate, None, "");
     let mib = |kib: f64| format!("{:.0} MiB", kib / 1024.0);
     let peaks = of(|measured| measured.peak_after_load_kib as f64);
     let is_met = peaks[0] < 200.0 * 1024.0;
@@ -194,10 +195,24 @@ pub fn run(options: Options) -> Result<Report> {
     let is_met = peaks[0] < 200.0 * 1024.0;
     row("peak resident memory of all", peaks, &mib, Some(is_met), "< 200 MiB");
     row("stored", of(|measured| measured.stored_bytes as f64 / 1024.0), &mib, None, "");
+    let mut maker = Maker::new();
+    let started = Instant::now();
+    let made = documents.min(1_000_000);
+    let bytes: u64 = (0..made).map(|id| std::hint::black_box(maker.person(id, 0).encode()).len() as u64).sum();
+    let making = made as f64 / started.elapsed().as_secs_f64();
     table.note(format!(
-        "Medians of {rounds} rounds; each engine in a process of its own, which also makes the documents. SlateDB: no \
-         write-ahead log, no compression (its default), a block cache and a limit of unflushed bytes of half the memory \
-         each. SQLite: write-ahead log, `synchronous = normal`, its cache of that size."
+        "{}; each engine in a process of its own, which also makes and encodes the documents, \
+         {} bytes each: that alone is {}. A load ends when all documents can be read and all files \
+         are synced.",
+        if rounds == 1 { "One round".to_owned() } else { format!("Medians of {rounds} interleaved rounds") },
+        bytes / made,
+        rate(making)
     ));
+    table.note(
+        "SlateDB: files that are synced, no write-ahead log, no compression (its default), batches of 1,000, a block cache and a limit of \
+         unflushed bytes of half the memory each, tables that lie one behind the other made one run without being written \
+         again, no limit to their number; what compaction would still do is not waited for. SQLite: rows in the order of \
+         their keys in transactions of 100,000, write-ahead log, `synchronous = normal`, a cache of all the memory.",
+    );
     Ok(Report::new(&format!("load-{documents}"), vec![table]))
 }

@@ -37,6 +37,9 @@ enum Command {
     LoadOne(load::OneOptions),
     /// Random updates: amplification and space.
     Updates(updates::Options),
+    /// What a process of its own does for `updates`.
+    #[command(hide = true)]
+    UpdatesOne(updates::OneOptions),
     /// Point reads and scans, warm: rates.
     Reads(reads::Options),
     /// Writes docs/benchmarks-engine.md from the results that were kept.
@@ -50,7 +53,8 @@ fn main() -> anyhow::Result<()> {
         Command::Open(options) => runtime.block_on(open::run(options))?.finish(&arguments.results),
         Command::Load(options) => load::run(options)?.finish(&arguments.results),
         Command::LoadOne(options) => runtime.block_on(load::one(options)),
-        Command::Updates(options) => runtime.block_on(updates::run(options))?.finish(&arguments.results),
+        Command::Updates(options) => updates::run(options)?.finish(&arguments.results),
+        Command::UpdatesOne(options) => runtime.block_on(updates::one(options)),
         Command::Reads(options) => match runtime.block_on(reads::run(options))? {
             Some(report) => report.finish(&arguments.results),
             None => Ok(()),

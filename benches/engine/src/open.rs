@@ -10,7 +10,7 @@ use bucketdb::{
 };
 use clap::Args;
 
-use crate::document::Person;
+use crate::document::{Maker, Person};
 use crate::report::{Report, Table, judged};
 
 /// Long beside everything else that opening does, so that what others do on the machine changes little.
@@ -69,9 +69,10 @@ pub async fn run(options: Options) -> Result<Report> {
     let db = Database::builder().shared_driver(shared).open().await?;
     let people = db.table::<Person>().await?;
     // Every other key: those in between are absent, and lie where others are.
+    let mut maker = Maker::new();
     let mut load = people.bulk_load(Duplicates::Fail).await?;
     for id in 0..documents {
-        load.add(&Person::new(2 * id, 0)).await?;
+        load.add(maker.person(2 * id, 0)).await?;
     }
     load.finish().await?;
     db.checkpoint().await?;

@@ -1,17 +1,23 @@
 //! Warm point reads and full scans.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use crate::bucket::Bucket;
 use crate::document::Person;
 use crate::engine::{Engine, Map, Scanned};
-use crate::report::{Report, Table, judged, median, rate};
+use crate::report::{Report, Table, judged, median, processor_s, rate};
 
 /// Enough that everything is in memory.
 const CACHE_BYTES: u64 = 1 << 30;
+
+/// How many documents are written again for the recent ones, far fewer than make a checkpoint due.
+const RECENT: u64 = 10_000;
+
+const TASKS: usize = 8;
 
 #[derive(Args)]
 pub struct Options {
@@ -27,102 +33,203 @@ pub struct Options {
     profile: Option<String>,
 }
 
-/// Rates of one engine, round after round, by kind of read.
-struct Rates {
-    name: &'static str,
-    kinds: [Vec<f64>; 5],
+/// What is read.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// So many times one of so many documents, whose ids are multiples of the stride.
+    Gets {
+        documents: u64,
+        stride: u64,
+        count: u64,
+    },
+    Stored,
+    Typed,
 }
 
-const KINDS: [&str; 5] = [
-    "point reads, 1 task",
-    "point reads, 8 tasks",
-    "full scan, rows as stored",
-    "full scan, typed, 1 task",
-    "full scan, typed, 8 tasks",
-];
+/// One line of the table: what is read by how many tasks, the rate that is the goal, and the goal in words.
+struct Line {
+    name: String,
+    kind: Kind,
+    tasks: usize,
+    least_rate: f64,
+    /// The rate also has to be so many times SlateDB's and half of the map's.
+    times_slate: f64,
+    goal: &'static str,
+}
 
-impl Rates {
-    fn new(name: &'static str) -> Self {
-        Self { name, kinds: Default::default() }
+fn lines(options: &Options) -> Vec<Line> {
+    let Options { documents, gets: count, .. } = *options;
+    let all = Kind::Gets { documents, stride: 1, count };
+    [
+        ("point reads", all, 1, 1e6, 10.0, "≥ 1 M/s, ≥ 10 × SlateDB, ≥ 0.5 × map"),
+        ("point reads", all, TASKS, 0.0, 0.0, ""),
+        ("full scan, rows as stored", Kind::Stored, 1, 5e6, 0.0, "≥ 5 M/s"),
+        ("full scan, rows as stored", Kind::Stored, TASKS, 0.0, 0.0, ""),
+        ("full scan, typed", Kind::Typed, 1, 3e6, 0.0, "≥ 3 M/s"),
+        ("full scan, typed", Kind::Typed, TASKS, 0.0, 0.0, ""),
+    ]
+    .into_iter()
+    .map(|(name, kind, tasks, least_rate, times_slate, goal)| {
+        Line::new(name, kind, tasks, least_rate, times_slate, goal)
+    })
+    .collect()
+}
+
+fn recent_lines(options: &Options) -> Vec<Line> {
+    let kind = Kind::Gets { documents: RECENT, stride: options.documents / RECENT, count: options.gets };
+    vec![
+        Line::new("point reads of recent documents", kind, 1, 1e6, 0.0, "≥ 1 M/s"),
+        Line::new("point reads of recent documents", kind, TASKS, 0.0, 0.0, ""),
+    ]
+}
+
+impl Line {
+    fn new(name: &str, kind: Kind, tasks: usize, least_rate: f64, times_slate: f64, goal: &'static str) -> Self {
+        let s = if tasks == 1 { "" } else { "s" };
+        Self { name: format!("{name}, {tasks} task{s}"), kind, tasks, least_rate, times_slate, goal }
     }
 }
 
-/// The same numbers for every engine.
-fn ids(seed: u64, documents: u64) -> impl Iterator<Item = u64> {
-    let mut random = fastrand::Rng::with_seed(seed);
-    std::iter::repeat_with(move || random.u64(..documents))
+/// An engine and a clone of it for every task, which stay: what a clone has in memory is warm as well.
+struct Side<E> {
+    clones: Vec<Arc<E>>,
+    /// For every line its rates, round after round: by the clock, and by processor time.
+    rates: Vec<(Vec<f64>, Vec<f64>)>,
 }
 
-async fn get_many<E: Engine>(engine: &E, seed: u64, count: u64, documents: u64) -> Result<u64> {
-    let mut digest = 0u64;
-    for id in ids(seed, documents).take(count as usize) {
-        let person = engine.get(id).await?;
-        let person = person.ok_or_else(|| anyhow::anyhow!("document {id} is missing"))?;
-        digest = digest.wrapping_add(person.digest());
-    }
-    Ok(digest)
-}
-
-/// Runs `work` on so many clones at once; the results, and the seconds that it took.
-async fn on_tasks<E: Engine, T: Send + 'static, F: Future<Output = Result<T>> + Send + 'static>(
-    engine: &E,
-    tasks: u64,
-    work: impl Fn(E, u64) -> F,
-) -> Result<(Vec<T>, f64)> {
-    let clones: Vec<E> = (0..tasks).map(|_| engine.clone()).collect();
-    let started = Instant::now();
-    let tasks: Vec<_> = clones.into_iter().zip(0..).map(|(clone, task)| tokio::spawn(work(clone, task))).collect();
-    let mut results = Vec::new();
-    for task in tasks {
-        results.push(task.await??);
-    }
-    Ok((results, started.elapsed().as_secs_f64()))
-}
-
-/// Documents and digests that all engines must agree on.
+/// What was read, which all engines must agree on.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Answers {
-    gets: Vec<u64>,
-    scans: Vec<Scanned>,
+struct Answer {
+    rows: u64,
+    digest: u64,
 }
 
-async fn round<E: Engine>(engine: &E, options: &Options, seed: u64, rates: &mut Rates) -> Result<Answers> {
-    let (gets, documents) = (options.gets, options.documents);
-    let mut answers = Answers::default();
-    let mut took = [0.0; 5];
+async fn read<E: Engine>(engine: Arc<E>, kind: Kind, seed: u64) -> Result<Answer> {
+    match kind {
+        Kind::Gets { documents, stride, count } => get_many(&*engine, documents, stride, count, seed).await,
+        Kind::Stored => Ok(Answer { rows: engine.scan_stored().await?, digest: 0 }),
+        Kind::Typed => {
+            let Scanned { rows, digest } = engine.scan_typed().await?;
+            Ok(Answer { rows, digest })
+        }
+    }
+}
 
-    let (digests, seconds) =
-        on_tasks(engine, 1, |engine, task| async move { get_many(&engine, seed + task, gets, documents).await })
-            .await?;
-    answers.gets.extend(digests);
-    took[0] = gets as f64 / seconds;
+async fn get_many<E: Engine>(engine: &E, documents: u64, stride: u64, count: u64, seed: u64) -> Result<Answer> {
+    let mut answer = Answer::default();
+    let mut random = fastrand::Rng::with_seed(seed);
+    for _ in 0..count {
+        let id = random.u64(..documents) * stride;
+        let person = engine.get(id).await?.with_context(|| format!("document {id} is missing"))?;
+        answer.rows += 1;
+        answer.digest = answer.digest.wrapping_mul(31).wrapping_add(person.digest());
+    }
+    Ok(answer)
+}
 
-    let (digests, seconds) =
-        on_tasks(engine, 8, |engine, task| async move { get_many(&engine, seed + task, gets / 4, documents).await })
-            .await?;
-    answers.gets.extend(digests);
-    took[1] = (gets / 4 * 8) as f64 / seconds;
+impl<E: Engine> Side<E> {
+    fn new(engine: E) -> Self {
+        Self { clones: (0..TASKS).map(|_| Arc::new(engine.clone())).collect(), rates: Vec::new() }
+    }
 
-    let (rows, seconds) = on_tasks(engine, 1, |engine, _| async move { engine.scan_stored().await }).await?;
-    ensure!(rows == [documents], "{} has {rows:?} rows", E::NAME);
-    took[2] = documents as f64 / seconds;
+    /// Reads what the lines say; the answers of all tasks.
+    async fn round(&mut self, lines: &[Line], seed: u64) -> Result<Vec<Answer>> {
+        let mut answers = Vec::new();
+        for (index, line) in lines.iter().enumerate() {
+            let processor_before = processor_s();
+            let started = Instant::now();
+            let tasks: Vec<_> = (self.clones.iter().take(line.tasks).zip(seed..))
+                .map(|(engine, seed)| tokio::spawn(read(engine.clone(), line.kind, seed)))
+                .collect();
+            let mut rows = 0;
+            for task in tasks {
+                let answer = task.await??;
+                rows += answer.rows;
+                answers.push(answer);
+            }
+            let by_clock = rows as f64 / started.elapsed().as_secs_f64();
+            let by_processor = rows as f64 / (processor_s() - processor_before);
+            if self.rates.len() == index {
+                self.rates.push((Vec::new(), Vec::new()));
+            }
+            self.rates[index].0.push(by_clock);
+            self.rates[index].1.push(by_processor);
+        }
+        Ok(answers)
+    }
 
-    let (scans, seconds) = on_tasks(engine, 1, |engine, _| async move { engine.scan_typed().await }).await?;
-    answers.scans.extend(scans);
-    took[3] = documents as f64 / seconds;
+    fn medians(&self, by_processor: bool) -> Vec<f64> {
+        let of =
+            |(clock, processor): &(Vec<f64>, Vec<f64>)| if by_processor { processor.clone() } else { clock.clone() };
+        self.rates.iter().map(|rates| median(of(rates))).collect()
+    }
+}
 
-    let (scans, seconds) = on_tasks(engine, 8, |engine, _| async move { engine.scan_typed().await }).await?;
-    answers.scans.extend(scans);
-    took[4] = (documents * 8) as f64 / seconds;
+/// A name, and the medians of every line: by the clock, and by processor time.
+struct Column {
+    name: &'static str,
+    medians: [Vec<f64>; 2],
+}
 
-    rates.kinds.iter_mut().zip(took).for_each(|(rates, rate)| rates.push(rate));
-    Ok(answers)
+impl<E: Engine> Side<E> {
+    fn column(&self) -> Column {
+        Column { name: E::NAME, medians: [self.medians(false), self.medians(true)] }
+    }
+}
+
+/// All engines; those that are not compiled in are none.
+struct Sides {
+    map: Side<Map>,
+    bucket: Side<Bucket>,
+    #[cfg(feature = "peers")]
+    slate: Side<crate::slate::Slate>,
+    #[cfg(feature = "peers")]
+    lite: Side<crate::lite::Lite>,
+}
+
+impl Sides {
+    /// Round by round, one engine after the other; the first round warms what is cold, and does not count.
+    async fn measure(&mut self, lines: &[Line], rounds: usize) -> Result<Vec<Column>> {
+        self.forget();
+        for round in 0..=rounds as u64 {
+            let seed = 1000 * round;
+            let expected = self.map.round(lines, seed).await?;
+            ensure!(self.bucket.round(lines, seed).await? == expected, "BucketDB answers otherwise");
+            #[cfg(feature = "peers")]
+            {
+                ensure!(self.slate.round(lines, seed).await? == expected, "SlateDB answers otherwise");
+                ensure!(self.lite.round(lines, seed).await? == expected, "SQLite answers otherwise");
+            }
+            if round == 0 {
+                self.forget();
+            }
+        }
+        Ok(vec![
+            self.map.column(),
+            self.bucket.column(),
+            #[cfg(feature = "peers")]
+            self.slate.column(),
+            #[cfg(feature = "peers")]
+            self.lite.column(),
+        ])
+    }
+
+    fn forget(&mut self) {
+        self.map.rates.clear();
+        self.bucket.rates.clear();
+        #[cfg(feature = "peers")]
+        {
+            self.slate.rates.clear();
+            self.lite.rates.clear();
+        }
+    }
 }
 
 /// Nothing to report if only a profile was wanted.
 pub async fn run(options: Options) -> Result<Option<Report>> {
     let folder = tempfile::tempdir()?;
     let documents = options.documents;
+    ensure!(documents >= RECENT, "at least {RECENT} documents");
     let bucket = Bucket::open_folder(&folder.path().join("bucketdb"), CACHE_BYTES).await?;
     bucket.load(documents, false).await?;
     bucket.db.checkpoint().await?;
@@ -130,102 +237,134 @@ pub async fn run(options: Options) -> Result<Option<Report>> {
         profile(&bucket, kind, &options).await?;
         return Ok(None);
     }
-    let map = Map::new(documents);
     #[cfg(feature = "peers")]
     let (slate, lite) = {
         // Loaded without a write-ahead log, then opened as usual, so that no time goes into what is not read.
         let path = folder.path().join("slatedb");
-        let loading = crate::slate::Slate::open_folder(&path, CACHE_BYTES, false).await?;
+        let loading = crate::slate::Slate::open_in(&path, CACHE_BYTES).await?;
         loading.load(documents).await?;
         loading.db.close().await?;
-        let slate = crate::slate::Slate::open_folder(&path, CACHE_BYTES, true).await?;
-        let lite = crate::lite::Lite::open(&folder.path().join("sqlite"), CACHE_BYTES)?;
+        let slate = crate::slate::Slate::open_folder(&path, CACHE_BYTES).await?;
+        slate.settle().await?;
+        let lite = crate::lite::Lite::open(&folder.path().join("sqlite"), CACHE_BYTES, CACHE_BYTES)?;
         lite.load(documents)?;
         (slate, lite)
     };
+    let mut sides = Sides {
+        map: Side::new(Map::new((0..documents).map(|id| Person::new(id, 0)))),
+        bucket: Side::new(bucket.clone()),
+        #[cfg(feature = "peers")]
+        slate: Side::new(slate.clone()),
+        #[cfg(feature = "peers")]
+        lite: Side::new(lite.clone()),
+    };
+    let mut lines = lines(&options);
+    let mut columns = sides.measure(&lines, options.rounds).await?;
 
-    let mut all = vec![Rates::new(Map::NAME), Rates::new(Bucket::NAME), Rates::new("SlateDB"), Rates::new("SQLite")];
-    // The first round warms the caches and does not count.
-    for number in 0..=options.rounds {
-        let seed = 1000 * number as u64;
-        let expected = round(&map, &options, seed, &mut all[0]).await?;
-        ensure!(round(&bucket, &options, seed, &mut all[1]).await? == expected, "BucketDB answers otherwise");
+    let recent = recent_lines(&options);
+    let stride = documents / RECENT;
+    let revision = |id: u64| u64::from(id.is_multiple_of(stride) && id / stride < RECENT);
+    sides.map = Side::new(Map::new((0..documents).map(|id| Person::new(id, revision(id)))));
+    let checkpoint = bucket.db.stats()?.checkpoint;
+    for first in (0..RECENT).step_by(1000) {
+        let people: Vec<Person> = (first..first + 1000).map(|number| Person::new(number * stride, 1)).collect();
+        bucket.put(people.clone()).await?;
         #[cfg(feature = "peers")]
         {
-            ensure!(round(&slate, &options, seed, &mut all[2]).await? == expected, "SlateDB answers otherwise");
-            ensure!(round(&lite, &options, seed, &mut all[3]).await? == expected, "SQLite answers otherwise");
-        }
-        if number == 0 {
-            all.iter_mut().for_each(|rates| rates.kinds = Default::default());
+            slate.put(people.clone()).await?;
+            lite.put(people).await?;
         }
     }
-    Ok(Some(Report::new("reads", vec![table(&options, &all)])))
-}
+    #[cfg(feature = "peers")]
+    let tables_before = slate.shape();
+    for (column, more) in columns.iter_mut().zip(sides.measure(&recent, options.rounds).await?) {
+        column.medians.iter_mut().zip(more.medians).for_each(|(all, more)| all.extend(more));
+    }
+    ensure!(bucket.db.stats()?.checkpoint == checkpoint, "recent documents are in runs by now");
+    #[cfg(feature = "peers")]
+    ensure!(slate.shape() == tables_before, "recent documents are in SlateDB's tables by now");
+    lines.extend(recent);
 
-fn table(options: &Options, all: &[Rates]) -> Table {
-    let bytes = Person::new(1, 0).encode().len();
-    let title = format!("Warm reads of {} documents of about {bytes} bytes", options.documents);
-    let header: Vec<&str> =
-        ["read"].into_iter().chain(all.iter().map(|rates| rates.name)).chain(["ratios", "goal"]).collect();
-    let mut table = Table::new(&title, &header);
-    for (index, kind) in KINDS.iter().enumerate() {
-        let values: Vec<f64> = all.iter().map(|rates| median(rates.kinds[index].clone())).collect();
-        let [map, bucket, slate, lite] = values[..] else { continue };
-        let (floor, goal) = match index {
-            0 => (1e6, "≥ 1 M/s, ≥ 10 × SlateDB"),
-            2 => (5e6, "≥ 5 M/s"),
-            3 => (3e6, "≥ 3 M/s"),
-            _ => (0.0, ""),
-        };
-        let is_met = bucket >= floor && (index != 0 || slate.is_nan() || bucket >= 10.0 * slate);
-        let mut row = vec![(*kind).to_owned()];
-        row.extend(values.iter().enumerate().map(|(place, value)| {
-            if place == 1 && !goal.is_empty() { judged(rate(*value), is_met) } else { rate(*value) }
-        }));
-        row.push(format!("{:.2} × map, {:.1} × SlateDB, {:.1} × SQLite", bucket / map, bucket / slate, bucket / lite));
-        row.push(goal.to_owned());
-        table.rows.push(row);
-    }
-    table.note(format!(
-        "Medians of {} rounds. Everything is in memory: each engine may use {} MiB. BucketDB is read with its default freshness.",
+    let bytes = (0..1000).map(|id| Person::new(id, 0).encode().len()).sum::<usize>() / 1000;
+    let mut by_clock =
+        table(&format!("Warm reads of {documents} documents of about {bytes} bytes"), &lines, &columns, 0);
+    by_clock.note(format!(
+        "By the clock. Medians of {} rounds, in which the engines take turns; each of several tasks reads as much as one. \
+         Everything is in memory: each engine may keep {} MiB. The ordered map holds the encoded documents and decodes as \
+         SlateDB and SQLite do: the limit.",
         options.rounds,
         CACHE_BYTES >> 20
     ));
+    by_clock.note(
+        "BucketDB: default freshness; rows as stored are read by `count`, which visits every row. SlateDB: default settings \
+         without compression, after its compaction has settled; scans fetch 1 MiB ahead in 4 tasks and keep blocks in the \
+         cache. SQLite: a connection for each task, prepared statements, the whole file mapped into memory. Recent \
+         documents are the last 10,000 written, in ten commits: in BucketDB's memory, in SlateDB's, and in SQLite's \
+         write-ahead log or file.",
+    );
+    let mut by_processor =
+        table("The same by processor time: rows for each second that a processor worked", &lines, &columns, 1);
+    by_processor.note("All threads of the process counted: what others do on the machine changes little.");
+    bucket.db.close().await?;
+    #[cfg(feature = "peers")]
+    slate.db.close().await?;
+    Ok(Some(Report::new(&format!("reads-{documents}"), vec![by_clock, by_processor])))
+}
+
+/// By the clock (0), judged, or by processor time (1).
+fn table(title: &str, lines: &[Line], columns: &[Column], measure: usize) -> Table {
+    let is_judged = measure == 0;
+    let names = columns.iter().map(|column| column.name);
+    let more: &[&str] = if is_judged { &["BucketDB is", "goal"] } else { &["BucketDB is"] };
+    let header: Vec<&str> = ["read"].into_iter().chain(names).chain(more.iter().copied()).collect();
+    let mut table = Table::new(title, &header);
+    for (index, line) in lines.iter().enumerate() {
+        let of = |column: &Column| column.medians[measure][index];
+        let bucket = columns.iter().find(|column| column.name == Bucket::NAME).map_or(f64::NAN, of);
+        let mut row = vec![line.name.clone()];
+        let mut ratios = Vec::new();
+        let mut is_met = bucket >= line.least_rate;
+        for column in columns.iter().filter(|column| column.name != Bucket::NAME) {
+            let ratio = bucket / of(column);
+            ratios.push(format!("{ratio:.2} × {}", column.name));
+            let least = match column.name {
+                "SlateDB" => line.times_slate,
+                Map::NAME if line.times_slate > 0.0 => 0.5,
+                _ => 0.0,
+            };
+            is_met &= ratio >= least;
+        }
+        row.extend(columns.iter().map(|column| {
+            let shown = rate(of(column));
+            let is_goal = is_judged && column.name == Bucket::NAME && !line.goal.is_empty();
+            if is_goal { judged(shown, is_met) } else { shown }
+        }));
+        row.push(ratios.join(", "));
+        if is_judged {
+            row.push(line.goal.to_owned());
+        }
+        table.rows.push(row);
+    }
     table
 }
 
 async fn profile(bucket: &Bucket, kind: &str, options: &Options) -> Result<()> {
+    let Options { documents, gets: count, .. } = *options;
+    let all = Kind::Gets { documents, stride: 1, count };
+    let (kind, tasks) = match kind {
+        "get" => (all, 1),
+        "get8" => (all, TASKS),
+        "stored" => (Kind::Stored, 1),
+        "typed" => (Kind::Typed, 1),
+        other => anyhow::bail!("there is no {other:?} to profile"),
+    };
     bucket.scan_stored().await?;
-    let (mut rates, mut by_processor) = (Vec::new(), Vec::new());
-    for number in 0..options.rounds as u64 {
-        let (gets, documents) = (options.gets, options.documents);
-        let processor_before = processor_s()?;
-        let started = Instant::now();
-        let count = match kind {
-            "none" => 0,
-            "get" => {
-                get_many(bucket, number, gets, documents).await?;
-                gets
-            }
-            "get8" => {
-                let work = |engine: Bucket, task| async move { get_many(&engine, task, gets, documents).await };
-                on_tasks(bucket, 8, work).await?;
-                gets * 8
-            }
-            "stored" => bucket.scan_stored().await?,
-            "typed" => bucket.scan_typed().await?.rows,
-            other => anyhow::bail!("there is no {other:?} to profile"),
-        };
-        rates.push(count as f64 / started.elapsed().as_secs_f64());
-        by_processor.push(count as f64 / (processor_s()? - processor_before));
+    let line = Line::new("profile", kind, tasks, 0.0, 0.0, "");
+    let mut side = Side::new(bucket.clone());
+    for round in 0..options.rounds as u64 {
+        side.round(std::slice::from_ref(&line), round).await?;
     }
-    println!("{kind}: {} by the clock, {} by processor time", rate(median(rates)), rate(median(by_processor)));
+    let of = |by_processor| rate(side.medians(by_processor)[0]);
+    println!("{} by the clock, {} by processor time", of(false), of(true));
     Ok(())
-}
-
-/// Processor time of this process in seconds, to a hundredth: what others do on the machine counts less in it.
-fn processor_s() -> Result<f64> {
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    let fields = stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().skip(11).take(2)).into_iter().flatten();
-    Ok(fields.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0)
 }

@@ -12,6 +12,7 @@ pub struct Report {
     pub name: String,
     pub command: String,
     pub machine: String,
+    /// The last change of the engine that was built in.
     pub commit: String,
     pub date: String,
     pub tables: Vec<Table>,
@@ -67,7 +68,7 @@ impl Report {
             name: name.to_owned(),
             command: format!("cargo run --release -- {}", arguments.join(" ")),
             machine: format!("{} × {}, shared; {kernel}", cores, model.trim_start_matches([' ', '\t', ':'])),
-            commit: output("git", &["rev-parse", "--short", "HEAD"]),
+            commit: env!("ENGINE_COMMIT").to_owned(),
             date: output("date", &["-u", "+%Y-%m-%d %H:%M UTC"]),
             tables,
         }
@@ -75,7 +76,7 @@ impl Report {
 
     pub fn markdown(&self) -> String {
         let Self { name, command, machine, commit, date, tables } = self;
-        let mut text = format!("## {name}\n\n`{command}`, at commit {commit}, {date}, on {machine}.\n\n");
+        let mut text = format!("## {name}\n\n`{command}`, engine of commit {commit}, {date}, on {machine}.\n\n");
         text += &tables.iter().map(Table::markdown).collect::<Vec<_>>().join("\n");
         text
     }
@@ -129,4 +130,17 @@ pub fn rate(per_second: f64) -> String {
         rate if rate >= 1e3 => format!("{:.0} k/s", rate / 1e3),
         rate => format!("{rate:.0}/s"),
     }
+}
+
+/// Processor time of this process in seconds: what others do on the machine changes little in it.
+pub fn processor_s() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+/// The most memory that this process ever had resident.
+pub fn peak_kib() -> Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+    Ok(line.trim().trim_end_matches(" kB").trim().parse()?)
 }
