@@ -6,6 +6,13 @@ use bytes::Bytes;
 
 use crate::{Merging, Plan, Policy, Tier, TierRun, TierWriter, Tree, TreeScan};
 
+/// How much of all tiers that are merged is in memory, in bytes, however many they are: a scan holds up to twice what one of
+/// its requests asks for.
+const MERGE_READ_BYTES: u64 = 48 << 20;
+
+/// But no request asks for less than this.
+const LEAST_READ_BYTES: u64 = 256 << 10;
+
 /// Why a piece of work came to nothing. What it wrote is garbage.
 pub type WorkError = RunError;
 
@@ -76,8 +83,11 @@ impl Work<'_> {
         TierWriter::new(self.store.clone(), self.begun_at, self.options.clone(), self.policy.run_bytes)
     }
 
-    fn scan_options(&self) -> ScanOptions {
-        ScanOptions { fill_cache: false, ..ScanOptions::default() }
+    /// How tiers are read that are merged, so many at a time.
+    fn scan_options(&self, tiers: usize) -> ScanOptions {
+        let usual = ScanOptions { fill_cache: false, ..ScanOptions::default() };
+        let share = MERGE_READ_BYTES / 2 / tiers.max(1) as u64;
+        ScanOptions { read_ahead_bytes: share.clamp(LEAST_READ_BYTES, usual.read_ahead_bytes), ..usual }
     }
 
     /// Makes one tier of the rows and the `count` newest tiers.
@@ -85,7 +95,7 @@ impl Work<'_> {
         let (merged, rest) = tree.tiers().split_at(count.min(tree.tiers().len()));
         let keeps_deletions = rest.iter().any(|tier| !tier.is_empty());
         let everything = (Bound::Unbounded, Bound::Unbounded);
-        let mut scan = TreeScan::new(merged.iter(), &everything, self.scan_options()).with_deletions();
+        let mut scan = TreeScan::new(merged.iter(), &everything, self.scan_options(merged.len())).with_deletions();
         let mut writer = self.tier_writer();
         let mut new = flush.next();
         let mut old = next(&mut scan).await?;
@@ -133,7 +143,7 @@ impl Work<'_> {
         let keeps_deletions = tiers.iter().skip(behind).any(|tier| !tier.is_empty());
         let merged = tiers.get(first..behind).unwrap_or_default();
         let everything = (Bound::Unbounded, Bound::Unbounded);
-        let mut scan = TreeScan::new(merged.iter(), &everything, self.scan_options()).with_deletions();
+        let mut scan = TreeScan::new(merged.iter(), &everything, self.scan_options(merged.len())).with_deletions();
         let mut writer = self.tier_writer();
         let mut read_bytes = 0;
         let mut next_key: Option<Bytes> = None;
