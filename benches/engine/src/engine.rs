@@ -38,7 +38,7 @@ pub trait Engine: Clone + Send + Sync + 'static {
     fn scan_typed(&self) -> impl Future<Output = Result<Scanned>> + Send;
 }
 
-/// The limit: an ordered map in memory, and the same decoding. Clones share it until it is written to.
+/// An ordered map in memory, and the peers' decoding. Clones share it.
 #[derive(Clone)]
 pub struct Map(Arc<BTreeMap<[u8; 8], Vec<u8>>>);
 

@@ -282,8 +282,9 @@ fn growth(name: &str, measured: &Measured, documents: u64, batch: u64) -> Table 
     } else {
         table.note(
             "Default settings, and LZ4, as BucketDB's; each commit is followed by a flush, so that it is durable at once \
-             and takes one put; garbage collection as often as BucketDB's. Tiers: tables of level 0 and sorted runs. Cold \
-             reads: by a `DbReader` that has just been opened.",
+             and takes one put; garbage collection as often as BucketDB's. Tiers: tables of level 0 and sorted runs. All \
+             objects: what loading left superfluous counts until it is collected. Cold reads: by a `DbReader` that has just \
+             been opened.",
         );
     }
     table
