@@ -31,9 +31,10 @@ pub(super) async fn run(global: &Global, options: &Export, output: &mut Output) 
     };
     let Some(path) = &options.output else {
         write_all(&collection, format, output).await?;
-        return Ok(());
+        return Ok(db.close().await?);
     };
     let written = write_file(&collection, format, path).await?;
+    db.close().await?;
     let name = path.display();
     if output.is_json() {
         output.value(&json!({"table": options.table, "documents": written, "file": name.to_string()}))?;

@@ -19,6 +19,8 @@ pub(super) async fn run(
         Some(point) => db.at(point).await?.collection(table).get_by_text(key).await?,
         None => collection.get_by_text(key).await?,
     };
+    // What was read goes into the cache on disk.
+    db.close().await?;
     match found {
         Some(document) => Ok(output.value(&document)?),
         None => Err(Error::NotFound { table: table.to_owned(), key: key.to_owned() }.into()),

@@ -1,6 +1,6 @@
 use std::pin::pin;
 
-use bucketdb::{Filter, Freshness, Order, Query as DatabaseQuery, Selection};
+use bucketdb::{Database, Filter, Freshness, Order, Query as DatabaseQuery, Selection};
 use futures::stream::{Stream, StreamExt};
 use serde_json::{Value, json};
 
@@ -21,7 +21,13 @@ pub(super) async fn run(global: &Global, options: &Query, output: &mut Output) -
     // A mistyped filter should not cost a request.
     let wanted = parse(options)?;
     let (db, _) = session::open(global, Access::Read).await?;
-    let (collection, schema) = existing_table(&db, &options.table).await?;
+    answer(&db, options, wanted, output).await?;
+    // What was read goes into the cache on disk.
+    Ok(db.close().await?)
+}
+
+async fn answer(db: &Database, options: &Query, wanted: Wanted, output: &mut Output) -> Result<(), Failure> {
+    let (collection, schema) = existing_table(db, &options.table).await?;
     let query = match options.at {
         Some(point) => db.at(point).await?.collection(&options.table).query(),
         None => collection.query(),
