@@ -93,14 +93,17 @@ async fn node(store: &MemoryDriver, seed: u64) -> (Log<Claims>, MeteredDriver, S
 async fn nodes_that_write_now_and_then_pay_for_what_they_missed_and_no_more() {
     let store = MemoryDriver::new();
     let (a, b) = (node(&store, 1).await, node(&store, 2).await);
-    for _ in 0..6 {
+    for round in 0..6 {
         for (log, meter, env) in [&a, &b] {
             sleep(Duration::from_secs(10)).await;
             let (before, begun) = (meter.usage(), env.monotonic());
             set(log, "k", "v").await.unwrap();
             let used = meter.usage() - before;
-            assert!(used.requests(Operation::Put) <= 2 && used.requests(Operation::Get) <= 1);
-            assert!(env.monotonic() - begun <= PUT * 3 + Duration::from_millis(3));
+            let used = (used.requests(Operation::Put), used.requests(Operation::Get));
+            // Whoever was overtaken once looks first from then on, and for the record behind as well.
+            let (most, rounds) = if round < 2 { ((2, 2), 3) } else { ((1, 2), 2) };
+            assert!(used.0 <= most.0 && used.1 <= most.1, "{used:?} in round {round}");
+            assert!(env.monotonic() - begun <= PUT * rounds + Duration::from_millis(3));
         }
     }
 }
