@@ -49,9 +49,10 @@ impl Database {
     /// if nobody else were there (strictly serializable).
     ///
     /// The closure reads one moment of the database. When it ends, its writes are committed together, unless somebody
-    /// else wrote meanwhile what it has read, or so much that its moment is not kept any more: then it is run again, on the state as it is then. So it should do nothing
-    /// but read, compute and write through the transaction. If it ends with an error, nothing is written, and the error
-    /// is returned as it is. Its error can be of any type that is made [from](From) [`Error`].
+    /// else wrote meanwhile what it has read, or so much that its moment is not kept any more: then it is run again, on the
+    /// state as it is then. So it should do nothing but read, compute and write through the transaction. If it ends with an
+    /// error, nothing is written, and the error is returned as it is. Its error can be of any type that is made
+    /// [from](From) [`Error`].
     ///
     /// Nobody is locked out, however long it takes. What it costs: one put if it writes, and one get (shared by all who
     /// wait at the same time) if it does not or ends with an error, so that a stale state decides nothing.

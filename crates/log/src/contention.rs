@@ -37,12 +37,12 @@ impl<M: StateMachine> Committer<M> {
     ///
     /// Errors are left to the request that follows.
     pub(crate) async fn look_first(&mut self) {
-        let now = self.shared.env.monotonic();
-        let writers = self.shared.applied.read().turns.writers();
-        if !self.overtaken.is_worth_a_look() || self.losses > 0 || self.is_contended(now, writers) {
+        if !self.overtaken.is_worth_a_look() || self.losses > 0 {
             return;
         }
-        if self.shared.probes.is_younger_than(self.pace.mean(), now) {
+        let now = self.shared.env.monotonic();
+        let writers = self.shared.applied.read().turns.writers();
+        if self.is_contended(now, writers) || self.shared.probes.is_younger_than(self.pace.mean(), now) {
             return;
         }
         loop {

@@ -173,8 +173,7 @@ mod tests {
     use crate::sessions::Sessions;
     use crate::state::LogState;
     use crate::turns::Turns;
-    use crate::upkeep::Ingest;
-    use crate::upkeep::{Mark, Upkeep};
+    use crate::upkeep::{Ingest, Mark, Upkeep};
     use crate::{ChainHash, Layout, LogTime, ObjectKind, Seq, SharedOptions, SlotNames};
 
     fn checkpoint(seq: u64, covers: u64) -> CheckpointRef {

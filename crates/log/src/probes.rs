@@ -60,6 +60,12 @@ pub(crate) struct Sent {
     pub(crate) at: Reading,
 }
 
+impl Last {
+    fn is_younger_than(&self, age: Duration, now: Duration) -> bool {
+        self.fresh_at.is_some_and(|at| now.saturating_sub(at) <= age)
+    }
+}
+
 impl Probes {
     pub(crate) fn ask(&self, freshness: Freshness) -> Ask {
         Ask { ticket: self.tickets.fetch_add(1, Ordering::SeqCst) + 1, freshness }
@@ -78,16 +84,17 @@ impl Probes {
 
     /// Whether the state was current at some moment not longer ago than `age`.
     pub(crate) fn is_younger_than(&self, age: Duration, now: Duration) -> bool {
-        self.last.lock().fresh_at.is_some_and(|at| now.saturating_sub(at) <= age)
+        self.last.lock().is_younger_than(age, now)
     }
 
     /// Whether the state is as fresh as `ask` wants it, at the moment `now`.
     pub(crate) fn satisfied(&self, ask: &Ask, now: Duration) -> bool {
+        let last = self.last.lock();
         match ask.freshness {
             Freshness::Local => true,
-            _ if self.last.lock().fresh_up_to >= ask.ticket => true,
+            _ if last.fresh_up_to >= ask.ticket => true,
             Freshness::Strict => false,
-            Freshness::Bounded(age) => !age.is_zero() && self.is_younger_than(age, now),
+            Freshness::Bounded(age) => !age.is_zero() && last.is_younger_than(age, now),
         }
     }
 
