@@ -51,6 +51,7 @@ mod document;
 mod error;
 mod feed;
 mod flush;
+mod index_build;
 mod key_bounds;
 mod maintenance;
 mod moment;

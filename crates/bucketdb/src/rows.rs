@@ -241,6 +241,13 @@ impl Inner {
                 Refusal::UnknownTable(table) | Refusal::AlreadyRegistered(table) => {
                     Error::UnknownTable { table: name(table) }
                 }
+                Refusal::UnknownIndex { table, fields } => Error::UnknownIndex { table, fields },
+                Refusal::Duplicate { table, fields, key, holder } => Error::UniqueViolation {
+                    table: name(table),
+                    fields,
+                    key: key.to_string(),
+                    holder: holder.to_string(),
+                },
                 Refusal::Schema(invalid) => Error::Schema(invalid),
             },
             CommitError::OutcomeUnknown { id, slot } => Error::CommitOutcomeUnknown { id, slot },
@@ -265,6 +272,5 @@ pub(crate) fn check_size(transaction: &Transaction) -> Result<()> {
 /// The table of a schema that is registered as it is.
 pub(crate) fn registered(documents: &Documents, schema: &Schema) -> Option<TableRef> {
     let entry = documents.catalogue().by_name(schema.table())?;
-    let known = entry.versions().iter().any(|known| known == schema);
-    known.then(|| TableRef { id: entry.id, schema: schema.clone() })
+    entry.has(schema).then(|| TableRef { id: entry.id, schema: schema.clone() })
 }

@@ -1,3 +1,4 @@
+mod indexes;
 mod validation;
 
 use std::fmt;
@@ -14,10 +15,11 @@ use crate::epoch::{Epoch, Ingest};
 use crate::overlay::{Overlay, Replaced};
 use crate::recent_writes::RecentWrites;
 use crate::{
-    Base, Before, Catalogue, ChangeKind, EncodedKey, Group, Lookup, Refusal, RunLookup, Scan, TableId, Transaction,
-    WrittenRow, run_key,
+    Base, Before, Catalogue, ChangeKind, EncodedKey, Group, Lookup, Refusal, RunLookup, Scan, TableEntry, TableId,
+    Transaction, WrittenRow, run_key,
 };
 
+pub use indexes::{IndexPage, IndexState, has_any};
 pub use validation::Proposal;
 
 /// Opens the runs of a database, once its id is known.
@@ -252,7 +254,7 @@ impl StateMachine for Documents {
     fn apply(&mut self, record: &Record) -> Result<(), Malformed> {
         let payload = || record.entries.first().map(|entry| entry.payload.clone()).unwrap_or_default();
         match record.kind {
-            RecordKind::Schema => return self.catalogue.apply(payload()),
+            RecordKind::Schema => return self.apply_schema(payload()),
             RecordKind::Ingest => return self.apply_ingest(record.seq, record.ingest()?.payload),
             _ => {}
         }
@@ -266,6 +268,10 @@ impl StateMachine for Documents {
                 ChangeKind::Put(row) => Some(row),
                 ChangeKind::Delete => None,
             };
+            let indexes = self.catalogue.table(change.table).map(TableEntry::indexes).unwrap_or_default();
+            if let Some(row) = row.as_ref().filter(|_| !indexes.is_empty()) {
+                self.present.overlay.index_row(change.table, indexes, &change.key, row);
+            }
             let Replaced { key, version } = self.present.overlay.write(change.table, &change.key, row, record.seq);
             let before = match version {
                 None => unknown.clone(),
@@ -313,6 +319,13 @@ impl StateMachine for Documents {
 }
 
 impl Documents {
+    fn apply_schema(&mut self, payload: Bytes) -> Result<(), Malformed> {
+        for (table, index) in self.catalogue.apply(payload)? {
+            self.present.overlay.index_rows(table, &index);
+        }
+        Ok(())
+    }
+
     fn apply_ingest(&mut self, seq: Seq, payload: Bytes) -> Result<(), Malformed> {
         if payload.is_empty() {
             // It was given up.

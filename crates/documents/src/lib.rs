@@ -9,16 +9,21 @@
 //! This crate knows the log's records, and no store: it never sees a driver, an object or a request.
 
 mod base;
+mod base_index;
 mod base_scan;
 mod catalogue;
 mod documents;
 mod epoch;
 mod facts;
 mod group;
+mod index;
+mod index_range;
+mod index_value;
 mod key;
 mod key_type;
 mod lookup;
 mod overlay;
+mod overlay_index;
 mod pins;
 mod read_set;
 mod recent_writes;
@@ -30,11 +35,15 @@ mod transaction;
 pub mod row;
 
 pub use base::{Base, Retained};
-pub use base_scan::{BaseScan, run_entry};
+pub use base_index::{BaseIndex, IndexBuilt};
+pub use base_scan::{BaseScan, IndexBaseScan, index_run_entry, run_entry};
 pub use catalogue::{Catalogue, TableEntry, TableId};
-pub use documents::{Documents, Proposal, RunStoreFor, ScanPage, TableStats};
+pub use documents::{Documents, IndexPage, IndexState, Proposal, RunStoreFor, ScanPage, TableStats, has_any};
 pub use facts::Facts;
 pub use group::Group;
+pub use index::{Index, IndexDefinition, IndexEntry, IndexId, IndexValues};
+pub use index_range::{IndexCondition, IndexRange};
+pub use index_value::MAX_VALUE_BYTES;
 pub use key::{EncodedKey, InvalidKeyBytes, KeyPart, MAX_KEY_BYTES};
 pub use key_type::{AsKey, DocumentKey, KeyFromValueError, KeyType, key_from_text, key_from_value};
 pub use lookup::{Lookup, RunLookup};

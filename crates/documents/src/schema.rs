@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::KeyType;
+use crate::{IndexDefinition, KeyType};
 
 /// The longest name of a table in bytes.
 const MAX_TABLE_NAME_BYTES: usize = 100;
@@ -15,6 +15,8 @@ pub struct Schema {
     version: u32,
     key: Vec<KeyField>,
     fields: Vec<String>,
+    /// Those that there must be, which are no part of what a version declares: they come and go at any time.
+    indexes: Vec<IndexDefinition>,
 }
 
 /// One field of a primary key.
@@ -40,7 +42,7 @@ impl Schema {
     /// Begins the schema of a table.
     #[must_use]
     pub fn builder(table: &str) -> SchemaBuilder {
-        let schema = Self { table: table.to_owned(), version: 1, key: Vec::new(), fields: Vec::new() };
+        let schema = Self { version: 1, key: Vec::new(), ..Self::open(table, "", KeyType::Text) };
         SchemaBuilder { schema }
     }
 
@@ -48,7 +50,7 @@ impl Schema {
     #[must_use]
     pub fn open(table: &str, key: &str, key_type: KeyType) -> Self {
         let key = vec![KeyField { name: key.to_owned(), key_type }];
-        Self { table: table.to_owned(), version: 0, key, fields: Vec::new() }
+        Self { table: table.to_owned(), version: 0, key, fields: Vec::new(), indexes: Vec::new() }
     }
 
     /// The name of the table.
@@ -79,6 +81,32 @@ impl Schema {
     #[must_use]
     pub fn fields(&self) -> &[String] {
         &self.fields
+    }
+
+    /// The indexes that the table must have. It may have others, which were added without this schema.
+    #[must_use]
+    pub fn indexes(&self) -> &[IndexDefinition] {
+        &self.indexes
+    }
+
+    /// As [`SchemaBuilder::index`].
+    #[must_use]
+    pub fn with_index(mut self, fields: &str) -> Self {
+        self.indexes.push(IndexDefinition { fields: fields.to_owned(), is_unique: false });
+        self
+    }
+
+    /// As [`SchemaBuilder::unique`].
+    #[must_use]
+    pub fn with_unique(mut self, fields: &str) -> Self {
+        self.indexes.push(IndexDefinition { fields: fields.to_owned(), is_unique: true });
+        self
+    }
+
+    /// What a version declares.
+    pub(crate) fn without_indexes(mut self) -> Self {
+        self.indexes = Vec::new();
+        self
     }
 
     /// Says what the fields of the key hold. A derived schema learns it from the Rust type of the key.
@@ -118,7 +146,7 @@ impl Schema {
                 return Err(self.invalid(format!("field {field:?} is declared twice")));
             }
         }
-        Ok(())
+        self.indexes.iter().try_for_each(|index| index.order(&self.table).map(|_| ()))
     }
 
     /// Whether `newer` may be registered where this one is the newest.
@@ -186,6 +214,20 @@ impl SchemaBuilder {
     pub fn key(mut self, names: &[&str]) -> Self {
         let field = |name: &&str| KeyField { name: (*name).to_owned(), key_type: KeyType::Text };
         self.schema.key = names.iter().map(field).collect();
+        self
+    }
+
+    /// Asks for an index, in the text form of an order: `role`, `address.city, age desc`, `tags[*]`.
+    #[must_use]
+    pub fn index(mut self, fields: &str) -> Self {
+        self.schema = self.schema.with_index(fields);
+        self
+    }
+
+    /// Asks for an index in which no two documents may have the same values, unless one of them is missing or null.
+    #[must_use]
+    pub fn unique(mut self, fields: &str) -> Self {
+        self.schema = self.schema.with_unique(fields);
         self
     }
 

@@ -60,6 +60,8 @@ pub enum PlantedBug {
     FloorIgnored,
     /// H11: What was bulk-loaded does not count as written: who read before may commit.
     LoadUnnoticed,
+    /// What an index in the last checkpoint says counts also for rows that were written since (H12).
+    StaleIndexEntry,
     /// H11: What was bulk-loaded lies below all that was written since the last checkpoint, in whatever order.
     LoadBelowAll,
 }

@@ -21,6 +21,13 @@ pub enum Proposal {
     },
     /// A table, or a new version of its schema.
     Register(Schema),
+    /// An index goes.
+    DropIndex {
+        /// The name of its table.
+        table: String,
+        /// Its fields.
+        fields: String,
+    },
     /// Runs that were bulk-loaded join, and their rows replace what was there.
     Ingest {
         /// The runs, newest first.
@@ -122,6 +129,11 @@ impl Documents {
         match proposal {
             Proposal::Register(schema) => {
                 let payload = self.catalogue.register(schema)?;
+                Ok(Validated::new(RecordKind::Schema, payload))
+            }
+            Proposal::DropIndex { table, fields } => {
+                let unknown = || Refusal::UnknownIndex { table: table.clone(), fields: fields.clone() };
+                let payload = self.catalogue.drop_index(table, fields).ok_or_else(unknown)?;
                 Ok(Validated::new(RecordKind::Schema, payload))
             }
             Proposal::Ingest { tiers, reads, begun } => {
