@@ -4,7 +4,8 @@ use bucketdb_log::codec::{self, Malformed, Reader};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{InvalidSchema, Refusal, Schema};
+use crate::layout::AllLayouts;
+use crate::{InvalidSchema, Layouts, Refusal, Schema};
 
 /// A table, for ever: its number is never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -15,6 +16,8 @@ pub struct TableId(pub u32);
 pub struct Catalogue {
     tables: BTreeMap<TableId, TableEntry>,
     by_name: BTreeMap<String, TableId>,
+    /// Shared with every catalogue that was made from this one, and with whoever reads rows.
+    layouts: AllLayouts,
 }
 
 /// One table of a [`Catalogue`].
@@ -24,6 +27,7 @@ pub struct TableEntry {
     pub id: TableId,
     /// Every version that was registered, oldest first; never empty.
     versions: Vec<Schema>,
+    layouts: AllLayouts,
 }
 
 impl TableEntry {
@@ -38,6 +42,12 @@ impl TableEntry {
     #[must_use]
     pub fn versions(&self) -> &[Schema] {
         &self.versions
+    }
+
+    /// How its rows are laid out; to be written under the newest version.
+    #[must_use]
+    pub fn layouts(&self) -> Layouts {
+        self.layouts.of_table(self.id, self.schema().version())
     }
 }
 
@@ -70,10 +80,15 @@ impl Catalogue {
         buffer.into()
     }
 
-    /// Reads what [`encode`](Self::encode) wrote.
-    pub(crate) fn decode(bytes: Bytes) -> Result<Self, Malformed> {
+    /// One without tables, of the same database.
+    pub(crate) fn fresh(&self) -> Self {
+        Self { layouts: self.layouts.clone(), ..Self::default() }
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote, of the same database.
+    pub(crate) fn decode(&self, bytes: Bytes) -> Result<Self, Malformed> {
         let mut reader = Reader::new(bytes);
-        let mut catalogue = Self::default();
+        let mut catalogue = self.fresh();
         for _ in 0..reader.length()? {
             catalogue.apply(reader.bytes()?)?;
         }
@@ -117,7 +132,9 @@ impl Catalogue {
             rmp_serde::from_slice(&reader.take(length)?).map_err(|_| Malformed("a schema does not decode"))?;
         let id = TableId(id);
         self.by_name.insert(schema.table().to_owned(), id);
-        let entry = self.tables.entry(id).or_insert_with(|| TableEntry { id, versions: Vec::new() });
+        self.layouts.add(id, &schema);
+        let layouts = self.layouts.clone();
+        let entry = self.tables.entry(id).or_insert_with(|| TableEntry { id, versions: Vec::new(), layouts });
         entry.versions.push(schema);
         Ok(())
     }

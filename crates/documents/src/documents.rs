@@ -283,12 +283,13 @@ impl StateMachine for Documents {
     }
 
     fn fresh(&self) -> Option<Self> {
-        self.store_for.clone().map(Self::over_runs)
+        // Handles on tables that were opened over this state read the rows of that one.
+        self.store_for.clone().map(|store_for| Self { catalogue: self.catalogue.fresh(), ..Self::over_runs(store_for) })
     }
 
     fn load(&mut self, covers: Seq, saved: Bytes) -> Result<(), Malformed> {
         let mut reader = Reader::new(saved);
-        self.catalogue = Catalogue::decode(reader.bytes()?)?;
+        self.catalogue = self.catalogue.decode(reader.bytes()?)?;
         let base = Base::decode(covers, reader.bytes()?, self.store()?)?;
         reader.finish()?;
         self.present = Epoch { base, ingests: Vec::new(), overlay: Overlay::over_runs() };
