@@ -227,9 +227,10 @@ impl Source {
             Some(table) if table.id != change.table => return Ok(None),
             Some(table) => table.clone(),
             None => {
-                let find = |documents: &documents::Documents, _| documents.catalogue().table(change.table).cloned();
+                let find =
+                    |documents: &documents::Documents, _| documents.catalogue().table(change.table).map(TableRef::from);
                 match self.db.inner.log.read(find)? {
-                    Some(entry) => TableRef { id: entry.id, schema: entry.schema().clone() },
+                    Some(table) => table,
                     None => return Ok(None),
                 }
             }

@@ -3,7 +3,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use bucketdb_documents::{
-    Base, BaseIndex, Catalogue, Index, IndexBaseScan, IndexBuilt, IndexEntry, IndexValues, KeyRange, RunLookup, Scan, TableId,
+    Base, BaseIndex, Catalogue, Index, IndexBaseScan, IndexBuilt, IndexEntry, IndexValues, KeyRange, RunLookup, Scan, TableEntry, TableId,
     WrittenRow, index_run_entry,
 };
 use bucketdb_runs::RunEntry;
@@ -97,6 +97,7 @@ impl IndexBuilder<'_> {
         if self.of_table(table, work).iter().all(|(_, known)| known.built == IndexBuilt::UpTo(None)) {
             return Ok(());
         }
+        let Some(layouts) = self.catalogue.table(table).map(TableEntry::layouts) else { return Ok(()) };
         let mut range = KeyRange::all(table);
         loop {
             let scan = Scan { range: range.clone(), at: self.moment.seq(), limit: PAGE_ROWS };
@@ -109,7 +110,7 @@ impl IndexBuilder<'_> {
                     if !known.has_row(&row.key) {
                         continue;
                     }
-                    let places = |row: Option<&Bytes>| row.map(|row| index.values_of_row(row)).unwrap_or_default();
+                    let places = |row: Option<&Bytes>| row.map(|row| index.values_of_row(row, &layouts)).unwrap_or_default();
                     let (old, new) = (places(before.as_ref()), places(row.row.as_ref()));
                     known.has_cut_values |= new.iter().any(|values| values.is_cut);
                     let entry = |values: &IndexValues, is_there| {
@@ -148,6 +149,7 @@ impl IndexBuilder<'_> {
         if let IndexBuilt::UpTo(Some(last)) = &first.built {
             range.start = Bound::Excluded(last.clone());
         }
+        let layouts = table.layouts();
         let view = View { moment: self.moment.clone(), transaction: None };
         let mut rows = RowScan::new(view, range)?;
         let mut together = self.of_table(table.id, work);
@@ -155,7 +157,7 @@ impl IndexBuilder<'_> {
         let (mut entries, mut size_bytes, mut last) = (Vec::new(), 0, None);
         while let Some(row) = rows.next().await? {
             for (index, known) in &mut together {
-                for values in index.values_of_row(&row.row) {
+                for values in index.values_of_row(&row.row, &layouts) {
                     known.has_cut_values |= values.is_cut;
                     let entry = IndexEntry::new(&values.bytes, &row.key);
                     size_bytes += entry.bytes.len();

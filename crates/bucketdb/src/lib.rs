@@ -83,7 +83,8 @@ extern crate self as bucketdb;
 pub use batch::{Batch, Nested, Root};
 pub use bucketdb_derive::Document;
 pub use bucketdb_documents::{
-    AsKey, DocumentKey, EncodedKey, InvalidSchema, KeyField, KeyPart, KeyType, Schema, SchemaBuilder, TableStats,
+    AsKey, DocumentKey, EncodedKey, Field, FieldType, InvalidSchema, KeyField, KeyPart, KeyType, Schema, SchemaBuilder,
+    TableStats,
 };
 #[cfg(unix)]
 pub use bucketdb_driver::FileDriver;

@@ -1,7 +1,7 @@
 use std::marker::PhantomData;
 use std::ops::RangeBounds;
 
-use bucketdb_documents::{AsKey, EncodedKey, ScanRow, row};
+use bucketdb_documents::{AsKey, EncodedKey, ScanRow};
 use bucketdb_log::Freshness;
 use bucketdb_query::{Filter, Order, TopK, TypedFilter, TypedOrder};
 use bytes::Bytes;
@@ -229,7 +229,7 @@ fn matching(rows: RowScan, filter: Option<Filter>, table: TableRef) -> impl Stre
             let accepted = match filter {
                 None => true,
                 Some(filter) => {
-                    let value = row::decode_value(&row).map_err(|error| table.invalid_document(&key, error))?;
+                    let value: Value = table.decode(&key, &row)?;
                     filter.matches(&value)
                 }
             };

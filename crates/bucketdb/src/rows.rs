@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bucketdb_documents::{
-    Catalogue, Change, ChangeKind, Condition, DocumentKey, Documents, EncodedKey, Found, KeyPart, KeyType, Proposal,
-    ReadSet, Refusal, Schema, TableId, Transaction, key_from_text, key_from_value, row,
+    Catalogue, Change, ChangeKind, Condition, DocumentKey, Documents, EncodedKey, Found, KeyPart, KeyType, Layouts,
+    Proposal, ReadSet, Refusal, Schema, TableEntry, TableId, Transaction, key_from_text, key_from_value, row,
 };
 use bucketdb_env::Environment;
 use bucketdb_log::format::MAX_BODY_BYTES;
@@ -20,18 +20,18 @@ pub trait Stored: Sized + Send + 'static {
     ///
     /// # Errors
     /// If the document has not the shape of the type.
-    fn from_row(row: &Bytes) -> Result<Self, row::RowError>;
+    fn from_row(row: &Bytes, layouts: &Layouts) -> Result<Self, row::RowError>;
 }
 
 impl<T: Document> Stored for T {
-    fn from_row(row: &Bytes) -> Result<Self, row::RowError> {
-        row::decode(row)
+    fn from_row(row: &Bytes, layouts: &Layouts) -> Result<Self, row::RowError> {
+        row::decode(row, layouts)
     }
 }
 
 impl Stored for Value {
-    fn from_row(row: &Bytes) -> Result<Self, row::RowError> {
-        row::decode_value(row)
+    fn from_row(row: &Bytes, layouts: &Layouts) -> Result<Self, row::RowError> {
+        row::decode_value(row, layouts)
     }
 }
 
@@ -40,6 +40,15 @@ impl Stored for Value {
 pub(crate) struct TableRef {
     pub(crate) id: TableId,
     pub(crate) schema: Schema,
+    /// To write rows under that schema, and to read those of any version.
+    pub(crate) layouts: Layouts,
+}
+
+impl From<&TableEntry> for TableRef {
+    /// Under the newest version of its schema.
+    fn from(entry: &TableEntry) -> Self {
+        Self { id: entry.id, schema: entry.schema().clone(), layouts: entry.layouts() }
+    }
 }
 
 impl TableRef {
@@ -48,7 +57,7 @@ impl TableRef {
     }
 
     pub(crate) fn find(catalogue: &Catalogue, name: &str) -> Option<Self> {
-        catalogue.by_name(name).map(|entry| Self { id: entry.id, schema: entry.schema().clone() })
+        catalogue.by_name(name).map(Self::from)
     }
 
     pub(crate) fn invalid_key(&self, reason: impl ToString) -> Error {
@@ -81,7 +90,7 @@ impl TableRef {
     }
 
     pub(crate) fn decode<T: Stored>(&self, key: &EncodedKey, row: &Bytes) -> Result<T> {
-        T::from_row(row).map_err(|error| self.invalid_document(key, error))
+        T::from_row(row, &self.layouts).map_err(|error| self.invalid_document(key, error))
     }
 
     pub(crate) fn decode_versioned<T: Stored>(&self, key: &EncodedKey, found: &Found) -> Result<Versioned<T>> {
@@ -91,14 +100,14 @@ impl TableRef {
     /// The change that writes a typed document.
     pub(crate) fn put_document<T: Document>(&self, document: &T, condition: Condition) -> Result<Change> {
         let key = self.key(&document.key().parts())?;
-        let row = row::encode(document, self.schema.version()).map_err(|error| self.invalid_document(&key, error))?;
+        let row = row::encode(document, &self.layouts).map_err(|error| self.invalid_document(&key, error))?;
         Ok(Change { table: self.id, key, condition, kind: ChangeKind::Put(row) })
     }
 
     /// The change that writes a JSON document.
     pub(crate) fn put_value(&self, document: &Value, condition: Condition) -> Result<Change> {
         let key = self.key_of(document)?;
-        let row = row::encode(document, self.schema.version()).map_err(|error| self.invalid_document(&key, error))?;
+        let row = row::encode(document, &self.layouts).map_err(|error| self.invalid_document(&key, error))?;
         Ok(Change { table: self.id, key, condition, kind: ChangeKind::Put(row) })
     }
 
@@ -272,5 +281,10 @@ pub(crate) fn check_size(transaction: &Transaction) -> Result<()> {
 /// The table of a schema that is registered as it is.
 pub(crate) fn registered(documents: &Documents, schema: &Schema) -> Option<TableRef> {
     let entry = documents.catalogue().by_name(schema.table())?;
-    entry.has(schema).then(|| TableRef { id: entry.id, schema: schema.clone() })
+    if !entry.has(schema) {
+        return None;
+    }
+    let known = entry.versions().iter().find(|known| known.is_same_declaration(schema))?;
+    let layouts = entry.layouts().for_version(known.version());
+    Some(TableRef { id: entry.id, schema: known.clone(), layouts })
 }

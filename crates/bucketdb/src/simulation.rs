@@ -115,7 +115,7 @@ pub async fn checkpointed(db: &Database, checkpoint: &CheckpointRef) -> Result<V
 async fn documents_of(db: &Database, seq: Seq, documents: Documents) -> Result<Vec<Logged>> {
     let find = |documents: &Documents, _| -> Vec<TableRef> {
         let tables = documents.catalogue().tables();
-        tables.map(|entry| TableRef { id: entry.id, schema: entry.schema().clone() }).collect()
+        tables.map(TableRef::from).collect()
     };
     let tables = db.inner.log.read(find)?;
     let moment = Moment::Replayed(Arc::new(Replayed { seq, documents, inner: Arc::downgrade(&db.inner) }));

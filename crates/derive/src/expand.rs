@@ -40,7 +40,11 @@ fn columns(document: &DocumentType<'_>) -> TokenStream {
 
 fn implementation(document: &DocumentType<'_>) -> TokenStream {
     let DocumentType { ident, krate, table, version, .. } = document;
-    let fields = document.fields.iter().map(|DocumentField { ty, name, .. }| quote!(.field::<#ty>(#name)));
+    let fields = document.fields.iter().map(|DocumentField { ty, name, has_column, .. }| match has_column {
+        true => quote!(.field::<#ty>(#name)),
+        // Its type says nothing about what is stored.
+        false => quote!(.field_of_type(#name, #krate::FieldType::Any)),
+    });
     let key_names = document.keys().map(|key| &key.name);
     let key_types: Vec<_> = document.keys().map(|key| key.ty).collect();
     let key_values: Vec<_> =

@@ -4,7 +4,8 @@ use bucketdb_log::codec::{self, Malformed, Reader};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{Index, IndexDefinition, IndexId, InvalidSchema, Refusal, Schema};
+use crate::layout::AllLayouts;
+use crate::{Index, IndexDefinition, IndexId, InvalidSchema, Layouts, Refusal, Schema};
 
 /// A table, for ever: its number is never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -17,6 +18,8 @@ pub struct Catalogue {
     by_name: BTreeMap<String, TableId>,
     /// The highest number that an index ever had.
     last_index: u32,
+    /// Shared with every catalogue that was made from this one, and with whoever reads rows.
+    layouts: AllLayouts,
 }
 
 const REGISTER: u8 = 0;
@@ -30,6 +33,7 @@ pub struct TableEntry {
     /// Every version that was registered, oldest first; never empty.
     versions: Vec<Schema>,
     indexes: Vec<Index>,
+    layouts: AllLayouts,
 }
 
 impl TableEntry {
@@ -62,8 +66,8 @@ impl TableEntry {
     /// Whether nothing is to be done to register a schema.
     #[must_use]
     pub fn has(&self, schema: &Schema) -> bool {
-        let declared = schema.clone().without_indexes();
-        self.versions.contains(&declared) && schema.indexes().iter().all(|wanted| self.has_index(wanted))
+        let is_declared = self.versions.iter().any(|known| known.is_same_declaration(schema));
+        is_declared && schema.indexes().iter().all(|wanted| self.has_index(wanted))
     }
 
     fn has_index(&self, wanted: &IndexDefinition) -> bool {
@@ -80,6 +84,12 @@ impl TableEntry {
         let fields = &wanted.fields;
         let reason = format!("the index on {fields} {has} unique, and {wants}; drop it first");
         Err(InvalidSchema { table: schema.table().to_owned(), reason })
+    }
+
+    /// How its rows are laid out; to be written under the newest version.
+    #[must_use]
+    pub fn layouts(&self) -> Layouts {
+        self.layouts.of_table(self.id, self.schema().version())
     }
 }
 
@@ -127,10 +137,15 @@ impl Catalogue {
         buffer.into()
     }
 
-    /// Reads what [`encode`](Self::encode) wrote.
-    pub(crate) fn decode(bytes: Bytes) -> Result<Self, Malformed> {
+    /// One without tables, of the same database.
+    pub(crate) fn fresh(&self) -> Self {
+        Self { layouts: self.layouts.clone(), ..Self::default() }
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote, of the same database.
+    pub(crate) fn decode(&self, bytes: Bytes) -> Result<Self, Malformed> {
         let mut reader = Reader::new(bytes);
-        let mut catalogue = Self::default();
+        let mut catalogue = self.fresh();
         for _ in 0..reader.length()? {
             catalogue.apply(reader.bytes()?)?;
         }
@@ -207,10 +222,16 @@ impl Catalogue {
         let schema: Schema =
             rmp_serde::from_slice(&reader.take(length)?).map_err(|_| Malformed("a schema does not decode"))?;
         self.by_name.insert(schema.table().to_owned(), id);
-        let entry = self.tables.entry(id).or_insert_with(|| TableEntry { id, versions: Vec::new(), indexes: Vec::new() });
-        let declared = schema.clone().without_indexes();
-        if !entry.versions.contains(&declared) {
-            entry.versions.push(declared);
+        let layouts = self.layouts.clone();
+        let entry = self.tables.entry(id).or_insert_with(|| TableEntry {
+            id,
+            versions: Vec::new(),
+            indexes: Vec::new(),
+            layouts,
+        });
+        if !entry.versions.iter().any(|known| known.version() == schema.version()) {
+            self.layouts.add(id, &schema);
+            entry.versions.push(schema.clone().without_indexes());
         }
         let mut added = Vec::new();
         for wanted in schema.indexes() {

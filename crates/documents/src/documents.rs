@@ -15,7 +15,7 @@ use crate::epoch::{Epoch, Ingest};
 use crate::overlay::{Overlay, Replaced};
 use crate::recent_writes::RecentWrites;
 use crate::{
-    Base, Before, Catalogue, ChangeKind, EncodedKey, Group, Lookup, Refusal, RunLookup, Scan, TableEntry, TableId,
+    Base, Before, Catalogue, ChangeKind, EncodedKey, Group, Lookup, Refusal, RunLookup, Scan, TableId,
     Transaction, WrittenRow, run_key,
 };
 
@@ -268,9 +268,9 @@ impl StateMachine for Documents {
                 ChangeKind::Put(row) => Some(row),
                 ChangeKind::Delete => None,
             };
-            let indexes = self.catalogue.table(change.table).map(TableEntry::indexes).unwrap_or_default();
-            if let Some(row) = row.as_ref().filter(|_| !indexes.is_empty()) {
-                self.present.overlay.index_row(change.table, indexes, &change.key, row);
+            let table = self.catalogue.table(change.table).filter(|table| !table.indexes().is_empty());
+            if let (Some(row), Some(table)) = (&row, table) {
+                self.present.overlay.index_row(table, &change.key, row);
             }
             let Replaced { key, version } = self.present.overlay.write(change.table, &change.key, row, record.seq);
             let before = match version {
@@ -289,12 +289,13 @@ impl StateMachine for Documents {
     }
 
     fn fresh(&self) -> Option<Self> {
-        self.store_for.clone().map(Self::over_runs)
+        // Handles on tables that were opened over this state read the rows of that one.
+        self.store_for.clone().map(|store_for| Self { catalogue: self.catalogue.fresh(), ..Self::over_runs(store_for) })
     }
 
     fn load(&mut self, covers: Seq, saved: Bytes) -> Result<(), Malformed> {
         let mut reader = Reader::new(saved);
-        self.catalogue = Catalogue::decode(reader.bytes()?)?;
+        self.catalogue = self.catalogue.decode(reader.bytes()?)?;
         let base = Base::decode(covers, reader.bytes()?, self.store()?)?;
         reader.finish()?;
         self.present = Epoch { base, ingests: Vec::new(), overlay: Overlay::over_runs() };
@@ -321,7 +322,9 @@ impl StateMachine for Documents {
 impl Documents {
     fn apply_schema(&mut self, payload: Bytes) -> Result<(), Malformed> {
         for (table, index) in self.catalogue.apply(payload)? {
-            self.present.overlay.index_rows(table, &index);
+            if let Some(table) = self.catalogue.table(table) {
+                self.present.overlay.index_rows(table, &index);
+            }
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::index_value::{first_value, put_value};
-use crate::{EncodedKey, InvalidSchema, row};
+use crate::{EncodedKey, InvalidSchema, Layouts, row};
 
 /// An index, for ever: its number is never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -102,8 +102,8 @@ impl Index {
 
     /// What the document in a row has in this index. One that does not read stands where one without any field does.
     #[must_use]
-    pub fn values_of_row(&self, row: &Bytes) -> BTreeSet<IndexValues> {
-        self.values(&row::decode_value(row).unwrap_or(Value::Null))
+    pub fn values_of_row(&self, row: &Bytes, layouts: &Layouts) -> BTreeSet<IndexValues> {
+        self.values(&row::decode_value(row, layouts).unwrap_or(Value::Null))
     }
 
     /// Whether values may stand in a unique index more than once: one of them is missing or null.
@@ -123,8 +123,8 @@ impl Index {
 
     /// Whether the document in a row has these values.
     #[must_use]
-    pub fn has_values(&self, row: &Bytes, wanted: &[u8]) -> bool {
-        self.values_of_row(row).iter().any(|values| values.bytes == wanted)
+    pub fn has_values(&self, row: &Bytes, layouts: &Layouts, wanted: &[u8]) -> bool {
+        self.values_of_row(row, layouts).iter().any(|values| values.bytes == wanted)
     }
 }
 

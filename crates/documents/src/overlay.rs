@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::overlay_index::OverlayIndexes;
 use crate::pins::Pins;
-use crate::{EncodedKey, Index, IndexEntry, KeyRange, TableId};
+use crate::{EncodedKey, Index, IndexEntry, KeyRange, TableEntry, TableId};
 
 /// The rows of all tables in memory, in the order of their keys, with the versions that open snapshots still read.
 #[derive(Clone, Debug, Default)]
@@ -124,18 +124,20 @@ impl Overlay {
     }
 
     /// Notes where a row that was written stands in the indexes of its table.
-    pub(crate) fn index_row(&mut self, table: TableId, indexes: &[Index], key: &EncodedKey, row: &Bytes) {
-        for index in indexes {
-            self.indexes.add(table, index, key, row);
+    pub(crate) fn index_row(&mut self, table: &TableEntry, key: &EncodedKey, row: &Bytes) {
+        let layouts = table.layouts();
+        for index in table.indexes() {
+            self.indexes.add((table.id, &layouts), index, key, row);
         }
     }
 
     /// Notes where the rows that are here stand in an index that is new, those of earlier versions included.
-    pub(crate) fn index_rows(&mut self, table: TableId, index: &Index) {
-        let Some(rows) = self.tables.get(&table) else { return };
+    pub(crate) fn index_rows(&mut self, table: &TableEntry, index: &Index) {
+        let layouts = table.layouts();
+        let Some(rows) = self.tables.get(&table.id) else { return };
         for (key, versions) in &rows.by_key {
             for row in versions.0.iter().filter_map(|version| version.row.as_ref()) {
-                self.indexes.add(table, index, key, row);
+                self.indexes.add((table.id, &layouts), index, key, row);
             }
         }
     }
@@ -143,15 +145,16 @@ impl Overlay {
     /// What an index has of the rows that were written, in order, as of a pinned position.
     pub(crate) fn index_entries(
         &self,
-        table: TableId,
+        table: &TableEntry,
         index: &Index,
         range: (Bound<&[u8]>, Bound<&[u8]>),
         at: Seq,
     ) -> Vec<IndexEntry> {
-        let candidates = self.indexes.in_range(table, index.id, range);
+        let layouts = table.layouts();
+        let candidates = self.indexes.in_range(table.id, index.id, range);
         let is_there = |entry: &IndexEntry| {
-            let row = self.at(table, &entry.key(), at).and_then(|version| version.row);
-            row.is_some_and(|row| index.has_values(&row, entry.values()))
+            let row = self.at(table.id, &entry.key(), at).and_then(|version| version.row);
+            row.is_some_and(|row| index.has_values(&row, &layouts, entry.values()))
         };
         candidates.filter(is_there).collect()
     }

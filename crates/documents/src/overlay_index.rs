@@ -3,7 +3,7 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 
-use crate::{EncodedKey, Index, IndexEntry, IndexId, TableId};
+use crate::{EncodedKey, Index, IndexEntry, IndexId, Layouts, TableId};
 
 /// Where rows that were written since the last checkpoint stand in the indexes, or stood: whoever reads here looks at the
 /// row whether it still does. So nothing has to be taken out when a row is written again, for whatever moment is read.
@@ -20,9 +20,11 @@ pub(crate) struct OverlayIndexes {
 const OVERHEAD_BYTES: usize = 64;
 
 impl OverlayIndexes {
-    pub(crate) fn add(&mut self, table: TableId, index: &Index, key: &EncodedKey, row: &Bytes) {
+    /// A row of a table with those layouts.
+    pub(crate) fn add(&mut self, of: (TableId, &Layouts), index: &Index, key: &EncodedKey, row: &Bytes) {
+        let (table, layouts) = of;
         let entries = self.by_index.entry((table, index.id)).or_default();
-        for values in index.values_of_row(row) {
+        for values in index.values_of_row(row, layouts) {
             let entry = IndexEntry::new(&values.bytes, key);
             let size_bytes = OVERHEAD_BYTES + entry.bytes.len();
             if entries.insert(entry.bytes, entry.values_len as u32).is_none() {

@@ -16,6 +16,7 @@ use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqA
 use serde_json::{Map, Number, Value};
 
 use self::message_pack::MessagePack;
+use crate::Layouts;
 
 const KIND_MESSAGE_PACK: u8 = 1;
 
@@ -27,13 +28,19 @@ const MAX_DEPTH: usize = 128;
 #[error("{0}")]
 pub struct RowError(String);
 
-/// The row of a document under a schema version.
+impl RowError {
+    pub(crate) fn unknown_version(version: u64) -> Self {
+        Self(format!("it was written under version {version} of the schema, which is not registered"))
+    }
+}
+
+/// The row of a document, to be read with layouts of the same table.
 ///
 /// # Errors
 /// If the document does not serialise, or is nested deeper than 128 levels.
-pub fn encode<T: Serialize + ?Sized>(document: &T, schema_version: u32) -> Result<Bytes, RowError> {
+pub fn encode<T: Serialize + ?Sized>(document: &T, layouts: &Layouts) -> Result<Bytes, RowError> {
     let mut row = Vec::with_capacity(128);
-    encode_into(&mut row, document, schema_version)?;
+    encode_into(&mut row, document, layouts)?;
     Ok(row.into())
 }
 
@@ -44,10 +51,10 @@ pub fn encode<T: Serialize + ?Sized>(document: &T, schema_version: u32) -> Resul
 pub fn encode_into<T: Serialize + ?Sized>(
     buffer: &mut Vec<u8>,
     document: &T,
-    schema_version: u32,
+    layouts: &Layouts,
 ) -> Result<(), RowError> {
     buffer.push(KIND_MESSAGE_PACK);
-    codec::put_varint(buffer, u64::from(schema_version));
+    codec::put_varint(buffer, u64::from(layouts.version()));
     let body = buffer.len();
     let mut serializer = rmp_serde::Serializer::new(&mut *buffer).with_struct_map();
     document.serialize(&mut serializer).map_err(|error| RowError(error.to_string()))?;
@@ -61,7 +68,7 @@ pub fn encode_into<T: Serialize + ?Sized>(
 ///
 /// # Errors
 /// If the row is of an unknown kind, or if the document has not the shape of the type.
-pub fn decode<T: DeserializeOwned>(row: &Bytes) -> Result<T, RowError> {
+pub fn decode<T: DeserializeOwned>(row: &Bytes, _layouts: &Layouts) -> Result<T, RowError> {
     let mut source = MessagePack::new(body(row)?);
     let document = T::deserialize(&mut source)?;
     source.end()?;
@@ -73,7 +80,7 @@ pub fn decode<T: DeserializeOwned>(row: &Bytes) -> Result<T, RowError> {
 ///
 /// # Errors
 /// If the row is of an unknown kind or damaged.
-pub fn decode_value(row: &Bytes) -> Result<Value, RowError> {
+pub fn decode_value(row: &Bytes, _layouts: &Layouts) -> Result<Value, RowError> {
     let mut source = MessagePack::new(body(row)?);
     let value = AnyValue.deserialize(&mut source)?;
     source.end()?;

@@ -72,7 +72,7 @@ impl Documents {
         let IndexState::Usable { .. } = self.index_state(table, index, at) else { return None };
         let epoch = self.epoch(at)?;
         let bounds = (range.0.as_ref().map(Bytes::as_ref), range.1.as_ref().map(Bytes::as_ref));
-        let entries = epoch.overlay.index_entries(table, index, bounds, at);
+        let entries = epoch.overlay.index_entries(self.catalogue.table(table)?, index, bounds, at);
         let base = epoch.base.clone();
         Some(IndexPage { entries, group: base.index(index.id).map(|index| index.group), base })
     }
