@@ -45,6 +45,10 @@ fn implementation(document: &DocumentType<'_>) -> TokenStream {
         // Its type says nothing about what is stored.
         false => quote!(.field_of_type(#name, #krate::FieldType::Any)),
     });
+    let indexes = document.indexes.iter().map(|(fields, is_unique)| match is_unique {
+        true => quote!(.unique(#fields)),
+        false => quote!(.index(#fields)),
+    });
     let key_names = document.keys().map(|key| &key.name);
     let key_types: Vec<_> = document.keys().map(|key| key.ty).collect();
     let key_values: Vec<_> =
@@ -63,6 +67,7 @@ fn implementation(document: &DocumentType<'_>) -> TokenStream {
                     .version(#version)
                     #(#fields)*
                     .key(&[#(#key_names),*])
+                    #(#indexes)*
                     .finish()
             }
 

@@ -1,4 +1,5 @@
 mod indexes;
+mod unique;
 mod validation;
 
 use std::fmt;
@@ -20,6 +21,7 @@ use crate::{
 };
 
 pub use indexes::{IndexPage, IndexState, has_any};
+pub use unique::Claim;
 pub use validation::Proposal;
 
 /// Opens the runs of a database, once its id is known.

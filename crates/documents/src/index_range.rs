@@ -87,6 +87,14 @@ impl Index {
     }
 }
 
+impl Index {
+    /// Where the documents lie that have exactly these values.
+    #[must_use]
+    pub fn range_of_values(values: &[u8]) -> IndexRange {
+        (Bound::Included(values.to_vec().into()), end_behind(values.to_vec()))
+    }
+}
+
 fn between_codes(prefix: &[u8], (from, below): (u8, u8), is_descending: bool) -> Option<IndexRange> {
     let (first, last) = if is_descending { (!(below - 1), !from) } else { (from, below - 1) };
     let code = |code: u8| [prefix, &[code]].concat();
@@ -94,7 +102,7 @@ fn between_codes(prefix: &[u8], (from, below): (u8, u8), is_descending: bool) ->
 }
 
 /// The first bytes behind all that begin so; `None` if there are none.
-fn behind(mut prefix: Vec<u8>) -> Option<Bytes> {
+pub(crate) fn behind(mut prefix: Vec<u8>) -> Option<Bytes> {
     while let Some(last) = prefix.pop() {
         if last < u8::MAX {
             prefix.push(last + 1);

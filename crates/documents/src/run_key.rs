@@ -6,7 +6,7 @@ use std::ops::Bound;
 use bucketdb_lsm::GROUP_BYTES;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use crate::{EncodedKey, KeyRange, TableId};
+use crate::{EncodedKey, IndexRange, KeyRange, TableId};
 
 const ROWS: u8 = 0;
 
@@ -89,7 +89,7 @@ pub(crate) fn index_key(group: u32, entry: &[u8]) -> Bytes {
 }
 
 /// The keys of a range of an index.
-pub(crate) fn index_range(group: u32, range: &(Bound<Bytes>, Bound<Bytes>)) -> (Bound<Bytes>, Bound<Bytes>) {
+pub(crate) fn index_range(group: u32, range: &IndexRange) -> (Bound<Bytes>, Bound<Bytes>) {
     let key = |entry: &Bytes| index_key(group, entry);
     let end = match range.1.as_ref().map(key) {
         Bound::Unbounded => Bound::Excluded(edge(group.to_be_bytes(), ROWS + 1)),
@@ -100,6 +100,12 @@ pub(crate) fn index_range(group: u32, range: &(Bound<Bytes>, Bound<Bytes>)) -> (
         start => start,
     };
     (start, end)
+}
+
+/// Where a range of an index lies in a tree: the group, and the keys.
+#[must_use]
+pub fn run_group(group: u32, range: &IndexRange) -> ([u8; GROUP_BYTES], (Bound<Bytes>, Bound<Bytes>)) {
+    (group.to_be_bytes(), index_range(group, range))
 }
 
 fn edge(group: [u8; GROUP_BYTES], kind: u8) -> Bytes {

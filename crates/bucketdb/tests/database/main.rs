@@ -11,6 +11,7 @@ mod damage;
 mod feeds;
 mod floor;
 mod freshness;
+mod indexes;
 mod isolation;
 mod model;
 mod opening;

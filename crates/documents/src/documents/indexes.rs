@@ -6,7 +6,6 @@ use bucketdb_lsm::{Tier, Totals};
 use bytes::Bytes;
 
 use super::Documents;
-use crate::epoch::Epoch;
 use crate::{Base, EncodedKey, Index, IndexBuilt, IndexEntry, IndexRange, TableId, run_key};
 
 /// What an index has of the rows that were written behind a base, and the base, which has the rest.
@@ -88,17 +87,12 @@ impl Documents {
         Some(keys.iter().map(|key| epoch.overlay.at(table, key, at).is_some()).collect())
     }
 
-    /// Whether there is an index that the runs do not have whole: whose rows a checkpoint has to put in order.
+    /// Whether there is an index that has not all documents yet: whose rows a checkpoint has to put in order.
     #[must_use]
     pub fn is_index_unbuilt(&self) -> bool {
-        let Epoch { base, .. } = &self.present;
-        self.catalogue.indexed_tables().any(|entry| {
-            let is_unbuilt = |index: &Index| match base.index(index.id) {
-                Some(index) => !index.is_whole(),
-                None => !base.has_nothing_of(entry.id),
-            };
-            entry.indexes().iter().any(is_unbuilt)
-        })
+        let state = |table, index| self.index_state(table, index, Seq(u64::MAX));
+        let is_unbuilt = |table, index| matches!(state(table, index), IndexState::Building(_));
+        self.catalogue.indexed_tables().any(|entry| entry.indexes().iter().any(|index| is_unbuilt(entry.id, index)))
     }
 }
 

@@ -156,6 +156,7 @@ impl Documents {
                     let exists = matches!(change.kind, ChangeKind::Put(_));
                     own.write(change.table, change.key.clone(), exists);
                 }
+                self.check_unique(group, &mut own, transaction, facts.as_ref())?;
                 group.merge(own);
                 Ok(Validated::new(RecordKind::Transactions, transaction.encode()))
             }
