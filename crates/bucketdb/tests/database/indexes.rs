@@ -261,7 +261,7 @@ async fn run(steps: Vec<(bool, Step)>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
     fn every_way_gives_the_same(steps in prop::collection::vec((any::<bool>(), step()), 1..40)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
