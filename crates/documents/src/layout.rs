@@ -3,7 +3,7 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::row::RowError;
+use crate::row::{self, RowError};
 use crate::{FieldType, Schema, TableId};
 
 /// Where the declared fields of one version of a schema are in its rows; what the row looks like is told in
@@ -16,6 +16,8 @@ pub struct Layout {
     fixed_bytes: usize,
     /// How many columns are in the heap.
     heap_columns: usize,
+    /// What its rows begin with before their values are known.
+    blank: Vec<u8>,
     /// Where the list of field names is that was found last to be exactly the columns; 0 for none.
     same_fields: AtomicUsize,
 }
@@ -41,13 +43,14 @@ impl Layout {
             *counter += more;
             Column { name: field.name.as_str().into(), field_type: field.field_type, place }
         };
-        let columns = schema.fields().iter().map(column).collect();
-        Self { version: schema.version(), columns, fixed_bytes, heap_columns, same_fields: AtomicUsize::new(0) }
+        let columns: Vec<Column> = schema.fields().iter().map(column).collect();
+        let version = schema.version();
+        let blank = row::blank(version, columns.len(), fixed_bytes, heap_columns);
+        Self { version, columns, fixed_bytes, heap_columns, blank, same_fields: AtomicUsize::new(0) }
     }
 
-    /// The version of the schema.
-    pub(crate) fn version(&self) -> u32 {
-        self.version
+    pub(crate) fn blank(&self) -> &[u8] {
+        &self.blank
     }
 
     pub(crate) fn columns(&self) -> &[Column] {
