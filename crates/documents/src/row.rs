@@ -92,7 +92,8 @@ pub fn encode_into<T: Serialize + ?Sized>(
 /// If the row is of an unknown kind or version, or if the document has not the shape of the type.
 pub fn decode<T: DeserializeOwned>(row: &Bytes, layouts: &Layouts) -> Result<T, RowError> {
     match open(row, layouts)? {
-        Body::MessagePack(mut source) => {
+        Body::MessagePack(body) => {
+            let mut source = MessagePack::new(body);
             let document = T::deserialize(&mut source)?;
             source.end()?;
             Ok(document)
@@ -100,7 +101,8 @@ pub fn decode<T: DeserializeOwned>(row: &Bytes, layouts: &Layouts) -> Result<T, 
         Body::Columns(body, layout) => {
             let document = Document::new(Columns::open(body, &layout)?);
             // A type can ask for its fields and then not take them one after the other.
-            T::deserialize(document).or_else(|_| T::deserialize(document.by_name()))
+            let read = T::deserialize(document);
+            if read.is_err() { T::deserialize(document.by_name()) } else { read }
         }
     }
 }
@@ -112,7 +114,8 @@ pub fn decode<T: DeserializeOwned>(row: &Bytes, layouts: &Layouts) -> Result<T, 
 /// If the row is of an unknown kind or version, or damaged.
 pub fn decode_value(row: &Bytes, layouts: &Layouts) -> Result<Value, RowError> {
     match open(row, layouts)? {
-        Body::MessagePack(mut source) => {
+        Body::MessagePack(body) => {
+            let mut source = MessagePack::new(body);
             let value = AnyValue.deserialize(&mut source)?;
             source.end()?;
             Ok(value)
@@ -131,12 +134,9 @@ pub fn look<T>(
     layouts: &Layouts,
     read: impl FnOnce(Node<'_>) -> Result<T, RowError>,
 ) -> Result<T, RowError> {
-    match split(row)? {
-        (KIND_COLUMNS, version, body) => {
-            let layout = layouts.of(version)?;
-            read(Node::document(Columns::open(body, &layout)?))
-        }
-        (_, _, body) => read(Node::message_pack(body)),
+    match open(row, layouts)? {
+        Body::MessagePack(body) => read(Node::message_pack(body)),
+        Body::Columns(body, layout) => read(Node::document(Columns::open(body, &layout)?)),
     }
 }
 
@@ -151,7 +151,7 @@ pub fn schema_version(row: &Bytes) -> Result<u32, RowError> {
 
 /// What a row holds.
 enum Body<'de, 'l> {
-    MessagePack(MessagePack<'de>),
+    MessagePack(&'de [u8]),
     /// What is behind the version.
     Columns(&'de [u8], Known<'l>),
 }
@@ -159,14 +159,17 @@ enum Body<'de, 'l> {
 /// Every read goes through here, so it counts no references.
 #[inline]
 fn open<'de, 'l>(row: &'de [u8], layouts: &'l Layouts) -> Result<Body<'de, 'l>, RowError> {
+    // As nearly all of them are.
+    if let Some((own, body)) = layouts.own().and_then(|own| Some((own, own.strip(row)?))) {
+        return Ok(Body::Columns(body, Known::Own(own)));
+    }
     match split(row)? {
         (KIND_COLUMNS, version, body) => Ok(Body::Columns(body, layouts.of(version)?)),
-        (_, _, body) => Ok(Body::MessagePack(MessagePack::new(body))),
+        (_, _, body) => Ok(Body::MessagePack(body)),
     }
 }
 
 /// The kind, the version of the schema, and what is behind it.
-#[inline]
 fn split(row: &[u8]) -> Result<(u8, u64, &[u8]), RowError> {
     match row.split_first() {
         Some((&kind @ (KIND_MESSAGE_PACK | KIND_COLUMNS), rest)) => {
@@ -182,6 +185,9 @@ fn split(row: &[u8]) -> Result<(u8, u64, &[u8]), RowError> {
 fn too_early() -> RowError {
     RowError("it ends too early".to_owned())
 }
+
+/// For how many values room is made before they were read.
+const MOST_EXPECTED: usize = 64;
 
 /// Builds a JSON value from whatever MessagePack holds.
 struct AnyValue;
@@ -238,7 +244,7 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut list = Vec::new();
+        let mut list = Vec::with_capacity(items.size_hint().unwrap_or(0).min(MOST_EXPECTED));
         while let Some(item) = items.next_element_seed(Self)? {
             list.push(item);
         }
@@ -246,7 +252,7 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let mut map = Map::new();
+        let mut map = Map::with_capacity(entries.size_hint().unwrap_or(0).min(MOST_EXPECTED));
         while let Some(key) = entries.next_key_seed(Self)? {
             let key = match key {
                 Value::String(text) => text,

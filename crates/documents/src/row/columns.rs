@@ -29,16 +29,15 @@ pub(super) enum State {
     InRest = 3,
 }
 
-/// The parts of a row; each is as long as the layout says.
-#[derive(Clone, Copy)]
+/// A row, and where its parts are. What was read of it is known to be there.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Columns<'de, 'l> {
     pub(super) layout: &'l Layout,
-    states: &'de [u8],
-    fixed: &'de [u8],
-    ends: &'de [u8],
+    /// What is behind the width of the ends; it begins with the states.
+    body: &'de [u8],
     width: usize,
-    heap: &'de [u8],
-    rest: &'de [u8],
+    heap_at: usize,
+    rest_at: usize,
 }
 
 /// The value of a column.
@@ -58,25 +57,26 @@ impl<'de, 'l> Columns<'de, 'l> {
         if !matches!(width, 1 | 2 | 4) {
             return Err(RowError(format!("ends of {width} bytes")));
         }
-        let (states, body) = body.split_at_checked(layout.state_bytes()).ok_or_else(too_early)?;
-        let (fixed, body) = body.split_at_checked(layout.fixed_bytes()).ok_or_else(too_early)?;
-        let (ends, body) = body.split_at_checked(layout.heap_columns() * width).ok_or_else(too_early)?;
-        let mut columns = Self { layout, states, fixed, ends, width, heap: body, rest: &[] };
-        let heap_bytes = columns.end(layout.heap_columns()).ok_or_else(too_early)?;
-        (columns.heap, columns.rest) = body.split_at_checked(heap_bytes).ok_or_else(too_early)?;
+        let heap_at = layout.ends_at() + layout.heap_columns() * width;
+        let mut columns = Self { layout, body, width, heap_at, rest_at: heap_at };
+        columns.rest_at = columns.end(layout.heap_columns()).ok_or_else(too_early)?;
+        if columns.rest_at > body.len() {
+            return Err(too_early());
+        }
         Ok(columns)
     }
 
     /// Whether every column has a value or is null, and there is nothing else.
     #[inline]
     pub(super) fn is_complete(&self) -> bool {
-        self.rest.is_empty() && self.states.iter().all(|states| states & 0b1010_1010 == 0)
+        let states = self.body.get(..self.layout.state_bytes()).unwrap_or(&[0xff]);
+        self.rest_at == self.body.len() && states.iter().all(|states| states & 0b1010_1010 == 0)
     }
 
     /// Where the value of the column of that index is.
     #[inline]
     pub(super) fn state(&self, index: usize) -> State {
-        let states = self.states.get(index / 4).copied().unwrap_or(0b1010_1010);
+        let states = self.body.get(index / 4).copied().unwrap_or(0b1010_1010);
         match (states >> (2 * (index % 4))) & 3 {
             0 => State::Value,
             1 => State::Null,
@@ -88,23 +88,25 @@ impl<'de, 'l> Columns<'de, 'l> {
     /// Where the first so many columns of the heap end.
     #[inline]
     fn end(&self, count: usize) -> Option<usize> {
-        let Some(index) = count.checked_sub(1) else { return Some(0) };
-        match self.width {
-            1 => self.ends.get(index).map(|end| usize::from(*end)),
-            2 => self.ends.get(2 * index..)?.first_chunk().map(|end| usize::from(u16::from_le_bytes(*end))),
-            _ => usize::try_from(u32::from_le_bytes(*self.ends.get(4 * index..)?.first_chunk()?)).ok(),
-        }
+        let Some(index) = count.checked_sub(1) else { return Some(self.heap_at) };
+        let end = self.body.get(self.layout.ends_at() + index * self.width..)?;
+        let end = match self.width {
+            1 => usize::from(*end.first()?),
+            2 => usize::from(u16::from_le_bytes(*end.first_chunk()?)),
+            _ => usize::try_from(u32::from_le_bytes(*end.first_chunk()?)).ok()?,
+        };
+        Some(self.heap_at + end)
     }
 
     #[inline]
-    fn in_heap(&self, column: &Column) -> Result<&'de [u8], RowError> {
+    pub(super) fn in_heap(&self, column: &Column) -> Result<&'de [u8], RowError> {
         let (start, end) = (self.end(column.place), self.end(column.place + 1));
-        start.zip(end).and_then(|(start, end)| self.heap.get(start..end)).ok_or_else(too_early)
+        start.zip(end).and_then(|(start, end)| self.body.get(start..end)).ok_or_else(too_early)
     }
 
     #[inline]
-    fn number<const N: usize>(&self, column: &Column) -> Result<[u8; N], RowError> {
-        self.fixed.get(column.place..).and_then(|fixed| fixed.first_chunk()).copied().ok_or_else(too_early)
+    pub(super) fn number<const N: usize>(&self, column: &Column) -> Result<[u8; N], RowError> {
+        self.body.get(column.place..).and_then(|place| place.first_chunk()).copied().ok_or_else(too_early)
     }
 
     /// The value of the column of that index; `None` if it is not in its column.
@@ -143,10 +145,11 @@ impl<'de, 'l> Columns<'de, 'l> {
 
     /// What is in no column: its entries, and how many.
     pub(super) fn rest(&self) -> Result<(MessagePack<'de>, usize), RowError> {
-        if self.rest.is_empty() {
+        let rest = self.body.get(self.rest_at..).unwrap_or_default();
+        if rest.is_empty() {
             return Ok((MessagePack::nested(&[]), 0));
         }
-        let mut rest = MessagePack::nested(self.rest);
+        let mut rest = MessagePack::nested(rest);
         match rest.head()? {
             Head::Map(entries) => Ok((rest, entries)),
             _ => Err(RowError("its rest is no map".to_owned())),
@@ -162,7 +165,7 @@ fn signed<'de>(number: impl Into<i64>) -> Head<'de> {
 }
 
 /// What every row of the layout begins with, before its values are known: its columns are absent, and ends take four bytes.
-pub(crate) fn blank(version: u32, columns: usize, fixed_bytes: usize, heap_columns: usize) -> Vec<u8> {
+pub(crate) fn blank(version: u32, columns: usize, ends_at: usize, heap_columns: usize) -> Vec<u8> {
     let mut blank = vec![super::KIND_COLUMNS];
     codec::put_varint(&mut blank, u64::from(version));
     blank.push(4);
@@ -173,7 +176,7 @@ pub(crate) fn blank(version: u32, columns: usize, fixed_bytes: usize, heap_colum
             *states |= (State::Absent as u8) << (2 * (index % 4));
         }
     }
-    blank.resize(blank.len() + fixed_bytes + 4 * heap_columns, 0);
+    blank.resize(states + ends_at + 4 * heap_columns, 0);
     blank
 }
 

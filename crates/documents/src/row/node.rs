@@ -82,7 +82,11 @@ impl<'a> Node<'a> {
     /// If it is damaged.
     #[inline]
     pub fn kind(&self) -> Result<Kind<'a>, RowError> {
-        Ok(match self.head()?.0 {
+        let head = match self.place {
+            Place::Scalar(head) => head,
+            _ => self.head()?.0,
+        };
+        Ok(match head {
             Head::Nil => Kind::Null,
             Head::Boolean(value) => Kind::Bool(value),
             Head::Unsigned(number) => Kind::Integer(number.into()),

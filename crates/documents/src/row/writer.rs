@@ -52,7 +52,6 @@ struct Writer<'a> {
     layout: &'a Layout,
     /// Where the parts of the row begin.
     states_at: usize,
-    fixed_at: usize,
     ends_at: usize,
     heap_at: usize,
     /// The column that probably comes next.
@@ -71,10 +70,9 @@ impl<'a> Writer<'a> {
         row.extend_from_slice(layout.blank());
         let heap_at = row.len();
         let ends_at = heap_at - 4 * layout.heap_columns();
-        let fixed_at = ends_at - layout.fixed_bytes();
-        let states_at = fixed_at - layout.state_bytes();
+        let states_at = ends_at - layout.ends_at();
         let (next, heap_next, spans, rest, rest_entries) = (0, 0, Vec::new(), Vec::new(), 0);
-        Self { row, layout, states_at, fixed_at, ends_at, heap_at, next, heap_next, spans, rest, rest_entries }
+        Self { row, layout, states_at, ends_at, heap_at, next, heap_next, spans, rest, rest_entries }
     }
 
     fn put(&mut self, at: usize, bytes: &[u8]) {
@@ -500,7 +498,7 @@ impl Scalar<'_, '_> {
     }
 
     fn fixed<const N: usize>(self, bytes: [u8; N]) -> Result<(), WriteError> {
-        self.writer.put(self.writer.fixed_at + self.column.place, &bytes);
+        self.writer.put(self.writer.states_at + self.column.place, &bytes);
         self.writer.set_state(self.index, State::Value);
         Ok(())
     }
