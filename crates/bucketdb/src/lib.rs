@@ -72,6 +72,7 @@ mod rows;
 pub mod simulation;
 mod snapshot;
 mod stats;
+mod stored_document;
 mod table;
 mod transact;
 mod transaction;

@@ -222,12 +222,15 @@ impl<T: Stored> Query<T> {
             let matches = matching(rows, self.filter, table.clone());
             return Ok(Some((table, matches.skip(offset).take(limit).left_stream())));
         };
-        let mut sorted = TopK::new(order, offset.saturating_add(limit));
-        while let Some(found) = rows.next().await? {
-            let value: Value = table.decode(&found.key, &found.row)?;
-            if self.filter.as_ref().is_none_or(|filter| filter.matches(&value)) {
-                sorted.push((Match { key: found.key, row: found.row }, value));
+        let mut sorted = TopK::new(order.clone(), offset.saturating_add(limit));
+        while let Some(ScanRow { key, row }) = rows.next().await? {
+            if let Some(filter) = &self.filter
+                && !table.matches(filter, &key, &row)?
+            {
+                continue;
             }
+            let part = table.ordered_part(&order, &key, &row)?;
+            sorted.push((Match { key, row }, part));
         }
         let matches = sorted.into_sorted_vec().into_iter().skip(offset).map(|(found, _)| Ok(found));
         Ok(Some((table, stream::iter(matches).right_stream())))
@@ -290,10 +293,7 @@ fn matching(rows: Rows, filter: Option<Filter>, table: TableRef) -> impl Stream<
         while let Some(ScanRow { key, row }) = rows.next().await? {
             let accepted = match filter {
                 None => true,
-                Some(filter) => {
-                    let value: Value = table.decode(&key, &row)?;
-                    filter.matches(&value)
-                }
+                Some(filter) => table.matches(filter, &key, &row)?,
             };
             if accepted {
                 return Ok(Some((Match { key, row }, state)));

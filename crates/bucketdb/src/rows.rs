@@ -8,10 +8,12 @@ use bucketdb_documents::{
 use bucketdb_env::Environment;
 use bucketdb_log::format::MAX_BODY_BYTES;
 use bucketdb_log::{Commit, CommitError, Freshness, Seq};
+use bucketdb_query::{Filter, Order, Segment};
 use bytes::Bytes;
 use serde_json::Value;
 
 use crate::database::Inner;
+use crate::stored_document::StoredDocument;
 use crate::{Document, Error, Result, Versioned};
 
 /// What a row can be read as: a [`Document`], or a JSON value.
@@ -91,6 +93,22 @@ impl TableRef {
 
     pub(crate) fn decode<T: Stored>(&self, key: &EncodedKey, row: &Bytes) -> Result<T> {
         T::from_row(row, &self.layouts).map_err(|error| self.invalid_document(key, error))
+    }
+
+    /// Whether a filter accepts a row, of which no more is read than what the filter asks for.
+    pub(crate) fn matches(&self, filter: &Filter, key: &EncodedKey, row: &Bytes) -> Result<bool> {
+        row::look(row, &self.layouts, |document| filter.matches_in(&StoredDocument(document)))
+            .map_err(|error| self.invalid_document(key, error))
+    }
+
+    /// The part of a row by which an order compares it: every field in which one of its paths begins.
+    pub(crate) fn ordered_part(&self, order: &Order, key: &EncodedKey, row: &Bytes) -> Result<Value> {
+        let names = order.terms().iter().filter_map(|term| match term.path.segments().first() {
+            Some(Segment::Field(name)) => Some(name.as_str()),
+            _ => None,
+        });
+        row::look(row, &self.layouts, |document| document.to_object(names))
+            .map_err(|error| self.invalid_document(key, error))
     }
 
     pub(crate) fn decode_versioned<T: Stored>(&self, key: &EncodedKey, found: &Found) -> Result<Versioned<T>> {

@@ -3,7 +3,7 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::row::RowError;
+use crate::row::{self, RowError};
 use crate::{FieldType, Schema, TableId};
 
 /// Where the declared fields of one version of a schema are in its rows; what the row looks like is told in
@@ -12,10 +12,15 @@ use crate::{FieldType, Schema, TableId};
 pub struct Layout {
     version: u32,
     columns: Vec<Column>,
-    /// How many bytes the columns take whose place is fixed.
-    fixed_bytes: usize,
+    state_bytes: usize,
+    /// How many bytes the states take together with the columns whose place is fixed.
+    ends_at: usize,
     /// How many columns are in the heap.
     heap_columns: usize,
+    /// What its rows begin with before their values are known.
+    blank: Vec<u8>,
+    /// How many bytes of that are its kind and version.
+    head_bytes: usize,
     /// Where the list of field names is that was found last to be exactly the columns; 0 for none.
     same_fields: AtomicUsize,
 }
@@ -25,47 +30,72 @@ pub struct Layout {
 pub(crate) struct Column {
     pub(crate) name: Box<str>,
     pub(crate) field_type: FieldType,
-    /// Where it begins in the fixed part; or, if it is in the heap, how many columns are there before it.
+    /// Where it begins, counted from the states; or, if it is in the heap, how many columns are there before it.
     pub(crate) place: usize,
 }
 
 impl Layout {
     pub(crate) fn new(schema: &Schema) -> Self {
-        let (mut fixed_bytes, mut heap_columns) = (0, 0);
+        let state_bytes = schema.fields().len().div_ceil(4);
+        let (mut ends_at, mut heap_columns) = (state_bytes, 0);
         let column = |field: &crate::Field| {
             let (counter, more) = match field.field_type.fixed_bytes() {
-                Some(bytes) => (&mut fixed_bytes, bytes),
+                Some(bytes) => (&mut ends_at, bytes),
                 None => (&mut heap_columns, 1),
             };
             let place = *counter;
             *counter += more;
             Column { name: field.name.as_str().into(), field_type: field.field_type, place }
         };
-        let columns = schema.fields().iter().map(column).collect();
-        Self { version: schema.version(), columns, fixed_bytes, heap_columns, same_fields: AtomicUsize::new(0) }
+        let columns: Vec<Column> = schema.fields().iter().map(column).collect();
+        let version = schema.version();
+        let blank = row::blank(version, columns.len(), ends_at, heap_columns);
+        let head_bytes = blank.len() - ends_at - 4 * heap_columns - 1;
+        Self {
+            version,
+            columns,
+            state_bytes,
+            ends_at,
+            heap_columns,
+            blank,
+            head_bytes,
+            same_fields: AtomicUsize::new(0),
+        }
     }
 
-    /// The version of the schema.
-    pub(crate) fn version(&self) -> u32 {
-        self.version
+    #[inline]
+    pub(crate) fn blank(&self) -> &[u8] {
+        &self.blank
     }
 
+    #[inline]
     pub(crate) fn columns(&self) -> &[Column] {
         &self.columns
     }
 
+    #[inline]
     pub(crate) fn column(&self, index: usize) -> Option<&Column> {
         self.columns.get(index)
     }
 
+    #[inline]
     pub(crate) fn state_bytes(&self) -> usize {
-        self.columns.len().div_ceil(4)
+        self.state_bytes
     }
 
-    pub(crate) fn fixed_bytes(&self) -> usize {
-        self.fixed_bytes
+    /// How many bytes there are before the ends, counted from the states.
+    #[inline]
+    pub(crate) fn ends_at(&self) -> usize {
+        self.ends_at
     }
 
+    /// What is behind kind and version of a row, if it is laid out so.
+    #[inline]
+    pub(crate) fn strip<'a>(&self, row: &'a [u8]) -> Option<&'a [u8]> {
+        row.strip_prefix(self.blank.get(..self.head_bytes)?)
+    }
+
+    #[inline]
     pub(crate) fn heap_columns(&self) -> usize {
         self.heap_columns
     }
@@ -172,6 +202,7 @@ impl Layouts {
     }
 
     /// The layout in which rows are written; `None` if they have none.
+    #[inline]
     pub(crate) fn own(&self) -> Option<&Layout> {
         self.own.as_deref()
     }

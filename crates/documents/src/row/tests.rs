@@ -8,7 +8,7 @@ use super::*;
 use crate::{KeyType, Schema};
 
 /// Of a table without declared fields.
-fn open() -> Layouts {
+pub(super) fn open() -> Layouts {
     Layouts::of_schema(&Schema::open("documents", "id", KeyType::Integer))
 }
 
@@ -85,7 +85,7 @@ proptest! {
 
 /// Whatever a type can have that serde knows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Everything {
+pub(super) struct Everything {
     flag: bool,
     small: (u8, i8, u16, i16),
     large: (u32, i32, u64, i64),
@@ -112,13 +112,13 @@ struct Everything {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Marker;
+pub(super) struct Marker;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Wrapped(u32);
+pub(super) struct Wrapped(u32);
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-enum AnyShape {
+pub(super) enum AnyShape {
     Point,
     Size(u32),
     Pair(i8, String),
@@ -164,7 +164,7 @@ fn any_number() -> impl Strategy<Value = i64> {
     (any::<i64>(), 0..64u32).prop_map(|(number, shift)| number >> shift)
 }
 
-fn everything() -> impl Strategy<Value = Everything> {
+pub(super) fn everything() -> impl Strategy<Value = Everything> {
     let scalars = (any::<bool>(), any::<(u8, i8, u16, i16)>(), any::<(u32, i32, u64, i64)>(), any::<(i128, u128)>());
     let texts = (any::<char>(), ".{0,300}", prop::collection::vec(any::<u8>(), 0..300), -1e30f64..1e30);
     let lists = (
