@@ -23,3 +23,4 @@ mod snapshots;
 mod support;
 mod tables;
 mod transactions;
+mod unique;
