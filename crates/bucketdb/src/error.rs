@@ -67,7 +67,9 @@ pub enum Error {
         expected: Option<Seq>,
     },
     /// A document has the same values as another one, in fields that are unique.
-    #[error("the document with key {key} in table {table} has the same {fields} as the one with key {holder}: {fields} is unique")]
+    #[error(
+        "the document with key {key} in table {table} has the same {fields} as the one with key {holder}: {fields} is unique"
+    )]
     UniqueViolation {
         /// The table.
         table: String,

@@ -3,17 +3,17 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use bucketdb_documents::{
-    Base, BaseIndex, Catalogue, Index, IndexBaseScan, IndexBuilt, IndexEntry, IndexValues, KeyRange, RunLookup, Scan, TableEntry, TableId,
-    WrittenRow, index_run_entry,
+    Base, BaseIndex, Catalogue, Index, IndexBaseScan, IndexBuilt, IndexEntry, IndexValues, KeyRange, RunLookup, Scan,
+    TableEntry, TableId, WrittenRow, index_run_entry,
 };
 use bucketdb_runs::RunEntry;
 use bytes::Bytes;
 
+use crate::Result;
 use crate::database::Inner;
 use crate::moment::Moment;
 use crate::origin::View;
 use crate::row_scan::RowScan;
-use crate::Result;
 
 /// How many rows are read together.
 const PAGE_ROWS: usize = 1024;
@@ -110,7 +110,8 @@ impl IndexBuilder<'_> {
                     if !known.has_row(&row.key) {
                         continue;
                     }
-                    let places = |row: Option<&Bytes>| row.map(|row| index.values_of_row(row, &layouts)).unwrap_or_default();
+                    let places =
+                        |row: Option<&Bytes>| row.map(|row| index.values_of_row(row, &layouts)).unwrap_or_default();
                     let (old, new) = (places(before.as_ref()), places(row.row.as_ref()));
                     known.has_cut_values |= new.iter().any(|values| values.is_cut);
                     let entry = |values: &IndexValues, is_there| {
@@ -187,7 +188,8 @@ impl IndexBuilder<'_> {
         for known in work.indexes.iter_mut().filter(is_due) {
             let everything = (Bound::Unbounded, Bound::Unbounded);
             let mut scan = IndexBaseScan::new(self.base, known.group, &everything);
-            let index = self.catalogue.indexed_tables().flat_map(|entry| entry.indexes()).find(|index| index.id == known.id);
+            let index =
+                self.catalogue.indexed_tables().flat_map(|entry| entry.indexes()).find(|index| index.id == known.id);
             let Some(index) = index else { continue };
             let mut before: Option<IndexEntry> = None;
             known.duplicate = None;

@@ -39,7 +39,8 @@ impl IndexScan {
             if self.open.is_none() {
                 let (table, index) = (self.table.id, &self.index);
                 let page = self.view.moment.read(|documents, at| documents.index_page(table, index, range, at))?;
-                let gone = || Error::UnknownIndex { table: self.table.name().to_owned(), fields: index.order.to_string() };
+                let gone =
+                    || Error::UnknownIndex { table: self.table.name().to_owned(), fields: index.order.to_string() };
                 let page = page.ok_or_else(gone)?;
                 let scan = page.group.map(|group| IndexBaseScan::new(&page.base, group, range));
                 self.open = Some(OpenRange { base: page.base, scan, written: page.entries.into() });
@@ -69,8 +70,12 @@ impl IndexScan {
             };
             // What was written lies between what is in the base: up to where that was read.
             let up_to = entries.last().filter(|_| open.scan.is_some()).cloned();
-            let mut page: Vec<IndexEntry> =
-                entries.into_iter().zip(written).filter(|(_, is_written)| !is_written).map(|(entry, _)| entry).collect();
+            let mut page: Vec<IndexEntry> = entries
+                .into_iter()
+                .zip(written)
+                .filter(|(_, is_written)| !is_written)
+                .map(|(entry, _)| entry)
+                .collect();
             let is_due = |entry: &IndexEntry| up_to.as_ref().is_none_or(|up_to| entry <= up_to);
             while open.written.front().is_some_and(is_due) {
                 page.extend(open.written.pop_front());

@@ -5,7 +5,9 @@ mod explanation;
 
 use std::ops::Bound;
 
-use bucketdb_documents::{Documents, Index, IndexCondition, IndexRange, IndexState, KeyPart, KeyRange, KeyType, run_group};
+use bucketdb_documents::{
+    Documents, Index, IndexCondition, IndexRange, IndexState, KeyPart, KeyRange, KeyType, run_group,
+};
 use bucketdb_query::{Filter, Order};
 use serde_json::Value;
 
@@ -47,7 +49,9 @@ impl Candidate {
     fn follows(&self, hint: &Hint) -> bool {
         match (&self.access, hint) {
             (Access::Keys(_), Hint::Keys) => true,
-            (Access::Index { index, .. }, Hint::Index(fields)) => fields.parse().is_ok_and(|order: Order| order == index.order),
+            (Access::Index { index, .. }, Hint::Index(fields)) => {
+                fields.parse().is_ok_and(|order: Order| order == index.order)
+            }
             _ => false,
         }
     }
@@ -228,10 +232,13 @@ async fn by_index(
         equal_terms += 1;
     }
     let is_point = equal_terms == terms.len();
-    let ranges: Vec<IndexRange> =
-        prefixes.into_iter().filter_map(|prefix| index.range(&[prefix, last.iter().cloned().collect()].concat())).collect();
+    let ranges: Vec<IndexRange> = prefixes
+        .into_iter()
+        .filter_map(|prefix| index.range(&[prefix, last.iter().cloned().collect()].concat()))
+        .collect();
     let ranges = in_order(ranges);
-    let (order, is_ordered) = ordered_by(asked.order, &index, equal_terms, is_in_order && ranges.len() <= 1, conditions);
+    let (order, is_ordered) =
+        ordered_by(asked.order, &index, equal_terms, is_in_order && ranges.len() <= 1, conditions);
     let is_selective = equal_terms > 0 || last.is_some();
     let is_wanted = matches!(asked.hint, Some(Hint::Index(_)));
     if !is_selective && !is_wanted && !(is_ordered && asked.order.is_some_and(|order| !order.is_empty())) {

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 use serde_json::Value;
 
-use crate::key_bounds::KeyBounds;
 use crate::index_scan::IndexRows;
+use crate::key_bounds::KeyBounds;
 use crate::origin::{Origin, View};
 use crate::plan::{Access, Asked, Explanation, Hint, Plan};
 use crate::row_scan::RowScan;

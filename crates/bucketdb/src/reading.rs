@@ -1,6 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use bucketdb_documents::{Condition, Documents, EncodedKey, Facts, Found, IndexBaseScan, Lookup, RunLookup, TableId, Transaction};
+use bucketdb_documents::{
+    Condition, Documents, EncodedKey, Facts, Found, IndexBaseScan, Lookup, RunLookup, TableId, Transaction,
+};
 use bucketdb_log::Freshness;
 use bucketdb_runs::RunError;
 

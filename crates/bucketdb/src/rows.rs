@@ -193,7 +193,8 @@ impl Inner {
         let started = self.log.env().monotonic();
         let mut left = timeout;
         loop {
-            let rests_on_rows = is_conditional || self.log.read(|documents, _| !documents.claims(&transaction).is_empty())?;
+            let rests_on_rows =
+                is_conditional || self.log.read(|documents, _| !documents.claims(&transaction).is_empty())?;
             let facts = if rests_on_rows { self.facts(&transaction).await? } else { None };
             if rests_on_rows {
                 left = timeout.saturating_sub(self.log.env().monotonic().saturating_sub(started));

@@ -124,7 +124,10 @@ fn read_field<'a>(field: &'a Field, serde: Option<&SerdeContainer>) -> syn::Resu
     }
     if serde_field.skipped || serde_field.flattened {
         if let Some((_, span)) = index {
-            return Err(syn::Error::new(span, "this field is not stored under a name of its own: it can have no index"));
+            return Err(syn::Error::new(
+                span,
+                "this field is not stored under a name of its own: it can have no index",
+            ));
         }
         return Ok(None);
     }

@@ -77,8 +77,9 @@ impl TableEntry {
     /// # Errors
     /// If an index that is wanted contradicts one that there is.
     fn check_indexes(&self, schema: &Schema) -> Result<(), InvalidSchema> {
-        let contradicts =
-            |wanted: &&IndexDefinition| self.index(&wanted.fields).is_some_and(|index| index.is_unique != wanted.is_unique);
+        let contradicts = |wanted: &&IndexDefinition| {
+            self.index(&wanted.fields).is_some_and(|index| index.is_unique != wanted.is_unique)
+        };
         let Some(wanted) = schema.indexes().iter().find(contradicts) else { return Ok(()) };
         let (has, wants) = if wanted.is_unique { ("is not", "is to be") } else { ("is", "is not to be") };
         let fields = &wanted.fields;
@@ -128,7 +129,8 @@ impl Catalogue {
         }
         codec::put_varint(&mut buffer, u64::from(self.last_index));
         codec::put_varint(&mut buffer, self.tables.values().map(|entry| entry.indexes.len() as u64).sum());
-        for (table, index) in self.tables.values().flat_map(|entry| entry.indexes.iter().map(|index| (entry.id, index))) {
+        for (table, index) in self.tables.values().flat_map(|entry| entry.indexes.iter().map(|index| (entry.id, index)))
+        {
             codec::put_varint(&mut buffer, u64::from(table.0));
             codec::put_varint(&mut buffer, u64::from(index.id.0));
             buffer.push(u8::from(index.is_unique));

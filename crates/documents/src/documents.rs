@@ -16,8 +16,8 @@ use crate::epoch::{Epoch, Ingest};
 use crate::overlay::{Overlay, Replaced};
 use crate::recent_writes::RecentWrites;
 use crate::{
-    Base, Before, Catalogue, ChangeKind, EncodedKey, Group, Lookup, Refusal, RunLookup, Scan, TableId,
-    Transaction, WrittenRow, run_key,
+    Base, Before, Catalogue, ChangeKind, EncodedKey, Group, Lookup, Refusal, RunLookup, Scan, TableId, Transaction,
+    WrittenRow, run_key,
 };
 
 pub use indexes::{IndexPage, IndexState, has_any};

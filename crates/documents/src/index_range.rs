@@ -74,9 +74,10 @@ impl Index {
                         },
                     };
                     let is_empty = match (&start, &end) {
-                        (Bound::Included(start) | Bound::Excluded(start), Bound::Included(end) | Bound::Excluded(end)) => {
-                            start >= end
-                        }
+                        (
+                            Bound::Included(start) | Bound::Excluded(start),
+                            Bound::Included(end) | Bound::Excluded(end),
+                        ) => start >= end,
                         _ => false,
                     };
                     return (!is_empty).then_some((start, end));

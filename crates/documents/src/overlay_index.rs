@@ -44,7 +44,9 @@ impl OverlayIndexes {
     ) -> impl Iterator<Item = IndexEntry> {
         let is_empty = match range {
             (Bound::Included(start), Bound::Included(end)) => start > end,
-            (Bound::Included(start) | Bound::Excluded(start), Bound::Included(end) | Bound::Excluded(end)) => start >= end,
+            (Bound::Included(start) | Bound::Excluded(start), Bound::Included(end) | Bound::Excluded(end)) => {
+                start >= end
+            }
             _ => false,
         };
         let entries = self.by_index.get(&(table, index)).filter(|_| !is_empty);

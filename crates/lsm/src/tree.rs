@@ -136,7 +136,11 @@ impl Tree {
     ///
     /// # Errors
     /// If the store fails, or if a run is damaged or gone.
-    pub async fn estimate_rows(&self, group: [u8; GROUP_BYTES], range: &(Bound<Bytes>, Bound<Bytes>)) -> Result<u64, RunError> {
+    pub async fn estimate_rows(
+        &self,
+        group: [u8; GROUP_BYTES],
+        range: &(Bound<Bytes>, Bound<Bytes>),
+    ) -> Result<u64, RunError> {
         let mut rows = 0.0;
         for run in self.tiers.iter().flat_map(|tier| tier.in_range(range)) {
             let total = run.totals().of(group).rows;

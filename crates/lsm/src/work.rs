@@ -191,7 +191,11 @@ impl Work<'_> {
 
 impl fmt::Debug for Work<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Work").field("policy", self.policy).field("begun_at", &self.begun_at).finish_non_exhaustive()
+        formatter
+            .debug_struct("Work")
+            .field("policy", self.policy)
+            .field("begun_at", &self.begun_at)
+            .finish_non_exhaustive()
     }
 }
 

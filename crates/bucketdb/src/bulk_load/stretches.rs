@@ -128,7 +128,13 @@ impl Stretches {
     fn work(&self) -> Work<'_> {
         let block_bytes = self.inner.log.options().block_bytes as usize;
         let options = RunOptions { block_bytes };
-        Work { store: &self.store, policy: &self.inner.maintenance.policy, options, begun_at: self.begun_at, keeps: KEEPS_ALL }
+        Work {
+            store: &self.store,
+            policy: &self.inner.maintenance.policy,
+            options,
+            begun_at: self.begun_at,
+            keeps: KEEPS_ALL,
+        }
     }
 
     /// Writes what was gathered.

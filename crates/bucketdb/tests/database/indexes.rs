@@ -56,16 +56,17 @@ fn document() -> BoxedStrategy<Value> {
         1 => Just(json!("xyz")),
     ];
     let fields = (prop::option::of(scalar()), prop::option::of(scalar()), prop::option::of(tags), scalar());
-    fields.prop_map(|(a, b, tags, x)| {
-        let mut document = json!({"n": {"x": x}});
-        for (name, value) in [("a", a), ("b", b), ("tags", tags)] {
-            if let Some(value) = value {
-                document[name] = value;
+    fields
+        .prop_map(|(a, b, tags, x)| {
+            let mut document = json!({"n": {"x": x}});
+            for (name, value) in [("a", a), ("b", b), ("tags", tags)] {
+                if let Some(value) = value {
+                    document[name] = value;
+                }
             }
-        }
-        document
-    })
-    .boxed()
+            document
+        })
+        .boxed()
 }
 
 fn condition() -> BoxedStrategy<String> {
@@ -231,10 +232,10 @@ async fn run(steps: Vec<(bool, Step)>) {
             }
             Step::CreateIndex(index) => things.create_index(index.get::<&str>(&INDEXES)).await.unwrap(),
             Step::DropIndex(index) => {
-                things.drop_index(index.get::<&str>(&INDEXES)).await.map_or_else(
-                    |error| assert!(matches!(error, Error::UnknownIndex { .. }), "{error}"),
-                    |()| {},
-                );
+                things
+                    .drop_index(index.get::<&str>(&INDEXES))
+                    .await
+                    .map_or_else(|error| assert!(matches!(error, Error::UnknownIndex { .. }), "{error}"), |()| {});
             }
             Step::Hold => held = Some((db.snapshot().await.unwrap(), model.clone())),
             Step::Release => held = None,

@@ -117,7 +117,9 @@ async fn of_many_at_once_one_has_it() {
         };
         let outcomes = futures::future::join_all((0..12).map(attempt)).await;
         assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
-        assert!(outcomes.into_iter().filter_map(Result::err).all(|error| matches!(error, Error::UniqueViolation { .. })));
+        assert!(
+            outcomes.into_iter().filter_map(Result::err).all(|error| matches!(error, Error::UniqueViolation { .. }))
+        );
         if round == 4 {
             handles[0].checkpoint().await.unwrap();
         }

@@ -225,3 +225,34 @@ fn the_past_can_be_read_by_position_and_by_time() {
     sandbox.run(&["query", "people", "--at", "yesterday"]).failed(2, &["neither a position in the log nor a time"]);
     sandbox.run(&["query", "people", "--at", "2", "--strict"]).failed(2, &["--strict"]);
 }
+
+#[test]
+fn indexes_are_created_used_shown_and_dropped() {
+    let sandbox = with_people();
+    let created = sandbox.json(&["index", "create", "people", "address.city, age desc"]);
+    assert_eq!((&created["index"], &created["done"]), (&json!("address.city, age desc"), &json!("created")));
+    sandbox.run(&["index", "create", "people", "note.", "--unique"]).failed(2, &["note.", "does not read"]);
+    sandbox.ok(&["index", "create", "people", "age", "--unique"]);
+    let schema = sandbox.json(&["schema", "people"]);
+    assert_eq!(schema["indexes"][0]["fields"], "address.city, age desc");
+    assert_eq!(schema["indexes"][1]["unique"], true);
+    assert!(schema["indexes"].as_array().unwrap().iter().all(|index| index["usable"] == true), "{schema}");
+    assert!(sandbox.ok(&["schema", "people"]).contains("address.city, age desc"));
+
+    sandbox
+        .run(&["put", "people", r#"{"id":"ned","age":17}"#])
+        .failed(1, &["people", "\"ned\"", "\"bob\"", "age is unique"]);
+    let explained = sandbox.json(&["query", "people", "--where", "age = 17", "--explain"]);
+    assert_eq!((&explained["found"], &explained["plan"]["documents"]), (&json!(1), &json!(3)));
+    assert_eq!(explained["alternatives"][0]["by"], "unique index on age, age given");
+    let text = sandbox.ok(&["query", "people", "--where", "id = \"bob\"", "--explain"]);
+    assert!(
+        text.contains("reads by the primary key: about 1 documents") && text.contains("found 1 document"),
+        "{text}"
+    );
+
+    sandbox.ok(&["index", "drop", "people", "age"]);
+    sandbox.run(&["index", "drop", "people", "age"]).failed(1, &["people", "no index on age"]);
+    sandbox.ok(&["put", "people", r#"{"id":"ned","age":17}"#]);
+    sandbox.ok(&["verify"]);
+}

@@ -61,13 +61,7 @@ impl Documents {
 
     /// What an index has in a range of values, as of a position that is pinned. `None` if it is of no use there.
     #[must_use]
-    pub fn index_page(
-        &self,
-        table: TableId,
-        index: &Index,
-        range: &IndexRange,
-        at: Seq,
-    ) -> Option<IndexPage> {
+    pub fn index_page(&self, table: TableId, index: &Index, range: &IndexRange, at: Seq) -> Option<IndexPage> {
         let IndexState::Usable { .. } = self.index_state(table, index, at) else { return None };
         let epoch = self.epoch(at)?;
         let bounds = (range.0.as_ref().map(Bytes::as_ref), range.1.as_ref().map(Bytes::as_ref));

@@ -69,7 +69,9 @@ impl Documents {
                 key: key.clone(),
                 holder: holder.clone(),
             };
-            if let Some(holder) = own.claim(index.id, values.clone(), table, key.clone()).filter(|holder| *holder != key) {
+            if let Some(holder) =
+                own.claim(index.id, values.clone(), table, key.clone()).filter(|holder| *holder != key)
+            {
                 return Err(refusal(&holder));
             }
             // Whoever wrote it anew has what was looked at just before, or will be.

@@ -198,7 +198,13 @@ async fn tails_take_little_of_what_is_stored() {
     for _ in 0..2 {
         // Of each run, the tail is some kilobytes.
         let policy = Policy { run_bytes: 70 << 10, ..Policy::default() };
-        let work = Work { store: &store, policy: &policy, options: RunOptions { block_bytes: 1024 }, begun_at: Seq(1), keeps: KEEPS_ALL };
+        let work = Work {
+            store: &store,
+            policy: &policy,
+            options: RunOptions { block_bytes: 1024 },
+            begun_at: Seq(1),
+            keeps: KEEPS_ALL,
+        };
         let mut noise = 1_u64;
         let mut row = || {
             let bytes = std::iter::repeat_with(|| {
