@@ -9,8 +9,11 @@ use serde_json::{Value, json};
 use super::*;
 use crate::StoreCheck;
 
-/// Loads rows of several tables with one record: tiers, newest first, of runs of pairs of table and key.
-async fn load(db: &Database, tables: &[TableRef], tiers: &[&[&[(usize, u64)]]]) -> Seq {
+/// The rows of a run: the places of their tables, and their keys.
+type Rows = &'static [(usize, u64)];
+
+/// Loads rows of several tables with one record, as tiers, newest first.
+async fn load(db: &Database, tables: &[TableRef], tiers: &[&[Rows]]) -> Seq {
     let (store, log) = (db.inner.runs(), &db.inner.log);
     let ticket = log.begin_ingest(Duration::from_secs(9)).await.unwrap();
     let mut loaded = Vec::new();
@@ -45,7 +48,7 @@ async fn rest(db: &Database, table: Option<&TableRef>, since: impl Into<Since>) 
 /// A record may bring runs of several tables, though no load of today does.
 #[tokio::test]
 async fn of_a_load_of_several_tables_each_feed_gives_its_own() {
-    const SHAPES: [&[&[&[(usize, u64)]]]; 2] = [
+    const SHAPES: [&[&[Rows]]; 2] = [
         &[&[&[(0, 1), (0, 2)], &[(0, 3), (1, 1)], &[(1, 2), (1, 3), (1, 4)]]],
         &[&[&[(0, 2), (1, 2)]], &[&[(0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3), (1, 4)]]],
     ];

@@ -38,7 +38,7 @@ async fn load(orders: &Table<Order>, duplicates: Duplicates, blocks: &[&[u64]]) 
 fn puts<T: Clone>(changes: &[Change<T>]) -> Vec<T> {
     let put = |change: &Change<T>| match &change.kind {
         ChangeKind::Put(document) => document.clone(),
-        ChangeKind::Delete => panic!("nothing was removed"),
+        ChangeKind::Delete => unreachable!("nothing was removed"),
     };
     changes.iter().map(put).collect()
 }
