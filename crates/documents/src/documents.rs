@@ -8,16 +8,16 @@ use std::sync::Arc;
 use bucketdb_log::codec::{self, Malformed, Reader};
 use bucketdb_log::planted::{PlantedBug, is_planted};
 use bucketdb_log::{DatabaseId, Record, RecordKind, Seq, StateMachine, Validated};
-use bucketdb_lsm::{Tier, TierRun, Totals, Tree};
-use bucketdb_runs::{RunMeta, RunStore};
+use bucketdb_lsm::{Tier, TierRun, Totals};
+use bucketdb_runs::RunStore;
 use bytes::Bytes;
 
 use crate::epoch::{Epoch, Ingest};
 use crate::overlay::{Overlay, Replaced};
 use crate::recent_writes::RecentWrites;
 use crate::{
-    Base, Before, Catalogue, ChangeKind, EncodedKey, Group, Lookup, Refusal, RunLookup, Scan, TableId, Transaction,
-    WrittenRow, run_key,
+    Base, Before, Catalogue, ChangeKind, EncodedKey, Group, Loaded, Lookup, Refusal, RunLookup, Scan, TableId,
+    Transaction, WrittenRow, run_key,
 };
 
 pub use indexes::{IndexPage, IndexState, has_any};
@@ -228,6 +228,23 @@ impl Documents {
         Some(RunLookup { key: run_key::encode(table, key), known: None, ingests, base: epoch.base.clone() })
     }
 
+    /// What a record of a bulk load brought; nothing if the load was given up.
+    ///
+    /// # Errors
+    /// If the record does not decode.
+    pub fn loaded(&self, record: &Record) -> Result<Loaded, Malformed> {
+        let payload = record.ingest()?.payload;
+        if payload.is_empty() { Ok(Loaded::default()) } else { Loaded::decode(record.seq, payload, self.store()?) }
+    }
+
+    /// Whether a bulk load of runs may replace rows that are there now, if it does not make sure that there are none.
+    fn may_replace<'a>(&self, mut runs: impl Iterator<Item = &'a TierRun>) -> bool {
+        runs.any(|run| {
+            let (first, last) = (run_key::table(&run.meta().first_key), run_key::table(&run.meta().last_key));
+            first != last || first.is_none_or(|table| !self.stats(table).is_empty())
+        })
+    }
+
     /// What a manifest says of the state: the tables, and `base`, which holds the rows. Each with its size before it.
     #[must_use]
     pub fn save(catalogue: &Catalogue, base: &Base) -> Bytes {
@@ -336,15 +353,7 @@ impl Documents {
             // It was given up.
             return Ok(());
         }
-        let store = self.store()?;
-        let mut reader = Reader::new(payload);
-        let tree = Tree::decode(&mut reader, store)?;
-        reader.finish()?;
-        let with_version = |run: &TierRun| {
-            let meta = RunMeta { version: Some(seq), ..run.meta().clone() };
-            run.with_run(store.open(Arc::new(meta)))
-        };
-        let tiers = tree.tiers().iter().map(|tier| Tier::new(tier.runs().iter().map(with_version).collect())).collect();
+        let tiers = Loaded::decode(seq, payload, self.store()?)?.into_tiers();
         self.present.ingests.push(Ingest { seq, tiers });
         self.present.overlay.set_over_runs();
         // Which keys it wrote is not known here: whoever read before has to read again.

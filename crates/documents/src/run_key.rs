@@ -65,6 +65,11 @@ pub(crate) fn decode(mut bytes: Bytes) -> Option<EncodedKey> {
     })
 }
 
+/// The table whose entry has that key.
+pub(crate) fn table(run_key: &[u8]) -> Option<TableId> {
+    run_key.first_chunk().map(|group| TableId(u32::from_be_bytes(*group)))
+}
+
 /// The keys of a range of rows.
 pub(crate) fn range(range: &KeyRange) -> (Bound<Bytes>, Bound<Bytes>) {
     let table = range.table;

@@ -9,6 +9,7 @@ mod collections;
 mod conditions;
 mod damage;
 mod feeds;
+mod feeds_of_loads;
 mod floor;
 mod freshness;
 mod indexes;

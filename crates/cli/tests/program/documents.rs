@@ -161,6 +161,27 @@ fn changes_are_watched_from_any_place() {
     sandbox.run(&["watch", "--since", "1000"]).failed(1, &["the log ends at position 8"]);
 }
 
+#[test]
+fn what_was_loaded_in_bulk_is_watched_from_any_place() {
+    let sandbox = with_people();
+    let numbers: Vec<u64> = (0..10_000).map(|place| place * 7_919 % 10_000).collect();
+    let documents: Vec<String> = numbers.iter().map(|id| format!("{{\"id\": {id}}}")).collect();
+    sandbox.write("a.ndjson", documents.join("\n"));
+    assert_eq!(sandbox.json(&["import", "numbers", "a.ndjson"])["commits"], 1);
+    sandbox.ok(&["put", "numbers", r#"{"id": 5, "again": true}"#]);
+    let all = lines(&sandbox.ok(&["watch", "numbers"]));
+    let keys: Vec<u64> = all.iter().map(|change| change["key"].as_u64().unwrap()).collect();
+    assert_eq!(keys, (0..10_000).chain([5]).collect::<Vec<_>>());
+    assert!(all[1..10_000].iter().all(|change| change["seq"] == all[0]["seq"] && change["kind"] == "put"));
+    assert_eq!((&all[7]["document"], &all[7]["previous"]), (&json!({"id": 7}), &Value::Null));
+    assert!(all[7].as_object().unwrap().contains_key("previous"));
+    assert_eq!(all[10_000]["previous"], json!({"id": 5}));
+    for place in [0, 4_999, 9_998, 9_999] {
+        let rest = lines(&sandbox.ok(&["watch", "--since", all[place]["cursor"].as_str().unwrap()]));
+        assert_eq!(rest, all[place + 1..], "{place}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn following_ends_with_ctrl_c_and_tells_where_to_go_on() {

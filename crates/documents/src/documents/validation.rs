@@ -4,7 +4,8 @@ use bucketdb_lsm::{Tier, Tree};
 
 use super::Documents;
 use crate::{
-    Change, ChangeKind, Condition, EncodedKey, Facts, Group, ReadSet, Refusal, Schema, TableEntry, TableId, Transaction,
+    Change, ChangeKind, Condition, EncodedKey, Facts, Group, Loaded, ReadSet, Refusal, Schema, TableEntry, TableId,
+    Transaction,
 };
 
 /// A change that somebody wants to commit.
@@ -140,11 +141,11 @@ impl Documents {
                 if let Some(reads) = reads {
                     self.check_reads_behind(group, reads)?;
                 }
-                let mut payload = Vec::new();
                 let tree = Tree::new(tiers.clone(), None);
-                tree.encode(&mut payload);
+                let may_replace = reads.is_none() && self.may_replace(tiers.iter().flat_map(Tier::runs));
+                let payload = Loaded::encode(&tree, may_replace);
                 let brings = tree.runs().map(|run| run.meta().name.to_string()).collect();
-                Ok(Validated { kind: RecordKind::Ingest, payload: payload.into(), brings, ends: Some(*begun) })
+                Ok(Validated { kind: RecordKind::Ingest, payload, brings, ends: Some(*begun) })
             }
             Proposal::Write { transaction, reads, facts } => {
                 if let Some(reads) = reads {
