@@ -131,8 +131,10 @@ impl Layout {
 /// changes, so it only grows, and all states of a database share one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AllLayouts {
-    known: Arc<RwLock<BTreeMap<(TableId, u32), Arc<Layout>>>>,
+    known: Arc<RwLock<ByVersion>>,
 }
+
+type ByVersion = BTreeMap<(TableId, u32), Arc<Layout>>;
 
 impl AllLayouts {
     pub(crate) fn add(&self, table: TableId, schema: &Schema) {

@@ -9,9 +9,13 @@
 //!   document, by type and as JSON.
 
 mod columns;
+mod item;
 mod message_pack;
+mod name;
 mod node;
 mod reader;
+mod refusing;
+mod scalar;
 mod writer;
 
 use std::fmt;

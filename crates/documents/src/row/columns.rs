@@ -15,6 +15,7 @@
 
 use bucketdb_log::codec;
 
+use super::item::Item;
 use super::message_pack::{Head, MessagePack};
 use super::{RowError, too_early};
 use crate::layout::Column;
@@ -38,14 +39,6 @@ pub(super) struct Columns<'de, 'l> {
     width: usize,
     heap_at: usize,
     rest_at: usize,
-}
-
-/// The value of a column.
-pub(super) enum Item<'de> {
-    /// Neither a list nor a map.
-    Scalar(Head<'de>),
-    /// One value.
-    MessagePack(&'de [u8]),
 }
 
 impl<'de, 'l> Columns<'de, 'l> {

@@ -5,7 +5,8 @@ use std::fmt;
 use serde::de::DeserializeSeed;
 use serde_json::{Map, Value};
 
-use super::columns::{Columns, Item, State};
+use super::columns::{Columns, State};
+use super::item::Item;
 use super::message_pack::{Head, MessagePack, text};
 use super::reader::Document;
 use super::{AnyValue, RowError};
@@ -192,11 +193,11 @@ fn is_key(key: &[u8], name: &str) -> Result<bool, RowError> {
     if let Head::Text(key) = head {
         return Ok(key == name.as_bytes());
     }
-    let key = AnyValue.deserialize(Item::MessagePack(key))?;
-    Ok(match key {
-        Value::String(key) => key == name,
-        key => key.to_string() == name,
-    })
+    let key = match AnyValue.deserialize(Item::MessagePack(key))? {
+        Value::String(key) => key,
+        key => key.to_string(),
+    };
+    Ok(key == name)
 }
 
 /// The elements of a list, one after the other.

@@ -8,6 +8,9 @@ use serde::ser::{Error, Impossible, SerializeMap, SerializeStruct, Serializer};
 use super::RowError;
 use super::columns::State;
 use super::message_pack::{MessagePack, NIL};
+use super::name::Name;
+use super::refusing::{does_not_fit, no_parts};
+use super::scalar::Scalar;
 use crate::layout::Column;
 use crate::{FieldType, Layout};
 
@@ -47,7 +50,7 @@ pub(super) fn write<T: Serialize + ?Sized>(
 }
 
 /// A row that is being written. The heap grows as values come; ends take four bytes each until all are known.
-struct Writer<'a> {
+pub(super) struct Writer<'a> {
     row: &'a mut Vec<u8>,
     layout: &'a Layout,
     /// Where the parts of the row begin.
@@ -82,10 +85,23 @@ impl<'a> Writer<'a> {
     }
 
     /// Of a column that is absent as yet.
-    fn set_state(&mut self, index: usize, state: State) {
+    pub(super) fn set_state(&mut self, index: usize, state: State) {
         if let Some(states) = self.row.get_mut(self.states_at + index / 4) {
             *states ^= ((State::Absent as u8) ^ (state as u8)) << (2 * (index % 4));
         }
+    }
+
+    /// The value of a column whose place is fixed.
+    pub(super) fn put_fixed(&mut self, index: usize, column: &Column, bytes: &[u8]) {
+        self.put(self.states_at + column.place, bytes);
+        self.set_state(index, State::Value);
+    }
+
+    /// The value of a column of the heap.
+    pub(super) fn put_heap(&mut self, index: usize, column: &Column, bytes: &[u8]) -> Result<(), WriteError> {
+        let start = self.row.len();
+        self.row.extend_from_slice(bytes);
+        self.end_heap(index, column, start)
     }
 
     fn is_absent(&self, index: usize) -> bool {
@@ -263,105 +279,6 @@ fn put_map_head(buffer: &mut Vec<u8>, entries: usize) -> Result<(), WriteError> 
     Ok(())
 }
 
-/// Refuses the methods of a serializer which say what a value is that it has no place for.
-macro_rules! does_not_fit {
-    ($($method:ident($type:ty)),* $(,)?) => {
-        $(fn $method(self, _: $type) -> Result<Self::Ok, WriteError> { Err(WriteError::DoesNotFit) })*
-    };
-}
-
-/// Refuses everything that is made of several values, but what is left out.
-macro_rules! no_parts {
-    () => {
-        type SerializeSeq = Impossible<Self::Ok, WriteError>;
-        type SerializeTuple = Impossible<Self::Ok, WriteError>;
-        type SerializeTupleStruct = Impossible<Self::Ok, WriteError>;
-        type SerializeTupleVariant = Impossible<Self::Ok, WriteError>;
-        type SerializeStructVariant = Impossible<Self::Ok, WriteError>;
-
-        fn is_human_readable(&self) -> bool {
-            false
-        }
-
-        fn serialize_newtype_variant<T: Serialize + ?Sized>(
-            self,
-            _: &'static str,
-            _: u32,
-            _: &'static str,
-            _: &T,
-        ) -> Result<Self::Ok, WriteError> {
-            Err(WriteError::DoesNotFit)
-        }
-
-        fn serialize_seq(self, _: Option<usize>) -> Result<Self::SerializeSeq, WriteError> {
-            Err(WriteError::DoesNotFit)
-        }
-
-        fn serialize_tuple(self, _: usize) -> Result<Self::SerializeTuple, WriteError> {
-            Err(WriteError::DoesNotFit)
-        }
-
-        fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self::SerializeTupleStruct, WriteError> {
-            Err(WriteError::DoesNotFit)
-        }
-
-        fn serialize_tuple_variant(
-            self,
-            _: &'static str,
-            _: u32,
-            _: &'static str,
-            _: usize,
-        ) -> Result<Self::SerializeTupleVariant, WriteError> {
-            Err(WriteError::DoesNotFit)
-        }
-
-        fn serialize_struct_variant(
-            self,
-            _: &'static str,
-            _: u32,
-            _: &'static str,
-            _: usize,
-        ) -> Result<Self::SerializeStructVariant, WriteError> {
-            Err(WriteError::DoesNotFit)
-        }
-
-        /// A name that the MessagePack serialiser takes for a sign of something else.
-        fn serialize_newtype_struct<T: Serialize + ?Sized>(
-            self,
-            name: &'static str,
-            value: &T,
-        ) -> Result<Self::Ok, WriteError> {
-            if name == rmp_serde::MSGPACK_EXT_STRUCT_NAME {
-                return Err(WriteError::DoesNotFit);
-            }
-            value.serialize(self)
-        }
-
-        fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<Self::Ok, WriteError> {
-            value.serialize(self)
-        }
-
-        fn serialize_unit_struct(self, _: &'static str) -> Result<Self::Ok, WriteError> {
-            Err(WriteError::DoesNotFit)
-        }
-    };
-}
-
-macro_rules! neither_struct_nor_map {
-    () => {
-        type SerializeMap = Impossible<Self::Ok, WriteError>;
-        type SerializeStruct = Impossible<Self::Ok, WriteError>;
-
-        fn serialize_map(self, _: Option<usize>) -> Result<Self::SerializeMap, WriteError> {
-            Err(WriteError::DoesNotFit)
-        }
-
-        fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self::SerializeStruct, WriteError> {
-            Err(WriteError::DoesNotFit)
-        }
-    };
-}
-
 impl<'a> Serializer for Writer<'a> {
     type Ok = ();
     type Error = WriteError;
@@ -411,7 +328,7 @@ impl SerializeStruct for Writer<'_> {
 }
 
 /// A document that says the names of its fields as values.
-struct MapWriter<'a> {
+pub(super) struct MapWriter<'a> {
     writer: Writer<'a>,
     /// The column of the last key; `None` if its value goes to the rest.
     column: Option<usize>,
@@ -423,10 +340,8 @@ impl SerializeMap for MapWriter<'_> {
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), WriteError> {
         let name = Name { layout: self.writer.layout, guess: self.writer.next };
-        self.column = match key.serialize(name) {
-            Ok(column) => column,
-            Err(_) => None,
-        };
+        // What is no text names no column.
+        self.column = key.serialize(name).unwrap_or_default();
         match self.column {
             Some(_) => Ok(()),
             None => self.writer.rest_key(key),
@@ -443,172 +358,4 @@ impl SerializeMap for MapWriter<'_> {
     fn end(self) -> Result<(), WriteError> {
         self.writer.finish()
     }
-}
-
-/// Finds the column that a key names.
-struct Name<'a> {
-    layout: &'a Layout,
-    guess: usize,
-}
-
-impl Serializer for Name<'_> {
-    type Ok = Option<usize>;
-    type Error = WriteError;
-
-    fn serialize_str(self, name: &str) -> Result<Option<usize>, WriteError> {
-        Ok(self.layout.find(name, self.guess))
-    }
-
-    fn serialize_char(self, name: char) -> Result<Option<usize>, WriteError> {
-        self.serialize_str(name.encode_utf8(&mut [0; 4]))
-    }
-
-    fn serialize_unit_variant(self, _: &'static str, _: u32, name: &'static str) -> Result<Option<usize>, WriteError> {
-        self.serialize_str(name)
-    }
-
-    fn serialize_none(self) -> Result<Option<usize>, WriteError> {
-        Err(WriteError::DoesNotFit)
-    }
-
-    fn serialize_unit(self) -> Result<Option<usize>, WriteError> {
-        Err(WriteError::DoesNotFit)
-    }
-
-    no_parts!();
-    neither_struct_nor_map!();
-    does_not_fit! {
-        serialize_bool(bool), serialize_i8(i8), serialize_i16(i16), serialize_i32(i32), serialize_i64(i64),
-        serialize_i128(i128), serialize_u8(u8), serialize_u16(u16), serialize_u32(u32), serialize_u64(u64),
-        serialize_u128(u128), serialize_f32(f32), serialize_f64(f64), serialize_bytes(&[u8]),
-    }
-}
-
-/// Writes a value to its column, if it is of its type.
-struct Scalar<'w, 'a> {
-    writer: &'w mut Writer<'a>,
-    index: usize,
-    column: &'a Column,
-}
-
-impl Scalar<'_, '_> {
-    fn null(self) -> Result<(), WriteError> {
-        self.writer.set_state(self.index, State::Null);
-        Ok(())
-    }
-
-    fn fixed<const N: usize>(self, bytes: [u8; N]) -> Result<(), WriteError> {
-        self.writer.put(self.writer.states_at + self.column.place, &bytes);
-        self.writer.set_state(self.index, State::Value);
-        Ok(())
-    }
-
-    fn heap(self, bytes: &[u8]) -> Result<(), WriteError> {
-        let start = self.writer.row.len();
-        self.writer.row.extend_from_slice(bytes);
-        self.writer.end_heap(self.index, self.column, start)
-    }
-
-    /// A whole number is its value, whatever type it comes in.
-    #[inline]
-    fn integer<N>(self, number: N) -> Result<(), WriteError>
-    where
-        N: TryInto<i8> + TryInto<i16> + TryInto<i32> + TryInto<i64>,
-        N: TryInto<u8> + TryInto<u16> + TryInto<u32> + TryInto<u64>,
-    {
-        macro_rules! as_type {
-            ($rust:ty) => {
-                match TryInto::<$rust>::try_into(number) {
-                    Ok(number) => self.fixed(number.to_le_bytes()),
-                    Err(_) => Err(WriteError::DoesNotFit),
-                }
-            };
-        }
-        match self.column.field_type {
-            FieldType::I8 => as_type!(i8),
-            FieldType::I16 => as_type!(i16),
-            FieldType::I32 => as_type!(i32),
-            FieldType::I64 => as_type!(i64),
-            FieldType::U8 => as_type!(u8),
-            FieldType::U16 => as_type!(u16),
-            FieldType::U32 => as_type!(u32),
-            FieldType::U64 => as_type!(u64),
-            _ => Err(WriteError::DoesNotFit),
-        }
-    }
-}
-
-macro_rules! integers {
-    ($($method:ident($type:ty)),*) => {
-        $(fn $method(self, number: $type) -> Result<(), WriteError> { self.integer(number) })*
-    };
-}
-
-impl Serializer for Scalar<'_, '_> {
-    type Ok = ();
-    type Error = WriteError;
-
-    fn serialize_bool(self, value: bool) -> Result<(), WriteError> {
-        match self.column.field_type {
-            FieldType::Bool => self.fixed([u8::from(value)]),
-            _ => Err(WriteError::DoesNotFit),
-        }
-    }
-
-    fn serialize_f32(self, number: f32) -> Result<(), WriteError> {
-        match self.column.field_type {
-            FieldType::F32 => self.fixed(number.to_le_bytes()),
-            _ => Err(WriteError::DoesNotFit),
-        }
-    }
-
-    /// JSON has all its numbers in double precision.
-    fn serialize_f64(self, number: f64) -> Result<(), WriteError> {
-        match self.column.field_type {
-            FieldType::F64 => self.fixed(number.to_le_bytes()),
-            FieldType::F32 if f64::from(number as f32).to_bits() == number.to_bits() => {
-                self.fixed((number as f32).to_le_bytes())
-            }
-            _ => Err(WriteError::DoesNotFit),
-        }
-    }
-
-    fn serialize_char(self, letter: char) -> Result<(), WriteError> {
-        self.serialize_str(letter.encode_utf8(&mut [0; 4]))
-    }
-
-    fn serialize_str(self, text: &str) -> Result<(), WriteError> {
-        match self.column.field_type {
-            FieldType::Text => self.heap(text.as_bytes()),
-            _ => Err(WriteError::DoesNotFit),
-        }
-    }
-
-    fn serialize_bytes(self, bytes: &[u8]) -> Result<(), WriteError> {
-        match self.column.field_type {
-            FieldType::Bytes => self.heap(bytes),
-            _ => Err(WriteError::DoesNotFit),
-        }
-    }
-
-    fn serialize_none(self) -> Result<(), WriteError> {
-        self.null()
-    }
-
-    fn serialize_unit(self) -> Result<(), WriteError> {
-        self.null()
-    }
-
-    fn serialize_unit_variant(self, _: &'static str, _: u32, name: &'static str) -> Result<(), WriteError> {
-        self.serialize_str(name)
-    }
-
-    integers! {
-        serialize_i8(i8), serialize_i16(i16), serialize_i32(i32), serialize_i64(i64), serialize_u8(u8),
-        serialize_u16(u16), serialize_u32(u32), serialize_u64(u64)
-    }
-    no_parts!();
-    neither_struct_nor_map!();
-    // In MessagePack they are bytes.
-    does_not_fit! { serialize_i128(i128), serialize_u128(u128) }
 }

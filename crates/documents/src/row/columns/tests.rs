@@ -200,6 +200,76 @@ fn bern() -> City {
     City { id: 5, name: "Bern".to_owned(), population: Some(260), twins: vec!["x".to_owned()], height: 0.5 }
 }
 
+/// Without anything flattened, so that it asks for its fields in their order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Plain {
+    id: u64,
+    name: Option<String>,
+    letter: char,
+    ratio: f32,
+    exact: Option<f64>,
+    balance: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    small: Option<i8>,
+    flag: Option<bool>,
+    tags: Option<Vec<String>>,
+    wide: u128,
+}
+
+const PLAIN: [&str; 10] = ["id", "name", "letter", "ratio", "exact", "balance", "small", "flag", "tags", "wide"];
+
+fn of_plain() -> Layouts {
+    layouts(&[
+        ("id", FieldType::of::<u64>()),
+        ("name", FieldType::of::<Option<String>>()),
+        ("letter", FieldType::of::<char>()),
+        ("ratio", FieldType::of::<f32>()),
+        ("exact", FieldType::of::<Option<f64>>()),
+        ("balance", FieldType::of::<i64>()),
+        ("small", FieldType::of::<Option<i8>>()),
+        ("flag", FieldType::of::<Option<bool>>()),
+        ("tags", FieldType::of::<Option<Vec<String>>>()),
+        ("wide", FieldType::of::<u128>()),
+    ])
+}
+
+fn plain() -> impl Strategy<Value = Plain> {
+    let texts = (prop::option::of(".{0,90}"), any::<char>(), prop::option::of(vec(".{0,90}", 0..4)));
+    let numbers = (any::<u64>(), -1e9f32..1e9, prop::option::of(-1e9f64..1e9), any::<i64>(), any::<u128>());
+    (texts, numbers, any::<Option<i8>>(), any::<Option<bool>>()).prop_map(
+        |((name, letter, tags), (id, ratio, exact, balance, wide), small, flag)| Plain {
+            id,
+            name,
+            letter,
+            ratio,
+            exact,
+            balance,
+            small,
+            flag,
+            tags,
+            wide,
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn fields_in_order_and_by_name_are_the_same(
+        document in plain(),
+        others in prop_oneof![any_layouts(PLAIN.to_vec()), Just(of_plain())],
+    ) {
+        for layouts in [of_plain(), others] {
+            let row = row::encode(&document, &layouts).unwrap();
+            prop_assert_eq!(&row::decode::<Plain>(&row, &layouts).unwrap(), &document);
+            let value = row::decode_value(&row, &layouts).unwrap();
+            let names: BTreeMap<String, serde::de::IgnoredAny> = row::decode(&row, &layouts).unwrap();
+            prop_assert!(names.keys().eq(sorted(&value).as_object().unwrap().keys()));
+            let plainly = row::encode(&document, &open()).unwrap();
+            prop_assert_eq!(row::decode_value(&plainly, &open()).unwrap(), value);
+        }
+    }
+}
+
 #[test]
 fn the_bytes_are_as_in_the_diagram() {
     let row = row::encode(&bern(), &of_city()).unwrap();
