@@ -24,7 +24,7 @@ async fn load(db: &Database, tables: &[TableRef], tiers: &[&[Rows]]) -> Seq {
             for (table, id) in *rows {
                 let (table, mut run_key) = (&tables[*table], Vec::new());
                 put_run_key(&mut run_key, table.id, &table.parse_key(&json!(id)).unwrap());
-                let row = row::encode(&json!({"id": id}), table.schema.version()).unwrap();
+                let row = row::encode(&json!({"id": id}), &table.layouts).unwrap();
                 writer.add(&run_key, ticket.seq, Some(&row)).await.unwrap();
             }
             let meta = Arc::new(writer.finish().await.unwrap().unwrap());
