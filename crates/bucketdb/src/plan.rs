@@ -67,6 +67,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) keys: KeyRange,
     pub(crate) has_key_range: bool,
     pub(crate) hint: Option<&'a Hint>,
+    /// Whether somebody wants to know what the ways cost, be there only one.
+    pub(crate) is_explained: bool,
 }
 
 /// Which way the user wants.
@@ -100,12 +102,15 @@ impl Plan {
         let empty = Filter::all();
         let conditions = Conditions::of(asked.filter.unwrap_or(&empty));
         let total = view.moment.read(|documents, _| documents.stats(table.id).documents)?;
-        let mut candidates = vec![by_keys(view, table, asked, &conditions, total).await?];
+        let mut candidates = Vec::new();
         for index in usable(view, table)? {
             if let Some(candidate) = by_index(view, table, asked, &conditions, index, total).await? {
                 candidates.push(candidate);
             }
         }
+        // Without another way, there is nothing to choose: no request for what would only be looked at.
+        let has_choice = asked.is_explained || !candidates.is_empty();
+        candidates.push(by_keys(view, table, asked, &conditions, total, has_choice).await?);
         if let Some(hint) = asked.hint {
             candidates.retain(|candidate| candidate.follows(hint));
         }
@@ -147,6 +152,7 @@ async fn by_keys(
     asked: &Asked<'_>,
     conditions: &Conditions<'_>,
     total: u64,
+    has_choice: bool,
 ) -> Result<Candidate> {
     let mut range = asked.keys.clone();
     let mut equal = Vec::new();
@@ -176,6 +182,7 @@ async fn by_keys(
     let rows = match () {
         () if is_all => total as f64,
         () if is_one => 1.0,
+        () if !has_choice => 0.0,
         () => estimate_keys(view, &range, total).await?,
     };
     let is_ordered = asked.order.is_none_or(Order::is_empty);

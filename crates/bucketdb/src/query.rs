@@ -167,12 +167,12 @@ impl<T: Stored> Query<T> {
     pub async fn explain(self) -> Result<Option<Explanation>> {
         let view = self.origin.open().await?;
         let Some(table) = self.source(&view)? else { return Ok(None) };
-        let mut ways = self.plan(&view, &table).await?.ways.into_iter();
+        let mut ways = self.plan(&view, &table, true).await?.ways.into_iter();
         let chosen = ways.next();
         Ok(chosen.map(|chosen| Explanation { chosen, alternatives: ways.collect() }))
     }
 
-    async fn plan(&self, view: &View, table: &TableRef) -> Result<Plan> {
+    async fn plan(&self, view: &View, table: &TableRef, is_explained: bool) -> Result<Plan> {
         let asked = Asked {
             filter: self.filter.as_ref(),
             order: self.order.as_ref(),
@@ -180,6 +180,7 @@ impl<T: Stored> Query<T> {
             keys: KeyBounds::range(self.keys.as_ref(), table)?,
             has_key_range: self.keys.is_some(),
             hint: self.hint.as_ref(),
+            is_explained,
         };
         Plan::choose(view, table, &asked).await
     }
@@ -210,7 +211,7 @@ impl<T: Stored> Query<T> {
     async fn run(self) -> Result<Option<(TableRef, impl Stream<Item = Result<Match>> + Send)>> {
         let view = self.origin.open().await?;
         let Some(table) = self.source(&view)? else { return Ok(None) };
-        let plan = self.plan(&view, &table).await?;
+        let plan = self.plan(&view, &table, false).await?;
         let mut rows = match plan.access {
             Access::Keys(range) => Rows::Scan(RowScan::new(view, range)?),
             Access::Index { index, ranges, row_order } => {
