@@ -62,6 +62,8 @@ pub enum PlantedBug {
     LoadUnnoticed,
     /// What an index in the last checkpoint says counts also for rows that were written since (H12).
     StaleIndexEntry,
+    /// An index is used before all documents are in it (H14).
+    UnbuiltIndex,
     /// Values of a unique index are not looked for in what others wrote meanwhile.
     UniqueUnchecked,
     /// H11: What was bulk-loaded lies below all that was written since the last checkpoint, in whatever order.
