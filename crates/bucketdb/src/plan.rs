@@ -248,7 +248,9 @@ async fn by_index(
         ordered_by(asked.order, &index, equal_terms, is_in_order && ranges.len() <= 1, conditions);
     let is_selective = equal_terms > 0 || last.is_some();
     let is_wanted = matches!(asked.hint, Some(Hint::Index(_)));
-    if !is_selective && !is_wanted && !(is_ordered && asked.order.is_some_and(|order| !order.is_empty())) {
+    let gives_order = is_ordered && asked.order.is_some_and(|order| !order.is_empty());
+    let is_of_use = is_selective || is_wanted || gives_order;
+    if !is_of_use {
         return Ok(None);
     }
     let mut rows = 0.0;

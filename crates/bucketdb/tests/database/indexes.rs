@@ -168,16 +168,15 @@ async fn check(query: impl Fn() -> bucketdb::Query<Value>, asked: &Asked, model:
     assert_eq!(by_keys, expected, "by primary key: {asked:?}");
     for fields in INDEXES {
         match Box::pin(ask(query(), asked).by_index(fields).fetch()).await {
-            Ok(found) => assert_eq!(found, expected, "by the index on {fields}: {asked:?}"),
             Err(Error::UnknownIndex { .. }) => {}
-            Err(error) => panic!("{error}: {asked:?}"),
+            found => assert_eq!(found.unwrap(), expected, "by the index on {fields}: {asked:?}"),
         }
     }
 }
 
 async fn run(steps: Vec<(bool, Step)>) {
     let store = MemoryDriver::new();
-    let mut handles = vec![handle(&store).await, handle(&store).await];
+    let mut handles = [handle(&store).await, handle(&store).await];
     let mut model = Model::new();
     let first = with_id(0, &json!({"a": 1, "tags": ["x"]}));
     handles[0].1.put(&first).await.unwrap();

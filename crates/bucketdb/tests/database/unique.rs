@@ -32,10 +32,11 @@ async fn open(store: &MemoryDriver) -> Database {
 }
 
 fn holder<T: std::fmt::Debug>(outcome: Result<T, Error>) -> (String, String, String) {
-    match outcome {
-        Err(Error::UniqueViolation { fields, key, holder, .. }) => (fields, key, holder),
-        other => panic!("{other:?}"),
-    }
+    let error = outcome.unwrap_err();
+    let Error::UniqueViolation { fields, key, holder, .. } = error else {
+        unreachable!("{error}");
+    };
+    (fields, key, holder)
 }
 
 fn violation(fields: &str, key: &str, holder: &str) -> (String, String, String) {
