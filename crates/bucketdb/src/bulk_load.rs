@@ -121,7 +121,7 @@ impl BulkLoad {
         }
         self.buffer.push(table.id, key, |bytes| {
             let before = bytes.len();
-            let encoded = row::encode_into(bytes, document, table.schema.version());
+            let encoded = row::encode_into(bytes, document, &table.layouts);
             encoded.map_err(|error| table.invalid_document(key, error))?;
             if bytes.len() - before > MAX_ROW_BYTES {
                 return Err(table.invalid_document(key, format!("it takes more than {MAX_ROW_BYTES} bytes")));

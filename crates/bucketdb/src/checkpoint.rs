@@ -2,13 +2,14 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bucketdb_documents::{Base, Catalogue, Documents, Retained, TableId};
+use bucketdb_documents::{Base, Catalogue, Documents, Retained, TableId, has_any};
 use bucketdb_log::{Captured, CheckpointContent, CheckpointError, CheckpointRef, Seq};
 use bucketdb_lsm::{Built, Merging, Plan, Tier, Tree, Work, plan, plan_full};
-use bucketdb_runs::RunOptions;
+use bucketdb_runs::{RunEntry, RunOptions};
 
 use crate::database::Inner;
 use crate::flush::WrittenRows;
+use crate::index_build::{IndexBuilder, IndexWork};
 use crate::moment::{Moment, Pin};
 use crate::{Error, Result};
 
@@ -47,6 +48,18 @@ struct Present {
     catalogue: Catalogue,
 }
 
+impl Present {
+    async fn index_work(&self, moment: &Moment) -> Result<IndexWork> {
+        let Self { base, ingests, tables, catalogue, .. } = self;
+        let is_loaded = |table: &TableId| ingests.iter().any(|(_, tiers)| has_any(tiers, *table));
+        let indexed = catalogue.indexed_tables().map(|entry| entry.id);
+        let (loaded, indexed): (Vec<TableId>, Vec<TableId>) = indexed.partition(is_loaded);
+        let written: Vec<TableId> = indexed.into_iter().filter(|table| tables.contains(table)).collect();
+        let builder = IndexBuilder { catalogue, base, written: &written, loaded: &loaded, moment };
+        builder.build().await
+    }
+}
+
 impl Inner {
     /// Writes what is in memory, and as much of merges as one piece allows, and makes a checkpoint of it. Nobody waits
     /// for it, neither readers nor writers.
@@ -63,22 +76,29 @@ impl Inner {
             }
         })?;
         let moment = Moment::Pinned(Arc::new(Pin::adopt(self.clone(), captured.seq())));
-        let outcome = self.checkpoint_captured(captured, goal).await;
+        let outcome = self.checkpoint_captured(captured, &moment, goal).await;
         drop(moment);
         outcome
     }
 
-    async fn checkpoint_captured(self: &Arc<Self>, captured: Captured<Present>, goal: Goal) -> Result<Round> {
+    async fn checkpoint_captured(
+        self: &Arc<Self>,
+        captured: Captured<Present>,
+        moment: &Moment,
+        goal: Goal,
+    ) -> Result<Round> {
         let covers = captured.seq();
         let present = &captured.value;
         let base = present.base.clone();
         let store = self.runs();
         let options = RunOptions { block_bytes: self.log.options().block_bytes as usize };
-        let work = Work { store: &store, policy: &self.maintenance.policy, options, begun_at: covers };
-        let Built { tree, read_bytes, written_bytes } = self.build(&work, present, covers, goal).await?;
+        let IndexWork { entries, indexes, next_group, goes_on: builds_on } = present.index_work(moment).await?;
+        let keeps = |entry: &RunEntry| !Base::is_abandoned(&indexes, &entry.key);
+        let work = Work { store: &store, policy: &self.maintenance.policy, options, begun_at: covers, keeps: &keeps };
+        let Built { tree, read_bytes, written_bytes } = self.build(&work, present, entries, covers, goal).await?;
         let is_merging = tree.merging().is_some();
         let goes_on = match goal {
-            _ if is_merging => true,
+            _ if is_merging || builds_on => true,
             // Tiers that were loaded in bulk may be many. Others can wait for the next checkpoint: whoever writes on would
             // give each round something new to write, and never come to an end.
             Goal::Keep => !present.ingests.is_empty() && !matches!(plan(&tree, 0, work.policy), Plan::Merge(0)),
@@ -94,7 +114,7 @@ impl Inner {
         let keep = options.history.unwrap_or(options.grace);
         let present = retained_as(&base, last.as_ref(), ingested.iter().cloned().collect());
         let retained = retain(&base.retained, present, keep, time_ms);
-        let next = Base { covers, time_ms, tree, retained };
+        let next = Base { covers, time_ms, tree, retained, indexes, next_group };
         let kept: BTreeSet<String> = next.objects().collect();
         let before: BTreeSet<String> = base.objects().chain(last.map(|last| last.manifest)).collect();
         let brings: Vec<String> =
@@ -122,37 +142,54 @@ impl Inner {
         }
     }
 
-    async fn build(self: &Arc<Self>, work: &Work<'_>, present: &Present, covers: Seq, goal: Goal) -> Result<Built> {
+    async fn build(
+        self: &Arc<Self>,
+        work: &Work<'_>,
+        present: &Present,
+        index_entries: Vec<RunEntry>,
+        covers: Seq,
+        goal: Goal,
+    ) -> Result<Built> {
         let Present { base, ingests, tables, overlay_bytes, .. } = present;
         let rows = |between| WrittenRows::new(self.clone(), covers, tables, between);
         if ingests.is_empty() {
             // Objects are compressed: about by half.
-            let new_bytes = (*overlay_bytes / 2) as u64;
+            let index_bytes: usize = index_entries.iter().map(|entry| entry.key.len()).sum();
+            let new_bytes = ((*overlay_bytes + index_bytes) / 2) as u64;
             let plan = match goal {
                 Goal::Keep => plan(&base.tree, new_bytes, work.policy),
                 Goal::Compact => plan_full(&base.tree, new_bytes, work.policy),
             };
             let mut rows = rows((Seq::default(), covers));
-            let built = work.run(&base.tree, &mut rows, plan).await?;
+            // The groups of indexes are behind those of all tables.
+            let built = work.run(&base.tree, &mut rows.by_ref().chain(index_entries), plan).await?;
             rows.finish()?;
             return Ok(built);
         }
         // Newest first: what was written behind the last bulk load, the load, what was written before it, and so on.
         let (mut tiers, mut written_bytes, mut until) = (Vec::new(), 0, covers);
+        let mut index_entries = index_entries;
         for (seq, loaded) in ingests.iter().rev() {
-            written_bytes += self.write_tier(work, rows((*seq, until)), &mut tiers).await?;
+            let entries = std::mem::take(&mut index_entries);
+            written_bytes += self.write_tier(work, rows((*seq, until)), entries, &mut tiers).await?;
             tiers.extend(loaded.iter().cloned());
             until = *seq;
         }
-        written_bytes += self.write_tier(work, rows((Seq::default(), until)), &mut tiers).await?;
+        written_bytes += self.write_tier(work, rows((Seq::default(), until)), Vec::new(), &mut tiers).await?;
         let added = tiers.len();
         tiers.extend(base.tree.tiers().iter().cloned());
         let merging = base.tree.merging().map(|merging| Merging { output: merging.output + added, ..merging });
         Ok(Built { tree: Tree::new(tiers, merging), read_bytes: 0, written_bytes })
     }
 
-    async fn write_tier(&self, work: &Work<'_>, mut rows: WrittenRows, tiers: &mut Vec<Tier>) -> Result<u64> {
-        let (runs, written_bytes) = work.write(&mut rows).await?;
+    async fn write_tier(
+        &self,
+        work: &Work<'_>,
+        mut rows: WrittenRows,
+        index_entries: Vec<RunEntry>,
+        tiers: &mut Vec<Tier>,
+    ) -> Result<u64> {
+        let (runs, written_bytes) = work.write(&mut rows.by_ref().chain(index_entries)).await?;
         rows.finish()?;
         if !runs.is_empty() {
             tiers.push(Tier::new(runs));

@@ -1,4 +1,4 @@
-use bucketdb_documents::{Condition, EncodedKey, KeyType, TableId, Transaction};
+use bucketdb_documents::{Condition, EncodedKey, KeyType, Layouts, TableId, Transaction};
 use bucketdb_log::{Commit, Freshness, Seq};
 use serde_json::Value;
 
@@ -250,7 +250,8 @@ impl Collection {
         let schema = Schema::open(&self.name, DEFAULT_KEY_FIELD, key_type);
         schema.check()?;
         // A document that cannot be stored must not leave an empty collection behind whose key it decided.
-        let trial = TableRef { id: TableId(u32::MAX), schema };
+        let layouts = Layouts::of_schema(&schema);
+        let trial = TableRef { id: TableId(u32::MAX), schema, layouts };
         check_size(&Transaction { changes: vec![trial.put_value(first, Condition::Always)?] })?;
         // Somebody else may make it at the same time, with another key: then theirs it is.
         match self.db.inner.register(&trial.schema).await {

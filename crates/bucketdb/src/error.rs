@@ -66,6 +66,28 @@ pub enum Error {
         /// The position at which it was to be last written; `None` if it was to be absent.
         expected: Option<Seq>,
     },
+    /// A document has the same values as another one, in fields that are unique.
+    #[error(
+        "the document with key {key} in table {table} has the same {fields} as the one with key {holder}: {fields} is unique"
+    )]
+    UniqueViolation {
+        /// The table.
+        table: String,
+        /// The fields, as the index over them has them.
+        fields: String,
+        /// The key of the document that was to be written, as text.
+        key: String,
+        /// The key of the one that has the values already, as text.
+        holder: String,
+    },
+    /// There is no such index.
+    #[error("table {table} has no index on {fields}")]
+    UnknownIndex {
+        /// The table.
+        table: String,
+        /// The fields.
+        fields: String,
+    },
     /// The store did not answer in time, or contradicted itself: the change took effect, will, or never will. It can be
     /// looked for at the position `slot`, and appears nowhere else.
     #[error(

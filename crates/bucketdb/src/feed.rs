@@ -1,13 +1,16 @@
+mod load;
+
 use std::collections::VecDeque;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use bucketdb_documents::{self as documents, Before, EncodedKey, Transaction};
+use bucketdb_documents::{self as documents, Before, Documents, EncodedKey, TableId, Transaction};
 use bucketdb_log::{Freshness, LogError, LogTime, Record, RecordKind, Seq};
 use bucketdb_runs::RunError;
 use futures::future::{self, Either};
 use futures::stream::{self, Stream};
 
+use self::load::FollowedLoad;
 use crate::rows::{Stored, TableRef};
 use crate::{Cursor, Database, Error, Result, Since};
 
@@ -36,7 +39,8 @@ pub struct Change<T> {
 /// What a document was before a change.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Previous<T> {
-    /// The change is too old to tell: a process remembers the newest 100,000 that it has read, up to 16 MiB.
+    /// The change is too old to tell: a process remembers the newest 100,000 that it has read, up to 16 MiB. Or a bulk load
+    /// wrote it, which was to replace whatever its table had.
     Unknown,
     /// There was none.
     Absent,
@@ -58,6 +62,9 @@ pub enum ChangeKind<T> {
 /// A feed reads the log itself: changes that were committed while nobody followed are there too. Changes of this
 /// process appear at once; for those of others it asks the store once in every [`interval`](Self::interval), and all
 /// feeds of a process share what is found.
+///
+/// A [bulk load](crate::BulkLoad) is a change for every document, in the order of the keys. The feed reads them from what the
+/// load wrote, a few megabytes at a time, also from a cursor in the middle on.
 #[derive(Debug)]
 pub struct Feed<T> {
     source: Source,
@@ -67,6 +74,8 @@ pub struct Feed<T> {
     /// Changes of that record that were given already.
     given: u64,
     pending: VecDeque<Change<T>>,
+    /// The bulk load in that record, once it was begun to be read.
+    load: Option<FollowedLoad>,
     documents: PhantomData<fn() -> T>,
 }
 
@@ -108,7 +117,7 @@ impl<T: Stored> Feed<T> {
         }
         let interval = DEFAULT_INTERVAL;
         let source = Source { db, table, generation };
-        Ok(Self { source, interval, next, given, pending: VecDeque::new(), documents: PhantomData })
+        Ok(Self { source, interval, next, given, pending: VecDeque::new(), load: None, documents: PhantomData })
     }
 
     /// How often the store is asked for news of other processes: at most one get in every interval, shared by all feeds
@@ -169,15 +178,32 @@ impl<T: Stored> Feed<T> {
                 (self.next, self.given) = (change.cursor.seq, change.cursor.place);
                 return Ok(Some(change));
             }
+            if let Some(load) = &mut self.load {
+                match load.next(&self.source).await {
+                    Ok(Some(change)) => {
+                        (self.next, self.given) = (change.cursor.seq, change.cursor.place);
+                        return Ok(Some(change));
+                    }
+                    Ok(None) => (self.next, self.given, self.load) = (self.next.next(), 0, None),
+                    Err(error) => {
+                        // Whoever asks again begins at the cursor, and hears it again if it is given up.
+                        if matches!(error, Error::FeedExpired { .. }) {
+                            self.load = None;
+                        }
+                        return Err(error);
+                    }
+                }
+            }
             let record = match self.source.db.inner.log.record(self.next).await {
                 Ok(Some(record)) => record,
                 Ok(None) => return Ok(None),
-                Err(LogError::BelowFloor { floor, .. }) => {
-                    let resume_from = Cursor { generation: self.source.generation, seq: floor, place: 0 };
-                    return Err(Error::FeedExpired { resume_from });
-                }
+                Err(LogError::BelowFloor { floor, .. }) => return Err(self.source.expired(floor)),
                 Err(error) => return Err(error.into()),
             };
+            if record.kind == RecordKind::Ingest {
+                self.load = Some(FollowedLoad::new(&self.source, &record, self.given)?);
+                continue;
+            }
             let changes = self.source.changes(&record).await?;
             let given = self.given;
             self.pending = changes.into_iter().filter(|change| change.cursor.place > given).collect();
@@ -215,6 +241,22 @@ impl Source {
         Ok(changes)
     }
 
+    /// That what it is about to read is not kept any more, and where what is kept begins.
+    fn expired(&self, floor: Seq) -> Error {
+        Error::FeedExpired { resume_from: Cursor { generation: self.generation, seq: floor, place: 0 } }
+    }
+
+    /// A table, if this feed is about it.
+    fn table(&self, id: TableId) -> Result<Option<TableRef>> {
+        match &self.table {
+            Some(table) => Ok(Some(table).filter(|table| table.id == id).cloned()),
+            None => {
+                let find = |documents: &Documents, _| documents.catalogue().table(id).map(TableRef::from);
+                Ok(self.db.inner.log.read(find)?)
+            }
+        }
+    }
+
     /// The change at a place, counted from 0, of a record.
     async fn change<T: Stored>(
         &self,
@@ -223,17 +265,7 @@ impl Source {
         place: usize,
         change: documents::Change,
     ) -> Result<Option<Change<T>>> {
-        let table = match &self.table {
-            Some(table) if table.id != change.table => return Ok(None),
-            Some(table) => table.clone(),
-            None => {
-                let find = |documents: &documents::Documents, _| documents.catalogue().table(change.table).cloned();
-                match self.db.inner.log.read(find)? {
-                    Some(entry) => TableRef { id: entry.id, schema: entry.schema().clone() },
-                    None => return Ok(None),
-                }
-            }
-        };
+        let Some(table) = self.table(change.table)? else { return Ok(None) };
         let kind = match &change.kind {
             documents::ChangeKind::Put(row) => ChangeKind::Put(table.decode(&change.key, row)?),
             documents::ChangeKind::Delete => ChangeKind::Delete,
@@ -261,3 +293,6 @@ impl Source {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

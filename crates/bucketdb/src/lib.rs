@@ -51,6 +51,9 @@ mod document;
 mod error;
 mod feed;
 mod flush;
+mod index_build;
+mod index_scan;
+mod indexes;
 mod key_bounds;
 mod maintenance;
 mod moment;
@@ -58,6 +61,7 @@ mod origin;
 mod outcome;
 mod past;
 mod place;
+mod plan;
 mod point;
 mod query;
 mod reading;
@@ -68,6 +72,7 @@ mod rows;
 pub mod simulation;
 mod snapshot;
 mod stats;
+mod stored_document;
 mod table;
 mod transact;
 mod transaction;
@@ -82,7 +87,8 @@ extern crate self as bucketdb;
 pub use batch::{Batch, Nested, Root};
 pub use bucketdb_derive::Document;
 pub use bucketdb_documents::{
-    AsKey, DocumentKey, EncodedKey, InvalidSchema, KeyField, KeyPart, KeyType, Schema, SchemaBuilder, TableStats,
+    AsKey, DocumentKey, EncodedKey, Field, FieldType, InvalidSchema, KeyField, KeyPart, KeyType, Schema, SchemaBuilder,
+    TableStats,
 };
 #[cfg(unix)]
 pub use bucketdb_driver::FileDriver;
@@ -116,8 +122,10 @@ pub use database::Database;
 pub use document::Document;
 pub use error::{Error, Result};
 pub use feed::{Change, ChangeKind, Feed, Previous};
+pub use indexes::{IndexInfo, IndexProgress};
 pub use maintenance::CompactReport;
 pub use place::Place;
+pub use plan::{Explanation, Way};
 pub use point::Point;
 pub use query::Query;
 pub use rows::Stored;

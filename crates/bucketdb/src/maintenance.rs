@@ -116,7 +116,10 @@ impl Inner {
     fn is_settled(&self) -> bool {
         let last = self.log.last_checkpoint().map(|last| last.seq);
         let has_more = |documents: &Documents, position: Seq| {
-            Some(position) != last || documents.overlay_bytes() > 0 || documents.ingests().next().is_some()
+            Some(position) != last
+                || documents.overlay_bytes() > 0
+                || documents.ingests().next().is_some()
+                || documents.is_index_unbuilt()
         };
         !self.log.read(has_more).unwrap_or(true)
     }
@@ -127,7 +130,8 @@ impl Inner {
         }
         let options = self.log.options();
         let tail = self.log.tail();
-        let overlay_bytes = self.log.read(|documents, _| documents.overlay_bytes()).unwrap_or_default();
+        let (overlay_bytes, is_index_unbuilt) =
+            self.log.read(|documents, _| (documents.overlay_bytes(), documents.is_index_unbuilt())).unwrap_or_default();
         let of = |have: u64, soft: u64| if soft == 0 { 0.0 } else { have as f64 / soft as f64 };
         let share = of(tail.records, options.tail_limits.soft_records)
             .max(of(tail.bytes, options.tail_limits.soft_bytes))
@@ -135,7 +139,7 @@ impl Inner {
         match share {
             // Nobody can write: it is not the time to wait for whoever has authority.
             _ if tail.is_over_hard(&options.tail_limits) => Urgency::Pressing,
-            share if share < 1.0 => Urgency::None,
+            share if share < 1.0 && !is_index_unbuilt => Urgency::None,
             share if share < 2.0 => Urgency::Due,
             _ if overlay_bytes > 2 * self.maintenance.overlay_bytes => Urgency::Pressing,
             _ => Urgency::Overdue,

@@ -1,15 +1,17 @@
 use std::marker::PhantomData;
 use std::ops::RangeBounds;
 
-use bucketdb_documents::{AsKey, EncodedKey, ScanRow, row};
+use bucketdb_documents::{AsKey, EncodedKey, ScanRow};
 use bucketdb_log::Freshness;
 use bucketdb_query::{Filter, Order, TopK, TypedFilter, TypedOrder};
 use bytes::Bytes;
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 use serde_json::Value;
 
+use crate::index_scan::IndexRows;
 use crate::key_bounds::KeyBounds;
 use crate::origin::{Origin, View};
+use crate::plan::{Access, Asked, Explanation, Hint, Plan};
 use crate::row_scan::RowScan;
 use crate::rows::{Stored, TableRef};
 use crate::{Document, Result};
@@ -28,6 +30,7 @@ pub struct Query<T> {
     order: Option<Order>,
     offset: usize,
     limit: Option<usize>,
+    hint: Option<Hint>,
     documents: PhantomData<fn() -> T>,
 }
 
@@ -55,7 +58,7 @@ impl<T: Stored> Query<T> {
 
     fn of(origin: Origin, table: Source) -> Self {
         let documents = PhantomData;
-        Self { origin, table, keys: None, filter: None, order: None, offset: 0, limit: None, documents }
+        Self { origin, table, keys: None, filter: None, order: None, offset: 0, limit: None, hint: None, documents }
     }
 
     /// Only documents that the filter accepts. Several filters must all accept.
@@ -97,6 +100,21 @@ impl<T: Stored> Query<T> {
     /// Without the first so many.
     pub fn offset(mut self, offset: usize) -> Self {
         self.offset = offset;
+        self
+    }
+
+    /// Reads by the index over these fields, whatever another way would cost.
+    ///
+    /// The query fails with [`Error::UnknownIndex`](crate::Error::UnknownIndex) if there is none, if it is not whole yet, or
+    /// if it is of no use to the query's conditions and order.
+    pub fn by_index(mut self, fields: &str) -> Self {
+        self.hint = Some(Hint::Index(fields.to_owned()));
+        self
+    }
+
+    /// Reads by primary key, whatever an index would save.
+    pub fn without_index(mut self) -> Self {
+        self.hint = Some(Hint::Keys);
         self
     }
 
@@ -142,6 +160,31 @@ impl<T: Stored> Query<T> {
         Ok(count)
     }
 
+    /// How the query will be answered, and what the other ways would cost. Reads parts of the runs' indexes at most.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn explain(self) -> Result<Option<Explanation>> {
+        let view = self.origin.open().await?;
+        let Some(table) = self.source(&view)? else { return Ok(None) };
+        let mut ways = self.plan(&view, &table, true).await?.ways.into_iter();
+        let chosen = ways.next();
+        Ok(chosen.map(|chosen| Explanation { chosen, alternatives: ways.collect() }))
+    }
+
+    async fn plan(&self, view: &View, table: &TableRef, is_explained: bool) -> Result<Plan> {
+        let asked = Asked {
+            filter: self.filter.as_ref(),
+            order: self.order.as_ref(),
+            limit: self.limit.map(|limit| limit.saturating_add(self.offset)),
+            keys: KeyBounds::range(self.keys.as_ref(), table)?,
+            has_key_range: self.keys.is_some(),
+            hint: self.hint.as_ref(),
+            is_explained,
+        };
+        Plan::choose(view, table, &asked).await
+    }
+
     /// The documents one after the other. Without an order, memory for a page of rows is enough; with an order and a
     /// limit, for as many documents as offset and limit say.
     ///
@@ -168,19 +211,27 @@ impl<T: Stored> Query<T> {
     async fn run(self) -> Result<Option<(TableRef, impl Stream<Item = Result<Match>> + Send)>> {
         let view = self.origin.open().await?;
         let Some(table) = self.source(&view)? else { return Ok(None) };
-        let range = KeyBounds::range(self.keys.as_ref(), &table)?;
-        let mut rows = RowScan::new(view, range)?;
+        let plan = self.plan(&view, &table, false).await?;
+        let mut rows = match plan.access {
+            Access::Keys(range) => Rows::Scan(RowScan::new(view, range)?),
+            Access::Index { index, ranges, row_order } => {
+                Rows::Index(IndexRows::new(view, table.clone(), index, ranges, row_order)?)
+            }
+        };
         let (offset, limit) = (self.offset, self.limit.unwrap_or(usize::MAX));
-        let Some(order) = self.order else {
+        let Some(order) = self.order.filter(|_| !plan.is_ordered) else {
             let matches = matching(rows, self.filter, table.clone());
             return Ok(Some((table, matches.skip(offset).take(limit).left_stream())));
         };
-        let mut sorted = TopK::new(order, offset.saturating_add(limit));
-        while let Some(found) = rows.next().await? {
-            let value: Value = table.decode(&found.key, &found.row)?;
-            if self.filter.as_ref().is_none_or(|filter| filter.matches(&value)) {
-                sorted.push((Match { key: found.key, row: found.row }, value));
+        let mut sorted = TopK::new(order.clone(), offset.saturating_add(limit));
+        while let Some(ScanRow { key, row }) = rows.next().await? {
+            if let Some(filter) = &self.filter
+                && !table.matches(filter, &key, &row)?
+            {
+                continue;
             }
+            let part = table.ordered_part(&order, &key, &row)?;
+            sorted.push((Match { key, row }, part));
         }
         let matches = sorted.into_sorted_vec().into_iter().skip(offset).map(|(found, _)| Ok(found));
         Ok(Some((table, stream::iter(matches).right_stream())))
@@ -221,17 +272,29 @@ impl Query<Value> {
     }
 }
 
-fn matching(rows: RowScan, filter: Option<Filter>, table: TableRef) -> impl Stream<Item = Result<Match>> + Send {
+/// Where the rows of a query come from.
+enum Rows {
+    Scan(RowScan),
+    Index(IndexRows),
+}
+
+impl Rows {
+    async fn next(&mut self) -> Result<Option<ScanRow>> {
+        match self {
+            Self::Scan(rows) => rows.next().await,
+            Self::Index(rows) => rows.next().await,
+        }
+    }
+}
+
+fn matching(rows: Rows, filter: Option<Filter>, table: TableRef) -> impl Stream<Item = Result<Match>> + Send {
     // In a box, since it is moved for every row, into a future and out of it.
     stream::try_unfold(Box::new((rows, filter, table)), |mut state| async move {
         let (rows, filter, table) = &mut *state;
         while let Some(ScanRow { key, row }) = rows.next().await? {
             let accepted = match filter {
                 None => true,
-                Some(filter) => {
-                    let value = row::decode_value(&row).map_err(|error| table.invalid_document(&key, error))?;
-                    filter.matches(&value)
-                }
+                Some(filter) => table.matches(filter, &key, &row)?,
             };
             if accepted {
                 return Ok(Some((Match { key, row }, state)));

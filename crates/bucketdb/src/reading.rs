@@ -1,6 +1,8 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use bucketdb_documents::{Condition, Documents, EncodedKey, Facts, Found, Lookup, RunLookup, TableId, Transaction};
+use bucketdb_documents::{
+    Condition, Documents, EncodedKey, Facts, Found, IndexBaseScan, Lookup, RunLookup, TableId, Transaction,
+};
 use bucketdb_log::Freshness;
 use bucketdb_runs::RunError;
 
@@ -70,18 +72,15 @@ impl Inner {
                 }
                 Err(error) => return Err(error.into()),
             };
-            let mut read = read.into_iter();
-            let rows = lookups.into_iter().map(|lookup| match lookup {
-                Lookup::Known(found) => found,
-                _ => read.next().flatten(),
-            });
-            return Ok(rows.collect());
+            return Ok(merged(lookups, read));
         }
     }
 
     /// What the conditions of a transaction rest on, as far as it is in runs; `None` if nothing is.
     pub(crate) async fn facts(&self, transaction: &Transaction) -> Result<Option<Facts>> {
-        let (at, has_runs) = self.log.read(|documents, seq| (seq, documents.has_runs()))?;
+        let (at, has_runs, base, claims) = self.log.read(|documents, seq| {
+            (seq, documents.has_runs(), documents.base().clone(), documents.claims(transaction))
+        })?;
         if !has_runs {
             return Ok(None);
         }
@@ -91,8 +90,18 @@ impl Inner {
         let keys: Vec<(TableId, EncodedKey)> = keys.into_iter().collect();
         let rows = self.newest_many(&keys).await?;
         let versions = keys.into_iter().zip(rows).map(|(key, row)| (key, row.map(|found| found.version))).collect();
+        let mut holders = BTreeMap::new();
+        for claim in claims {
+            let Some(group) = base.index(claim.index.id).map(|index| index.group) else { continue };
+            let mut scan = IndexBaseScan::new(&base, group, &claim.range());
+            let mut found = Vec::new();
+            while let Some(entry) = scan.next().await? {
+                found.push(entry.key());
+            }
+            holders.insert((claim.index.id, claim.values), found);
+        }
         // What was read later than that is at most newer than it says, and then the validation knows better.
-        Ok(Some(Facts { at, versions }))
+        Ok(Some(Facts { at, versions, base: base.covers, holders }))
     }
 
     /// Whether a table has no document, as far as is known without a request.
@@ -114,6 +123,16 @@ impl Inner {
     }
 }
 
+/// What is known, and in the other places, in order, what was read.
+fn merged(lookups: Vec<Lookup>, read: Vec<Option<Found>>) -> Vec<Option<Found>> {
+    let mut read = read.into_iter();
+    let row = |lookup| match lookup {
+        Lookup::Known(found) => found,
+        _ => read.next().flatten(),
+    };
+    lookups.into_iter().map(row).collect()
+}
+
 impl Moment {
     /// The row of a key at this moment.
     pub(crate) async fn get(&self, table: TableId, key: &EncodedKey) -> Result<Option<Found>> {
@@ -122,6 +141,22 @@ impl Moment {
             Lookup::Expired => Err(self.expired()),
             Lookup::Runs(runs) => runs.get().await.map_err(|error| self.explain(error)),
         }
+    }
+
+    /// The rows of many keys at this moment.
+    pub(crate) async fn get_many(&self, table: TableId, keys: &[EncodedKey]) -> Result<Vec<Option<Found>>> {
+        let lookups: Vec<Lookup> =
+            self.read(|documents, at| keys.iter().map(|key| documents.at(table, key, at)).collect())?;
+        let mut runs = Vec::new();
+        for lookup in &lookups {
+            match lookup {
+                Lookup::Known(_) => {}
+                Lookup::Runs(lookup) => runs.push(lookup.clone()),
+                Lookup::Expired => return Err(self.expired()),
+            }
+        }
+        let read = RunLookup::get_many(&runs).await.map_err(|error| self.explain(error))?;
+        Ok(merged(lookups, read))
     }
 
     /// What went wrong while runs were read: those of an old moment may have been removed. A position above the floor can

@@ -2,16 +2,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bucketdb_documents::{
-    Catalogue, Change, ChangeKind, Condition, DocumentKey, Documents, EncodedKey, Found, KeyPart, KeyType, Proposal,
-    ReadSet, Refusal, Schema, TableId, Transaction, key_from_text, key_from_value, row,
+    Catalogue, Change, ChangeKind, Condition, DocumentKey, Documents, EncodedKey, Found, KeyPart, KeyType, Layouts,
+    Proposal, ReadSet, Refusal, Schema, TableEntry, TableId, Transaction, key_from_text, key_from_value, row,
 };
 use bucketdb_env::Environment;
 use bucketdb_log::format::MAX_BODY_BYTES;
 use bucketdb_log::{Commit, CommitError, Freshness, Seq};
+use bucketdb_query::{Filter, Order, Segment};
 use bytes::Bytes;
 use serde_json::Value;
 
 use crate::database::Inner;
+use crate::stored_document::StoredDocument;
 use crate::{Document, Error, Result, Versioned};
 
 /// What a row can be read as: a [`Document`], or a JSON value.
@@ -20,18 +22,18 @@ pub trait Stored: Sized + Send + 'static {
     ///
     /// # Errors
     /// If the document has not the shape of the type.
-    fn from_row(row: &Bytes) -> Result<Self, row::RowError>;
+    fn from_row(row: &Bytes, layouts: &Layouts) -> Result<Self, row::RowError>;
 }
 
 impl<T: Document> Stored for T {
-    fn from_row(row: &Bytes) -> Result<Self, row::RowError> {
-        row::decode(row)
+    fn from_row(row: &Bytes, layouts: &Layouts) -> Result<Self, row::RowError> {
+        row::decode(row, layouts)
     }
 }
 
 impl Stored for Value {
-    fn from_row(row: &Bytes) -> Result<Self, row::RowError> {
-        row::decode_value(row)
+    fn from_row(row: &Bytes, layouts: &Layouts) -> Result<Self, row::RowError> {
+        row::decode_value(row, layouts)
     }
 }
 
@@ -40,6 +42,15 @@ impl Stored for Value {
 pub(crate) struct TableRef {
     pub(crate) id: TableId,
     pub(crate) schema: Schema,
+    /// To write rows under that schema, and to read those of any version.
+    pub(crate) layouts: Layouts,
+}
+
+impl From<&TableEntry> for TableRef {
+    /// Under the newest version of its schema.
+    fn from(entry: &TableEntry) -> Self {
+        Self { id: entry.id, schema: entry.schema().clone(), layouts: entry.layouts() }
+    }
 }
 
 impl TableRef {
@@ -48,7 +59,7 @@ impl TableRef {
     }
 
     pub(crate) fn find(catalogue: &Catalogue, name: &str) -> Option<Self> {
-        catalogue.by_name(name).map(|entry| Self { id: entry.id, schema: entry.schema().clone() })
+        catalogue.by_name(name).map(Self::from)
     }
 
     pub(crate) fn invalid_key(&self, reason: impl ToString) -> Error {
@@ -81,7 +92,23 @@ impl TableRef {
     }
 
     pub(crate) fn decode<T: Stored>(&self, key: &EncodedKey, row: &Bytes) -> Result<T> {
-        T::from_row(row).map_err(|error| self.invalid_document(key, error))
+        T::from_row(row, &self.layouts).map_err(|error| self.invalid_document(key, error))
+    }
+
+    /// Whether a filter accepts a row, of which no more is read than what the filter asks for.
+    pub(crate) fn matches(&self, filter: &Filter, key: &EncodedKey, row: &Bytes) -> Result<bool> {
+        row::look(row, &self.layouts, |document| filter.matches_in(&StoredDocument(document)))
+            .map_err(|error| self.invalid_document(key, error))
+    }
+
+    /// The part of a row by which an order compares it: every field in which one of its paths begins.
+    pub(crate) fn ordered_part(&self, order: &Order, key: &EncodedKey, row: &Bytes) -> Result<Value> {
+        let names = order.terms().iter().filter_map(|term| match term.path.segments().first() {
+            Some(Segment::Field(name)) => Some(name.as_str()),
+            _ => None,
+        });
+        row::look(row, &self.layouts, |document| document.to_object(names))
+            .map_err(|error| self.invalid_document(key, error))
     }
 
     pub(crate) fn decode_versioned<T: Stored>(&self, key: &EncodedKey, found: &Found) -> Result<Versioned<T>> {
@@ -91,14 +118,14 @@ impl TableRef {
     /// The change that writes a typed document.
     pub(crate) fn put_document<T: Document>(&self, document: &T, condition: Condition) -> Result<Change> {
         let key = self.key(&document.key().parts())?;
-        let row = row::encode(document, self.schema.version()).map_err(|error| self.invalid_document(&key, error))?;
+        let row = row::encode(document, &self.layouts).map_err(|error| self.invalid_document(&key, error))?;
         Ok(Change { table: self.id, key, condition, kind: ChangeKind::Put(row) })
     }
 
     /// The change that writes a JSON document.
     pub(crate) fn put_value(&self, document: &Value, condition: Condition) -> Result<Change> {
         let key = self.key_of(document)?;
-        let row = row::encode(document, self.schema.version()).map_err(|error| self.invalid_document(&key, error))?;
+        let row = row::encode(document, &self.layouts).map_err(|error| self.invalid_document(&key, error))?;
         Ok(Change { table: self.id, key, condition, kind: ChangeKind::Put(row) })
     }
 
@@ -162,21 +189,23 @@ impl Inner {
         timeout: Duration,
     ) -> Result<Commit> {
         self.await_room(timeout).await?;
-        if transaction.changes.iter().all(|change| change.condition == Condition::Always) {
-            let proposal = Proposal::Write { transaction, reads, facts: None };
-            let outcome = self.log.commit(proposal, freshness, timeout).await;
-            return outcome.map_err(|error| self.explain(error));
-        }
+        let is_conditional = transaction.changes.iter().any(|change| change.condition != Condition::Always);
         let started = self.log.env().monotonic();
+        let mut left = timeout;
         loop {
-            let facts = self.facts(&transaction).await?;
-            let left = timeout.saturating_sub(self.log.env().monotonic().saturating_sub(started));
+            let rests_on_rows =
+                is_conditional || self.log.read(|documents, _| !documents.claims(&transaction).is_empty())?;
+            let facts = if rests_on_rows { self.facts(&transaction).await? } else { None };
+            if rests_on_rows {
+                left = timeout.saturating_sub(self.log.env().monotonic().saturating_sub(started));
+            }
             let proposal = Proposal::Write { transaction: transaction.clone(), reads: reads.clone(), facts };
             match self.log.commit(proposal, freshness, left).await {
                 // There was a checkpoint, or a bulk load, since the rows were looked up.
                 Err(CommitError::Refused(Refusal::FactsTooOld)) if !left.is_zero() => {}
                 outcome => return outcome.map_err(|error| self.explain(error)),
             }
+            left = timeout.saturating_sub(self.log.env().monotonic().saturating_sub(started));
         }
     }
 
@@ -241,6 +270,13 @@ impl Inner {
                 Refusal::UnknownTable(table) | Refusal::AlreadyRegistered(table) => {
                     Error::UnknownTable { table: name(table) }
                 }
+                Refusal::UnknownIndex { table, fields } => Error::UnknownIndex { table, fields },
+                Refusal::Duplicate { table, fields, key, holder } => Error::UniqueViolation {
+                    table: name(table),
+                    fields,
+                    key: key.to_string(),
+                    holder: holder.to_string(),
+                },
                 Refusal::Schema(invalid) => Error::Schema(invalid),
             },
             CommitError::OutcomeUnknown { id, slot } => Error::CommitOutcomeUnknown { id, slot },
@@ -265,6 +301,10 @@ pub(crate) fn check_size(transaction: &Transaction) -> Result<()> {
 /// The table of a schema that is registered as it is.
 pub(crate) fn registered(documents: &Documents, schema: &Schema) -> Option<TableRef> {
     let entry = documents.catalogue().by_name(schema.table())?;
-    let known = entry.versions().iter().any(|known| known == schema);
-    known.then(|| TableRef { id: entry.id, schema: schema.clone() })
+    if !entry.has(schema) {
+        return None;
+    }
+    let known = entry.versions().iter().find(|known| known.is_same_declaration(schema))?;
+    let layouts = entry.layouts().for_version(known.version());
+    Some(TableRef { id: entry.id, schema: known.clone(), layouts })
 }

@@ -58,8 +58,6 @@ pub struct LoggedRecord {
     pub seq: Seq,
     /// The time in it.
     pub time: LogTime,
-    /// Whether it is a bulk load.
-    pub is_load: bool,
     /// The documents that it changed, in order.
     pub documents: Vec<Logged>,
     /// The checkpoint that it tells of, and the floor from then on.
@@ -73,8 +71,7 @@ pub struct LoggedRecord {
 pub async fn logged(db: &Database, seq: Seq) -> Result<LoggedRecord> {
     let hindsight = db.inner.log.hindsight(seq).await?;
     let record = hindsight.record;
-    let is_load = record.kind == RecordKind::Ingest;
-    let documents = if is_load {
+    let documents = if record.kind == RecordKind::Ingest {
         let mut loaded = Documents::over_runs(db.inner.store_for.clone());
         loaded.begin(db.inner.log.database());
         if !record.ingest().is_ok_and(|ingested| ingested.payload.is_empty()) {
@@ -93,7 +90,7 @@ pub async fn logged(db: &Database, seq: Seq) -> Result<LoggedRecord> {
         });
         logged.collect()
     };
-    Ok(LoggedRecord { seq, time: record.time, is_load, documents, checkpoint: hindsight.checkpoint })
+    Ok(LoggedRecord { seq, time: record.time, documents, checkpoint: hindsight.checkpoint })
 }
 
 /// All documents of a checkpoint, read from its manifest and runs alone.
@@ -115,7 +112,7 @@ pub async fn checkpointed(db: &Database, checkpoint: &CheckpointRef) -> Result<V
 async fn documents_of(db: &Database, seq: Seq, documents: Documents) -> Result<Vec<Logged>> {
     let find = |documents: &Documents, _| -> Vec<TableRef> {
         let tables = documents.catalogue().tables();
-        tables.map(|entry| TableRef { id: entry.id, schema: entry.schema().clone() }).collect()
+        tables.map(TableRef::from).collect()
     };
     let tables = db.inner.log.read(find)?;
     let moment = Moment::Replayed(Arc::new(Replayed { seq, documents, inner: Arc::downgrade(&db.inner) }));

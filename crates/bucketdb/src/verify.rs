@@ -1,3 +1,5 @@
+mod index_check;
+
 use std::sync::{Arc, Weak};
 
 use bucketdb_documents::{Documents, KeyRange};
@@ -63,6 +65,9 @@ const RUN_REMEDY: &str = "the rows in the damaged blocks cannot be read, all oth
 const REPLAY_REMEDY: &str = "the checkpoint says something else than the log; export from the older state (`query --at`) \
      and report it: this is a defect of the program";
 
+const INDEX_REMEDY: &str = "queries that read by it may miss documents, and nothing is lost: drop the index and create it \
+     again, and report it: this is a defect of the program";
+
 impl Verification {
     /// Whether everything is as it was written.
     #[must_use]
@@ -83,7 +88,7 @@ struct Checkpoint {
 
 impl Database {
     /// Reads everything that the database needs and checks it: the chain of the log's records, every checkpoint with its
-    /// runs, every checksum in them, and each checkpoint against the replay of the log from the one before it.
+    /// runs, every checksum in them, and each checkpoint against the replay of the log from the one before it, and every index against its rows.
     ///
     /// Damage does not end it; it is told in the end, object by object. Memory is bounded.
     ///
@@ -281,6 +286,18 @@ impl Database {
                     break;
                 }
                 verification.compared_rows += 1;
+            }
+            let indexes = stored.read(|documents, _| {
+                let entry = documents.catalogue().table(table);
+                entry.map(|entry| (entry.layouts(), entry.indexes().to_vec()))
+            })?;
+            let Some((layouts, indexes)) = indexes.filter(|(_, indexes)| !indexes.is_empty()) else { continue };
+            let wrong = index_check::wrong_indexes(&stored, table, &layouts, &indexes).await?;
+            for fields in wrong {
+                let what = format!(
+                    "the index of table {name} on {fields} in the checkpoint at position {covers} is not what its rows say"
+                );
+                verification.findings.push(Finding { what, remedy: INDEX_REMEDY });
             }
         }
         Ok(())

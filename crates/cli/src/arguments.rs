@@ -85,6 +85,11 @@ pub(crate) enum Command {
     Query(Query),
     /// List the tables
     Tables,
+    /// Show the key, the fields and the indexes of a table
+    Schema { table: String },
+    /// Add an index to a table, or drop one
+    #[command(subcommand)]
+    Index(Index),
     /// Show what the database holds, what this command has used, and what that costs
     Stats,
     /// Merge everything into as few sorted runs as possible, in pieces, while others read and write
@@ -99,6 +104,25 @@ pub(crate) enum Command {
     Watch(Watch),
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum Index {
+    /// Add an index, and wait until it has all documents
+    Create {
+        table: String,
+        /// Such as 'role', 'address.city, age desc' or 'tags[*]'
+        fields: String,
+        /// Let no two documents have the same values
+        #[arg(long)]
+        unique: bool,
+    },
+    /// Drop an index
+    Drop {
+        table: String,
+        /// As it was created, and as `schema` shows it
+        fields: String,
+    },
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Import {
     pub(crate) table: String,
@@ -107,6 +131,9 @@ pub(crate) struct Import {
     /// The field that is the key, or several; by default what the table has, or id
     #[arg(long, value_name = "FIELD[,FIELD]", value_delimiter = ',')]
     pub(crate) key: Option<Vec<String>>,
+    /// An index that the table is to have, such as 'address.city, age desc'; several times for several
+    #[arg(long = "index", value_name = "FIELDS")]
+    pub(crate) indexes: Vec<String>,
     /// What the file holds; by default its name tells
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub(crate) input_format: Option<InputFormat>,
@@ -208,6 +235,9 @@ pub(crate) struct Query {
     /// Print only how many there are
     #[arg(long, conflicts_with_all = ["select", "format"])]
     pub(crate) count: bool,
+    /// Print how the query is answered, what other ways would cost, and what it took, instead of documents
+    #[arg(long, conflicts_with_all = ["select", "format", "count"])]
+    pub(crate) explain: bool,
     /// Ask the store for what others have committed up to now
     #[arg(long)]
     pub(crate) strict: bool,

@@ -168,6 +168,8 @@ fn kind_of(error: &Error) -> &'static str {
         Error::AlreadyExists { .. } => "already_exists",
         Error::NotFound { .. } => "not_found",
         Error::Conflict { .. } | Error::TableConflict { .. } | Error::TransactionTooLong { .. } => "conflict",
+        Error::UniqueViolation { .. } => "unique_violation",
+        Error::UnknownIndex { .. } => "unknown_index",
         Error::VersionMismatch { .. } => "version_mismatch",
         Error::CommitOutcomeUnknown { .. } => "commit_outcome_unknown",
         Error::CommitTimedOut => "commit_timed_out",

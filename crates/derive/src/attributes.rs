@@ -1,12 +1,14 @@
 //! The attributes `#[document(...)]`, as written.
 
 use proc_macro2::Span;
+use syn::ext::IdentExt;
 use syn::meta::ParseNestedMeta;
+use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
-use syn::{Attribute, LitInt, LitStr, Path};
+use syn::{Attribute, Ident, LitInt, LitStr, Path, Token};
 
 /// What is planned for a later version. Accepting it now would promise something that does not happen.
-const LATER: &[&str] = &["index", "unique", "default", "rename", "ttl"];
+const LATER: &[&str] = &["default", "rename", "ttl"];
 
 /// `#[document(...)]` on a struct.
 #[derive(Default)]
@@ -14,6 +16,65 @@ pub(crate) struct ContainerAttributes {
     pub(crate) table: Option<LitStr>,
     pub(crate) version: Option<u32>,
     pub(crate) krate: Option<Path>,
+    pub(crate) indexes: Vec<IndexAttribute>,
+}
+
+/// `index(...)` or `unique(...)` on a struct; `index` or `unique` on a field.
+pub(crate) struct IndexAttribute {
+    pub(crate) is_unique: bool,
+    /// What is in the parentheses: fields as an order has them.
+    pub(crate) fields: Vec<IndexField>,
+    pub(crate) span: Span,
+}
+
+/// One field of an index: `address.city desc`.
+pub(crate) struct IndexField {
+    /// The field of the struct.
+    pub(crate) field: Ident,
+    /// What follows it, as an order has it: `.city desc`.
+    pub(crate) rest: String,
+}
+
+impl Parse for IndexField {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let field = Ident::parse_any(input)?;
+        let mut rest = String::new();
+        loop {
+            if input.peek(Token![.]) {
+                input.parse::<Token![.]>()?;
+                rest.push('.');
+                rest.push_str(&Ident::parse_any(input)?.unraw().to_string());
+            } else if input.peek(syn::token::Bracket) {
+                let inside;
+                syn::bracketed!(inside in input);
+                if inside.peek(Token![*]) {
+                    inside.parse::<Token![*]>()?;
+                    rest.push_str("[*]");
+                } else {
+                    rest.push_str(&format!("[{}]", inside.parse::<LitInt>()?.base10_parse::<u32>()?));
+                }
+            } else {
+                break;
+            }
+        }
+        if input.peek(Ident) {
+            let direction: Ident = input.parse()?;
+            match direction.to_string().as_str() {
+                "asc" => {}
+                "desc" => rest.push_str(" desc"),
+                _ => return Err(syn::Error::new(direction.span(), "the direction of a field is `asc` or `desc`")),
+            }
+        }
+        Ok(Self { field, rest })
+    }
+}
+
+/// What stands on a field.
+#[derive(Default)]
+pub(crate) struct FieldAttributes {
+    pub(crate) key: Option<Span>,
+    /// Whether each index over this field alone is unique, and where it stands.
+    pub(crate) index: Option<(bool, Span)>,
 }
 
 impl ContainerAttributes {
@@ -32,30 +93,53 @@ impl ContainerAttributes {
                 set_once(&mut read.krate, &meta, |meta| {
                     meta.value()?.parse::<LitStr>()?.parse_with(Path::parse_mod_style)
                 })
+            } else if meta.path.is_ident("index") || meta.path.is_ident("unique") {
+                let is_unique = meta.path.is_ident("unique");
+                if !meta.input.peek(syn::token::Paren) {
+                    let name = name_of(&meta.path);
+                    return Err(meta.error(format!("on a struct, `{name}` names its fields: `{name}(city, age desc)`")));
+                }
+                let inside;
+                syn::parenthesized!(inside in meta.input);
+                let fields = inside.parse_terminated(IndexField::parse, Token![,])?;
+                if fields.is_empty() {
+                    return Err(meta.error("an index has at least one field"));
+                }
+                let fields = fields.into_iter().collect();
+                read.indexes.push(IndexAttribute { is_unique, fields, span: meta.path.span() });
+                Ok(())
             } else if meta.path.is_ident("key") {
                 Err(meta.error("`key` belongs on a field of the struct"))
             } else {
-                Err(unsupported(&meta, "a struct can have `table`, `version` and `crate`"))
+                Err(unsupported(&meta, "a struct can have `table`, `version`, `crate`, `index(...)` and `unique(...)`"))
             }
         })?;
         Ok(read)
     }
 }
 
-/// Whether `#[document(key)]` stands on a field.
-pub(crate) fn read_key(attributes: &[Attribute]) -> syn::Result<Option<Span>> {
-    let mut key = None;
-    each_document_attribute(attributes, |meta| {
-        if meta.path.is_ident("key") {
-            set_once(&mut key, &meta, |meta| Ok(meta.path.span()))
-        } else if ["table", "version", "crate"].iter().any(|name| meta.path.is_ident(name)) {
-            let name = name_of(&meta.path);
-            Err(meta.error(format!("`{name}` belongs on the struct, not on a field")))
-        } else {
-            Err(unsupported(&meta, "a field can have `key`"))
-        }
-    })?;
-    Ok(key)
+impl FieldAttributes {
+    pub(crate) fn read(attributes: &[Attribute]) -> syn::Result<Self> {
+        let mut read = Self::default();
+        each_document_attribute(attributes, |meta| {
+            if meta.path.is_ident("key") {
+                set_once(&mut read.key, &meta, |meta| Ok(meta.path.span()))
+            } else if meta.path.is_ident("index") || meta.path.is_ident("unique") {
+                let is_unique = meta.path.is_ident("unique");
+                if read.index.is_some() {
+                    return Err(meta.error("one of `index` and `unique` is enough: both are an index over this field"));
+                }
+                read.index = Some((is_unique, meta.path.span()));
+                Ok(())
+            } else if ["table", "version", "crate"].iter().any(|name| meta.path.is_ident(name)) {
+                let name = name_of(&meta.path);
+                Err(meta.error(format!("`{name}` belongs on the struct, not on a field")))
+            } else {
+                Err(unsupported(&meta, "a field can have `key`, `index` and `unique`"))
+            }
+        })?;
+        Ok(read)
+    }
 }
 
 fn each_document_attribute(

@@ -4,8 +4,8 @@ use proc_macro2::Span;
 use syn::ext::IdentExt;
 use syn::{Data, DeriveInput, Field, Fields, Ident, Path, Type, Visibility};
 
-use crate::attributes::{ContainerAttributes, check_table, read_key};
-use crate::names::snake_case;
+use crate::attributes::{ContainerAttributes, FieldAttributes, IndexAttribute, check_table};
+use crate::names::{column_path, snake_case};
 use crate::serde_attributes::{SerdeContainer, SerdeField};
 
 pub(crate) struct DocumentType<'a> {
@@ -16,6 +16,8 @@ pub(crate) struct DocumentType<'a> {
     pub(crate) version: u32,
     /// What is stored, in order.
     pub(crate) fields: Vec<DocumentField<'a>>,
+    /// What each index orders by, as text, and whether it is unique.
+    pub(crate) indexes: Vec<(String, bool)>,
 }
 
 pub(crate) struct DocumentField<'a> {
@@ -28,6 +30,8 @@ pub(crate) struct DocumentField<'a> {
     /// The name under which serde stores the field.
     pub(crate) name: String,
     pub(crate) is_key: bool,
+    /// Whether there is an index over it alone, and whether that is unique.
+    pub(crate) index: Option<bool>,
 }
 
 impl<'a> DocumentType<'a> {
@@ -66,6 +70,11 @@ impl<'a> DocumentType<'a> {
             let message = "a document needs a primary key: put #[document(key)] on a field";
             mistakes.note(Err::<(), _>(syn::Error::new(input.ident.span(), message)));
         }
+        let mut indexes: Vec<(String, bool)> =
+            stored.iter().filter_map(|field| Some((column_path(&field.name), field.index?))).collect();
+        for index in &attributes.indexes {
+            indexes.extend(mistakes.note(index_over(index, &stored)));
+        }
         mistakes.finish()?;
         Ok(Self {
             ident: &input.ident,
@@ -74,6 +83,7 @@ impl<'a> DocumentType<'a> {
             table,
             version: attributes.version.unwrap_or(1),
             fields: stored,
+            indexes,
         })
     }
 
@@ -107,12 +117,18 @@ fn not_generic(input: &DeriveInput) -> syn::Result<()> {
 /// None if the field is not stored under a name of its own.
 fn read_field<'a>(field: &'a Field, serde: Option<&SerdeContainer>) -> syn::Result<Option<DocumentField<'a>>> {
     let Some(ident) = &field.ident else { return Ok(None) };
-    let key = read_key(&field.attrs)?;
+    let FieldAttributes { key, index } = FieldAttributes::read(&field.attrs)?;
     let serde_field = SerdeField::read(field)?;
     if let Some(key) = key {
         check_key(field, &serde_field, key)?;
     }
     if serde_field.skipped || serde_field.flattened {
+        if let Some((_, span)) = index {
+            return Err(syn::Error::new(
+                span,
+                "this field is not stored under a name of its own: it can have no index",
+            ));
+        }
         return Ok(None);
     }
     let rust_name = ident.unraw().to_string();
@@ -128,7 +144,21 @@ fn read_field<'a>(field: &'a Field, serde: Option<&SerdeContainer>) -> syn::Resu
         has_column: !serde_field.converted,
         name,
         is_key: key.is_some(),
+        index: index.map(|(is_unique, _)| is_unique),
     }))
+}
+
+/// The text of an index over several fields, under the names by which they are stored.
+fn index_over(index: &IndexAttribute, stored: &[DocumentField<'_>]) -> syn::Result<(String, bool)> {
+    let mut fields = Vec::new();
+    for wanted in &index.fields {
+        let Some(field) = stored.iter().find(|field| *field.ident == wanted.field) else {
+            let message = format!("there is no stored field `{}` for this index", wanted.field);
+            return Err(syn::Error::new(index.span, message));
+        };
+        fields.push(format!("{}{}", column_path(&field.name), wanted.rest));
+    }
+    Ok((fields.join(", "), index.is_unique))
 }
 
 fn check_key(field: &Field, serde: &SerdeField, key: Span) -> syn::Result<()> {

@@ -40,7 +40,15 @@ fn columns(document: &DocumentType<'_>) -> TokenStream {
 
 fn implementation(document: &DocumentType<'_>) -> TokenStream {
     let DocumentType { ident, krate, table, version, .. } = document;
-    let fields = document.fields.iter().map(|DocumentField { ty, name, .. }| quote!(.field::<#ty>(#name)));
+    let fields = document.fields.iter().map(|DocumentField { ty, name, has_column, .. }| match has_column {
+        true => quote!(.field::<#ty>(#name)),
+        // Its type says nothing about what is stored.
+        false => quote!(.field_of_type(#name, #krate::FieldType::Any)),
+    });
+    let indexes = document.indexes.iter().map(|(fields, is_unique)| match is_unique {
+        true => quote!(.unique(#fields)),
+        false => quote!(.index(#fields)),
+    });
     let key_names = document.keys().map(|key| &key.name);
     let key_types: Vec<_> = document.keys().map(|key| key.ty).collect();
     let key_values: Vec<_> =
@@ -59,6 +67,7 @@ fn implementation(document: &DocumentType<'_>) -> TokenStream {
                     .version(#version)
                     #(#fields)*
                     .key(&[#(#key_names),*])
+                    #(#indexes)*
                     .finish()
             }
 

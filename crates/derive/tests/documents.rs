@@ -14,6 +14,10 @@ mod facade {
         fn key(&self) -> Self::Key;
     }
 
+    pub(crate) enum FieldType {
+        Any,
+    }
+
     #[derive(Debug, Default, PartialEq)]
     pub(crate) struct Schema {
         pub(crate) table: String,
@@ -32,8 +36,14 @@ mod facade {
             self
         }
 
-        pub(crate) fn field<T: ?Sized>(mut self, name: &str) -> Self {
+        pub(crate) fn field<T: ?Sized + 'static>(mut self, name: &str) -> Self {
             self.fields.push((name.to_owned(), std::any::type_name::<T>()));
+            self
+        }
+
+        pub(crate) fn field_of_type(mut self, name: &str, field_type: FieldType) -> Self {
+            let FieldType::Any = field_type;
+            self.fields.push((name.to_owned(), "anything"));
             self
         }
 
@@ -198,6 +208,8 @@ struct Mixed {
 fn attributes_of_serde_are_honoured() {
     assert_eq!(names::<Mixed>(), ["the id.", "x", "name", "nickName"]);
     assert_eq!(Mixed::schema().key, ["the id."]);
+    let types: Vec<_> = Mixed::schema().fields.into_iter().map(|(_, field_type)| field_type).collect();
+    assert_eq!(types, ["u8", "u8", "anything", std::any::type_name::<Option<String>>()]);
     assert_eq!(Mixed::ID.eq(1).to_string(), r#""the id." = 1"#);
     assert_eq!(Mixed::BOTH_WAYS.eq(1).to_string(), "x = 1");
     assert_eq!(Mixed::NICK_NAME.eq("n").to_string(), r#"nickName = "n""#);

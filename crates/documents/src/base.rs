@@ -3,12 +3,15 @@ use std::sync::Arc;
 
 use bucketdb_log::Seq;
 use bucketdb_log::codec::{self, Malformed, Reader};
-use bucketdb_lsm::Tree;
+use bucketdb_lsm::{Totals, Tree};
 use bucketdb_runs::RunStore;
 use bytes::Bytes;
 
+use crate::base_index::{self, BaseIndex};
+use crate::{IndexId, TableId, run_key};
+
 /// The rows up to one position, in runs.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Base {
     /// The position: what later records wrote is not in it.
     pub covers: Seq,
@@ -18,6 +21,10 @@ pub struct Base {
     pub tree: Tree,
     /// Earlier checkpoints from which states of the past can still be made, oldest first.
     pub retained: Vec<Retained>,
+    /// The indexes that are in the runs, in the order of their numbers.
+    pub indexes: Vec<BaseIndex>,
+    /// Where the next index that is built will lie in the tree; groups are never used again.
+    pub next_group: u32,
 }
 
 /// An earlier checkpoint that is kept.
@@ -41,10 +48,36 @@ pub struct Retained {
 /// So many names of runs may all retained checkpoints together refer to.
 const MAX_REFERENCES: usize = 1 << 24;
 
+impl Default for Base {
+    fn default() -> Self {
+        let (indexes, next_group) = (Vec::new(), base_index::FIRST_INDEX_GROUP);
+        Self { covers: Seq::default(), time_ms: 0, tree: Tree::default(), retained: Vec::new(), indexes, next_group }
+    }
+}
+
 impl Base {
+    /// What is here of an index.
+    #[must_use]
+    pub fn index(&self, id: IndexId) -> Option<&BaseIndex> {
+        self.indexes.iter().find(|index| index.id == id)
+    }
+
+    /// Whether a key of the tree belongs to an index that is no more, or was built anew: merges leave it out.
+    #[must_use]
+    pub fn is_abandoned(indexes: &[BaseIndex], key: &[u8]) -> bool {
+        let group = key.first_chunk().map_or(0, |group| u32::from_be_bytes(*group));
+        group >= base_index::FIRST_INDEX_GROUP && !indexes.iter().any(|index| index.group == group)
+    }
+
+    /// Whether no row of a table is in the runs.
+    #[must_use]
+    pub fn has_nothing_of(&self, table: TableId) -> bool {
+        self.tree.totals(run_key::group(table)) == Totals::default()
+    }
+
     /// What a checkpoint record, and its manifest, say of it: the time (numbers are varints), the tree, the names of all
     /// runs that retained checkpoints need, in order, each once, and then these checkpoints, which have most of them in
-    /// common: as stretches of that list.
+    /// common: as stretches of that list. In the end, the indexes.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         let mut buffer = Vec::new();
@@ -66,6 +99,7 @@ impl Base {
             put_references(&mut buffer, &retained.runs, &names);
             put_references(&mut buffer, &retained.loaded, &names);
         }
+        base_index::encode(&mut buffer, self.next_group, &self.indexes);
         buffer.into()
     }
 
@@ -78,8 +112,9 @@ impl Base {
         let time_ms = reader.varint()?;
         let tree = Tree::decode(&mut reader, store)?;
         let retained = decode_retained(&mut reader)?;
+        let (next_group, indexes) = base_index::decode(&mut reader)?;
         reader.finish()?;
-        Ok(Arc::new(Self { covers, time_ms, tree, retained }))
+        Ok(Arc::new(Self { covers, time_ms, tree, retained, indexes, next_group }))
     }
 
     /// The names of all objects that it needs to be read, those of what is retained included.
@@ -170,9 +205,12 @@ mod tests {
         })
     }
 
-    /// Behind the time (one byte) and an empty tree (two).
+    /// Behind the time (one byte) and an empty tree (two), before the indexes.
     fn encoded(retained: &[Retained]) -> Bytes {
-        Base { retained: retained.to_vec(), ..Base::default() }.encode().slice(3..)
+        let encoded = Base { retained: retained.to_vec(), ..Base::default() }.encode();
+        let mut no_indexes = Vec::new();
+        base_index::encode(&mut no_indexes, base_index::FIRST_INDEX_GROUP, &[]);
+        encoded.slice(3..encoded.len() - no_indexes.len())
     }
 
     proptest! {

@@ -1,7 +1,12 @@
+use std::ops::Bound;
+
+use bucketdb_log::Seq;
+use bucketdb_log::codec;
 use bucketdb_lsm::TreeScan;
 use bucketdb_runs::{RunEntry, RunError, ScanOptions};
+use bytes::Bytes;
 
-use crate::{KeyRange, ScanPage, TableId, WrittenRow, run_key};
+use crate::{Base, IndexEntry, KeyRange, ScanPage, TableId, WrittenRow, run_key};
 
 /// The rows of a range that are in runs, in the order of their keys.
 #[derive(Debug)]
@@ -44,4 +49,45 @@ fn row(entry: RunEntry) -> Option<WrittenRow> {
 #[must_use]
 pub fn run_entry(table: TableId, row: WrittenRow) -> RunEntry {
     RunEntry { key: run_key::encode(table, &row.key), seq: row.version, row: row.row }
+}
+
+/// The entries of an index in a range of values that are in runs, in order.
+#[derive(Debug)]
+pub struct IndexBaseScan(TreeScan);
+
+impl IndexBaseScan {
+    /// Of the group of a base's tree that holds the index.
+    #[must_use]
+    pub fn new(base: &Base, group: u32, range: &(Bound<Bytes>, Bound<Bytes>)) -> Self {
+        let range = run_key::index_range(group, range);
+        Self(TreeScan::new(base.tree.tiers().iter(), &range, ScanOptions::default()))
+    }
+
+    /// The next entry.
+    ///
+    /// # Errors
+    /// If the store fails, or if a run is damaged or gone.
+    pub async fn next(&mut self) -> Result<Option<IndexEntry>, RunError> {
+        let entry = match self.0.next_ready() {
+            Some(entry) => Some(entry),
+            None => self.0.next().await?,
+        };
+        Ok(entry.as_ref().map(index_entry))
+    }
+}
+
+fn index_entry(entry: &RunEntry) -> IndexEntry {
+    let bytes = entry.key.slice(run_key::PREFIX_BYTES.min(entry.key.len())..);
+    let row = entry.row.as_deref().unwrap_or_default();
+    let values_len = codec::take_varint(row).map_or(bytes.len(), |(len, _)| len as usize);
+    IndexEntry { values_len: values_len.min(bytes.len()), bytes }
+}
+
+/// What a run holds for a document that came to a place in an index, or left it.
+#[must_use]
+pub fn index_run_entry(group: u32, entry: &IndexEntry, is_there: bool, seq: Seq) -> RunEntry {
+    let mut row = Vec::with_capacity(2);
+    codec::put_varint(&mut row, entry.values_len as u64);
+    let row = is_there.then(|| row.into());
+    RunEntry { key: run_key::index_key(group, &entry.bytes), seq, row }
 }

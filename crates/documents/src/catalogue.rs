@@ -4,7 +4,8 @@ use bucketdb_log::codec::{self, Malformed, Reader};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{InvalidSchema, Refusal, Schema};
+use crate::layout::AllLayouts;
+use crate::{Index, IndexDefinition, IndexId, InvalidSchema, Layouts, Refusal, Schema};
 
 /// A table, for ever: its number is never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -15,7 +16,14 @@ pub struct TableId(pub u32);
 pub struct Catalogue {
     tables: BTreeMap<TableId, TableEntry>,
     by_name: BTreeMap<String, TableId>,
+    /// The highest number that an index ever had.
+    last_index: u32,
+    /// Shared with every catalogue that was made from this one, and with whoever reads rows.
+    layouts: AllLayouts,
 }
+
+const REGISTER: u8 = 0;
+const DROP_INDEX: u8 = 1;
 
 /// One table of a [`Catalogue`].
 #[derive(Clone, Debug)]
@@ -24,6 +32,8 @@ pub struct TableEntry {
     pub id: TableId,
     /// Every version that was registered, oldest first; never empty.
     versions: Vec<Schema>,
+    indexes: Vec<Index>,
+    layouts: AllLayouts,
 }
 
 impl TableEntry {
@@ -38,6 +48,49 @@ impl TableEntry {
     #[must_use]
     pub fn versions(&self) -> &[Schema] {
         &self.versions
+    }
+
+    /// Its indexes, oldest first.
+    #[must_use]
+    pub fn indexes(&self) -> &[Index] {
+        &self.indexes
+    }
+
+    /// The index over these fields, in the text form of an order.
+    #[must_use]
+    pub fn index(&self, fields: &str) -> Option<&Index> {
+        let order = fields.parse().ok()?;
+        self.indexes.iter().find(|index| index.order == order)
+    }
+
+    /// Whether nothing is to be done to register a schema.
+    #[must_use]
+    pub fn has(&self, schema: &Schema) -> bool {
+        let is_declared = self.versions.iter().any(|known| known.is_same_declaration(schema));
+        is_declared && schema.indexes().iter().all(|wanted| self.has_index(wanted))
+    }
+
+    fn has_index(&self, wanted: &IndexDefinition) -> bool {
+        self.index(&wanted.fields).is_some_and(|index| index.is_unique == wanted.is_unique)
+    }
+
+    /// # Errors
+    /// If an index that is wanted contradicts one that there is.
+    fn check_indexes(&self, schema: &Schema) -> Result<(), InvalidSchema> {
+        let contradicts = |wanted: &&IndexDefinition| {
+            self.index(&wanted.fields).is_some_and(|index| index.is_unique != wanted.is_unique)
+        };
+        let Some(wanted) = schema.indexes().iter().find(contradicts) else { return Ok(()) };
+        let (has, wants) = if wanted.is_unique { ("is not", "is to be") } else { ("is", "is not to be") };
+        let fields = &wanted.fields;
+        let reason = format!("the index on {fields} {has} unique, and {wants}; drop it first");
+        Err(InvalidSchema { table: schema.table().to_owned(), reason })
+    }
+
+    /// How its rows are laid out; to be written under the newest version.
+    #[must_use]
+    pub fn layouts(&self) -> Layouts {
+        self.layouts.of_table(self.id, self.schema().version())
     }
 }
 
@@ -59,7 +112,14 @@ impl Catalogue {
         self.by_name.values().filter_map(|id| self.tables.get(id))
     }
 
-    /// All of it, as a manifest has it: the number of registrations, then each as its record's payload was.
+    /// The tables that have indexes.
+    pub fn indexed_tables(&self) -> impl Iterator<Item = &TableEntry> {
+        self.tables.values().filter(|entry| !entry.indexes.is_empty())
+    }
+
+    /// All of it, as a manifest has it: the number of versions of schemas, each as a record registers it; the highest number
+    /// that an index ever had; the number of indexes, each as its table, its number, whether it is unique (0 or 1), and its
+    /// fields as text. Numbers are varints; texts have their sizes before them.
     pub(crate) fn encode(&self) -> Bytes {
         let versions = || self.tables.values().flat_map(|entry| entry.versions.iter().map(|schema| (entry.id, schema)));
         let mut buffer = Vec::new();
@@ -67,15 +127,37 @@ impl Catalogue {
         for (id, schema) in versions() {
             codec::put_bytes(&mut buffer, &registration(id, schema));
         }
+        codec::put_varint(&mut buffer, u64::from(self.last_index));
+        codec::put_varint(&mut buffer, self.tables.values().map(|entry| entry.indexes.len() as u64).sum());
+        for (table, index) in self.tables.values().flat_map(|entry| entry.indexes.iter().map(|index| (entry.id, index)))
+        {
+            codec::put_varint(&mut buffer, u64::from(table.0));
+            codec::put_varint(&mut buffer, u64::from(index.id.0));
+            buffer.push(u8::from(index.is_unique));
+            codec::put_bytes(&mut buffer, index.order.to_string().as_bytes());
+        }
         buffer.into()
     }
 
-    /// Reads what [`encode`](Self::encode) wrote.
-    pub(crate) fn decode(bytes: Bytes) -> Result<Self, Malformed> {
+    /// One without tables, of the same database.
+    pub(crate) fn fresh(&self) -> Self {
+        Self { layouts: self.layouts.clone(), ..Self::default() }
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote, of the same database.
+    pub(crate) fn decode(&self, bytes: Bytes) -> Result<Self, Malformed> {
         let mut reader = Reader::new(bytes);
-        let mut catalogue = Self::default();
+        let mut catalogue = self.fresh();
         for _ in 0..reader.length()? {
             catalogue.apply(reader.bytes()?)?;
+        }
+        catalogue.last_index = number(&mut reader)?;
+        for _ in 0..reader.length()? {
+            let (table, id) = (TableId(number(&mut reader)?), IndexId(number(&mut reader)?));
+            let is_unique = reader.u8()? != 0;
+            let fields = reader.text()?;
+            let entry = catalogue.tables.get_mut(&table).ok_or(Malformed("an index is of no table"))?;
+            entry.indexes.push(index(id, &IndexDefinition { fields, is_unique }, entry.schema().table())?);
         }
         reader.finish()?;
         Ok(catalogue)
@@ -87,10 +169,14 @@ impl Catalogue {
         let id = match self.by_name(schema.table()) {
             None => TableId(self.tables.last_key_value().map_or(1, |(last, _)| last.0 + 1)),
             Some(entry) => {
+                entry.check_indexes(schema).map_err(Refusal::Schema)?;
                 let known = entry.versions.iter().find(|known| known.version() == schema.version());
                 if let Some(known) = known {
                     known.check_successor(schema).map_err(Refusal::Schema)?;
-                    return Err(Refusal::AlreadyRegistered(entry.id));
+                    if entry.has(schema) {
+                        return Err(Refusal::AlreadyRegistered(entry.id));
+                    }
+                    return Ok(registration(entry.id, schema).into());
                 }
                 let newest = entry.schema();
                 if schema.version() < newest.version() {
@@ -108,25 +194,74 @@ impl Catalogue {
         Ok(registration(id, schema).into())
     }
 
-    /// Takes in what [`register`](Self::register) wrote.
-    pub(crate) fn apply(&mut self, payload: Bytes) -> Result<(), Malformed> {
+    /// The payload of the record that drops an index; `None` if there is none over these fields.
+    pub(crate) fn drop_index(&self, table: &str, fields: &str) -> Option<Bytes> {
+        let entry = self.by_name(table)?;
+        let index = entry.index(fields)?;
+        let mut payload = Vec::new();
+        codec::put_varint(&mut payload, u64::from(entry.id.0));
+        payload.push(DROP_INDEX);
+        codec::put_varint(&mut payload, u64::from(index.id.0));
+        Some(payload.into())
+    }
+
+    /// Takes in what [`register`](Self::register) or [`drop_index`](Self::drop_index) wrote. Gives the indexes that are new.
+    pub(crate) fn apply(&mut self, payload: Bytes) -> Result<Vec<(TableId, Index)>, Malformed> {
         let mut reader = Reader::new(payload);
-        let id = u32::try_from(reader.varint()?).map_err(|_| Malformed("a table's number is out of range"))?;
+        let id = TableId(number(&mut reader)?);
+        match reader.u8()? {
+            REGISTER => {}
+            DROP_INDEX => {
+                let dropped = IndexId(number(&mut reader)?);
+                reader.finish()?;
+                let entry = self.tables.get_mut(&id).ok_or(Malformed("an index is of no table"))?;
+                entry.indexes.retain(|index| index.id != dropped);
+                return Ok(Vec::new());
+            }
+            _ => return Err(Malformed("a change of the catalogue is of an unknown kind")),
+        }
         let length = reader.remaining();
         let schema: Schema =
             rmp_serde::from_slice(&reader.take(length)?).map_err(|_| Malformed("a schema does not decode"))?;
-        let id = TableId(id);
         self.by_name.insert(schema.table().to_owned(), id);
-        let entry = self.tables.entry(id).or_insert_with(|| TableEntry { id, versions: Vec::new() });
-        entry.versions.push(schema);
-        Ok(())
+        let layouts = self.layouts.clone();
+        let entry = self.tables.entry(id).or_insert_with(|| TableEntry {
+            id,
+            versions: Vec::new(),
+            indexes: Vec::new(),
+            layouts,
+        });
+        if !entry.versions.iter().any(|known| known.version() == schema.version()) {
+            self.layouts.add(id, &schema);
+            entry.versions.push(schema.clone().without_indexes());
+        }
+        let mut added = Vec::new();
+        for wanted in schema.indexes() {
+            if entry.index(&wanted.fields).is_none() {
+                self.last_index += 1;
+                let index = index(IndexId(self.last_index), wanted, schema.table())?;
+                entry.indexes.push(index.clone());
+                added.push((id, index));
+            }
+        }
+        Ok(added)
     }
+}
+
+fn number(reader: &mut Reader) -> Result<u32, Malformed> {
+    u32::try_from(reader.varint()?).map_err(|_| Malformed("the number of a table or an index is out of range"))
+}
+
+fn index(id: IndexId, definition: &IndexDefinition, table: &str) -> Result<Index, Malformed> {
+    let order = definition.order(table).map_err(|_| Malformed("an index cannot be"))?;
+    Ok(Index { id, order, is_unique: definition.is_unique })
 }
 
 /// A table's number and a version of its schema, as a record has them.
 fn registration(id: TableId, schema: &Schema) -> Vec<u8> {
     let mut payload = Vec::new();
     codec::put_varint(&mut payload, u64::from(id.0));
+    payload.push(REGISTER);
     #[expect(clippy::expect_used, reason = "a schema is texts and numbers, which always serialise")]
     payload.extend(rmp_serde::to_vec_named(schema).expect("a schema serialises"));
     payload

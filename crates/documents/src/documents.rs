@@ -1,3 +1,5 @@
+mod indexes;
+mod unique;
 mod validation;
 
 use std::fmt;
@@ -6,18 +8,20 @@ use std::sync::Arc;
 use bucketdb_log::codec::{self, Malformed, Reader};
 use bucketdb_log::planted::{PlantedBug, is_planted};
 use bucketdb_log::{DatabaseId, Record, RecordKind, Seq, StateMachine, Validated};
-use bucketdb_lsm::{Tier, TierRun, Totals, Tree};
-use bucketdb_runs::{RunMeta, RunStore};
+use bucketdb_lsm::{Tier, TierRun, Totals};
+use bucketdb_runs::RunStore;
 use bytes::Bytes;
 
 use crate::epoch::{Epoch, Ingest};
 use crate::overlay::{Overlay, Replaced};
 use crate::recent_writes::RecentWrites;
 use crate::{
-    Base, Before, Catalogue, ChangeKind, EncodedKey, Group, Lookup, Refusal, RunLookup, Scan, TableId, Transaction,
-    WrittenRow, run_key,
+    Base, Before, Catalogue, ChangeKind, EncodedKey, Group, Loaded, Lookup, Refusal, RunLookup, Scan, TableId,
+    Transaction, WrittenRow, run_key,
 };
 
+pub use indexes::{IndexPage, IndexState, has_any};
+pub use unique::Claim;
 pub use validation::Proposal;
 
 /// Opens the runs of a database, once its id is known.
@@ -224,6 +228,23 @@ impl Documents {
         Some(RunLookup { key: run_key::encode(table, key), known: None, ingests, base: epoch.base.clone() })
     }
 
+    /// What a record of a bulk load brought; nothing if the load was given up.
+    ///
+    /// # Errors
+    /// If the record does not decode.
+    pub fn loaded(&self, record: &Record) -> Result<Loaded, Malformed> {
+        let payload = record.ingest()?.payload;
+        if payload.is_empty() { Ok(Loaded::default()) } else { Loaded::decode(record.seq, payload, self.store()?) }
+    }
+
+    /// Whether a bulk load of runs may replace rows that are there now, if it does not make sure that there are none.
+    fn may_replace<'a>(&self, mut runs: impl Iterator<Item = &'a TierRun>) -> bool {
+        runs.any(|run| {
+            let (first, last) = (run_key::table(&run.meta().first_key), run_key::table(&run.meta().last_key));
+            first != last || first.is_none_or(|table| !self.stats(table).is_empty())
+        })
+    }
+
     /// What a manifest says of the state: the tables, and `base`, which holds the rows. Each with its size before it.
     #[must_use]
     pub fn save(catalogue: &Catalogue, base: &Base) -> Bytes {
@@ -252,7 +273,7 @@ impl StateMachine for Documents {
     fn apply(&mut self, record: &Record) -> Result<(), Malformed> {
         let payload = || record.entries.first().map(|entry| entry.payload.clone()).unwrap_or_default();
         match record.kind {
-            RecordKind::Schema => return self.catalogue.apply(payload()),
+            RecordKind::Schema => return self.apply_schema(payload()),
             RecordKind::Ingest => return self.apply_ingest(record.seq, record.ingest()?.payload),
             _ => {}
         }
@@ -266,6 +287,10 @@ impl StateMachine for Documents {
                 ChangeKind::Put(row) => Some(row),
                 ChangeKind::Delete => None,
             };
+            let table = self.catalogue.table(change.table).filter(|table| !table.indexes().is_empty());
+            if let (Some(row), Some(table)) = (&row, table) {
+                self.present.overlay.index_row(table, &change.key, row);
+            }
             let Replaced { key, version } = self.present.overlay.write(change.table, &change.key, row, record.seq);
             let before = match version {
                 None => unknown.clone(),
@@ -283,12 +308,13 @@ impl StateMachine for Documents {
     }
 
     fn fresh(&self) -> Option<Self> {
-        self.store_for.clone().map(Self::over_runs)
+        // Handles on tables that were opened over this state read the rows of that one.
+        self.store_for.clone().map(|store_for| Self { catalogue: self.catalogue.fresh(), ..Self::over_runs(store_for) })
     }
 
     fn load(&mut self, covers: Seq, saved: Bytes) -> Result<(), Malformed> {
         let mut reader = Reader::new(saved);
-        self.catalogue = Catalogue::decode(reader.bytes()?)?;
+        self.catalogue = self.catalogue.decode(reader.bytes()?)?;
         let base = Base::decode(covers, reader.bytes()?, self.store()?)?;
         reader.finish()?;
         self.present = Epoch { base, ingests: Vec::new(), overlay: Overlay::over_runs() };
@@ -313,20 +339,21 @@ impl StateMachine for Documents {
 }
 
 impl Documents {
+    fn apply_schema(&mut self, payload: Bytes) -> Result<(), Malformed> {
+        for (table, index) in self.catalogue.apply(payload)? {
+            if let Some(table) = self.catalogue.table(table) {
+                self.present.overlay.index_rows(table, &index);
+            }
+        }
+        Ok(())
+    }
+
     fn apply_ingest(&mut self, seq: Seq, payload: Bytes) -> Result<(), Malformed> {
         if payload.is_empty() {
             // It was given up.
             return Ok(());
         }
-        let store = self.store()?;
-        let mut reader = Reader::new(payload);
-        let tree = Tree::decode(&mut reader, store)?;
-        reader.finish()?;
-        let with_version = |run: &TierRun| {
-            let meta = RunMeta { version: Some(seq), ..run.meta().clone() };
-            run.with_run(store.open(Arc::new(meta)))
-        };
-        let tiers = tree.tiers().iter().map(|tier| Tier::new(tier.runs().iter().map(with_version).collect())).collect();
+        let tiers = Loaded::decode(seq, payload, self.store()?)?.into_tiers();
         self.present.ingests.push(Ingest { seq, tiers });
         self.present.overlay.set_over_runs();
         // Which keys it wrote is not known here: whoever read before has to read again.

@@ -9,6 +9,8 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use crate::index_range::behind;
+
 const CODE_BYTES: u8 = 0x01;
 const CODE_TEXT: u8 = 0x02;
 const CODE_ZERO: u8 = 0x14;
@@ -72,6 +74,12 @@ impl EncodedKey {
     /// Takes bytes that were checked before.
     pub(crate) fn from_checked(bytes: Bytes) -> Self {
         Self(bytes)
+    }
+
+    /// The first bytes behind all keys that begin as this one does: no key themselves, but the end of a range. `None` if
+    /// there are none.
+    pub(crate) fn behind(&self) -> Option<Self> {
+        behind(self.0.to_vec()).map(Self)
     }
 
     /// The fields of the key.

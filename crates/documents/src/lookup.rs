@@ -6,7 +6,7 @@ use bucketdb_runs::{RunEntry, RunError};
 use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
-use crate::{Base, Found};
+use crate::{Base, EncodedKey, Found, TableId, run_key};
 
 /// What the state in memory says of a row.
 #[derive(Clone, Debug)]
@@ -32,6 +32,12 @@ pub struct RunLookup {
 }
 
 impl RunLookup {
+    /// What a base has of a row, whatever was written since.
+    #[must_use]
+    pub fn in_base(base: &Arc<Base>, table: TableId, key: &EncodedKey) -> Self {
+        Self { key: run_key::encode(table, key), known: None, ingests: Vec::new(), base: base.clone() }
+    }
+
     /// The row, if all that it takes to tell is in memory.
     #[must_use]
     pub fn try_get(&self) -> Option<Option<Found>> {

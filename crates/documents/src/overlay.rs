@@ -4,13 +4,15 @@ use std::ops::Bound;
 use bucketdb_log::Seq;
 use bytes::Bytes;
 
+use crate::overlay_index::OverlayIndexes;
 use crate::pins::Pins;
-use crate::{EncodedKey, KeyRange, TableId};
+use crate::{EncodedKey, Index, IndexEntry, KeyRange, TableEntry, TableId};
 
 /// The rows of all tables in memory, in the order of their keys, with the versions that open snapshots still read.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Overlay {
     tables: BTreeMap<TableId, Rows>,
+    indexes: OverlayIndexes,
     pins: Pins,
     /// Whether there may be rows elsewhere, which a deletion here has to hide.
     over_runs: bool,
@@ -118,7 +120,48 @@ impl Overlay {
 
     /// What its keys and rows take in memory, about.
     pub(crate) fn size_bytes(&self) -> usize {
-        self.size_bytes
+        self.size_bytes + self.indexes.size_bytes()
+    }
+
+    /// Notes where a row that was written stands in the indexes of its table.
+    pub(crate) fn index_row(&mut self, table: &TableEntry, key: &EncodedKey, row: &Bytes) {
+        let layouts = table.layouts();
+        for index in table.indexes() {
+            self.indexes.add((table.id, &layouts), index, key, row);
+        }
+    }
+
+    /// Notes where the rows that are here stand in an index that is new, those of earlier versions included.
+    pub(crate) fn index_rows(&mut self, table: &TableEntry, index: &Index) {
+        let layouts = table.layouts();
+        let Some(rows) = self.tables.get(&table.id) else { return };
+        for (key, versions) in &rows.by_key {
+            for row in versions.0.iter().filter_map(|version| version.row.as_ref()) {
+                self.indexes.add((table.id, &layouts), index, key, row);
+            }
+        }
+    }
+
+    /// What an index has of the rows that were written, in order, as of a pinned position.
+    pub(crate) fn index_entries(
+        &self,
+        table: &TableEntry,
+        index: &Index,
+        range: (Bound<&[u8]>, Bound<&[u8]>),
+        at: Seq,
+    ) -> Vec<IndexEntry> {
+        let layouts = table.layouts();
+        let candidates = self.indexes.in_range(table.id, index.id, range);
+        let is_there = |entry: &IndexEntry| {
+            let row = self.at(table.id, &entry.key(), at).and_then(|version| version.row);
+            row.is_some_and(|row| index.has_values(&row, &layouts, entry.values()))
+        };
+        candidates.filter(is_there).collect()
+    }
+
+    /// Whether an index has a value that was cut.
+    pub(crate) fn has_cut_values(&self, table: TableId, index: &Index) -> bool {
+        self.indexes.has_cut_values(table, index.id)
     }
 
     /// What was written last of a key.
@@ -236,6 +279,7 @@ impl Overlay {
                 }
             }
         }
+        later.indexes = self.indexes.of_rows(|table, key| later.newest(table, key).is_some());
         later
     }
 

@@ -2,8 +2,10 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use bucketdb_log::Seq;
+use bucketdb_lsm::GROUP_BYTES;
+use bytes::Bytes;
 
-use crate::{EncodedKey, TableId};
+use crate::{EncodedKey, InvalidKeyBytes, KeyPart, TableId, run_key};
 
 /// What a transaction read, and at which position: what must be unwritten since for it to commit.
 ///
@@ -58,6 +60,31 @@ impl KeyRange {
         Self { table, start: Bound::Unbounded, end: Bound::Unbounded }
     }
 
+    /// The keys that begin with these fields, and whose next one lies between bounds. It may have more than those, never less.
+    ///
+    /// # Errors
+    /// If they cannot be fields of a key.
+    pub fn beginning_with(
+        table: TableId,
+        fields: &[KeyPart],
+        next: (Bound<KeyPart>, Bound<KeyPart>),
+    ) -> Result<Self, InvalidKeyBytes> {
+        let key = |next: Option<KeyPart>| {
+            let parts: Vec<KeyPart> = fields.iter().cloned().chain(next).collect();
+            if parts.is_empty() { Ok(None) } else { EncodedKey::new(&parts).map(Some) }
+        };
+        let start = match next.0 {
+            Bound::Included(least) | Bound::Excluded(least) => key(Some(least))?,
+            Bound::Unbounded => key(None)?,
+        };
+        let end = match next.1 {
+            Bound::Included(most) | Bound::Excluded(most) => key(Some(most))?,
+            Bound::Unbounded => key(None)?,
+        };
+        let start = start.map_or(Bound::Unbounded, Bound::Included);
+        Ok(Self { table, start, end: end.and_then(|end| end.behind()).map_or(Bound::Unbounded, Bound::Excluded) })
+    }
+
     /// Whether no key can be in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -68,6 +95,12 @@ impl KeyRange {
                 start >= end
             }
         }
+    }
+
+    /// Where it lies in a tree: the group, and the keys.
+    #[must_use]
+    pub fn in_runs(&self) -> ([u8; GROUP_BYTES], (Bound<Bytes>, Bound<Bytes>)) {
+        (run_key::group(self.table), run_key::range(self))
     }
 
     /// The bounds, as maps take them.

@@ -46,6 +46,24 @@ pub enum Refusal {
     FactsTooOld,
     /// There is no such table.
     UnknownTable(TableId),
+    /// There is no such index.
+    UnknownIndex {
+        /// The name of the table.
+        table: String,
+        /// The fields of the index.
+        fields: String,
+    },
+    /// A unique index has the values of a document already.
+    Duplicate {
+        /// The table.
+        table: TableId,
+        /// The fields of the index.
+        fields: String,
+        /// The document that was to be written.
+        key: EncodedKey,
+        /// The one that has the values.
+        holder: EncodedKey,
+    },
     /// The schema contradicts the one that is registered.
     Schema(InvalidSchema),
     /// The same schema is registered already: nothing is to be done.

@@ -1,11 +1,22 @@
 //! How a document is stored: a byte that says how, the version of the schema that it was written under (varint), then
 //! the document.
 //!
-//! Kind 1 is MessagePack with structs as maps by field name: it keeps integers of 64 bits, floats and bytes apart,
-//! which JSON would not. Later kinds may be laid out by schema; every row says its own, so that both can stand side
-//! by side.
+//! - Kind 1 is MessagePack with structs as maps by field name: it keeps integers of 64 bits, floats and bytes apart, which
+//!   JSON would not. Documents of a schema without declared fields are stored so.
+//! - Kind 2 is laid out by the fields that the schema declares, so that each is reached without looking at the others; the
+//!   diagram is in `columns.rs`. Every document can be stored so in which no field is there twice: what was not declared,
+//!   or is of another type than declared, is in a map in MessagePack behind the columns. Both kinds read as the same
+//!   document, by type and as JSON.
 
+mod columns;
+mod item;
 mod message_pack;
+mod name;
+mod node;
+mod reader;
+mod refusing;
+mod scalar;
+mod writer;
 
 use std::fmt;
 
@@ -15,9 +26,17 @@ use serde::Serialize;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use self::columns::Columns;
+pub(crate) use self::columns::blank;
 use self::message_pack::MessagePack;
+pub use self::node::{Elements, Kind, Node};
+use self::reader::Document;
+use self::writer::WriteError;
+use crate::Layouts;
+use crate::layout::Known;
 
 const KIND_MESSAGE_PACK: u8 = 1;
+const KIND_COLUMNS: u8 = 2;
 
 /// How deep a document may be nested, lists and maps together.
 const MAX_DEPTH: usize = 128;
@@ -27,13 +46,19 @@ const MAX_DEPTH: usize = 128;
 #[error("{0}")]
 pub struct RowError(String);
 
-/// The row of a document under a schema version.
+impl RowError {
+    pub(crate) fn unknown_version(version: u64) -> Self {
+        Self(format!("it was written under version {version} of the schema, which is not registered"))
+    }
+}
+
+/// The row of a document, to be read with layouts of the same table.
 ///
 /// # Errors
 /// If the document does not serialise, or is nested deeper than 128 levels.
-pub fn encode<T: Serialize + ?Sized>(document: &T, schema_version: u32) -> Result<Bytes, RowError> {
+pub fn encode<T: Serialize + ?Sized>(document: &T, layouts: &Layouts) -> Result<Bytes, RowError> {
     let mut row = Vec::with_capacity(128);
-    encode_into(&mut row, document, schema_version)?;
+    encode_into(&mut row, document, layouts)?;
     Ok(row.into())
 }
 
@@ -44,10 +69,18 @@ pub fn encode<T: Serialize + ?Sized>(document: &T, schema_version: u32) -> Resul
 pub fn encode_into<T: Serialize + ?Sized>(
     buffer: &mut Vec<u8>,
     document: &T,
-    schema_version: u32,
+    layouts: &Layouts,
 ) -> Result<(), RowError> {
+    if let Some(layout) = layouts.own() {
+        let before = buffer.len();
+        match writer::write(buffer, document, layout) {
+            Ok(()) => return Ok(()),
+            Err(WriteError::Failed(error)) => return Err(error),
+            Err(WriteError::DoesNotFit) => buffer.truncate(before),
+        }
+    }
     buffer.push(KIND_MESSAGE_PACK);
-    codec::put_varint(buffer, u64::from(schema_version));
+    codec::put_varint(buffer, u64::from(layouts.version()));
     let body = buffer.len();
     let mut serializer = rmp_serde::Serializer::new(&mut *buffer).with_struct_map();
     document.serialize(&mut serializer).map_err(|error| RowError(error.to_string()))?;
@@ -60,24 +93,55 @@ pub fn encode_into<T: Serialize + ?Sized>(
 /// The document in a row, as a Rust type.
 ///
 /// # Errors
-/// If the row is of an unknown kind, or if the document has not the shape of the type.
-pub fn decode<T: DeserializeOwned>(row: &Bytes) -> Result<T, RowError> {
-    let mut source = MessagePack::new(body(row)?);
-    let document = T::deserialize(&mut source)?;
-    source.end()?;
-    Ok(document)
+/// If the row is of an unknown kind or version, or if the document has not the shape of the type.
+pub fn decode<T: DeserializeOwned>(row: &Bytes, layouts: &Layouts) -> Result<T, RowError> {
+    match open(row, layouts)? {
+        Body::MessagePack(body) => {
+            let mut source = MessagePack::new(body);
+            let document = T::deserialize(&mut source)?;
+            source.end()?;
+            Ok(document)
+        }
+        Body::Columns(body, layout) => {
+            let document = Document::new(Columns::open(body, &layout)?);
+            // A type can ask for its fields and then not take them one after the other.
+            let read = T::deserialize(document);
+            if read.is_err() { T::deserialize(document.by_name()) } else { read }
+        }
+    }
 }
 
 /// The document in a row, as JSON. Bytes become a list of numbers, keys of maps become text, and floats that JSON
 /// lacks (infinite, not a number) become null.
 ///
 /// # Errors
-/// If the row is of an unknown kind or damaged.
-pub fn decode_value(row: &Bytes) -> Result<Value, RowError> {
-    let mut source = MessagePack::new(body(row)?);
-    let value = AnyValue.deserialize(&mut source)?;
-    source.end()?;
-    Ok(value)
+/// If the row is of an unknown kind or version, or damaged.
+pub fn decode_value(row: &Bytes, layouts: &Layouts) -> Result<Value, RowError> {
+    match open(row, layouts)? {
+        Body::MessagePack(body) => {
+            let mut source = MessagePack::new(body);
+            let value = AnyValue.deserialize(&mut source)?;
+            source.end()?;
+            Ok(value)
+        }
+        Body::Columns(body, layout) => AnyValue.deserialize(Document::new(Columns::open(body, &layout)?)),
+    }
+}
+
+/// Lets a reader look at values in a row, as far as it wants to: nothing else is decoded, or even found to be damaged.
+///
+/// # Errors
+/// If the row is of an unknown kind or version, or damaged where it is read; or what the reader says.
+#[inline]
+pub fn look<T>(
+    row: &[u8],
+    layouts: &Layouts,
+    read: impl FnOnce(Node<'_>) -> Result<T, RowError>,
+) -> Result<T, RowError> {
+    match open(row, layouts)? {
+        Body::MessagePack(body) => read(Node::message_pack(body)),
+        Body::Columns(body, layout) => read(Node::document(Columns::open(body, &layout)?)),
+    }
 }
 
 /// The version of the schema that a row was written under.
@@ -85,22 +149,49 @@ pub fn decode_value(row: &Bytes) -> Result<Value, RowError> {
 /// # Errors
 /// If the row is of an unknown kind.
 pub fn schema_version(row: &Bytes) -> Result<u32, RowError> {
-    let (version, _) = open(row)?;
+    let (_, version, _) = split(row)?;
     u32::try_from(version).map_err(|_| RowError("its schema version is out of range".to_owned()))
 }
 
-fn body(row: &[u8]) -> Result<&[u8], RowError> {
-    open(row).map(|(_, body)| body)
+/// What a row holds.
+enum Body<'de, 'l> {
+    MessagePack(&'de [u8]),
+    /// What is behind the version.
+    Columns(&'de [u8], Known<'l>),
 }
 
-/// The version of the schema, and what is behind it. Every read goes through here, so it counts no references.
-fn open(row: &[u8]) -> Result<(u64, &[u8]), RowError> {
-    match row.split_first() {
-        Some((&KIND_MESSAGE_PACK, rest)) => codec::take_varint(rest).map_err(|error| RowError(error.to_string())),
-        Some((kind, _)) => Err(RowError(format!("it is a row of kind {kind}, and this version knows kind 1"))),
-        None => Err(RowError("it ends too early".to_owned())),
+/// Every read goes through here, so it counts no references.
+#[inline]
+fn open<'de, 'l>(row: &'de [u8], layouts: &'l Layouts) -> Result<Body<'de, 'l>, RowError> {
+    // As nearly all of them are.
+    if let Some((own, body)) = layouts.own().and_then(|own| Some((own, own.strip(row)?))) {
+        return Ok(Body::Columns(body, Known::Own(own)));
+    }
+    match split(row)? {
+        (KIND_COLUMNS, version, body) => Ok(Body::Columns(body, layouts.of(version)?)),
+        (_, _, body) => Ok(Body::MessagePack(body)),
     }
 }
+
+/// The kind, the version of the schema, and what is behind it.
+fn split(row: &[u8]) -> Result<(u8, u64, &[u8]), RowError> {
+    match row.split_first() {
+        Some((&kind @ (KIND_MESSAGE_PACK | KIND_COLUMNS), rest)) => {
+            let (version, body) = codec::take_varint(rest).map_err(|error| RowError(error.to_string()))?;
+            Ok((kind, version, body))
+        }
+        Some((kind, _)) => Err(RowError(format!("it is a row of kind {kind}, and this version knows kinds 1 and 2"))),
+        None => Err(too_early()),
+    }
+}
+
+#[cold]
+fn too_early() -> RowError {
+    RowError("it ends too early".to_owned())
+}
+
+/// For how many values room is made before they were read.
+const MOST_EXPECTED: usize = 64;
 
 /// Builds a JSON value from whatever MessagePack holds.
 struct AnyValue;
@@ -157,7 +248,7 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut list = Vec::new();
+        let mut list = Vec::with_capacity(items.size_hint().unwrap_or(0).min(MOST_EXPECTED));
         while let Some(item) = items.next_element_seed(Self)? {
             list.push(item);
         }
@@ -165,7 +256,7 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let mut map = Map::new();
+        let mut map = Map::with_capacity(entries.size_hint().unwrap_or(0).min(MOST_EXPECTED));
         while let Some(key) = entries.next_key_seed(Self)? {
             let key = match key {
                 Value::String(text) => text,

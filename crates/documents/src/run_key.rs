@@ -6,12 +6,12 @@ use std::ops::Bound;
 use bucketdb_lsm::GROUP_BYTES;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use crate::{EncodedKey, KeyRange, TableId};
+use crate::{EncodedKey, IndexRange, KeyRange, TableId};
 
 const ROWS: u8 = 0;
 
 /// What is in front of a row's own key.
-const PREFIX_BYTES: usize = GROUP_BYTES + 1;
+pub(crate) const PREFIX_BYTES: usize = GROUP_BYTES + 1;
 
 /// The group of a table's entries in a tree.
 pub(crate) fn group(table: TableId) -> [u8; GROUP_BYTES] {
@@ -65,6 +65,11 @@ pub(crate) fn decode(mut bytes: Bytes) -> Option<EncodedKey> {
     })
 }
 
+/// The table whose entry has that key.
+pub(crate) fn table(run_key: &[u8]) -> Option<TableId> {
+    run_key.first_chunk().map(|group| TableId(u32::from_be_bytes(*group)))
+}
+
 /// The keys of a range of rows.
 pub(crate) fn range(range: &KeyRange) -> (Bound<Bytes>, Bound<Bytes>) {
     let table = range.table;
@@ -72,14 +77,47 @@ pub(crate) fn range(range: &KeyRange) -> (Bound<Bytes>, Bound<Bytes>) {
         Bound::Included(key) => Bound::Included(encode(table, key)),
         Bound::Excluded(key) => Bound::Excluded(encode(table, key)),
         Bound::Unbounded => {
-            let mut edge = BytesMut::with_capacity(PREFIX_BYTES);
-            edge.put_slice(&group(table));
-            edge.put_u8(open);
-            let edge = edge.freeze();
+            let edge = edge(group(table), open);
             if open == ROWS { Bound::Included(edge) } else { Bound::Excluded(edge) }
         }
     };
     (bound(&range.start, ROWS), bound(&range.end, ROWS + 1))
+}
+
+/// The key under which a run holds an entry of an index: its group, the same byte as of a row, the entry.
+pub(crate) fn index_key(group: u32, entry: &[u8]) -> Bytes {
+    let mut bytes = Vec::with_capacity(PREFIX_BYTES + entry.len());
+    bytes.put_slice(&group.to_be_bytes());
+    bytes.put_u8(ROWS);
+    bytes.put_slice(entry);
+    bytes.into()
+}
+
+/// The keys of a range of an index.
+pub(crate) fn index_range(group: u32, range: &IndexRange) -> (Bound<Bytes>, Bound<Bytes>) {
+    let key = |entry: &Bytes| index_key(group, entry);
+    let end = match range.1.as_ref().map(key) {
+        Bound::Unbounded => Bound::Excluded(edge(group.to_be_bytes(), ROWS + 1)),
+        end => end,
+    };
+    let start = match range.0.as_ref().map(key) {
+        Bound::Unbounded => Bound::Included(edge(group.to_be_bytes(), ROWS)),
+        start => start,
+    };
+    (start, end)
+}
+
+/// Where a range of an index lies in a tree: the group, and the keys.
+#[must_use]
+pub fn run_group(group: u32, range: &IndexRange) -> ([u8; GROUP_BYTES], (Bound<Bytes>, Bound<Bytes>)) {
+    (group.to_be_bytes(), index_range(group, range))
+}
+
+fn edge(group: [u8; GROUP_BYTES], kind: u8) -> Bytes {
+    let mut edge = BytesMut::with_capacity(PREFIX_BYTES);
+    edge.put_slice(&group);
+    edge.put_u8(kind);
+    edge.freeze()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::KeyType;
+use crate::{Field, FieldType, IndexDefinition, KeyType};
 
 /// The longest name of a table in bytes.
 const MAX_TABLE_NAME_BYTES: usize = 100;
@@ -9,12 +9,17 @@ const MAX_TABLE_NAME_BYTES: usize = 100;
 ///
 /// Version 0 is a table without declared fields, such as one made by importing JSON: its documents may have any. A
 /// higher version declares its fields, and what was declared under a version never changes.
+///
+/// Rows are laid out by the fields' types. Those that were registered count: a program that declares the same fields with
+/// other types under the same version works as before, and its values are merely not where a reader finds them fastest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schema {
     table: String,
     version: u32,
     key: Vec<KeyField>,
-    fields: Vec<String>,
+    fields: Vec<Field>,
+    /// Those that there must be, which are no part of what a version declares: they come and go at any time.
+    indexes: Vec<IndexDefinition>,
 }
 
 /// One field of a primary key.
@@ -40,7 +45,7 @@ impl Schema {
     /// Begins the schema of a table.
     #[must_use]
     pub fn builder(table: &str) -> SchemaBuilder {
-        let schema = Self { table: table.to_owned(), version: 1, key: Vec::new(), fields: Vec::new() };
+        let schema = Self { version: 1, key: Vec::new(), ..Self::open(table, "", KeyType::Text) };
         SchemaBuilder { schema }
     }
 
@@ -48,7 +53,7 @@ impl Schema {
     #[must_use]
     pub fn open(table: &str, key: &str, key_type: KeyType) -> Self {
         let key = vec![KeyField { name: key.to_owned(), key_type }];
-        Self { table: table.to_owned(), version: 0, key, fields: Vec::new() }
+        Self { table: table.to_owned(), version: 0, key, fields: Vec::new(), indexes: Vec::new() }
     }
 
     /// The name of the table.
@@ -77,8 +82,51 @@ impl Schema {
 
     /// The declared fields, in order.
     #[must_use]
-    pub fn fields(&self) -> &[String] {
+    pub fn fields(&self) -> &[Field] {
         &self.fields
+    }
+
+    /// The indexes that the table must have. It may have others, which were added without this schema.
+    #[must_use]
+    pub fn indexes(&self) -> &[IndexDefinition] {
+        &self.indexes
+    }
+
+    /// As [`SchemaBuilder::index`].
+    #[must_use]
+    pub fn with_index(mut self, fields: &str) -> Self {
+        self.indexes.push(IndexDefinition { fields: fields.to_owned(), is_unique: false });
+        self
+    }
+
+    /// As [`SchemaBuilder::unique`].
+    #[must_use]
+    pub fn with_unique(mut self, fields: &str) -> Self {
+        self.indexes.push(IndexDefinition { fields: fields.to_owned(), is_unique: true });
+        self
+    }
+
+    /// What a version declares.
+    pub(crate) fn without_indexes(mut self) -> Self {
+        self.indexes = Vec::new();
+        self
+    }
+
+    fn declares(&self, name: &str) -> bool {
+        self.fields.iter().any(|field| field.name == name)
+    }
+
+    fn field_names(&self) -> impl Iterator<Item = &str> {
+        self.fields.iter().map(|field| field.name.as_str())
+    }
+
+    /// Whether both declare the same, be it with other types of fields.
+    #[must_use]
+    pub fn is_same_declaration(&self, other: &Self) -> bool {
+        self.table == other.table
+            && self.version == other.version
+            && self.key == other.key
+            && self.field_names().eq(other.field_names())
     }
 
     /// Says what the fields of the key hold. A derived schema learns it from the Rust type of the key.
@@ -109,16 +157,16 @@ impl Schema {
             if self.key.iter().take(index).any(|earlier| earlier.name == field.name) {
                 return Err(self.invalid(format!("field {:?} is in the key twice", field.name)));
             }
-            if self.version > 0 && !self.fields.contains(&field.name) {
+            if self.version > 0 && !self.declares(&field.name) {
                 return Err(self.invalid(format!("field {:?} is in the key and not declared", field.name)));
             }
         }
         for (index, field) in self.fields.iter().enumerate() {
-            if self.fields.iter().take(index).any(|earlier| earlier == field) {
-                return Err(self.invalid(format!("field {field:?} is declared twice")));
+            if self.fields.iter().take(index).any(|earlier| earlier.name == field.name) {
+                return Err(self.invalid(format!("field {:?} is declared twice", field.name)));
             }
         }
-        Ok(())
+        self.indexes.iter().try_for_each(|index| index.order(&self.table).map(|_| ()))
     }
 
     /// Whether `newer` may be registered where this one is the newest.
@@ -139,9 +187,9 @@ impl Schema {
                 show(self)
             )));
         }
-        if newer.version == self.version && newer.fields != self.fields {
-            let changed = newer.fields.iter().find(|field| !self.fields.contains(field));
-            let lost = self.fields.iter().find(|field| !newer.fields.contains(field));
+        if newer.version == self.version && !newer.field_names().eq(self.field_names()) {
+            let changed = newer.field_names().find(|field| !self.declares(field));
+            let lost = self.field_names().find(|field| !newer.declares(field));
             let what = match (changed, lost) {
                 (Some(field), _) => format!("it adds field {field:?}"),
                 (None, Some(field)) => format!("it lacks field {field:?}"),
@@ -174,10 +222,16 @@ impl SchemaBuilder {
         self
     }
 
-    /// Declares a field by its stored name. Its Rust type is not stored yet: rows carry their own types.
+    /// Declares a field by its stored name, laid out as its Rust type asks for.
     #[must_use]
-    pub fn field<T: ?Sized>(mut self, name: &str) -> Self {
-        self.schema.fields.push(name.to_owned());
+    pub fn field<T: ?Sized + 'static>(self, name: &str) -> Self {
+        self.field_of_type(name, FieldType::of::<T>())
+    }
+
+    /// Declares a field by its stored name, with the type that it is stored as.
+    #[must_use]
+    pub fn field_of_type(mut self, name: &str, field_type: FieldType) -> Self {
+        self.schema.fields.push(Field { name: name.to_owned(), field_type });
         self
     }
 
@@ -186,6 +240,20 @@ impl SchemaBuilder {
     pub fn key(mut self, names: &[&str]) -> Self {
         let field = |name: &&str| KeyField { name: (*name).to_owned(), key_type: KeyType::Text };
         self.schema.key = names.iter().map(field).collect();
+        self
+    }
+
+    /// Asks for an index, in the text form of an order: `role`, `address.city, age desc`, `tags[*]`.
+    #[must_use]
+    pub fn index(mut self, fields: &str) -> Self {
+        self.schema = self.schema.with_index(fields);
+        self
+    }
+
+    /// Asks for an index in which no two documents may have the same values, unless one of them is missing or null.
+    #[must_use]
+    pub fn unique(mut self, fields: &str) -> Self {
+        self.schema = self.schema.with_unique(fields);
         self
     }
 
@@ -213,6 +281,16 @@ mod tests {
         let error = first.check_successor(&more).unwrap_err().to_string();
         assert!(error.contains(r#"adds field "active" under version 1"#), "{error}");
         assert_eq!(first.check_successor(&users().version(2).field::<bool>("active").finish()), Ok(()));
+    }
+
+    #[test]
+    fn a_type_may_change_under_a_version() {
+        let first = users().finish();
+        let other = Schema::builder("users").field::<String>("id").field::<u64>("age").key(&["id"]).finish();
+        assert_eq!(first.check_successor(&other), Ok(()));
+        assert!(first.is_same_declaration(&other) && first != other);
+        assert!(!first.is_same_declaration(&users().version(2).finish()));
+        assert!(!first.is_same_declaration(&users().field::<bool>("active").finish()));
     }
 
     #[test]

@@ -185,6 +185,12 @@ impl Usage {
         self.by_operation.values().map(|usage| usage.requests).sum()
     }
 
+    /// How many bytes of objects were read and written in all.
+    #[must_use]
+    pub fn total_bytes(&self) -> u64 {
+        self.by_operation.values().map(|usage| usage.bytes).sum()
+    }
+
     /// The operations that were used, with what they used.
     pub fn iter(&self) -> impl Iterator<Item = (Operation, &OperationUsage)> {
         self.by_operation.iter().map(|(operation, usage)| (*operation, usage))

@@ -60,6 +60,12 @@ pub enum PlantedBug {
     FloorIgnored,
     /// H11: What was bulk-loaded does not count as written: who read before may commit.
     LoadUnnoticed,
+    /// What an index in the last checkpoint says counts also for rows that were written since (H12).
+    StaleIndexEntry,
+    /// An index is used before all documents are in it (H14).
+    UnbuiltIndex,
+    /// Values of a unique index are not looked for in what others wrote meanwhile.
+    UniqueUnchecked,
     /// H11: What was bulk-loaded lies below all that was written since the last checkpoint, in whatever order.
     LoadBelowAll,
 }

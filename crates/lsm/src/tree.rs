@@ -10,6 +10,9 @@ use crate::{GROUP_BYTES, Tier, Totals, TreeScan};
 /// and manifest, which are written often and read by whoever opens the database.
 const MAX_TAILS_BYTES: usize = 64 << 10;
 
+/// How many rows a block has, about, where nothing better is known.
+const ROWS_PER_BLOCK: u64 = 256;
+
 /// Tiers, newest first.
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
@@ -126,6 +129,48 @@ impl Tree {
             }
         }
         Ok(found)
+    }
+
+    /// About how many rows of a group lie in a range, from the indexes of the runs and their totals: exact to about a block of
+    /// each run.
+    ///
+    /// # Errors
+    /// If the store fails, or if a run is damaged or gone.
+    pub async fn estimate_rows(
+        &self,
+        group: [u8; GROUP_BYTES],
+        range: &(Bound<Bytes>, Bound<Bytes>),
+    ) -> Result<u64, RunError> {
+        let mut rows = 0.0;
+        for run in self.tiers.iter().flat_map(|tier| tier.in_range(range)) {
+            let total = run.totals().of(group).rows;
+            let group_end = u32::from_be_bytes(group).checked_add(1).map(u32::to_be_bytes);
+            let end_of = |end: Option<&[u8]>| {
+                let last_key = run.meta().last_key.clone();
+                let end = end.filter(|end| *end <= last_key.as_ref()).map(<[u8]>::to_vec);
+                async move {
+                    match end {
+                        Some(end) => run.run().bytes_before(&end).await,
+                        // The last block's length is not worth a request.
+                        None => run.run().bytes_before(&last_key).await,
+                    }
+                }
+            };
+            let start_of = |start: Vec<u8>| async move { run.run().bytes_before(&start).await };
+            let key = |bound: &Bound<Bytes>| match bound {
+                Bound::Included(key) | Bound::Excluded(key) => Some(key.to_vec()),
+                Bound::Unbounded => None,
+            };
+            let (start, end) = (key(&range.0).unwrap_or_default(), key(&range.1));
+            let whole_end = end_of(group_end.as_ref().map(<[u8; 4]>::as_slice)).await?;
+            let whole = whole_end.saturating_sub(start_of(group.to_vec()).await?);
+            let part = end_of(end.as_deref()).await?.saturating_sub(start_of(start).await?);
+            let block = run.meta().size_bytes / (run.meta().entries / ROWS_PER_BLOCK).max(1);
+            // Within one block nothing is known: half of it.
+            let (part, whole) = (part.max(block / 2), whole.max(block));
+            rows += total as f64 * (part as f64 / whole as f64).min(1.0);
+        }
+        Ok(rows.ceil() as u64)
     }
 
     /// The rows in a range, in order; what was deleted is left out.

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::ops::Bound;
 
 use bucketdb_log::Seq;
@@ -19,8 +20,10 @@ pub type WorkError = RunError;
 /// Rows that become a tier, or part of one: in ascending order of their keys, one entry a key.
 pub type Flush<'a> = dyn Iterator<Item = RunEntry> + Send + 'a;
 
+/// Whether an entry is still wanted; of one that is not, there must be no older one either that would come back.
+pub type Keeps<'a> = dyn Fn(&RunEntry) -> bool + Send + Sync + 'a;
+
 /// Writes the next tree.
-#[derive(Debug)]
 pub struct Work<'a> {
     /// Where runs are read and written.
     pub store: &'a RunStore,
@@ -30,7 +33,12 @@ pub struct Work<'a> {
     pub options: RunOptions,
     /// The position of the log that was known when the work began; the names of new runs say it.
     pub begun_at: Seq,
+    /// Which entries merges leave in.
+    pub keeps: &'a Keeps<'a>,
 }
+
+/// Of a merge that leaves everything in.
+pub const KEEPS_ALL: &Keeps<'static> = &|_| true;
 
 /// What a piece of work came to.
 #[derive(Clone, Debug)]
@@ -111,7 +119,7 @@ impl Work<'_> {
                 }
                 _ => std::mem::replace(&mut old, next(&mut scan).await?),
             };
-            if let Some(entry) = entry.filter(|entry| entry.row.is_some() || keeps_deletions) {
+            if let Some(entry) = entry.filter(|entry| (entry.row.is_some() || keeps_deletions) && (self.keeps)(entry)) {
                 writer.add(&entry).await?;
             }
         }
@@ -154,7 +162,7 @@ impl Work<'_> {
                 break;
             }
             read_bytes += (entry.key.len() + entry.row.as_ref().map_or(0, Bytes::len)) as u64;
-            if entry.row.is_some() || keeps_deletions {
+            if (entry.row.is_some() || keeps_deletions) && (self.keeps)(&entry) {
                 writer.add(&entry).await?;
             }
         }
@@ -178,6 +186,16 @@ impl Work<'_> {
             }
         }
         Ok(Built { tree: Tree::new(tiers, merging), read_bytes, written_bytes })
+    }
+}
+
+impl fmt::Debug for Work<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Work")
+            .field("policy", self.policy)
+            .field("begun_at", &self.begun_at)
+            .finish_non_exhaustive()
     }
 }
 

@@ -2,6 +2,8 @@ use std::cmp::Ordering;
 
 use serde_json::{Map, Number, Value};
 
+use crate::ValueRef;
+
 /// Compares two values in the one total order of all values.
 ///
 /// `null`, then `false`, `true`, numbers by their exact value, strings by code points, lists element by element,
@@ -38,9 +40,37 @@ pub(crate) fn compare_values(left: &Value, right: &Value) -> Ordering {
     }
 }
 
+/// The same order where the one was not read as JSON.
+pub(crate) fn compare_to(left: ValueRef<'_>, right: &Value) -> Ordering {
+    match (left, right) {
+        (ValueRef::Bool(left), Value::Bool(right)) => left.cmp(right),
+        (ValueRef::Integer(left), Value::Number(right)) => match integer(right) {
+            Some(right) => left.cmp(&right),
+            None => compare_integer_to_float(left, float(right)),
+        },
+        (ValueRef::Float(left), Value::Number(right)) => match integer(right) {
+            Some(right) => compare_integer_to_float(right, left).reverse(),
+            None => compare_floats(left, float(right)),
+        },
+        (ValueRef::Text(left), Value::String(right)) => left.cmp(right),
+        (ValueRef::Nested(left), right) => compare_values(left, right),
+        (left, right) => rank_of(left).cmp(&rank(right)),
+    }
+}
+
 /// Whether a filter may ask for the order of the two: `<` between different types is false, never an error.
-pub(crate) fn same_type(left: &Value, right: &Value) -> bool {
-    rank(left) == rank(right)
+pub(crate) fn same_type(left: ValueRef<'_>, right: &Value) -> bool {
+    rank_of(left) == rank(right)
+}
+
+fn rank_of(value: ValueRef<'_>) -> u8 {
+    match value {
+        ValueRef::Null => 0,
+        ValueRef::Bool(_) => 1,
+        ValueRef::Integer(_) | ValueRef::Float(_) => 2,
+        ValueRef::Text(_) => 3,
+        ValueRef::Nested(value) => rank(value),
+    }
 }
 
 fn rank(value: &Value) -> u8 {
@@ -88,11 +118,11 @@ fn compare_numbers(left: &Number, right: &Number) -> Ordering {
     }
 }
 
-fn integer(number: &Number) -> Option<i128> {
+pub(crate) fn integer(number: &Number) -> Option<i128> {
     number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
 }
 
-fn float(number: &Number) -> f64 {
+pub(crate) fn float(number: &Number) -> f64 {
     number.as_f64().unwrap_or(f64::NAN)
 }
 

@@ -1,9 +1,9 @@
 //! Filters, orders and projections over documents, as values and as text.
 //!
-//! A document is a [`serde_json::Value`]. A [`Filter`] says which documents a query wants, an [`Order`] in which
-//! order, a [`Selection`] which of their fields. Each can be built in code, read from text and printed as text that
-//! reads back to the same. A [`Column`] builds filters and orders that are checked against the Rust type of a
-//! document; they are a [`TypedFilter`] and a [`TypedOrder`].
+//! A document is a [`serde_json::Value`]; for a filter also whatever else lets it [`Reach`] values. A [`Filter`] says which
+//! documents a query wants, an [`Order`] in which order, a [`Selection`] which of their fields. Each can be built in code,
+//! read from text and printed as text that reads back to the same. A [`Column`] builds filters and orders that are checked
+//! against the Rust type of a document; they are a [`TypedFilter`] and a [`TypedOrder`].
 //!
 //! ```
 //! use bucketdb_query::{Filter, Order, Selection};
@@ -56,6 +56,7 @@ mod compare;
 mod filter;
 mod order;
 mod path;
+mod reach;
 mod selection;
 mod text;
 mod top_k;
@@ -65,6 +66,7 @@ pub use compare::compare;
 pub use filter::{Comparison, Expression, Filter, TypedFilter};
 pub use order::{Direction, Order, OrderTerm, TypedOrder};
 pub use path::{Path, Segment, Values};
+pub use reach::{Reach, ValueRef};
 pub use selection::Selection;
 pub use text::ParseError;
 pub use top_k::{AsDocument, TopK};

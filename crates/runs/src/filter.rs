@@ -1,16 +1,22 @@
 //! Which keys a partition may have.
 //!
 //! A binary fuse filter of the crate `xorf` was chosen over a Bloom filter of `fastbloom`: at the same size it lets half as
-//! many absent keys pass, and answers several times as fast, for three bytes of memory that it looks at. It takes three
-//! times as long to build, which is a tenth of what writing a row takes. `measure_filters`, 16,384 keys, on a shared
-//! machine, in processor time:
+//! many absent keys pass, and answers several times as fast, for three bytes of memory that it looks at. It takes up to three
+//! times as long to build, which is a tenth of what writing a row takes. `choices-bench filters` (`benches/choices`), 16,384
+//! keys, on a shared machine, in processor time:
 //!
 //! | filter | bits a key | absent keys that pass | build, ns a key | absent key, ns | present key, ns |
 //! |---|---|---|---|---|---|
-//! | binary fuse, 8 bits | 10.0 | 0.41 % | 44 | 6 | 6 |
-//! | Bloom | 10.0 | 0.80 % | 15 | 32 | 27 |
+//! | binary fuse, 8 bits (`xorf`) | 10.0 | 0.41 % | 45 | 5 | 5 |
+//! | Bloom (`fastbloom`) | 10.0 | 0.82 % | 28 | 32 | 19 |
+//! | ribbon, 64 wide, 8 bits (`pleat`) | 8.8 | 0.39 % | 50 | 25 | 18 |
+//! | ribbon, 128 wide, 8 bits (`pleat`) | 8.4 | 0.39 % | 89 | 30 | 35 |
+//! | ribbon, 64 wide, 8 bits (`ribbon-filter`) | 8.6 | 0.38 % | 305 | 247 | 208 |
 //!
-//! Ribbon filters would save a bit a key and cost several times as much to build and to ask; no crate of them is kept up.
+//! A ribbon filter saves a bit or more a key and takes four to seven times as long to ask. `pleat` is at its first version,
+//! 0.1, and `ribbon-filter` says that it is not fit for production. So it stays with the binary fuse filter: an eighth
+//! less of filters in memory is not worth a slower answer for every key that is absent.
+//!
 //! The crate only builds: what is stored and how it is read is fixed here and in [`mod@crate::format`], so a new version of
 //! it cannot change the meaning of runs that exist.
 

@@ -93,6 +93,23 @@ impl Run {
         Ok(self.partition_that_may_hold(key).await?.is_some())
     }
 
+    /// How many bytes of blocks lie before the one that has `key`, if any has. At most two requests, and none where the index
+    /// is in memory.
+    ///
+    /// # Errors
+    /// If the store fails, or the run is damaged or gone.
+    pub async fn bytes_before(&self, key: &[u8]) -> Result<u64> {
+        if key <= &*self.inner.meta.first_key {
+            return Ok(0);
+        }
+        let footer = self.footer().await?;
+        let Some(place) = footer.partition(footer.partition_of(key)) else {
+            return Ok(footer.partitions().last().map_or(0, PartitionPlace::data_end));
+        };
+        let partition = self.partition(place).await?;
+        Ok(partition.block(partition.block_of(key)).map_or_else(|| place.data_end(), |(start, _)| start))
+    }
+
     /// The entries whose keys lie in `range`, in order.
     #[must_use]
     pub fn scan(&self, range: (Bound<Bytes>, Bound<Bytes>), options: ScanOptions) -> RunScan {

@@ -1,7 +1,7 @@
 use bucketdb::simulation::PlantedBug;
 
 /// Every bug that can be planted.
-const BUGS: [PlantedBug; 28] = [
+const BUGS: [PlantedBug; 31] = [
     PlantedBug::AnswerBeforePut,
     PlantedBug::SkipValidation,
     PlantedBug::NextSlotWhileOpen,
@@ -30,6 +30,9 @@ const BUGS: [PlantedBug; 28] = [
     PlantedBug::FloorIgnored,
     PlantedBug::LoadUnnoticed,
     PlantedBug::LoadBelowAll,
+    PlantedBug::StaleIndexEntry,
+    PlantedBug::UnbuiltIndex,
+    PlantedBug::UniqueUnchecked,
 ];
 
 /// The names of all bugs that can be planted.

@@ -63,6 +63,9 @@ pub const SCENARIOS: &[Scenario] = &[
         storage::load_is_in_order,
         "what was bulk-loaded lies between what was written before and after"
     ),
+    scenario!(StaleIndexEntry, storage::index_is_exact, "an index says nothing of rows that were written since"),
+    scenario!(UnbuiltIndex, storage::index_is_whole_first, "an index is used once it has all documents"),
+    scenario!(UniqueUnchecked, storage::unique_among_all, "no two documents have the same value of a unique index"),
 ];
 
 impl Scenario {

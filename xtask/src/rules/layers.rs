@@ -77,8 +77,8 @@ const LAYERS: [Layer; 17] = [
     layer(
         "bucketdb-documents",
         "crates/documents/",
-        &["bucketdb-log", "bucketdb-runs", "bucketdb-lsm"],
-        "documents know the log and the runs, and never a driver",
+        &["bucketdb-log", "bucketdb-runs", "bucketdb-lsm", "bucketdb-query"],
+        "documents know the log, the runs and the order of values, and never a driver",
         "the state that a log adds up to must be the same whatever store the log came from",
     ),
     layer(

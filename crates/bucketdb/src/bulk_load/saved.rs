@@ -80,7 +80,7 @@ mod tests {
     use bucketdb_driver::MemoryDriver;
     use bucketdb_env::TokioEnvironment;
     use bucketdb_log::{DatabaseId, Layout};
-    use bucketdb_lsm::{Policy, Tier, Work};
+    use bucketdb_lsm::{KEEPS_ALL, Policy, Tier, Work};
     use bucketdb_runs::{Cache, RunEntry, RunOptions};
     use proptest::prelude::*;
 
@@ -91,7 +91,7 @@ mod tests {
         let (driver, env) = (Arc::new(MemoryDriver::new()), Arc::new(TokioEnvironment::new()));
         let store = RunStore::new(driver, env, Layout::new("db").unwrap(), DatabaseId([1; 16]), Cache::new(1 << 20));
         let (policy, options) = (Policy::default(), RunOptions::default());
-        let work = Work { store: &store, policy: &policy, options, begun_at: Seq(4) };
+        let work = Work { store: &store, policy: &policy, options, begun_at: Seq(4), keeps: KEEPS_ALL };
         let entry = RunEntry { key: Bytes::from_static(b"\0\0\0\x07\0k"), seq: Seq(4), row: Some(Bytes::new()) };
         let (runs, _) = work.write(&mut std::iter::once(entry)).await.unwrap();
         let saved = Saved {

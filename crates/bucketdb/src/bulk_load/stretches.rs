@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use bucketdb_documents::{Documents, EncodedKey, KeyRange, ReadSet, TableId, of_run_key};
 use bucketdb_log::Seq;
-use bucketdb_lsm::{Plan, Tier, TierWriter, Tree, TreeScan, Work};
+use bucketdb_lsm::{KEEPS_ALL, Plan, Tier, TierWriter, Tree, TreeScan, Work};
 use bucketdb_runs::{RunEntry, RunOptions, RunStore, ScanOptions};
 use bytes::Bytes;
 
@@ -128,7 +128,13 @@ impl Stretches {
     fn work(&self) -> Work<'_> {
         let block_bytes = self.inner.log.options().block_bytes as usize;
         let options = RunOptions { block_bytes };
-        Work { store: &self.store, policy: &self.inner.maintenance.policy, options, begun_at: self.begun_at }
+        Work {
+            store: &self.store,
+            policy: &self.inner.maintenance.policy,
+            options,
+            begun_at: self.begun_at,
+            keeps: KEEPS_ALL,
+        }
     }
 
     /// Writes what was gathered.

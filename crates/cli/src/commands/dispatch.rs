@@ -1,4 +1,6 @@
-use super::{compact, delete, demo, doctor, export, gc, get, import, put, query, stats, tables, verify, watch};
+use super::{
+    compact, delete, demo, doctor, export, gc, get, import, index, put, query, schema, stats, tables, verify, watch,
+};
 use crate::arguments::{Arguments, Command};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -15,6 +17,8 @@ pub(crate) async fn run(arguments: &Arguments, output: &mut Output) -> Result<()
         Command::Delete { table, keys } => delete::run(global, table, keys, output).await,
         Command::Query(options) => query::run(global, options, output).await,
         Command::Tables => tables::run(global, output).await,
+        Command::Schema { table } => schema::run(global, table, output).await,
+        Command::Index(action) => index::run(global, action, output).await,
         Command::Stats => stats::run(global, output).await,
         Command::Compact => compact::run(global, output).await,
         Command::Gc(options) => gc::run(global, options, output).await,

@@ -1,4 +1,4 @@
-use bucketdb::Environment;
+use bucketdb::{Database, Environment};
 use serde_json::json;
 
 use crate::arguments::{Global, Import};
@@ -37,6 +37,10 @@ pub(super) async fn run(global: &Global, options: &Import, output: &mut Output) 
     };
     progress.finish_and_clear();
     let report = importer.report().clone();
+    let outcome = match outcome {
+        Ok(done) => index(&db, options).await.map(|()| done),
+        Err(failure) => Err(failure),
+    };
     outcome.map_err(|failure| {
         let stored = report.imported + report.replaced + report.unchanged;
         let failure = failure.with("stored", stored);
@@ -112,6 +116,17 @@ pub(super) async fn import_all(reader: &mut dyn RowReader, importer: &mut Import
     // What comes out of the rest stands before what stopped us.
     importer.finish().await.map_err(|failed| at(failed.line, *failed.failure))?;
     stopped.map_or(Ok(()), |(line, failure)| Err(at(line, failure)))
+}
+
+/// Gives the table the indexes that it is to have. Behind the documents: so each is built once.
+async fn index(db: &Database, options: &Import) -> Result<(), Failure> {
+    for fields in &options.indexes {
+        db.create_index(&options.table, fields).await?;
+    }
+    if !options.indexes.is_empty() {
+        db.build_indexes().await?;
+    }
+    Ok(())
 }
 
 fn explain(error: ReadError, name: &str) -> Failure {

@@ -1,14 +1,16 @@
 use std::pin::pin;
 
-use bucketdb::{Database, Filter, Freshness, Order, Query as DatabaseQuery, Selection};
+use bucketdb::{Database, Environment, Filter, Freshness, Order, Query as DatabaseQuery, Selection, Way};
 use futures::stream::{Stream, StreamExt};
 use serde_json::{Value, json};
 
 use super::table::{existing_table, key_names};
 use crate::arguments::{Global, Query, QueryFormat};
 use crate::failure::Failure;
-use crate::output::{Columns, DocumentFormat, DocumentWriter, Output, document_table};
-use crate::session::{self, Access};
+use crate::output::{
+    Columns, DocumentFormat, DocumentWriter, Output, bytes, document_table, duration, plural, requests_text,
+};
+use crate::session::{self, Access, Store};
 
 /// What is asked for, understood.
 struct Wanted {
@@ -20,13 +22,19 @@ struct Wanted {
 pub(super) async fn run(global: &Global, options: &Query, output: &mut Output) -> Result<(), Failure> {
     // A mistyped filter should not cost a request.
     let wanted = parse(options)?;
-    let (db, _) = session::open(global, Access::Read).await?;
-    answer(&db, options, wanted, output).await?;
+    let (db, store) = session::open(global, Access::Read).await?;
+    answer(&db, &store, options, wanted, output).await?;
     // What was read goes into the cache on disk.
     Ok(db.close().await?)
 }
 
-async fn answer(db: &Database, options: &Query, wanted: Wanted, output: &mut Output) -> Result<(), Failure> {
+async fn answer(
+    db: &Database,
+    store: &Store,
+    options: &Query,
+    wanted: Wanted,
+    output: &mut Output,
+) -> Result<(), Failure> {
     let (collection, schema) = existing_table(db, &options.table).await?;
     let query = match options.at {
         Some(point) => db.at(point).await?.collection(&options.table).query(),
@@ -44,6 +52,9 @@ async fn answer(db: &Database, options: &Query, wanted: Wanted, output: &mut Out
     }
     if options.strict {
         query = query.freshness(Freshness::Strict);
+    }
+    if options.explain {
+        return explain(query, store, output).await;
     }
     if options.count {
         let count = query.count().await?;
@@ -71,6 +82,38 @@ async fn answer(db: &Database, options: &Query, wanted: Wanted, output: &mut Out
             write(query.freshness(Freshness::Local), selection, DocumentFormat::Csv { columns }, output).await
         }
     }
+}
+
+/// Prints the plan, and what answering took.
+async fn explain(query: DatabaseQuery<Value>, store: &Store, output: &mut Output) -> Result<(), Failure> {
+    let explanation = query.clone().explain().await?;
+    let (started, before) = (store.env.monotonic(), store.meter.usage());
+    let mut found = 0_u64;
+    {
+        let mut documents = pin!(query.stream().await?);
+        while next(&mut documents).await?.is_some() {
+            found += 1;
+        }
+    }
+    let (took, used) = (store.env.monotonic().saturating_sub(started), store.used_since(&before));
+    if output.is_json() {
+        let way =
+            |way: &Way| json!({"by": way.what, "documents": way.rows, "ordered": way.is_ordered, "cost": way.cost});
+        return Ok(output.value(&json!({
+            "plan": explanation.as_ref().map(|explanation| way(&explanation.chosen)),
+            "alternatives": explanation.iter().flat_map(|explanation| &explanation.alternatives).map(way).collect::<Value>(),
+            "found": found,
+            "requests": used.total_requests(),
+            "bytes": used.total_bytes(),
+            "seconds": took.as_secs_f64(),
+        }))?);
+    }
+    if let Some(explanation) = explanation {
+        output.line(explanation)?;
+    }
+    let read = bytes(used.total_bytes());
+    let text = format!("found {} in {}, {}, {read}", plural(found, "document"), duration(took), requests_text(&used));
+    Ok(output.line(text)?)
 }
 
 fn parse(options: &Query) -> Result<Wanted, Failure> {

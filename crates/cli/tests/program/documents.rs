@@ -161,6 +161,27 @@ fn changes_are_watched_from_any_place() {
     sandbox.run(&["watch", "--since", "1000"]).failed(1, &["the log ends at position 8"]);
 }
 
+#[test]
+fn what_was_loaded_in_bulk_is_watched_from_any_place() {
+    let sandbox = with_people();
+    let numbers: Vec<u64> = (0..10_000).map(|place| place * 7_919 % 10_000).collect();
+    let documents: Vec<String> = numbers.iter().map(|id| format!("{{\"id\": {id}}}")).collect();
+    sandbox.write("a.ndjson", documents.join("\n"));
+    assert_eq!(sandbox.json(&["import", "numbers", "a.ndjson"])["commits"], 1);
+    sandbox.ok(&["put", "numbers", r#"{"id": 5, "again": true}"#]);
+    let all = lines(&sandbox.ok(&["watch", "numbers"]));
+    let keys: Vec<u64> = all.iter().map(|change| change["key"].as_u64().unwrap()).collect();
+    assert_eq!(keys, (0..10_000).chain([5]).collect::<Vec<_>>());
+    assert!(all[1..10_000].iter().all(|change| change["seq"] == all[0]["seq"] && change["kind"] == "put"));
+    assert_eq!((&all[7]["document"], &all[7]["previous"]), (&json!({"id": 7}), &Value::Null));
+    assert!(all[7].as_object().unwrap().contains_key("previous"));
+    assert_eq!(all[10_000]["previous"], json!({"id": 5}));
+    for place in [0, 4_999, 9_998, 9_999] {
+        let rest = lines(&sandbox.ok(&["watch", "--since", all[place]["cursor"].as_str().unwrap()]));
+        assert_eq!(rest, all[place + 1..], "{place}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn following_ends_with_ctrl_c_and_tells_where_to_go_on() {
@@ -224,4 +245,35 @@ fn the_past_can_be_read_by_position_and_by_time() {
     sandbox.run(&["query", "people", "--at", "9001-01-01"]).failed(1, &["lies in the future"]);
     sandbox.run(&["query", "people", "--at", "yesterday"]).failed(2, &["neither a position in the log nor a time"]);
     sandbox.run(&["query", "people", "--at", "2", "--strict"]).failed(2, &["--strict"]);
+}
+
+#[test]
+fn indexes_are_created_used_shown_and_dropped() {
+    let sandbox = with_people();
+    let created = sandbox.json(&["index", "create", "people", "address.city, age desc"]);
+    assert_eq!((&created["index"], &created["done"]), (&json!("address.city, age desc"), &json!("created")));
+    sandbox.run(&["index", "create", "people", "note.", "--unique"]).failed(2, &["note.", "does not read"]);
+    sandbox.ok(&["index", "create", "people", "age", "--unique"]);
+    let schema = sandbox.json(&["schema", "people"]);
+    assert_eq!(schema["indexes"][0]["fields"], "address.city, age desc");
+    assert_eq!(schema["indexes"][1]["unique"], true);
+    assert!(schema["indexes"].as_array().unwrap().iter().all(|index| index["usable"] == true), "{schema}");
+    assert!(sandbox.ok(&["schema", "people"]).contains("address.city, age desc"));
+
+    sandbox
+        .run(&["put", "people", r#"{"id":"ned","age":17}"#])
+        .failed(1, &["people", "\"ned\"", "\"bob\"", "age is unique"]);
+    let explained = sandbox.json(&["query", "people", "--where", "age = 17", "--explain"]);
+    assert_eq!((&explained["found"], &explained["plan"]["documents"]), (&json!(1), &json!(3)));
+    assert_eq!(explained["alternatives"][0]["by"], "unique index on age, age given");
+    let text = sandbox.ok(&["query", "people", "--where", "id = \"bob\"", "--explain"]);
+    assert!(
+        text.contains("reads by the primary key: about 1 documents") && text.contains("found 1 document"),
+        "{text}"
+    );
+
+    sandbox.ok(&["index", "drop", "people", "age"]);
+    sandbox.run(&["index", "drop", "people", "age"]).failed(1, &["people", "no index on age"]);
+    sandbox.ok(&["put", "people", r#"{"id":"ned","age":17}"#]);
+    sandbox.ok(&["verify"]);
 }

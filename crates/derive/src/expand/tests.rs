@@ -67,7 +67,7 @@ fn refuses_a_document_without_a_proper_key() {
 
 #[test]
 fn refuses_what_comes_in_a_later_version() {
-    for name in ["index", "unique", "default", "rename", "ttl"] {
+    for name in ["default", "rename", "ttl"] {
         let sentence = format!("the attribute `{name}` is not supported by this version yet");
         for form in ["", " = \"x\"", "(a, b)"] {
             assert_eq!(mistake_of_struct(&format!("#[document({name}{form})]")), sentence);
@@ -79,8 +79,14 @@ fn refuses_what_comes_in_a_later_version() {
 #[test]
 fn refuses_unknown_misplaced_and_repeated_attributes() {
     for (attributes, message) in [
-        ("#[document(tabel = \"a\")]", "unknown attribute `tabel`; a struct can have `table`, `version` and `crate`"),
-        ("#[document(a::b)]", "unknown attribute `a::b`; a struct can have `table`, `version` and `crate`"),
+        (
+            "#[document(tabel = \"a\")]",
+            "unknown attribute `tabel`; a struct can have `table`, `version`, `crate`, `index(...)` and `unique(...)`",
+        ),
+        (
+            "#[document(a::b)]",
+            "unknown attribute `a::b`; a struct can have `table`, `version`, `crate`, `index(...)` and `unique(...)`",
+        ),
         ("#[document(key)]", "`key` belongs on a field of the struct"),
         ("#[document(table = \"a\", table = \"a\")]", "`table` is given twice"),
         ("#[document(version = 1)] #[document(version = 2)]", "`version` is given twice"),
@@ -89,7 +95,7 @@ fn refuses_unknown_misplaced_and_repeated_attributes() {
         assert_eq!(mistake_of_struct(attributes), message);
     }
     for (field, message) in [
-        ("#[document(primary)] b: u8", "unknown attribute `primary`; a field can have `key`"),
+        ("#[document(primary)] b: u8", "unknown attribute `primary`; a field can have `key`, `index` and `unique`"),
         ("#[document(table = \"b\")] b: u8", "`table` belongs on the struct, not on a field"),
         ("#[document(version = 1)] b: u8", "`version` belongs on the struct, not on a field"),
         ("#[document(key, key)] b: u8", "`key` is given twice"),
@@ -150,6 +156,6 @@ fn refuses_what_serde_would_store_differently() {
 
 #[test]
 fn reports_all_mistakes_together() {
-    let code = "#[document(version = 0)] struct A<T> { #[document(ttl)] a: T, #[document(index)] b: u8 }";
+    let code = "#[document(version = 0)] struct A<T> { #[document(ttl)] a: T, #[document(rename)] b: u8 }";
     assert_eq!(mistakes(code).len(), 4);
 }

@@ -5,10 +5,6 @@ use bucketdb_derive::Document;
 struct User {
     #[document(key)]
     id: String,
-    #[document(unique)]
-    email: String,
-    #[document(index)]
-    role: String,
     #[document(default = "18")]
     age: u8,
     #[document(rename = "nickname")]

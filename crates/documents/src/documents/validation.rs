@@ -4,7 +4,8 @@ use bucketdb_lsm::{Tier, Tree};
 
 use super::Documents;
 use crate::{
-    Change, ChangeKind, Condition, EncodedKey, Facts, Group, ReadSet, Refusal, Schema, TableEntry, TableId, Transaction,
+    Change, ChangeKind, Condition, EncodedKey, Facts, Group, Loaded, ReadSet, Refusal, Schema, TableEntry, TableId,
+    Transaction,
 };
 
 /// A change that somebody wants to commit.
@@ -21,6 +22,13 @@ pub enum Proposal {
     },
     /// A table, or a new version of its schema.
     Register(Schema),
+    /// An index goes.
+    DropIndex {
+        /// The name of its table.
+        table: String,
+        /// Its fields.
+        fields: String,
+    },
     /// Runs that were bulk-loaded join, and their rows replace what was there.
     Ingest {
         /// The runs, newest first.
@@ -124,15 +132,20 @@ impl Documents {
                 let payload = self.catalogue.register(schema)?;
                 Ok(Validated::new(RecordKind::Schema, payload))
             }
+            Proposal::DropIndex { table, fields } => {
+                let unknown = || Refusal::UnknownIndex { table: table.clone(), fields: fields.clone() };
+                let payload = self.catalogue.drop_index(table, fields).ok_or_else(unknown)?;
+                Ok(Validated::new(RecordKind::Schema, payload))
+            }
             Proposal::Ingest { tiers, reads, begun } => {
                 if let Some(reads) = reads {
                     self.check_reads_behind(group, reads)?;
                 }
-                let mut payload = Vec::new();
                 let tree = Tree::new(tiers.clone(), None);
-                tree.encode(&mut payload);
+                let may_replace = reads.is_none() && self.may_replace(tiers.iter().flat_map(Tier::runs));
+                let payload = Loaded::encode(&tree, may_replace);
                 let brings = tree.runs().map(|run| run.meta().name.to_string()).collect();
-                Ok(Validated { kind: RecordKind::Ingest, payload: payload.into(), brings, ends: Some(*begun) })
+                Ok(Validated { kind: RecordKind::Ingest, payload, brings, ends: Some(*begun) })
             }
             Proposal::Write { transaction, reads, facts } => {
                 if let Some(reads) = reads {
@@ -144,6 +157,7 @@ impl Documents {
                     let exists = matches!(change.kind, ChangeKind::Put(_));
                     own.write(change.table, change.key.clone(), exists);
                 }
+                self.check_unique(group, &mut own, transaction, facts.as_ref())?;
                 group.merge(own);
                 Ok(Validated::new(RecordKind::Transactions, transaction.encode()))
             }

@@ -16,9 +16,10 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
-use super::{MAX_DEPTH, RowError};
+use super::{MAX_DEPTH, RowError, too_early};
 
 /// What is left to read of a document.
+#[derive(Debug)]
 pub(super) struct MessagePack<'de> {
     rest: &'de [u8],
     /// How deep what is being read is nested.
@@ -26,7 +27,8 @@ pub(super) struct MessagePack<'de> {
 }
 
 /// One value, or what a list or map begins with.
-enum Head<'de> {
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Head<'de> {
     Nil,
     Boolean(bool),
     Unsigned(u64),
@@ -41,12 +43,17 @@ enum Head<'de> {
     Map(usize),
 }
 
-const NIL: u8 = 0xc0;
+pub(super) const NIL: u8 = 0xc0;
 const EMPTY_LIST: u8 = 0x90;
 
 impl<'de> MessagePack<'de> {
     pub(super) fn new(bytes: &'de [u8]) -> Self {
         Self { rest: bytes, depth: 0 }
+    }
+
+    /// Of values right inside a document.
+    pub(super) fn nested(bytes: &'de [u8]) -> Self {
+        Self { rest: bytes, depth: 1 }
     }
 
     /// # Errors
@@ -68,6 +75,13 @@ impl<'de> MessagePack<'de> {
         }
         self.depth -= 1;
         Ok(())
+    }
+
+    /// Goes past one value, and gives its bytes.
+    pub(super) fn value(&mut self) -> Result<&'de [u8], RowError> {
+        let before = self.rest;
+        self.skip()?;
+        Ok(before.get(..before.len() - self.rest.len()).unwrap_or_default())
     }
 
     fn enter(&mut self) -> Result<(), RowError> {
@@ -99,7 +113,7 @@ impl<'de> MessagePack<'de> {
     }
 
     #[inline]
-    fn head(&mut self) -> Result<Head<'de>, RowError> {
+    pub(super) fn head(&mut self) -> Result<Head<'de>, RowError> {
         let [marker] = self.array()?;
         Ok(match marker {
             0x00..=0x7f => Head::Unsigned(u64::from(marker)),
@@ -186,31 +200,41 @@ impl<'de> MessagePack<'de> {
         self.depth -= 1;
         Ok(value)
     }
+}
 
-    fn wide_integer(&mut self) -> Result<i128, RowError> {
-        match self.head()? {
-            Head::Unsigned(number) => Ok(i128::from(number)),
-            Head::Signed(number) => Ok(i128::from(number)),
-            Head::Binary(bytes) => match bytes.try_into() {
+impl<'de> Head<'de> {
+    /// As whoever wrote an integer of 128 bits.
+    pub(super) fn wide_integer(self) -> Result<i128, RowError> {
+        match self {
+            Self::Unsigned(number) => Ok(i128::from(number)),
+            Self::Signed(number) => Ok(i128::from(number)),
+            Self::Binary(bytes) => match bytes.try_into() {
                 Ok(bytes) => Ok(i128::from_be_bytes(bytes)),
                 Err(_) => Err(RowError::invalid_length(bytes.len(), &"16 bytes of an integer")),
             },
             _ => Err(RowError::custom("it is no integer")),
         }
     }
-}
 
-#[cold]
-fn too_early() -> RowError {
-    RowError("it ends too early".to_owned())
+    /// A variant that is not a map.
+    pub(super) fn variant<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, RowError> {
+        match self {
+            Self::Text(name) => visitor.visit_enum(text(name)?.into_deserializer()),
+            Self::Unsigned(index) => {
+                let index = u32::try_from(index).map_err(RowError::custom)?;
+                visitor.visit_enum(index.into_deserializer())
+            }
+            _ => Err(RowError::custom("it is no variant")),
+        }
+    }
 }
 
 #[inline]
-fn text(bytes: &[u8]) -> Result<&str, RowError> {
+pub(super) fn text(bytes: &[u8]) -> Result<&str, RowError> {
     str::from_utf8(bytes).map_err(|error| RowError(format!("a text is not UTF-8: {error}")))
 }
 
-fn all_taken(left: usize) -> Result<(), RowError> {
+pub(super) fn all_taken(left: usize) -> Result<(), RowError> {
     if left == 0 { Ok(()) } else { Err(RowError(format!("{left} values are left over"))) }
 }
 
@@ -256,12 +280,7 @@ impl<'de> Deserializer<'de> for &mut MessagePack<'de> {
                 self.depth -= 1;
                 Ok(value)
             }
-            Head::Text(name) => visitor.visit_enum(text(name)?.into_deserializer()),
-            Head::Unsigned(index) => {
-                let index = u32::try_from(index).map_err(RowError::custom)?;
-                visitor.visit_enum(index.into_deserializer())
-            }
-            _ => Err(RowError::custom("it is no variant")),
+            head => head.variant(visitor),
         }
     }
 
@@ -281,12 +300,12 @@ impl<'de> Deserializer<'de> for &mut MessagePack<'de> {
     }
 
     fn deserialize_i128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, RowError> {
-        visitor.visit_i128(self.wide_integer()?)
+        visitor.visit_i128(self.head()?.wide_integer()?)
     }
 
     /// The same 16 bytes.
     fn deserialize_u128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, RowError> {
-        visitor.visit_u128(self.wide_integer()? as u128)
+        visitor.visit_u128(self.head()?.wide_integer()? as u128)
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, RowError> {

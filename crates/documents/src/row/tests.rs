@@ -5,6 +5,12 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::*;
+use crate::{KeyType, Schema};
+
+/// Of a table without declared fields.
+pub(super) fn open() -> Layouts {
+    Layouts::of_schema(&Schema::open("documents", "id", KeyType::Integer))
+}
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Nested {
@@ -30,16 +36,16 @@ fn sample(shape: Shape) -> Nested {
 fn documents_keep_what_json_would_lose() {
     for shape in [Shape::Point, Shape::Circle { radius: 1.5 }, Shape::Pair(-1, 1)] {
         let document = sample(shape);
-        let row = encode(&document, 3).unwrap();
-        assert_eq!(decode::<Nested>(&row).unwrap(), document);
-        assert_eq!(schema_version(&row), Ok(3));
+        let row = encode(&document, &open()).unwrap();
+        assert_eq!(decode::<Nested>(&row, &open()).unwrap(), document);
+        assert_eq!(schema_version(&row), Ok(0));
     }
 }
 
 #[test]
 fn any_document_can_be_seen_as_json() {
-    let row = encode(&sample(Shape::Circle { radius: 1.5 }), 1).unwrap();
-    let value = decode_value(&row).unwrap();
+    let row = encode(&sample(Shape::Circle { radius: 1.5 }), &open()).unwrap();
+    let value = decode_value(&row, &open()).unwrap();
     let expected = json!({
         "id": u64::MAX, "ratio": null, "name": null, "shape": {"Circle": {"radius": 1.5}}, "numbers": {"3": i64::MIN},
     });
@@ -49,9 +55,9 @@ fn any_document_can_be_seen_as_json() {
 #[test]
 fn json_reads_back_as_a_type_and_as_itself() {
     let value = json!({"id": 7, "ratio": 0.5, "name": "x", "shape": "Point", "numbers": {}});
-    let row = encode(&value, 0).unwrap();
-    assert_eq!(decode_value(&row).unwrap(), value);
-    assert_eq!(decode::<Nested>(&row).unwrap().id, 7);
+    let row = encode(&value, &open()).unwrap();
+    assert_eq!(decode_value(&row, &open()).unwrap(), value);
+    assert_eq!(decode::<Nested>(&row, &open()).unwrap().id, 7);
 }
 
 #[test]
@@ -60,11 +66,11 @@ fn what_is_nested_too_deep_is_refused_and_not_a_crash() {
     for _ in 0..200 {
         value = json!([value]);
     }
-    assert!(encode(&value, 0).is_err());
+    assert!(encode(&value, &open()).is_err());
     let mut row = vec![KIND_MESSAGE_PACK, 0];
     row.extend_from_slice(&[0x91; 100_000]);
-    assert!(decode_value(&row.clone().into()).is_err());
-    assert!(decode::<Value>(&row.into()).is_err());
+    assert!(decode_value(&row.clone().into(), &open()).is_err());
+    assert!(decode::<Value>(&row.into(), &open()).is_err());
 }
 
 proptest! {
@@ -72,14 +78,14 @@ proptest! {
     fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let mut row = vec![KIND_MESSAGE_PACK, 0];
         row.extend_from_slice(&bytes);
-        let _ = decode_value(&row.into());
-        let _ = decode_value(&bytes.into());
+        let _ = decode_value(&row.into(), &open());
+        let _ = decode_value(&bytes.into(), &open());
     }
 }
 
 /// Whatever a type can have that serde knows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Everything {
+pub(super) struct Everything {
     flag: bool,
     small: (u8, i8, u16, i16),
     large: (u32, i32, u64, i64),
@@ -106,13 +112,13 @@ struct Everything {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Marker;
+pub(super) struct Marker;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Wrapped(u32);
+pub(super) struct Wrapped(u32);
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-enum AnyShape {
+pub(super) enum AnyShape {
     Point,
     Size(u32),
     Pair(i8, String),
@@ -158,7 +164,7 @@ fn any_number() -> impl Strategy<Value = i64> {
     (any::<i64>(), 0..64u32).prop_map(|(number, shift)| number >> shift)
 }
 
-fn everything() -> impl Strategy<Value = Everything> {
+pub(super) fn everything() -> impl Strategy<Value = Everything> {
     let scalars = (any::<bool>(), any::<(u8, i8, u16, i16)>(), any::<(u32, i32, u64, i64)>(), any::<(i128, u128)>());
     let texts = (any::<char>(), ".{0,300}", prop::collection::vec(any::<u8>(), 0..300), -1e30f64..1e30);
     let lists = (
@@ -201,11 +207,11 @@ fn as_row(body: &[u8]) -> Bytes {
 proptest! {
     #[test]
     fn what_was_written_is_read_as_it_was(document in everything()) {
-        let row = encode(&document, 0).unwrap();
-        prop_assert_eq!(&decode::<Everything>(&row).unwrap(), &document);
+        let row = encode(&document, &open()).unwrap();
+        prop_assert_eq!(&decode::<Everything>(&row, &open()).unwrap(), &document);
         // The library that wrote it reads the same, and so does either what the other sees as JSON.
         prop_assert_eq!(&rmp_serde::from_slice::<Everything>(&row[2..]).unwrap(), &document);
-        let value = decode_value(&row).unwrap();
+        let value = decode_value(&row, &open()).unwrap();
         let mut theirs = rmp_serde::Deserializer::from_read_ref(&row[2..]);
         prop_assert_eq!(AnyValue.deserialize(&mut theirs).unwrap(), value);
     }
@@ -217,7 +223,7 @@ proptest! {
         byte in any::<u8>(),
         cut in any::<bool>(),
     ) {
-        let row = encode(&document, 0).unwrap();
+        let row = encode(&document, &open()).unwrap();
         let mut body = row[2..].to_vec();
         let place = place.index(body.len());
         if cut {
@@ -225,7 +231,7 @@ proptest! {
         } else {
             body[place] = byte;
         }
-        if let Ok(ours) = decode::<Everything>(&as_row(&body)) {
+        if let Ok(ours) = decode::<Everything>(&as_row(&body), &open()) {
             let theirs = rmp_serde::from_slice::<Everything>(&body);
             prop_assert_eq!(format!("{:?}", theirs.unwrap()), format!("{:?}", ours));
         }
@@ -243,7 +249,7 @@ fn fields_may_come_in_any_order_and_number_and_under_their_former_names() {
         third: Option<u8>,
     }
     let two = |third| Two { first: 1, second: "x".to_owned(), third };
-    let read = |value: Value| decode::<Two>(&encode(&value, 0).unwrap());
+    let read = |value: Value| decode::<Two>(&encode(&value, &open()).unwrap(), &open());
     assert_eq!(read(json!({"first": 1, "second": "x"})), Ok(two(None)));
     assert_eq!(read(json!({"second": "x", "first": 1, "third": 3})), Ok(two(Some(3))));
     assert_eq!(read(json!({"was": 1, "unknown": [{"a": 1}], "second": "x"})), Ok(two(None)));
@@ -254,9 +260,9 @@ fn fields_may_come_in_any_order_and_number_and_under_their_former_names() {
 
 #[test]
 fn bytes_behind_a_document_are_refused() {
-    let mut row = encode(&json!({"id": 1}), 0).unwrap().to_vec();
+    let mut row = encode(&json!({"id": 1}), &open()).unwrap().to_vec();
     row.push(0);
-    assert!(decode_value(&row.into()).is_err());
+    assert!(decode_value(&row.into(), &open()).is_err());
 }
 
 #[test]
@@ -272,7 +278,7 @@ fn a_serializer_that_lies_about_a_length_is_found_out() {
             list.end()
         }
     }
-    assert!(encode(&Short(2), 1).is_err());
-    assert!(encode(&Short(0), 1).is_err());
-    assert!(encode(&Short(1), 1).is_ok());
+    assert!(encode(&Short(2), &open()).is_err());
+    assert!(encode(&Short(0), &open()).is_err());
+    assert!(encode(&Short(1), &open()).is_ok());
 }

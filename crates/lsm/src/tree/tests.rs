@@ -8,7 +8,7 @@ use bucketdb_runs::{Cache, RunOptions};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Built, Plan, Policy, Work, plan, plan_full};
+use crate::{Built, KEEPS_ALL, Plan, Policy, Work, plan, plan_full};
 
 const DATABASE: DatabaseId = DatabaseId([7; 16]);
 
@@ -90,7 +90,7 @@ async fn scan(tree: &Tree, range: &(Bound<Bytes>, Bound<Bytes>)) -> Vec<RunEntry
 
 async fn work(store: &RunStore, policy: &Policy, tree: &Tree, entries: Vec<RunEntry>, plan: Plan) -> Built {
     let options = RunOptions { block_bytes: 1024 };
-    let work = Work { store, policy, options, begun_at: Seq(1) };
+    let work = Work { store, policy, options, begun_at: Seq(1), keeps: KEEPS_ALL };
     let mut entries = entries.into_iter();
     let built = work.run(tree, &mut entries, plan).await.unwrap();
     assert_eq!(entries.next(), None, "all rows were written");
@@ -198,7 +198,13 @@ async fn tails_take_little_of_what_is_stored() {
     for _ in 0..2 {
         // Of each run, the tail is some kilobytes.
         let policy = Policy { run_bytes: 70 << 10, ..Policy::default() };
-        let work = Work { store: &store, policy: &policy, options: RunOptions { block_bytes: 1024 }, begun_at: Seq(1) };
+        let work = Work {
+            store: &store,
+            policy: &policy,
+            options: RunOptions { block_bytes: 1024 },
+            begun_at: Seq(1),
+            keeps: KEEPS_ALL,
+        };
         let mut noise = 1_u64;
         let mut row = || {
             let bytes = std::iter::repeat_with(|| {

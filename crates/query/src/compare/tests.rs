@@ -114,6 +114,16 @@ proptest! {
     }
 
     #[test]
+    fn a_value_compares_as_what_is_seen_of_it(a in value(), b in value()) {
+        if let (Some(a), Some(b)) = (a, b) {
+            for seen in [ValueRef::from(&a), ValueRef::Nested(&a)] {
+                prop_assert_eq!(compare_to(seen, &b), compare_values(&a, &b));
+                prop_assert_eq!(same_type(seen, &b), rank(&a) == rank(&b));
+            }
+        }
+    }
+
+    #[test]
     fn numbers_agree_with_exact_arithmetic(a in crowded_number(), b in crowded_number()) {
         let exact = |value: &Value| {
             value.as_i64().map(i128::from)

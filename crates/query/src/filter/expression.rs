@@ -3,8 +3,8 @@ use std::cmp::Ordering;
 use serde_json::Value;
 
 use super::Filter;
-use crate::Path;
-use crate::compare::{compare_values, same_type};
+use crate::compare::{compare_to, compare_values, same_type};
+use crate::{Path, Reach, ValueRef};
 
 /// What a [`Filter`] is made of, for whoever plans a query; see [`Filter::expression`].
 ///
@@ -107,39 +107,63 @@ impl Comparison {
         }
     }
 
-    fn between(self, left: &Value, right: &Value) -> bool {
-        same_type(left, right) && self.holds(compare_values(left, right))
+    fn between(self, left: ValueRef<'_>, right: &Value) -> bool {
+        same_type(left, right) && self.holds(compare_to(left, right))
     }
 }
 
 impl Expression {
-    pub(super) fn matches(&self, document: &Value) -> bool {
-        let any = |path: &Path, holds: &dyn Fn(&Value) -> bool| path.get(document).any(holds);
+    pub(super) fn matches<D: Reach>(&self, document: &D) -> Result<bool, D::Error> {
         match self {
-            Self::And(filters) => filters.iter().all(|filter| filter.matches(document)),
-            Self::Or(filters) => filters.iter().any(|filter| filter.matches(document)),
-            Self::Not(filter) => !filter.matches(document),
-            Self::Compare { path, comparison, value: right } => any(path, &|left| comparison.between(left, right)),
-            Self::In { path, values } => {
-                any(path, &|left| values.iter().any(|right| compare_values(left, right).is_eq()))
+            Self::And(filters) => {
+                for filter in filters {
+                    if !filter.matches_in(document)? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
             }
-            Self::Between { path, low, high } => any(path, &|value| {
+            Self::Or(filters) => {
+                for filter in filters {
+                    if filter.matches_in(document)? {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
+            Self::Not(filter) => Ok(!filter.matches_in(document)?),
+            Self::Compare { path, comparison, value: right } => {
+                document.any(path, |left| comparison.between(left, right))
+            }
+            Self::In { path, values } => {
+                document.any(path, |left| values.iter().any(|right| compare_to(left, right).is_eq()))
+            }
+            Self::Between { path, low, high } => document.any(path, |value| {
                 Comparison::GreaterOrEqual.between(value, low) && Comparison::LessOrEqual.between(value, high)
             }),
-            Self::StartsWith { path, prefix } => {
-                any(path, &|value| value.as_str().is_some_and(|text| text.starts_with(prefix)))
-            }
-            Self::Contains { path, value: part } => any(path, &|whole| contains(whole, part)),
-            Self::Exists { path } => any(path, &|_| true),
-            Self::IsNull { path } => !any(path, &|value| !value.is_null()),
+            Self::StartsWith { path, prefix } => document.any(path, |value| starts_with(value, prefix)),
+            Self::Contains { path, value: part } => document.any(path, |whole| contains(whole, part)),
+            Self::Exists { path } => document.any(path, |_| true),
+            Self::IsNull { path } => Ok(!document.any(path, |value| !value.is_null())?),
         }
     }
 }
 
-fn contains(whole: &Value, part: &Value) -> bool {
+fn starts_with(value: ValueRef<'_>, prefix: &str) -> bool {
+    match value {
+        ValueRef::Text(text) => text.starts_with(prefix),
+        ValueRef::Nested(value) => value.as_str().is_some_and(|text| text.starts_with(prefix)),
+        _ => false,
+    }
+}
+
+fn contains(whole: ValueRef<'_>, part: &Value) -> bool {
     match (whole, part) {
-        (Value::Array(elements), part) => elements.iter().any(|element| compare_values(element, part).is_eq()),
-        (Value::String(whole), Value::String(part)) => whole.contains(part.as_str()),
+        (ValueRef::Nested(Value::Array(elements)), part) => {
+            elements.iter().any(|element| compare_values(element, part).is_eq())
+        }
+        (ValueRef::Text(whole), Value::String(part)) => whole.contains(part.as_str()),
+        (ValueRef::Nested(Value::String(whole)), Value::String(part)) => whole.contains(part.as_str()),
         _ => false,
     }
 }

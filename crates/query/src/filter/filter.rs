@@ -4,8 +4,8 @@ use std::str::FromStr;
 use serde_json::Value;
 
 use super::{Comparison, Expression};
-use crate::Path;
 use crate::text::{ParseError, parse_filter};
+use crate::{Path, Reach};
 
 /// Which documents a query wants: a condition, or several joined by [`and`](Self::and), [`or`](Self::or) and
 /// [`not`](Self::not).
@@ -188,6 +188,17 @@ impl Filter {
     /// Whether a document matches.
     #[must_use]
     pub fn matches(&self, document: &Value) -> bool {
+        match self.matches_in(document) {
+            Ok(matches) => matches,
+            Err(impossible) => match impossible {},
+        }
+    }
+
+    /// Whether a document matches that is not at hand as a value: only what the filter asks for is looked at.
+    ///
+    /// # Errors
+    /// If the document is damaged there.
+    pub fn matches_in<D: Reach>(&self, document: &D) -> Result<bool, D::Error> {
         self.expression.matches(document)
     }
 

@@ -239,7 +239,7 @@ proptest! {
     fn conditions_agree_with_the_order_of_values(name in any_name(), left in any_value(), right in any_value()) {
         let path = || Path::field(name.as_str());
         let document = json!({ &name: left.clone() });
-        let comparable = same_type(&left, &right);
+        let comparable = same_type((&left).into(), &right);
         let ordering = compare_values(&left, &right);
         prop_assert_eq!(Filter::eq(path(), right.clone()).matches(&document), ordering.is_eq());
         prop_assert_eq!(Filter::ne(path(), right.clone()).matches(&document), ordering.is_ne());

@@ -8,18 +8,18 @@ use crate::workload::{FeedEvent, FollowerLog, Gap, Tables};
 
 /// What a follower should have seen, given where it was told that it came too late: from each gap on, what is not below it.
 pub(crate) fn expected_of(follower: &FollowerLog, truth: &Truth) -> Vec<FeedEvent> {
-    let told: Vec<&FeedEvent> = truth.told().collect();
+    let told = &truth.events;
     let (mut expected, mut next) = (Vec::new(), 0);
     for Gap { behind, floor, .. } in follower.gaps() {
         while expected.len() < behind
             && let Some(event) = told.get(next)
         {
-            expected.push((*event).clone());
+            expected.push(event.clone());
             next += 1;
         }
         next = next.max(told.partition_point(|event| event.seq.0 < floor));
     }
-    expected.extend(told.get(next..).unwrap_or_default().iter().map(|event| (*event).clone()));
+    expected.extend_from_slice(told.get(next..).unwrap_or_default());
     expected
 }
 

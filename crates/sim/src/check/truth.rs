@@ -67,11 +67,6 @@ impl Truth {
         truth
     }
 
-    /// The changes that feeds tell of.
-    pub(crate) fn told(&self) -> impl Iterator<Item = &FeedEvent> {
-        self.events.iter().filter(|event| !event.is_load)
-    }
-
     /// What an operation wrote.
     pub(crate) fn of_token(&self, token: u64) -> Vec<&FeedEvent> {
         let indices = self.by_token.get(&token).map(Vec::as_slice).unwrap_or_default();

@@ -1,11 +1,11 @@
 use std::time::Duration;
 
 use bucketdb::simulation::TailLimits;
-use bucketdb::{Duplicates, Error, ErrorKind, Freshness, Key, Operation};
+use bucketdb::{Duplicates, Error, ErrorKind, Freshness, Key, Operation, Order, Path};
 use serde_json::{Value, json};
 
 use super::removal::two;
-use crate::stage::{GRACE, LATENCY, Outcome, Stage, Twist, must, value_of};
+use crate::stage::{Actor, GRACE, LATENCY, Outcome, Stage, Twist, must, value_of};
 
 /// A checkpoint is under way whose run a sweep takes for an orphan (H1).
 pub(crate) async fn sweep_first(stage: Stage) -> Outcome {
@@ -150,4 +150,60 @@ pub(crate) async fn load_is_in_order(stage: Stage) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// What an index of the last checkpoint says of a row that was written since does not count (H12).
+pub(crate) async fn index_is_exact(stage: Stage) -> Outcome {
+    let (a, b) = two(&stage).await?;
+    a.collection().create_index("value").await.map_err(|error| error.to_string())?;
+    a.write("x", 1).await?;
+    a.write("y", 2).await?;
+    a.checkpoint().await?;
+    b.refresh().await?;
+    b.write("x", 3).await?;
+    a.refresh().await?;
+    for actor in [&a, &b] {
+        let found = by_index(actor).await?.ok_or("the index is whole and cannot be used")?;
+        must(found == [json!(2), json!(3)], format!("an index over the values 2 and 3 leads to {found:?}"))?;
+    }
+    Ok(())
+}
+
+/// An index is of no use before all documents are in it that were there when it was created (H14).
+pub(crate) async fn index_is_whole_first(stage: Stage) -> Outcome {
+    let (a, b) = two(&stage).await?;
+    a.write("x", 1).await?;
+    a.write("y", 2).await?;
+    a.checkpoint().await?;
+    b.refresh().await?;
+    b.collection().create_index("value").await.map_err(|error| error.to_string())?;
+    b.write("y", 3).await?;
+    if let Some(found) = by_index(&b).await? {
+        must(found == [json!(1), json!(3)], format!("an index that is not built leads to {found:?}, not to 1 and 3"))?;
+    }
+    b.db.build_indexes().await.map_err(|error| error.to_string())?;
+    let found = by_index(&b).await?.ok_or("the index was built and cannot be used")?;
+    must(found == [json!(1), json!(3)], format!("an index that was built leads to {found:?}, not to 1 and 3"))
+}
+
+/// Two processes that know nothing of each other's last commit do not both take the same value of a unique index.
+pub(crate) async fn unique_among_all(stage: Stage) -> Outcome {
+    let (a, b) = two(&stage).await?;
+    a.collection().create_unique_index("value").await.map_err(|error| error.to_string())?;
+    b.refresh().await?;
+    a.write("x", 1).await?;
+    let second = b.collection().put(&json!({"id": "y", "value": 1})).await;
+    let is_refused = matches!(second, Err(Error::UniqueViolation { .. }));
+    must(is_refused, format!("x has the value 1, and to give it to y came to {second:?}"))
+}
+
+/// All values in the order of the index over them; `None` if it is of no use.
+async fn by_index(actor: &Actor) -> Result<Option<Vec<Value>>, String> {
+    let query =
+        actor.collection().with_freshness(Freshness::Local).query().order_by(Order::ascending(Path::field("value")));
+    match query.by_index("value").fetch().await {
+        Ok(documents) => Ok(Some(documents.iter().map(value_of).collect())),
+        Err(Error::UnknownIndex { .. }) => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
 }

@@ -11,8 +11,6 @@ pub(crate) struct FeedEvent {
     pub(crate) key: String,
     /// `None` if the document was removed.
     pub(crate) document: Option<Value>,
-    /// Whether a bulk load wrote it: no feed tells of those.
-    pub(crate) is_load: bool,
 }
 
 impl FeedEvent {
@@ -22,19 +20,18 @@ impl FeedEvent {
             ChangeKind::Put(document) => Some(document),
             ChangeKind::Delete => None,
         };
-        Self { seq, time, table, key: key.to_string().trim_matches('"').to_owned(), document, is_load: false }
+        Self { seq, time, table, key: key.to_string().trim_matches('"').to_owned(), document }
     }
 
     /// What a record said.
     pub(crate) fn all(record: LoggedRecord) -> impl Iterator<Item = Self> {
-        let LoggedRecord { seq, time, is_load, documents, .. } = record;
+        let LoggedRecord { seq, time, documents, .. } = record;
         documents.into_iter().map(move |logged| Self {
             seq,
             time,
             table: logged.table,
             key: logged.key.trim_matches('"').to_owned(),
             document: logged.document,
-            is_load,
         })
     }
 

@@ -15,7 +15,6 @@ fn truth() -> Truth {
         table: "registers".into(),
         key: "k".into(),
         document: Some(json!({ "key": "k", "token": token })),
-        is_load: false,
     };
     Truth::new(vec![event(5, 1), event(7, 2)], 7)
 }

@@ -1,0 +1,181 @@
+use std::collections::{HashSet, VecDeque};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use bucketdb_documents::{Base, EncodedKey, Index, IndexBaseScan, IndexEntry, IndexRange, KeyRange, ScanRow};
+
+use crate::origin::View;
+use crate::rows::TableRef;
+use crate::{Error, Result};
+
+/// How many entries of an index are read together, at first and at most: who wants a few documents need not read many.
+const FIRST_PAGE: usize = 64;
+const LARGEST_PAGE: usize = 2048;
+
+/// Reads the entries of an index in some stretches of it at one moment: those of the last checkpoint, except of rows that
+/// were written since, and those of these rows (H12).
+struct IndexScan {
+    view: View,
+    table: TableRef,
+    index: Index,
+    ranges: VecDeque<IndexRange>,
+    open: Option<OpenRange>,
+    page_entries: usize,
+}
+
+/// The stretch that is being read.
+struct OpenRange {
+    base: Arc<Base>,
+    scan: Option<IndexBaseScan>,
+    /// Of rows that were written since, not given yet.
+    written: VecDeque<IndexEntry>,
+}
+
+impl IndexScan {
+    /// The next entries, in order; none in the end.
+    async fn next_page(&mut self) -> Result<Vec<IndexEntry>> {
+        loop {
+            let Some(range) = self.ranges.front_mut() else { return Ok(Vec::new()) };
+            if self.open.is_none() {
+                let (table, index) = (self.table.id, &self.index);
+                let page = self.view.moment.read(|documents, at| documents.index_page(table, index, range, at))?;
+                let gone =
+                    || Error::UnknownIndex { table: self.table.name().to_owned(), fields: index.order.to_string() };
+                let page = page.ok_or_else(gone)?;
+                let scan = page.group.map(|group| IndexBaseScan::new(&page.base, group, range));
+                self.open = Some(OpenRange { base: page.base, scan, written: page.entries.into() });
+            }
+            let Some(open) = &mut self.open else { continue };
+            let mut entries = Vec::new();
+            if let Some(scan) = &mut open.scan {
+                while entries.len() < self.page_entries {
+                    match scan.next().await.map_err(|error| self.view.moment.explain(error))? {
+                        Some(entry) => entries.push(entry),
+                        None => {
+                            open.scan = None;
+                            break;
+                        }
+                    }
+                }
+            }
+            self.page_entries = (2 * self.page_entries).min(LARGEST_PAGE);
+            let keys: Vec<EncodedKey> = entries.iter().map(IndexEntry::key).collect();
+            let (base, table) = (&open.base, self.table.id);
+            let written = self.view.moment.read(|documents, at| documents.written_since(base, table, &keys, at))?;
+            let Some(written) = written else {
+                // There was a checkpoint, and what was written since the one before is in other runs now. What lies before
+                // the end of the last page was given.
+                self.open = None;
+                continue;
+            };
+            // What was written lies between what is in the base: up to where that was read.
+            let up_to = entries.last().filter(|_| open.scan.is_some()).cloned();
+            let mut page: Vec<IndexEntry> = entries
+                .into_iter()
+                .zip(written)
+                .filter(|(_, is_written)| !is_written)
+                .map(|(entry, _)| entry)
+                .collect();
+            let is_due = |entry: &IndexEntry| up_to.as_ref().is_none_or(|up_to| entry <= up_to);
+            while open.written.front().is_some_and(is_due) {
+                page.extend(open.written.pop_front());
+            }
+            page.sort_unstable();
+            match up_to {
+                Some(up_to) => range.0 = Bound::Excluded(up_to.bytes),
+                None => {
+                    self.open = None;
+                    self.ranges.pop_front();
+                }
+            }
+            if !page.is_empty() {
+                return Ok(page);
+            }
+        }
+    }
+}
+
+/// The rows that an index leads to.
+pub(crate) struct IndexRows {
+    scan: IndexScan,
+    order: RowOrder,
+    /// Found and not read yet, in the order in which they are given.
+    keys: VecDeque<EncodedKey>,
+    rows: VecDeque<ScanRow>,
+    batch_rows: usize,
+    /// What was given already, where a document may be in the index more than once.
+    given: Option<HashSet<EncodedKey>>,
+    is_over: bool,
+}
+
+/// In which order rows come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RowOrder {
+    /// As in the index. Rows are read while entries are.
+    Index,
+    /// By their keys. The keys of all are gathered first.
+    Key,
+}
+
+/// How many rows are read together, at first and at most.
+const FIRST_ROWS: usize = 16;
+const MOST_ROWS: usize = 1024;
+
+impl IndexRows {
+    /// # Errors
+    /// If the transaction that reads has ended.
+    pub(crate) fn new(
+        view: View,
+        table: TableRef,
+        index: Index,
+        ranges: Vec<IndexRange>,
+        order: RowOrder,
+    ) -> Result<Self> {
+        if let Some(transaction) = &view.transaction {
+            // What would become part of the answer may have any key.
+            transaction.note_range(None, KeyRange::all(table.id))?;
+        }
+        let is_multiple = index.order.terms().iter().any(|term| term.path.is_multiple());
+        let given = (is_multiple || ranges.len() > 1).then(HashSet::new);
+        let ranges = ranges.into();
+        let scan = IndexScan { view, table, index, ranges, open: None, page_entries: FIRST_PAGE };
+        let (keys, rows) = (VecDeque::new(), VecDeque::new());
+        Ok(Self { scan, order, keys, rows, batch_rows: FIRST_ROWS, given, is_over: false })
+    }
+
+    pub(crate) async fn next(&mut self) -> Result<Option<ScanRow>> {
+        loop {
+            if let Some(row) = self.rows.pop_front() {
+                return Ok(Some(row));
+            }
+            self.fill_keys().await?;
+            let count = self.batch_rows.min(self.keys.len());
+            if count == 0 {
+                return Ok(None);
+            }
+            self.batch_rows = (2 * self.batch_rows).min(MOST_ROWS);
+            let keys: Vec<EncodedKey> = self.keys.drain(..count).collect();
+            let found = self.scan.view.moment.get_many(self.scan.table.id, &keys).await?;
+            let rows = keys.into_iter().zip(found);
+            // An entry without its row cannot be; if it were, there would be nothing to give.
+            self.rows = rows.filter_map(|(key, found)| Some(ScanRow { key, row: found?.row })).collect();
+        }
+    }
+
+    async fn fill_keys(&mut self) -> Result<()> {
+        while !self.is_over && (self.keys.is_empty() || self.order == RowOrder::Key) {
+            let page = self.scan.next_page().await?;
+            self.is_over = page.is_empty();
+            for key in page.iter().map(IndexEntry::key) {
+                let is_new = self.given.as_mut().is_none_or(|given| given.insert(key.clone()));
+                if is_new {
+                    self.keys.push_back(key);
+                }
+            }
+            if self.is_over && self.order == RowOrder::Key {
+                self.keys.make_contiguous().sort_unstable();
+            }
+        }
+        Ok(())
+    }
+}

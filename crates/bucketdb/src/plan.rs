@@ -1,0 +1,369 @@
+//! Which way a query takes to its documents.
+
+mod conditions;
+mod explanation;
+
+use std::ops::Bound;
+
+use bucketdb_documents::{
+    Documents, Index, IndexCondition, IndexRange, IndexState, KeyPart, KeyRange, KeyType, run_group,
+};
+use bucketdb_query::{Filter, Order};
+use serde_json::Value;
+
+use self::conditions::{Conditions, same_type};
+use crate::index_scan::RowOrder;
+use crate::origin::View;
+use crate::rows::TableRef;
+use crate::{Error, Result};
+
+pub use self::explanation::{Explanation, Way};
+
+/// A way to the documents.
+#[derive(Clone, Debug)]
+pub(crate) enum Access {
+    /// All rows in a range of primary keys.
+    Keys(KeyRange),
+    /// What an index has in some stretches, and the rows that it leads to.
+    Index { index: Index, ranges: Vec<IndexRange>, row_order: RowOrder },
+}
+
+/// What was chosen.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) access: Access,
+    /// Whether documents come in the order that was asked for.
+    pub(crate) is_ordered: bool,
+    /// All that was considered, the chosen one first.
+    pub(crate) ways: Vec<Way>,
+}
+
+/// One way, and what it costs.
+struct Candidate {
+    access: Access,
+    is_ordered: bool,
+    way: Way,
+}
+
+impl Candidate {
+    fn follows(&self, hint: &Hint) -> bool {
+        match (&self.access, hint) {
+            (Access::Keys(_), Hint::Keys) => true,
+            (Access::Index { index, .. }, Hint::Index(fields)) => {
+                fields.parse().is_ok_and(|order: Order| order == index.order)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What is asked for.
+pub(crate) struct Asked<'a> {
+    pub(crate) filter: Option<&'a Filter>,
+    pub(crate) order: Option<&'a Order>,
+    /// So many documents at most, those that are passed over included.
+    pub(crate) limit: Option<usize>,
+    /// Those with keys in this range only.
+    pub(crate) keys: KeyRange,
+    pub(crate) has_key_range: bool,
+    pub(crate) hint: Option<&'a Hint>,
+    /// Whether somebody wants to know what the ways cost, be there only one.
+    pub(crate) is_explained: bool,
+}
+
+/// Which way the user wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Hint {
+    /// By primary key.
+    Keys,
+    /// By the index over these fields.
+    Index(String),
+}
+
+/// So much more does it take to read a row that an index leads to than one that lies behind another.
+const ROW_BY_INDEX: f64 = 4.0;
+
+/// So many rows are read in the time that it takes to begin with an index.
+const INDEX_BEGIN: f64 = 8.0;
+
+/// The most stretches of an index for one query: what `in` with several values makes of it.
+const MAX_RANGES: usize = 256;
+
+/// How many documents of those that a condition without an index is about it accepts, about, where nothing is known.
+const UNKNOWN_SHARE: f64 = 0.3;
+
+impl Plan {
+    /// Chooses a way by what it will cost: how many rows are read, from the indexes of the runs themselves. That may take a
+    /// request or two for parts of these indexes, which whoever reads needs anyhow.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub(crate) async fn choose(view: &View, table: &TableRef, asked: &Asked<'_>) -> Result<Self> {
+        let empty = Filter::all();
+        let conditions = Conditions::of(asked.filter.unwrap_or(&empty));
+        let total = view.moment.read(|documents, _| documents.stats(table.id).documents)?;
+        let mut candidates = Vec::new();
+        for index in usable(view, table)? {
+            if let Some(candidate) = by_index(view, table, asked, &conditions, index, total).await? {
+                candidates.push(candidate);
+            }
+        }
+        // Without another way, there is nothing to choose: no request for what would only be looked at.
+        let has_choice = asked.is_explained || !candidates.is_empty();
+        candidates.push(by_keys(view, table, asked, &conditions, total, has_choice).await?);
+        if let Some(hint) = asked.hint {
+            candidates.retain(|candidate| candidate.follows(hint));
+        }
+        candidates.sort_by(|first, second| first.way.cost.total_cmp(&second.way.cost));
+        let ways = candidates.iter().map(|candidate| candidate.way.clone()).collect();
+        let Some(Candidate { access, is_ordered, .. }) = candidates.into_iter().next() else {
+            let fields = match asked.hint {
+                Some(Hint::Index(fields)) => fields.clone(),
+                _ => String::new(),
+            };
+            return Err(Error::UnknownIndex { table: table.name().to_owned(), fields });
+        };
+        Ok(Self { access, is_ordered, ways })
+    }
+}
+
+/// The indexes of a table that have all of its documents, and whether they have them in order.
+fn usable(view: &View, table: &TableRef) -> Result<Vec<(Index, bool)>> {
+    if let Some(transaction) = &view.transaction
+        && !transaction.own_writes(&KeyRange::all(table.id))?.is_empty()
+    {
+        // What a transaction wrote itself is in no index.
+        return Ok(Vec::new());
+    }
+    view.moment.read(|documents: &Documents, at| {
+        let indexes = documents.catalogue().table(table.id).map(|entry| entry.indexes()).unwrap_or_default();
+        let usable = |index: &Index| match documents.index_state(table.id, index, at) {
+            IndexState::Usable { is_ordered } => Some((index.clone(), is_ordered)),
+            IndexState::Building(_) | IndexState::Expired => None,
+        };
+        indexes.iter().filter_map(usable).collect()
+    })
+}
+
+/// By primary key: all of it, or a range that follows from the conditions.
+async fn by_keys(
+    view: &View,
+    table: &TableRef,
+    asked: &Asked<'_>,
+    conditions: &Conditions<'_>,
+    total: u64,
+    has_choice: bool,
+) -> Result<Candidate> {
+    let mut range = asked.keys.clone();
+    let mut equal = Vec::new();
+    if !asked.has_key_range {
+        let mut next = (Bound::Unbounded, Bound::Unbounded);
+        for field in table.schema.key() {
+            let of_field = conditions.of_field(&field.name);
+            if let Some(part) = of_field.equal().and_then(|value| key_part(field.key_type, value)) {
+                equal.push(part);
+                continue;
+            }
+            let part = |bound: &Bound<Value>| match bound {
+                Bound::Included(value) | Bound::Excluded(value) => {
+                    key_part(field.key_type, value).map_or(Bound::Unbounded, Bound::Included)
+                }
+                Bound::Unbounded => Bound::Unbounded,
+            };
+            next = (part(&of_field.low), part(&of_field.high));
+            break;
+        }
+        if let Ok(narrower) = KeyRange::beginning_with(table.id, &equal, next) {
+            range = narrower;
+        }
+    }
+    let is_all = range == KeyRange::all(table.id);
+    let is_one = !equal.is_empty() && equal.len() == table.schema.key().len();
+    let rows = match () {
+        () if is_all => total as f64,
+        () if is_one => 1.0,
+        () if !has_choice => 0.0,
+        () => estimate_keys(view, &range, total).await?,
+    };
+    let is_ordered = asked.order.is_none_or(Order::is_empty);
+    let read = match asked.limit {
+        Some(limit) if is_ordered => rows.min(limit as f64 / share_accepted(conditions, total)),
+        _ => rows,
+    };
+    let what = match (is_all, is_one) {
+        (true, _) => "all documents".to_owned(),
+        (_, true) => "the primary key".to_owned(),
+        _ => "a range of the primary key".to_owned(),
+    };
+    let way = Way { what, rows: rows.ceil() as u64, is_ordered, cost: read };
+    Ok(Candidate { access: Access::Keys(range), is_ordered, way })
+}
+
+/// What share of the documents the conditions accept, for who stops at a limit.
+fn share_accepted(conditions: &Conditions<'_>, total: u64) -> f64 {
+    if conditions.is_empty() { 1.0 } else { (UNKNOWN_SHARE / 10.0).max(1.0 / (total as f64).max(1.0)) }
+}
+
+async fn by_index(
+    view: &View,
+    table: &TableRef,
+    asked: &Asked<'_>,
+    conditions: &Conditions<'_>,
+    (index, is_in_order): (Index, bool),
+    total: u64,
+) -> Result<Option<Candidate>> {
+    if asked.has_key_range {
+        return Ok(None);
+    }
+    let terms = index.order.terms();
+    // Of each field from the first on, what it may equal; then what else is asked of the next one.
+    let mut prefixes: Vec<Vec<IndexCondition>> = vec![Vec::new()];
+    let mut equal_terms = 0;
+    let mut last = None;
+    for term in terms {
+        let of_path = conditions.of_path(&term.path);
+        let alternatives = of_path.alternatives();
+        if alternatives.is_empty() || prefixes.len() * alternatives.len() > MAX_RANGES {
+            last = of_path.range();
+            break;
+        }
+        let extended = |prefix: &Vec<IndexCondition>| -> Vec<Vec<IndexCondition>> {
+            let with = |value: &Option<Value>| {
+                let mut conditions = prefix.clone();
+                conditions.push(IndexCondition::Equal(value.clone()));
+                conditions
+            };
+            alternatives.iter().map(with).collect()
+        };
+        prefixes = prefixes.iter().flat_map(extended).collect();
+        equal_terms += 1;
+    }
+    let is_point = equal_terms == terms.len();
+    let ranges: Vec<IndexRange> = prefixes
+        .into_iter()
+        .filter_map(|prefix| index.range(&[prefix, last.iter().cloned().collect()].concat()))
+        .collect();
+    let ranges = in_order(ranges);
+    let (order, is_ordered) =
+        ordered_by(asked.order, &index, equal_terms, is_in_order && ranges.len() <= 1, conditions);
+    let is_selective = equal_terms > 0 || last.is_some();
+    let is_wanted = matches!(asked.hint, Some(Hint::Index(_)));
+    let gives_order = is_ordered && asked.order.is_some_and(|order| !order.is_empty());
+    let is_of_use = is_selective || is_wanted || gives_order;
+    if !is_of_use {
+        return Ok(None);
+    }
+    let mut rows = 0.0;
+    for range in &ranges {
+        rows += if is_point && index.is_unique { 1.0 } else { estimate(view, table, &index, range, total).await? };
+    }
+    let read = match asked.limit {
+        Some(limit) if is_ordered => rows.min(limit as f64 / share_left(conditions, equal_terms, last.is_some())),
+        _ => rows,
+    };
+    let what = describe(&index, equal_terms, last.is_some(), ranges.len());
+    let way = Way { what, rows: rows.ceil() as u64, is_ordered, cost: INDEX_BEGIN + ROW_BY_INDEX * read };
+    Ok(Some(Candidate { access: Access::Index { index, ranges, row_order: order }, is_ordered, way }))
+}
+
+/// What share of the documents that an index leads to the other conditions accept.
+fn share_left(conditions: &Conditions<'_>, equal_terms: usize, has_range: bool) -> f64 {
+    let used = equal_terms + usize::from(has_range);
+    if conditions.len() <= used { 1.0 } else { UNKNOWN_SHARE }
+}
+
+/// In which order an index gives its rows, and whether that is the one that was asked for.
+fn ordered_by(
+    order: Option<&Order>,
+    index: &Index,
+    equal_terms: usize,
+    is_one_range: bool,
+    conditions: &Conditions<'_>,
+) -> (RowOrder, bool) {
+    let terms = index.order.terms();
+    let is_multiple = terms.iter().any(|term| term.path.is_multiple());
+    let asked = order.map(Order::terms).unwrap_or_default();
+    if asked.is_empty() {
+        // By primary key. In one place of the index they are in that order.
+        let is_by_key = is_one_range && !is_multiple && equal_terms == terms.len();
+        return (if is_by_key { RowOrder::Index } else { RowOrder::Key }, true);
+    }
+    // What is the same in all of them orders nothing.
+    let is_fixed = |path| conditions.of_path(path).equal().is_some();
+    let asked: Vec<_> = asked.iter().filter(|term| term.path.is_multiple() || !is_fixed(&term.path)).collect();
+    let rest = terms.get(equal_terms..).unwrap_or_default();
+    let is_same = asked.len() == rest.len() && asked.iter().zip(rest).all(|(asked, term)| **asked == *term);
+    let is_ordered = is_one_range && !is_multiple && is_same;
+    (if is_ordered { RowOrder::Index } else { RowOrder::Key }, is_ordered)
+}
+
+/// Stretches in the order of the index; what is there twice, once.
+fn in_order(mut ranges: Vec<IndexRange>) -> Vec<IndexRange> {
+    let start = |range: &IndexRange| match &range.0 {
+        Bound::Included(start) | Bound::Excluded(start) => start.clone(),
+        Bound::Unbounded => bytes::Bytes::new(),
+    };
+    ranges.sort_by_key(start);
+    ranges.dedup();
+    ranges
+}
+
+/// About how many rows an index has in a range.
+async fn estimate(view: &View, table: &TableRef, index: &Index, range: &IndexRange, total: u64) -> Result<f64> {
+    let page = view.moment.read(|documents, at| documents.index_page(table.id, index, range, at))?;
+    let Some(page) = page else { return Ok(total as f64) };
+    let written = page.entries.len() as f64;
+    let Some(group) = page.group else { return Ok(written) };
+    let (group, range) = run_group(group, range);
+    let in_base = page.base.tree.estimate_rows(group, &range).await.map_err(|error| view.moment.explain(error))?;
+    Ok(written + in_base as f64)
+}
+
+/// About how many rows are in a range of primary keys.
+async fn estimate_keys(view: &View, range: &KeyRange, total: u64) -> Result<f64> {
+    let base = view.moment.read(|documents, _| documents.base().clone())?;
+    let (group, bounds) = range.in_runs();
+    let rows = base.tree.estimate_rows(group, &bounds).await.map_err(|error| view.moment.explain(error))?;
+    let in_base = base.tree.totals(group).rows;
+    // What was written since may all lie there.
+    Ok(rows as f64 + total.saturating_sub(in_base) as f64)
+}
+
+fn key_part(key_type: KeyType, value: &Value) -> Option<KeyPart> {
+    match (key_type, value) {
+        (KeyType::Text, Value::String(text)) => Some(KeyPart::Text(text.clone())),
+        (KeyType::Integer, Value::Number(number)) => {
+            let integer = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
+            integer.map(KeyPart::Integer)
+        }
+        (KeyType::Boolean, Value::Bool(value)) => Some(KeyPart::Boolean(*value)),
+        _ => None,
+    }
+}
+
+fn describe(index: &Index, equal_terms: usize, has_range: bool, ranges: usize) -> String {
+    let kind = if index.is_unique { "unique index" } else { "index" };
+    let mut text = format!("{kind} on {}", index.order);
+    let terms = index.order.terms();
+    let fields: Vec<String> = terms.iter().take(equal_terms).map(|term| term.path.to_string()).collect();
+    if !fields.is_empty() {
+        text.push_str(&format!(", {} given", fields.join(" and ")));
+    }
+    if let Some(term) = terms.get(equal_terms).filter(|_| has_range) {
+        text.push_str(&format!(", a range of {}", term.path));
+    }
+    if ranges > 1 {
+        text.push_str(&format!(", {ranges} stretches"));
+    }
+    text
+}
+
+/// Whether two bounds can hold together.
+pub(crate) fn bounds_agree(low: &Bound<Value>, high: &Bound<Value>) -> bool {
+    match (low, high) {
+        (Bound::Included(low) | Bound::Excluded(low), Bound::Included(high) | Bound::Excluded(high)) => {
+            same_type(low, high)
+        }
+        _ => true,
+    }
+}

@@ -1,0 +1,39 @@
+use std::fmt;
+
+/// One way to the documents of a query.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Way {
+    /// What is read, in words.
+    pub what: String,
+    /// How many documents it leads to, about.
+    pub rows: u64,
+    /// Whether they come in the order that was asked for, so that none has to be kept to be sorted.
+    pub is_ordered: bool,
+    /// What it costs, in documents that are read one behind the other; a limit is heeded.
+    pub cost: f64,
+}
+
+/// How a query is answered; printed, it is a few lines for people.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Explanation {
+    /// The way that is taken.
+    pub chosen: Way,
+    /// The others that there are, the cheapest first.
+    pub alternatives: Vec<Way>,
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let order = if self.is_ordered { "" } else { ", then sorted" };
+        write!(formatter, "{}: about {} documents{order}, cost {:.0}", self.what, self.rows, self.cost)
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "reads by {}", self.chosen)?;
+        self.alternatives.iter().try_for_each(|way| write!(formatter, "\ninstead of {way}"))
+    }
+}

@@ -1,0 +1,270 @@
+//! Indexes against a plain map: whatever was written, loaded, merged or dropped, every way to the documents gives the same.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bucketdb::{Collection, Database, Duplicates, Error, IndexProgress, MemoryDriver, Order, Snapshot};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::support::on;
+
+type Model = BTreeMap<u64, Value>;
+
+const INDEXES: [&str; 6] = ["a", "a desc, b", "b, a desc", "tags[*]", "n.x", "tags[*], b desc"];
+
+#[derive(Clone, Debug)]
+enum Step {
+    Put(u64, Value),
+    Delete(u64),
+    Batch(Vec<(u64, Option<Value>)>),
+    Load(Vec<(u64, Value)>),
+    Checkpoint,
+    Compact,
+    CreateIndex(prop::sample::Index),
+    DropIndex(prop::sample::Index),
+    Hold,
+    Release,
+    Reopen,
+    Ask(Asked),
+}
+
+#[derive(Clone, Debug)]
+struct Asked {
+    filter: String,
+    order: String,
+    offset: usize,
+    limit: Option<usize>,
+}
+
+fn scalar() -> BoxedStrategy<Value> {
+    prop_oneof![
+        4 => (0_i64..5).prop_map(Value::from),
+        1 => Just(json!(null)),
+        1 => any::<bool>().prop_map(Value::from),
+        1 => Just(json!(1.5)),
+        2 => prop_oneof![Just(""), Just("x"), Just("xy"), Just("y")].prop_map(Value::from),
+        1 => Just(json!("x".repeat(1_500))),
+        1 => Just(json!("x".repeat(1_501))),
+    ]
+    .boxed()
+}
+
+fn document() -> BoxedStrategy<Value> {
+    let tags = prop_oneof![
+        3 => prop::collection::vec(scalar(), 0..4).prop_map(Value::from),
+        1 => Just(json!("xyz")),
+    ];
+    let fields = (prop::option::of(scalar()), prop::option::of(scalar()), prop::option::of(tags), scalar());
+    fields
+        .prop_map(|(a, b, tags, x)| {
+            let mut document = json!({"n": {"x": x}});
+            for (name, value) in [("a", a), ("b", b), ("tags", tags)] {
+                if let Some(value) = value {
+                    document[name] = value;
+                }
+            }
+            document
+        })
+        .boxed()
+}
+
+fn condition() -> BoxedStrategy<String> {
+    let path = prop_oneof![Just("a"), Just("b"), Just("n.x"), Just("tags[*]"), Just("tags"), Just("id")];
+    let comparison = prop_oneof![Just("="), Just("!="), Just("<"), Just("<="), Just(">"), Just(">=")];
+    prop_oneof![
+        4 => (path.clone(), comparison, scalar()).prop_map(|(path, comparison, value)| format!("{path} {comparison} {value}")),
+        1 => (path.clone(), scalar(), scalar()).prop_map(|(path, first, second)| format!("{path} in [{first}, {second}]")),
+        1 => (path.clone(), 0..4, 0..5).prop_map(|(path, low, high)| format!("{path} between {low} and {high}")),
+        1 => (path.clone(), "x{0,1}").prop_map(|(path, prefix)| format!("{path} starts with {prefix:?}")),
+        1 => (scalar(), Just("tags")).prop_map(|(value, path)| format!("{path} contains {value}")),
+        1 => path.clone().prop_map(|path| format!("{path} is null")),
+        1 => path.prop_map(|path| format!("{path} exists")),
+    ]
+    .boxed()
+}
+
+fn filter() -> BoxedStrategy<String> {
+    prop_oneof![
+        1 => Just("true".to_owned()),
+        4 => prop::collection::vec(condition(), 1..4).prop_map(|conditions| conditions.join(" and ")),
+        1 => (condition(), condition(), condition()).prop_map(|(a, b, c)| format!("({a} or {b}) and not {c}")),
+    ]
+    .boxed()
+}
+
+fn asked() -> BoxedStrategy<Asked> {
+    let order = prop_oneof![
+        3 => Just(String::new()),
+        4 => prop::sample::select(INDEXES.to_vec()).prop_map(str::to_owned),
+        1 => Just("b".to_owned()),
+        1 => Just("a desc".to_owned()),
+        1 => Just("b desc, n.x".to_owned()),
+    ];
+    (filter(), order, 0..3_usize, prop::option::of(0..6_usize))
+        .prop_map(|(filter, order, offset, limit)| Asked { filter, order, offset, limit })
+        .boxed()
+}
+
+fn step() -> BoxedStrategy<Step> {
+    let number = 0..12_u64;
+    prop_oneof![
+        6 => (number.clone(), document()).prop_map(|(number, document)| Step::Put(number, document)),
+        2 => number.clone().prop_map(Step::Delete),
+        2 => prop::collection::vec((number.clone(), prop::option::weighted(0.8, document())), 1..6).prop_map(Step::Batch),
+        1 => prop::collection::vec((number, document()), 0..6).prop_map(Step::Load),
+        2 => Just(Step::Checkpoint),
+        1 => Just(Step::Compact),
+        3 => any::<prop::sample::Index>().prop_map(Step::CreateIndex),
+        1 => any::<prop::sample::Index>().prop_map(Step::DropIndex),
+        1 => Just(Step::Hold),
+        1 => Just(Step::Release),
+        1 => Just(Step::Reopen),
+        8 => asked().prop_map(Step::Ask),
+    ]
+    .boxed()
+}
+
+async fn handle(store: &MemoryDriver) -> (Database, Collection) {
+    let db = on(store.clone()).staleness(Duration::ZERO).open().await.unwrap();
+    let things = db.collection("things");
+    (db, things)
+}
+
+fn with_id(number: u64, document: &Value) -> Value {
+    let mut document = document.clone();
+    document["id"] = json!(number);
+    document
+}
+
+fn expected(model: &Model, asked: &Asked) -> Vec<Value> {
+    let filter: bucketdb::Filter = asked.filter.parse().unwrap();
+    let mut found: Vec<Value> = model.values().filter(|document| filter.matches(document)).cloned().collect();
+    if !asked.order.is_empty() {
+        let order: Order = asked.order.parse().unwrap();
+        found.sort_by(|first, second| order.compare(first, second));
+    }
+    found.into_iter().skip(asked.offset).take(asked.limit.unwrap_or(usize::MAX)).collect()
+}
+
+fn ask(query: bucketdb::Query<Value>, asked: &Asked) -> bucketdb::Query<Value> {
+    let mut query = query.filter_text(&asked.filter).unwrap().offset(asked.offset);
+    if !asked.order.is_empty() {
+        let order: Order = asked.order.parse().unwrap();
+        query = query.order_by(order);
+    }
+    match asked.limit {
+        Some(limit) => query.limit(limit),
+        None => query,
+    }
+}
+
+/// Every way must give the same.
+async fn check(query: impl Fn() -> bucketdb::Query<Value>, asked: &Asked, model: &Model) {
+    let expected = expected(model, asked);
+    let chosen = Box::pin(ask(query(), asked).fetch()).await.unwrap();
+    assert_eq!(chosen, expected, "as planned: {asked:?}");
+    let by_keys = Box::pin(ask(query(), asked).without_index().fetch()).await.unwrap();
+    assert_eq!(by_keys, expected, "by primary key: {asked:?}");
+    for fields in INDEXES {
+        match Box::pin(ask(query(), asked).by_index(fields).fetch()).await {
+            Err(Error::UnknownIndex { .. }) => {}
+            found => assert_eq!(found.unwrap(), expected, "by the index on {fields}: {asked:?}"),
+        }
+    }
+}
+
+async fn run(steps: Vec<(bool, Step)>) {
+    let store = MemoryDriver::new();
+    let mut handles = [handle(&store).await, handle(&store).await];
+    let mut model = Model::new();
+    let first = with_id(0, &json!({"a": 1, "tags": ["x"]}));
+    handles[0].1.put(&first).await.unwrap();
+    model.insert(0, first);
+    let mut held: Option<(Snapshot, Model)> = None;
+    for (second, step) in steps {
+        let (db, things) = &handles[usize::from(second)];
+        match step {
+            Step::Put(number, document) => {
+                let document = with_id(number, &document);
+                things.put(&document).await.unwrap();
+                model.insert(number, document);
+            }
+            Step::Delete(number) => {
+                things.delete(&json!(number)).await.unwrap();
+                model.remove(&number);
+            }
+            Step::Batch(changes) => {
+                // The collection is known once it was looked at.
+                things.get(&json!(0)).await.unwrap();
+                let mut batch = db.batch();
+                for (number, document) in changes {
+                    match document {
+                        Some(document) => {
+                            let document = with_id(number, &document);
+                            batch.put_into(things, &document).unwrap();
+                            model.insert(number, document);
+                        }
+                        None => {
+                            if model.remove(&number).is_some() {
+                                batch.delete_from_by_text(things, &number.to_string()).unwrap();
+                            }
+                        }
+                    }
+                }
+                if !batch.is_empty() {
+                    batch.commit().await.unwrap();
+                }
+            }
+            Step::Load(documents) => {
+                let mut load = things.bulk_load(Duplicates::Replace).await.unwrap();
+                for (number, document) in documents {
+                    let document = with_id(number, &document);
+                    load.add_value(&document).await.unwrap();
+                    model.insert(number, document);
+                }
+                load.finish().await.unwrap();
+            }
+            Step::Checkpoint => Box::pin(db.checkpoint()).await.unwrap(),
+            Step::Compact => {
+                Box::pin(db.compact()).await.unwrap();
+            }
+            Step::CreateIndex(index) => things.create_index(index.get::<&str>(&INDEXES)).await.unwrap(),
+            Step::DropIndex(index) => {
+                things
+                    .drop_index(index.get::<&str>(&INDEXES))
+                    .await
+                    .map_or_else(|error| assert!(matches!(error, Error::UnknownIndex { .. }), "{error}"), |()| {});
+            }
+            Step::Hold => held = Some((db.snapshot().await.unwrap(), model.clone())),
+            Step::Release => held = None,
+            Step::Reopen => handles[usize::from(second)] = handle(&store).await,
+            Step::Ask(asked) => {
+                Box::pin(check(|| things.query(), &asked, &model)).await;
+                if let Some((snapshot, model)) = &held {
+                    Box::pin(check(|| snapshot.collection("things").query(), &asked, model)).await;
+                }
+            }
+        }
+    }
+    let (db, things) = &handles[0];
+    things.get(&json!(0)).await.unwrap();
+    Box::pin(db.build_indexes()).await.unwrap();
+    for index in things.indexes().unwrap() {
+        assert_eq!(index.progress, IndexProgress::Usable, "{}", index.fields);
+        let asked = Asked { filter: "true".to_owned(), order: index.fields.clone(), offset: 0, limit: None };
+        let found = ask(things.query(), &asked).by_index(&index.fields).fetch().await.unwrap();
+        assert_eq!(found, expected(&model, &asked), "{}", index.fields);
+    }
+    let verification = Box::pin(db.verify(|_| {})).await.unwrap();
+    assert!(verification.is_clean(), "{:?}", verification.findings);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn every_way_gives_the_same(steps in prop::collection::vec((any::<bool>(), step()), 1..40)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(run(steps));
+    }
+}

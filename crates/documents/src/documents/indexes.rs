@@ -1,0 +1,100 @@
+use std::sync::Arc;
+
+use bucketdb_log::Seq;
+use bucketdb_log::planted::{PlantedBug, is_planted};
+use bucketdb_lsm::{Tier, Totals};
+use bytes::Bytes;
+
+use super::Documents;
+use crate::{Base, EncodedKey, Index, IndexBuilt, IndexEntry, IndexRange, TableId, run_key};
+
+/// What an index has of the rows that were written behind a base, and the base, which has the rest.
+#[derive(Clone, Debug)]
+pub struct IndexPage {
+    /// The entries, in order.
+    pub entries: Vec<IndexEntry>,
+    /// What has the rest, except of rows that were written behind it.
+    pub base: Arc<Base>,
+    /// Where in its tree; `None` if it has nothing of the table.
+    pub group: Option<u32>,
+}
+
+/// Of how much use an index is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IndexState {
+    /// It has every document.
+    Usable {
+        /// Whether documents lie in its order; they do not where a value is too long to be held whole.
+        is_ordered: bool,
+    },
+    /// It is being built, and has the documents up to this key; `None` if it has not begun.
+    Building(Option<EncodedKey>),
+    /// The position is not kept any more.
+    Expired,
+}
+
+impl Documents {
+    /// Of how much use an index is to whoever reads at a position.
+    #[must_use]
+    pub fn index_state(&self, table: TableId, index: &Index, at: Seq) -> IndexState {
+        let Some(epoch) = self.epoch(at) else { return IndexState::Expired };
+        // What was bulk-loaded is in no index before the checkpoint that takes it in.
+        let loaded = epoch.ingests.iter().filter(|ingest| ingest.seq <= at).flat_map(|ingest| &ingest.tiers);
+        if has_any(loaded, table) {
+            return IndexState::Building(None);
+        }
+        if is_planted(PlantedBug::UnbuiltIndex) {
+            return IndexState::Usable { is_ordered: true };
+        }
+        let in_base = epoch.base.index(index.id);
+        let is_known_to_base = match in_base.map(|index| &index.built) {
+            Some(IndexBuilt::Whole) => true,
+            Some(IndexBuilt::UpTo(last)) => return IndexState::Building(last.clone()),
+            None => false,
+        };
+        // An index that is younger than the base has what was written since, if the base has nothing of the table. That was
+        // noted in the present only.
+        let is_present = Arc::ptr_eq(&epoch.base, &self.present.base);
+        if !is_known_to_base && (!is_present || !epoch.base.has_nothing_of(table)) {
+            return IndexState::Building(None);
+        }
+        let has_cut = in_base.is_some_and(|index| index.has_cut_values) || epoch.overlay.has_cut_values(table, index);
+        IndexState::Usable { is_ordered: !has_cut }
+    }
+
+    /// What an index has in a range of values, as of a position that is pinned. `None` if it is of no use there.
+    #[must_use]
+    pub fn index_page(&self, table: TableId, index: &Index, range: &IndexRange, at: Seq) -> Option<IndexPage> {
+        let IndexState::Usable { .. } = self.index_state(table, index, at) else { return None };
+        let epoch = self.epoch(at)?;
+        let bounds = (range.0.as_ref().map(Bytes::as_ref), range.1.as_ref().map(Bytes::as_ref));
+        let entries = epoch.overlay.index_entries(self.catalogue.table(table)?, index, bounds, at);
+        let base = epoch.base.clone();
+        Some(IndexPage { entries, group: base.index(index.id).map(|index| index.group), base })
+    }
+
+    /// Which of these rows were written behind a base, up to a position that is pinned: what an index in the base says of
+    /// them does not count (H12). `None` if another base has taken the place of that one.
+    #[must_use]
+    pub fn written_since(&self, base: &Arc<Base>, table: TableId, keys: &[EncodedKey], at: Seq) -> Option<Vec<bool>> {
+        let epoch = self.epoch(at).filter(|epoch| Arc::ptr_eq(&epoch.base, base))?;
+        if is_planted(PlantedBug::StaleIndexEntry) {
+            return Some(vec![false; keys.len()]);
+        }
+        Some(keys.iter().map(|key| epoch.overlay.at(table, key, at).is_some()).collect())
+    }
+
+    /// Whether there is an index that has not all documents yet: whose rows a checkpoint has to put in order.
+    #[must_use]
+    pub fn is_index_unbuilt(&self) -> bool {
+        let state = |table, index| self.index_state(table, index, Seq(u64::MAX));
+        let is_unbuilt = |table, index| matches!(state(table, index), IndexState::Building(_));
+        self.catalogue.indexed_tables().any(|entry| entry.indexes().iter().any(|index| is_unbuilt(entry.id, index)))
+    }
+}
+
+/// Whether tiers have anything of a table.
+#[must_use]
+pub fn has_any<'a>(tiers: impl IntoIterator<Item = &'a Tier>, table: TableId) -> bool {
+    tiers.into_iter().any(|tier| tier.totals(run_key::group(table)) != Totals::default())
+}

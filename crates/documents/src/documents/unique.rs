@@ -1,0 +1,111 @@
+use std::collections::BTreeMap;
+
+use bucketdb_log::Seq;
+use bucketdb_log::planted::{PlantedBug, is_planted};
+use bytes::Bytes;
+
+use super::{Documents, IndexState};
+use crate::{
+    ChangeKind, EncodedKey, Facts, Group, Index, IndexEntry, IndexRange, Refusal, TableEntry, TableId, Transaction,
+};
+
+/// What a document that is to be written has in a unique index.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The document's table.
+    pub table: TableId,
+    /// Its key.
+    pub key: EncodedKey,
+    /// The index.
+    pub index: Index,
+    /// The values.
+    pub values: Vec<u8>,
+}
+
+impl Documents {
+    /// What the documents that a transaction leaves have in unique indexes, as far as these are whole and may refuse them.
+    #[must_use]
+    pub fn claims(&self, transaction: &Transaction) -> Vec<Claim> {
+        let is_unique = |table: TableId| {
+            self.catalogue.table(table).is_some_and(|entry| entry.indexes().iter().any(|index| index.is_unique))
+        };
+        if !transaction.changes.iter().any(|change| is_unique(change.table)) {
+            return Vec::new();
+        }
+        // The last change of a row counts.
+        let last: BTreeMap<(TableId, &EncodedKey), &ChangeKind> =
+            transaction.changes.iter().map(|change| ((change.table, &change.key), &change.kind)).collect();
+        let mut claims = Vec::new();
+        for ((table, key), kind) in last {
+            let (ChangeKind::Put(row), Some(entry)) = (kind, self.catalogue.table(table)) else { continue };
+            for index in entry.indexes().iter().filter(|index| index.is_unique && self.is_enforced(entry, index)) {
+                let values = index.values_of_row(row, &entry.layouts()).into_iter().filter(|values| !values.has_null);
+                let claim = |bytes| Claim { table, key: key.clone(), index: index.clone(), values: bytes };
+                claims.extend(values.map(|values| claim(values.bytes)));
+            }
+        }
+        claims
+    }
+
+    fn is_enforced(&self, table: &TableEntry, index: &Index) -> bool {
+        matches!(self.index_state(table.id, index, Seq(u64::MAX)), IndexState::Usable { .. })
+    }
+
+    /// Whether what a transaction leaves has values of a unique index that another document has.
+    pub(super) fn check_unique(
+        &self,
+        group: &Group,
+        own: &mut Group,
+        transaction: &Transaction,
+        facts: Option<&Facts>,
+    ) -> Result<(), Refusal> {
+        if is_planted(PlantedBug::UniqueUnchecked) {
+            return Ok(());
+        }
+        for Claim { table, key, index, values } in self.claims(transaction) {
+            let refusal = |holder: &EncodedKey| Refusal::Duplicate {
+                table,
+                fields: index.order.to_string(),
+                key: key.clone(),
+                holder: holder.clone(),
+            };
+            if let Some(holder) =
+                own.claim(index.id, values.clone(), table, key.clone()).filter(|holder| *holder != key)
+            {
+                return Err(refusal(&holder));
+            }
+            // Whoever wrote it anew has what was looked at just before, or will be.
+            let is_written_here = |key: &EncodedKey| own.exists(table, key).is_some();
+            let is_written_before = |key: &EncodedKey| group.exists(table, key).is_some();
+            if let Some(holder) = group.holder(index.id, &values).filter(|holder| !is_written_here(holder)) {
+                return Err(refusal(holder));
+            }
+            let is_other = |holder: &EncodedKey| !is_written_here(holder) && !is_written_before(holder);
+            let entry = self.catalogue.table(table).ok_or(Refusal::UnknownTable(table))?;
+            let range = Index::range_of_values(&values);
+            let bounds = (range.0.as_ref().map(Bytes::as_ref), range.1.as_ref().map(Bytes::as_ref));
+            let written = self.present.overlay.index_entries(entry, &index, bounds, Seq(u64::MAX));
+            if let Some(holder) = written.iter().map(IndexEntry::key).find(&is_other) {
+                return Err(refusal(&holder));
+            }
+            if self.present.base.index(index.id).is_none() {
+                continue;
+            }
+            let known = facts.filter(|facts| facts.base == self.present.base.covers);
+            let holders = known.and_then(|facts| facts.holders.get(&(index.id, values))).ok_or(Refusal::FactsTooOld)?;
+            let is_in_base = |holder: &&EncodedKey| self.present.overlay.newest(table, holder).is_none();
+            if let Some(holder) = holders.iter().filter(is_in_base).find(|holder| is_other(holder)) {
+                return Err(refusal(holder));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Claim {
+    /// Where the index has these values.
+    #[must_use]
+    pub fn range(&self) -> IndexRange {
+        Index::range_of_values(&self.values)
+    }
+}

@@ -1,0 +1,130 @@
+use std::any::TypeId;
+use std::borrow::Cow;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// A field that a [`Schema`](crate::Schema) declares.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Field {
+    /// Its name at the top of the document.
+    pub name: String,
+    /// What it holds in most documents.
+    pub field_type: FieldType,
+}
+
+/// How the values of a field are laid out in a row.
+///
+/// It promises nothing about the documents: a value of another type is stored all the same, only not in its field's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum FieldType {
+    /// `true` or `false`.
+    Bool,
+    /// A whole number of 8 bits with a sign.
+    I8,
+    /// A whole number of 16 bits with a sign.
+    I16,
+    /// A whole number of 32 bits with a sign.
+    I32,
+    /// A whole number of 64 bits with a sign.
+    I64,
+    /// A whole number of 8 bits.
+    U8,
+    /// A whole number of 16 bits.
+    U16,
+    /// A whole number of 32 bits.
+    U32,
+    /// A whole number of 64 bits.
+    U64,
+    /// A number with a fraction, of single precision.
+    F32,
+    /// A number with a fraction, of double precision.
+    F64,
+    /// Text.
+    Text,
+    /// Bytes, as types have them that serialise as bytes and not as a list of numbers.
+    Bytes,
+    /// Anything else.
+    Any,
+}
+
+impl fmt::Display for FieldType {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Bool => "bool",
+            Self::I8 => "i8",
+            Self::I16 => "i16",
+            Self::I32 => "i32",
+            Self::I64 => "i64",
+            Self::U8 => "u8",
+            Self::U16 => "u16",
+            Self::U32 => "u32",
+            Self::U64 => "u64",
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+            Self::Text => "text",
+            Self::Bytes => "bytes",
+            Self::Any => "any",
+        })
+    }
+}
+
+impl FieldType {
+    /// That of a field of this Rust type. An optional field has that of its content: there is always room to say that a
+    /// value is missing.
+    #[must_use]
+    pub fn of<T: ?Sized + 'static>() -> Self {
+        let wanted = TypeId::of::<T>();
+        let is = |types: &[TypeId]| types.contains(&wanted);
+        macro_rules! either {
+            ($($rust:ty),+) => { is(&[$(TypeId::of::<$rust>(), TypeId::of::<Option<$rust>>()),+]) };
+        }
+        match () {
+            () if either!(bool) => Self::Bool,
+            () if either!(i8) => Self::I8,
+            () if either!(i16) => Self::I16,
+            () if either!(i32) => Self::I32,
+            () if either!(i64, isize) => Self::I64,
+            () if either!(u8) => Self::U8,
+            () if either!(u16) => Self::U16,
+            () if either!(u32) => Self::U32,
+            () if either!(u64, usize) => Self::U64,
+            () if either!(f32) => Self::F32,
+            () if either!(f64) => Self::F64,
+            () if either!(String, Box<str>, Arc<str>, Rc<str>, Cow<'static, str>, &'static str, char) => Self::Text,
+            () if either!(Bytes) => Self::Bytes,
+            () => Self::Any,
+        }
+    }
+
+    /// How many bytes it takes where its place in the row is fixed; `None` if that depends on the value.
+    pub(crate) fn fixed_bytes(self) -> Option<usize> {
+        match self {
+            Self::Bool | Self::I8 | Self::U8 => Some(1),
+            Self::I16 | Self::U16 => Some(2),
+            Self::I32 | Self::U32 | Self::F32 => Some(4),
+            Self::I64 | Self::U64 | Self::F64 => Some(8),
+            Self::Text | Self::Bytes | Self::Any => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_found_by_the_rust_type() {
+        assert_eq!(FieldType::of::<u8>(), FieldType::U8);
+        assert_eq!(FieldType::of::<Option<i64>>(), FieldType::I64);
+        assert_eq!(FieldType::of::<Option<String>>(), FieldType::Text);
+        assert_eq!(FieldType::of::<Option<f32>>(), FieldType::F32);
+        assert_eq!(FieldType::of::<Vec<u8>>(), FieldType::Any);
+        assert_eq!(FieldType::of::<Option<Option<u8>>>(), FieldType::Any);
+        assert_eq!(FieldType::of::<u128>(), FieldType::Any);
+        assert_eq!(FieldType::of::<str>(), FieldType::Any);
+    }
+}

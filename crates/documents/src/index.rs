@@ -1,0 +1,199 @@
+use std::collections::BTreeSet;
+use std::str::FromStr;
+
+use bucketdb_query::{Direction, Order, Path};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::index_value::{first_value, put_value};
+use crate::{EncodedKey, InvalidSchema, Layouts, row};
+
+/// An index, for ever: its number is never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct IndexId(pub u32);
+
+/// What an index is to hold, as a schema declares it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexDefinition {
+    /// By what it orders documents, in the text form of [`Order`]: `role`, `address.city, age desc`, `tags[*]`. Also its
+    /// name.
+    pub fields: String,
+    /// Whether no two documents may have the same values, unless one of them is missing or null.
+    pub is_unique: bool,
+}
+
+/// The largest number of fields.
+const MAX_FIELDS: usize = 16;
+
+impl IndexDefinition {
+    /// Its fields, if it can be.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn order(&self, table: &str) -> Result<Order, InvalidSchema> {
+        let invalid = |reason: String| InvalidSchema { table: table.to_owned(), reason };
+        let order = Order::from_str(&self.fields)
+            .map_err(|error| invalid(format!("the index {:?} does not read: {error}", self.fields)))?;
+        if order.is_empty() || order.terms().len() > MAX_FIELDS {
+            return Err(invalid(format!("the index {:?} has not 1 to {MAX_FIELDS} fields", self.fields)));
+        }
+        let twice = |(at, path): (usize, &Path)| order.terms().iter().take(at).any(|term| term.path == *path);
+        if let Some((_, path)) = order.terms().iter().map(|term| &term.path).enumerate().find(|at| twice(*at)) {
+            return Err(invalid(format!("the index {:?} has {path} twice", self.fields)));
+        }
+        if order.terms().iter().filter(|term| term.path.is_multiple()).count() > 1 {
+            return Err(invalid(format!("the index {:?} is over the elements of more than one list", self.fields)));
+        }
+        Ok(order)
+    }
+}
+
+/// An index of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Index {
+    /// Its number.
+    pub id: IndexId,
+    /// What it orders documents by.
+    pub order: Order,
+    /// Whether no two documents may have the same values.
+    pub is_unique: bool,
+}
+
+/// What one document has in an index: the values by which it is ordered, as bytes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct IndexValues {
+    /// The values, one after the other.
+    pub bytes: Vec<u8>,
+    /// Whether one of them is missing or null.
+    pub has_null: bool,
+    /// Whether one of them was cut because it is too long.
+    pub is_cut: bool,
+}
+
+impl Index {
+    /// Its definition.
+    #[must_use]
+    pub fn definition(&self) -> IndexDefinition {
+        IndexDefinition { fields: self.order.to_string(), is_unique: self.is_unique }
+    }
+
+    /// What a document has in this index: once, or once for each different element if the index is over those of a list.
+    /// Every document is there: without the value, as missing.
+    #[must_use]
+    pub fn values(&self, document: &Value) -> BTreeSet<IndexValues> {
+        let start = IndexValues { bytes: Vec::with_capacity(32), has_null: false, is_cut: false };
+        let mut all = vec![start];
+        for term in self.order.terms() {
+            let is_descending = term.direction == Direction::Descending;
+            let found: Vec<&Value> = term.path.get(document).collect();
+            let found: Vec<Option<&Value>> =
+                if found.is_empty() { vec![None] } else { found.into_iter().map(Some).collect() };
+            let with = |values: &IndexValues, value: Option<&Value>| {
+                let mut values = values.clone();
+                values.is_cut |= put_value(&mut values.bytes, value, is_descending);
+                values.has_null |= value.is_none_or(Value::is_null);
+                values
+            };
+            all = all.iter().flat_map(|values| found.iter().map(move |value| with(values, *value))).collect();
+        }
+        all.into_iter().collect()
+    }
+
+    /// What the document in a row has in this index. One that does not read stands where one without any field does.
+    #[must_use]
+    pub fn values_of_row(&self, row: &Bytes, layouts: &Layouts) -> BTreeSet<IndexValues> {
+        self.values(&row::decode_value(row, layouts).unwrap_or(Value::Null))
+    }
+
+    /// Whether values may stand in a unique index more than once: one of them is missing or null.
+    #[must_use]
+    pub fn is_exempt(&self, values: &[u8]) -> bool {
+        let mut rest = values;
+        for term in self.order.terms() {
+            let is_descending = term.direction == Direction::Descending;
+            let (is_null, len) = first_value(rest, is_descending);
+            if is_null {
+                return true;
+            }
+            rest = rest.get(len..).unwrap_or_default();
+        }
+        false
+    }
+
+    /// Whether the document in a row has these values.
+    #[must_use]
+    pub fn has_values(&self, row: &Bytes, layouts: &Layouts, wanted: &[u8]) -> bool {
+        self.values_of_row(row, layouts).iter().any(|values| values.bytes == wanted)
+    }
+}
+
+/// One document in one place of an index: where it is ordered, then its key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct IndexEntry {
+    /// The values, then the key: entries compare by them.
+    pub bytes: Bytes,
+    /// How many of those bytes are values.
+    pub values_len: usize,
+}
+
+impl IndexEntry {
+    /// Of a document with that key.
+    #[must_use]
+    pub fn new(values: &[u8], key: &EncodedKey) -> Self {
+        Self { bytes: [values, key.as_bytes()].concat().into(), values_len: values.len() }
+    }
+
+    /// The document's key.
+    #[must_use]
+    pub fn key(&self) -> EncodedKey {
+        EncodedKey::from_checked(self.bytes.slice(self.values_len.min(self.bytes.len())..))
+    }
+
+    /// The values.
+    #[must_use]
+    pub fn values(&self) -> &[u8] {
+        self.bytes.get(..self.values_len).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn index(fields: &str) -> Index {
+        let order = IndexDefinition { fields: fields.to_owned(), is_unique: false }.order("t").unwrap();
+        Index { id: IndexId(1), order, is_unique: false }
+    }
+
+    fn refused(fields: &str) -> String {
+        IndexDefinition { fields: fields.to_owned(), is_unique: false }.order("t").unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_document_is_there_once_for_each_different_element() {
+        let tags = index("tags[*], age desc");
+        assert_eq!(tags.values(&json!({"tags": ["b", "a", "b"], "age": 3})).len(), 2);
+        let none = tags.values(&json!({"tags": [], "age": 3}));
+        assert_eq!(none.len(), 1);
+        assert!(none.iter().all(|values| values.has_null));
+        assert_eq!(index("age").values(&json!({"age": 3})), index("age").values(&json!({"age": 3.0})));
+    }
+
+    #[test]
+    fn what_cannot_be_an_index_is_refused() {
+        assert!(refused("a, b, a desc").contains("has a twice"), "{}", refused("a, b, a desc"));
+        assert!(refused("a[*], b[*]").contains("more than one list"));
+        assert!(refused("a b").contains("does not read"));
+        assert!(refused("").contains("does not read") || refused("").contains("1 to 16"));
+    }
+
+    #[test]
+    fn an_entry_has_its_document_s_key() {
+        let key = EncodedKey::new(&[crate::KeyPart::Integer(7)]).unwrap();
+        let entry = IndexEntry::new(b"values", &key);
+        assert_eq!((entry.key(), entry.values()), (key, b"values".as_slice()));
+    }
+}
