@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bucketdb_documents::{Base, EncodedKey, Index, IndexBaseScan, IndexEntry, IndexRange, KeyRange, ScanRow};
 
 use crate::origin::View;
+use crate::row_scan::RowScan;
 use crate::rows::TableRef;
 use crate::{Error, Result};
 
@@ -106,6 +107,10 @@ pub(crate) struct IndexRows {
     /// What was given already, where a document may be in the index more than once.
     given: Option<HashSet<EncodedKey>>,
     is_over: bool,
+    /// So many keys are gathered at most.
+    most_keys: usize,
+    /// What is read instead once there are more.
+    instead: Option<Box<RowScan>>,
 }
 
 /// In which order rows come.
@@ -113,9 +118,13 @@ pub(crate) struct IndexRows {
 pub(crate) enum RowOrder {
     /// As in the index. Rows are read while entries are.
     Index,
-    /// By their keys. The keys of all are gathered first.
+    /// By their keys. The keys of all are gathered first; if they are too many, all documents of the table are read instead,
+    /// of which whoever asks takes those that it wants.
     Key,
 }
+
+/// So many keys of documents may be in memory for one query.
+const MOST_KEYS: usize = 200_000;
 
 /// How many rows are read together, at first and at most.
 const FIRST_ROWS: usize = 16;
@@ -140,7 +149,17 @@ impl IndexRows {
         let ranges = ranges.into();
         let scan = IndexScan { view, table, index, ranges, open: None, page_entries: FIRST_PAGE };
         let (keys, rows) = (VecDeque::new(), VecDeque::new());
-        Ok(Self { scan, order, keys, rows, batch_rows: FIRST_ROWS, given, is_over: false })
+        Ok(Self {
+            scan,
+            order,
+            keys,
+            rows,
+            batch_rows: FIRST_ROWS,
+            given,
+            is_over: false,
+            most_keys: MOST_KEYS,
+            instead: None,
+        })
     }
 
     pub(crate) async fn next(&mut self) -> Result<Option<ScanRow>> {
@@ -149,6 +168,9 @@ impl IndexRows {
                 return Ok(Some(row));
             }
             self.fill_keys().await?;
+            if let Some(instead) = &mut self.instead {
+                return instead.next().await;
+            }
             let count = self.batch_rows.min(self.keys.len());
             if count == 0 {
                 return Ok(None);
@@ -172,10 +194,65 @@ impl IndexRows {
                     self.keys.push_back(key);
                 }
             }
+            if self.order == RowOrder::Key && self.keys.len() > self.most_keys {
+                (self.keys, self.given, self.is_over) = (VecDeque::new(), None, true);
+                let all = KeyRange::all(self.scan.table.id);
+                self.instead = Some(Box::new(RowScan::new(self.scan.view.clone(), all)?));
+                return Ok(());
+            }
             if self.is_over && self.order == RowOrder::Key {
                 self.keys.make_contiguous().sort_unstable();
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bucketdb_documents::Documents;
+    use serde_json::json;
+
+    use super::*;
+    use crate::origin::Origin;
+    use crate::{Database, Freshness, MemoryDriver};
+
+    /// The numbers of the rows that an index leads to that has no more memory than for so many keys.
+    async fn read(db: &Database, most_keys: usize) -> Vec<u64> {
+        let view = Origin::Live(db.clone(), Freshness::Local).open().await.unwrap();
+        let table = view.find("t").unwrap().unwrap();
+        let index = |documents: &Documents, _| documents.catalogue().table(table.id).unwrap().indexes()[0].clone();
+        let index = view.moment.read(index).unwrap();
+        let everything = vec![(Bound::Unbounded, Bound::Unbounded)];
+        let mut rows = IndexRows::new(view.clone(), table.clone(), index, everything, RowOrder::Key).unwrap();
+        rows.most_keys = most_keys;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().await.unwrap() {
+            let document: serde_json::Value = table.decode(&row.key, &row.row).unwrap();
+            found.push(document["id"].as_u64().unwrap());
+        }
+        assert_eq!(rows.instead.is_some(), most_keys < 500);
+        found
+    }
+
+    #[tokio::test]
+    async fn keys_that_are_too_many_are_not_kept() {
+        let db = Database::builder().driver(MemoryDriver::new()).open().await.unwrap();
+        let things = db.collection("t");
+        let mut batch = db.batch();
+        things.put(&json!({"id": 0, "value": 0})).await.unwrap();
+        for id in 0..500_u64 {
+            batch.put_into(&things, &json!({"id": id, "value": 7 * id % 500})).unwrap();
+        }
+        batch.commit().await.unwrap();
+        things.create_index("value").await.unwrap();
+        let all: Vec<u64> = (0..500).collect();
+        for is_in_runs in [false, true] {
+            if is_in_runs {
+                db.checkpoint().await.unwrap();
+            }
+            assert_eq!(read(&db, 500).await, all);
+            assert_eq!(read(&db, 499).await, all);
+        }
     }
 }

@@ -213,9 +213,9 @@ impl<T: Stored> Query<T> {
         let Some(table) = self.source(&view)? else { return Ok(None) };
         let plan = self.plan(&view, &table, false).await?;
         let mut rows = match plan.access {
-            Access::Keys(range) => Rows::Scan(RowScan::new(view, range)?),
+            Access::Keys(range) => Rows::Scan(Box::new(RowScan::new(view, range)?)),
             Access::Index { index, ranges, row_order } => {
-                Rows::Index(IndexRows::new(view, table.clone(), index, ranges, row_order)?)
+                Rows::Index(Box::new(IndexRows::new(view, table.clone(), index, ranges, row_order)?))
             }
         };
         let (offset, limit) = (self.offset, self.limit.unwrap_or(usize::MAX));
@@ -274,8 +274,8 @@ impl Query<Value> {
 
 /// Where the rows of a query come from.
 enum Rows {
-    Scan(RowScan),
-    Index(IndexRows),
+    Scan(Box<RowScan>),
+    Index(Box<IndexRows>),
 }
 
 impl Rows {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bucketdb::{
-    Database, DelayDriver, Duplicates, Freshness, MemoryDriver, MeteredDriver, Operation, TokioEnvironment,
+    Database, DelayDriver, Duplicates, Freshness, MemoryDriver, MeteredDriver, Operation, TokioEnvironment, Usage,
 };
 
 use crate::support::{User, metered, on, open, user};
@@ -110,4 +110,52 @@ async fn scans_take_few_ranges() {
         let requests = (opened.meter.usage() - before).total_requests();
         assert!(requests <= most, "{requests} requests for {rows} rows");
     }
+}
+
+/// Opened, nothing of it read yet; 20,000 documents and two indexes in one tier.
+async fn indexed() -> Opened {
+    let store = database(0).await;
+    let db = open(store.clone()).await;
+    let users = db.table::<User>().await.unwrap();
+    users.create_index("email").await.unwrap();
+    users.create_index("role, age desc").await.unwrap();
+    db.build_indexes().await.unwrap();
+    db.compact().await.unwrap();
+    db.close().await.unwrap();
+    timed_open(&store).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_index_costs_what_it_should() {
+    let Opened { db, meter, .. } = indexed().await;
+    let users = db.table::<User>().await.unwrap();
+    let gets = |before: &Usage| {
+        let used = meter.usage() - before.clone();
+        assert_eq!(used.requests(Operation::Get), used.total_requests());
+        used.total_requests()
+    };
+    let by_email = |number: u32| {
+        let email = format!("u{number}@example.org");
+        users.query().filter(User::EMAIL.eq(email.as_str())).fetch()
+    };
+    // The index's part of the runs' index, the entry, and for the document the same again.
+    let before = meter.usage();
+    assert_eq!(by_email(777).await.unwrap(), [user(777)]);
+    assert!(gets(&before) <= 4, "{} gets for the first match", gets(&before));
+    let before = meter.usage();
+    assert_eq!(by_email(777).await.unwrap(), [user(777)]);
+    assert_eq!(by_email(777_777).await.unwrap(), []);
+    assert!(gets(&before) <= 1, "{} gets for what was just read, and for what is not there", gets(&before));
+    // In the order of the index, which is not that of the keys: the documents lie anywhere.
+    let before = meter.usage();
+    let query = users.query().filter(User::ROLE.eq("admin")).order_by(User::AGE.desc()).limit(20);
+    assert!(query.clone().explain().await.unwrap().unwrap().chosen.is_ordered);
+    let found = query.fetch().await.unwrap();
+    assert!(found.iter().all(|user| user.age == 87 && user.role == "admin"), "{found:?}");
+    assert!(gets(&before) <= 12, "{} gets for 20 documents in another order", gets(&before));
+    // A write needs to know nothing.
+    let before = meter.usage();
+    users.put(&user(20_001)).await.unwrap();
+    let used = meter.usage() - before;
+    assert_eq!((used.requests(Operation::Put), used.total_requests()), (1, 1));
 }
