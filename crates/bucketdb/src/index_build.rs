@@ -3,8 +3,8 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use bucketdb_documents::{
-    Base, BaseIndex, Catalogue, Index, IndexBaseScan, IndexBuilt, IndexEntry, IndexValues, KeyRange, RunLookup, Scan,
-    TableEntry, TableId, WrittenRow, index_run_entry,
+    Base, BaseIndex, Catalogue, Documents, Index, IndexBaseScan, IndexBuilt, IndexEntry, IndexValues, KeyRange,
+    RunLookup, Scan, TableEntry, TableId, WrittenRow, index_run_entry,
 };
 use bucketdb_runs::RunEntry;
 use bytes::Bytes;
@@ -30,7 +30,7 @@ pub(crate) struct IndexWork {
     /// What the runs have of each afterwards.
     pub(crate) indexes: Vec<BaseIndex>,
     pub(crate) next_group: u32,
-    /// Whether one is not whole yet, or not known to be in order.
+    /// Whether one is not whole yet.
     pub(crate) goes_on: bool,
 }
 
@@ -66,7 +66,8 @@ impl IndexBuilder<'_> {
         self.check_unique(&mut work).await?;
         work.entries.sort_unstable_by(|first, second| first.key.cmp(&second.key));
         work.indexes.sort_unstable_by_key(|index| index.id);
-        work.goes_on = work.indexes.iter().any(|index| !index.is_whole() || index.unchecked_since.is_some());
+        // Whether unique ones are in order can wait for a checkpoint that is made anyhow.
+        work.goes_on = work.indexes.iter().any(|index| !index.is_whole());
         Ok(work)
     }
 
@@ -82,7 +83,10 @@ impl IndexBuilder<'_> {
             true => IndexBuilt::Whole,
             false => IndexBuilt::UpTo(None),
         };
-        BaseIndex { id: index.id, group, built, has_cut_values: false, unchecked_since: None, duplicate: None }
+        // What was written before the index was created may have the same values twice.
+        let is_unchecked = index.is_unique && built == IndexBuilt::Whole;
+        let unchecked_since = is_unchecked.then(|| self.moment.seq());
+        BaseIndex { id: index.id, group, built, has_cut_values: false, unchecked_since, duplicate: None }
     }
 
     /// The indexes of a table with what the base has of them.
@@ -209,14 +213,14 @@ impl IndexBuilder<'_> {
 }
 
 impl Inner {
-    /// Waits until the indexes are whole, and does what is to be done for it.
+    /// Makes checkpoints until the indexes are whole, and unique ones looked at.
     ///
     /// # Errors
     /// If the store fails.
     pub(crate) async fn build_indexes(self: &Arc<Self>) -> Result<()> {
         loop {
-            let is_unbuilt = self.log.read(|documents, _| documents.is_index_unbuilt())?;
-            if !is_unbuilt {
+            let is_left = |documents: &Documents, _| documents.is_index_unbuilt() || documents.is_index_unchecked();
+            if !self.log.read(is_left)? {
                 return Ok(());
             }
             let round = self.checkpoint(crate::checkpoint::Goal::Keep).await?;

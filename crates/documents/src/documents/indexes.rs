@@ -6,6 +6,7 @@ use bucketdb_lsm::{Tier, Totals};
 use bytes::Bytes;
 
 use super::Documents;
+use crate::epoch::Epoch;
 use crate::{Base, EncodedKey, Index, IndexBuilt, IndexEntry, IndexRange, TableId, run_key};
 
 /// What an index has of the rows that were written behind a base, and the base, which has the rest.
@@ -90,6 +91,22 @@ impl Documents {
         let state = |table, index| self.index_state(table, index, Seq(u64::MAX));
         let is_unbuilt = |table, index| matches!(state(table, index), IndexState::Building(_));
         self.catalogue.indexed_tables().any(|entry| entry.indexes().iter().any(|index| is_unbuilt(entry.id, index)))
+    }
+}
+
+impl Documents {
+    /// Whether there is a unique index of which it is not known yet whether documents that were there before it have the
+    /// same values: checkpoints find out.
+    #[must_use]
+    pub fn is_index_unchecked(&self) -> bool {
+        let Epoch { base, overlay, .. } = &self.present;
+        let is_unchecked = |table, index: &Index| match base.index(index.id) {
+            Some(known) => known.unchecked_since.is_some(),
+            None => overlay.size(table).0 > 0,
+        };
+        self.catalogue
+            .indexed_tables()
+            .any(|entry| entry.indexes().iter().any(|index| index.is_unique && is_unchecked(entry.id, index)))
     }
 }
 
