@@ -126,6 +126,12 @@ impl Inner {
             brings: brings.clone(),
             obsolete: before.union(&ingested).filter(|name| !kept.contains(*name)).cloned().collect(),
         };
+        let last_index = captured.value.catalogue.last_index();
+        if self.log.read(|documents, _| documents.catalogue().last_index() != last_index)? {
+            // An index that was created meanwhile would not be whole any more with this one, which does not know it.
+            self.discard(&brings).await?;
+            return Ok(Round { covers: None, goes_on: true, is_merging, read_bytes, written_bytes });
+        }
         match self.log.checkpoint(captured, content, self.commit_timeout).await {
             // Where later ones have taken its place already, they build on it: what it brought stays.
             Ok(_) | Err(CheckpointError::Replaced { .. }) => {

@@ -3,8 +3,8 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use bucketdb_documents::{
-    Base, BaseIndex, Catalogue, Documents, Index, IndexBaseScan, IndexBuilt, IndexEntry, IndexValues, KeyRange,
-    RunLookup, Scan, TableEntry, TableId, WrittenRow, index_run_entry,
+    Base, BaseIndex, Catalogue, Documents, EncodedKey, Index, IndexBaseScan, IndexBuilt, IndexEntry, IndexValues,
+    KeyRange, RunLookup, Scan, TableEntry, TableId, WrittenRow, index_run_entry,
 };
 use bucketdb_runs::RunEntry;
 use bytes::Bytes;
@@ -110,6 +110,11 @@ impl IndexBuilder<'_> {
             let before = self.rows_before(table, &rows).await?;
             let mut entries = Vec::new();
             for (index, known) in self.of_table(table, work) {
+                let is_written = |key: &EncodedKey| rows.iter().any(|row| row.key == *key);
+                if known.duplicate.as_ref().is_some_and(|(first, second)| is_written(first) || is_written(second)) {
+                    // They may not have the same values any more, and there may be others.
+                    (known.duplicate, known.unchecked_since) = (None, Some(self.moment.seq()));
+                }
                 for (row, before) in rows.iter().zip(&before) {
                     if !known.has_row(&row.key) {
                         continue;

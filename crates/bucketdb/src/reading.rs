@@ -84,6 +84,10 @@ impl Inner {
         if !has_runs {
             return Ok(None);
         }
+        if !claims.is_empty() {
+            // Runs that were merged meanwhile may be gone: then the next attempt begins with others.
+            self.keep_in_step().await?;
+        }
         let conditional = transaction.changes.iter().filter(|change| change.condition != Condition::Always);
         let keys: BTreeSet<(TableId, EncodedKey)> =
             conditional.map(|change| (change.table, change.key.clone())).collect();

@@ -112,6 +112,12 @@ impl Catalogue {
         self.by_name.values().filter_map(|id| self.tables.get(id))
     }
 
+    /// The highest number that an index ever had; 0 if there was none.
+    #[must_use]
+    pub fn last_index(&self) -> u32 {
+        self.last_index
+    }
+
     /// The tables that have indexes.
     pub fn indexed_tables(&self) -> impl Iterator<Item = &TableEntry> {
         self.tables.values().filter(|entry| !entry.indexes.is_empty())

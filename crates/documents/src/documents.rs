@@ -114,7 +114,7 @@ impl Documents {
     /// How much a table holds.
     #[must_use]
     pub fn stats(&self, table: TableId) -> TableStats {
-        let Epoch { base, ingests, overlay } = &self.present;
+        let Epoch { base, ingests, overlay, .. } = &self.present;
         let (live, live_bytes, deleted) = overlay.size(table);
         // Nothing is below what was deleted in memory.
         let deleted = if self.present.is_in_memory() { 0 } else { deleted };
@@ -317,7 +317,7 @@ impl StateMachine for Documents {
         self.catalogue = self.catalogue.decode(reader.bytes()?)?;
         let base = Base::decode(covers, reader.bytes()?, self.store()?)?;
         reader.finish()?;
-        self.present = Epoch { base, ingests: Vec::new(), overlay: Overlay::over_runs() };
+        self.present = Epoch { base, overlay: Overlay::over_runs(), ..Epoch::default() };
         self.recent.forget_up_to(covers);
         Ok(())
     }
@@ -330,7 +330,9 @@ impl StateMachine for Documents {
         let base = Base::decode(covers, base, self.store()?)?;
         let later = self.present.overlay.split_off(covers);
         let ingests = self.present.ingests.iter().filter(|ingest| ingest.seq > covers).cloned().collect();
-        let earlier = std::mem::replace(&mut self.present, Epoch { base, ingests, overlay: later });
+        let next = Epoch { base, ingests, overlay: later, last_index: 0 };
+        let mut earlier = std::mem::replace(&mut self.present, next);
+        earlier.last_index = self.catalogue.last_index();
         if earlier.overlay.is_pinned() {
             self.earlier.push(earlier);
         }

@@ -15,6 +15,8 @@ pub(crate) struct Epoch {
     /// Runs that were bulk-loaded behind the base, oldest first.
     pub(crate) ingests: Vec<Ingest>,
     pub(crate) overlay: Overlay,
+    /// Of an earlier epoch: the highest number of an index that its overlay knows.
+    pub(crate) last_index: u32,
 }
 
 /// Runs that joined at one position, each entry of which counts as written there.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::index_value::{first_value, put_value};
+use crate::index_value::{MAX_VALUE_BYTES, first_value, put_value};
 use crate::{EncodedKey, InvalidSchema, Layouts, row};
 
 /// An index, for ever: its number is never used again.
@@ -106,14 +106,15 @@ impl Index {
         self.values(&row::decode_value(row, layouts).unwrap_or(Value::Null))
     }
 
-    /// Whether values may stand in a unique index more than once: one of them is missing or null.
+    /// Whether values may stand in a unique index more than once: one of them is missing or null, or too long to be held
+    /// whole.
     #[must_use]
     pub fn is_exempt(&self, values: &[u8]) -> bool {
         let mut rest = values;
         for term in self.order.terms() {
             let is_descending = term.direction == Direction::Descending;
             let (is_null, len) = first_value(rest, is_descending);
-            if is_null {
+            if is_null || len >= MAX_VALUE_BYTES {
                 return true;
             }
             rest = rest.get(len..).unwrap_or_default();

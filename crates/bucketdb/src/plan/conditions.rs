@@ -93,7 +93,10 @@ impl OfPath {
             Expression::StartsWith { path: at, prefix } if at == path => self.prefix = Some(prefix.clone()),
             // Where there are several values, it is asked that none of them is there.
             Expression::IsNull { path: at } if at == path && !path.is_multiple() => self.is_null = true,
-            Expression::Contains { path: at, value } if at.clone().then_any_element() == *path => {
+            // One text among several may have it inside, beside lists that have elements.
+            Expression::Contains { path: at, value }
+                if at.clone().then_any_element() == *path && !(at.is_multiple() && value.is_string()) =>
+            {
                 self.equals = vec![Some(value.clone())];
                 if value.is_string() {
                     // A text that has it inside has no elements.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bucketdb::{Collection, Database, Duplicates, Error, IndexProgress, MemoryDriver, Order, Snapshot};
+use futures::TryStreamExt;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -267,4 +268,39 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(run(steps));
     }
+}
+
+#[tokio::test]
+async fn a_text_among_lists_is_found_by_what_it_contains() {
+    let store = MemoryDriver::new();
+    let (db, things) = handle(&store).await;
+    things.put(&json!({"id": 1, "a": [{"b": "hello"}, {"b": ["x"]}]})).await.unwrap();
+    things.create_index("a[*].b[*]").await.unwrap();
+    for is_in_runs in [false, true] {
+        if is_in_runs {
+            db.checkpoint().await.unwrap();
+        }
+        for (filter, by_index) in [(r#"a[*].b contains "ell""#, false), (r#"a[*].b[*] = "x""#, true)] {
+            let query = things.query().filter_text(filter).unwrap();
+            assert_eq!(query.clone().count().await.unwrap(), 1, "{filter}");
+            let query = query.by_index("a[*].b[*]").count().await;
+            assert!(query.is_ok_and(|count| count == 1) || !by_index, "{filter}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_query_that_has_begun_goes_on_over_a_checkpoint() {
+    let store = MemoryDriver::new();
+    let (db, things) = handle(&store).await;
+    for id in 0..3 {
+        things.put(&json!({"id": id, "a": 7 - id})).await.unwrap();
+    }
+    things.create_index("a").await.unwrap();
+    let order: Order = "a".parse().unwrap();
+    let stream = things.query().order_by(order).by_index("a").stream().await.unwrap();
+    things.put(&json!({"id": 9, "a": 0})).await.unwrap();
+    db.checkpoint().await.unwrap();
+    let found: Vec<Value> = stream.try_collect().await.unwrap();
+    assert_eq!(found.iter().map(|document| document["id"].clone()).collect::<Vec<_>>(), [2, 1, 0]);
 }

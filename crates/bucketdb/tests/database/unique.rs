@@ -149,6 +149,9 @@ async fn look_at_those_that_were_there(is_in_runs: bool) {
     // From now on no other one.
     assert_eq!(holder(things.insert(&json!({"id": 4, "email": "b"})).await), violation("email", "4", "2"));
     things.put(&json!({"id": 3, "email": "c"})).await.unwrap();
+    db.checkpoint().await.unwrap();
+    db.build_indexes().await.unwrap();
+    assert_eq!(things.indexes().unwrap()[0].duplicate, None, "it was mended");
     assert_eq!(things.query().filter_text(r#"email = "a""#).unwrap().by_index("email").count().await.unwrap(), 1);
 }
 
@@ -185,4 +188,30 @@ async fn a_schema_asks_for_its_indexes_once() {
     accounts.drop_index("email").await.unwrap();
     accounts.create_index("email").await.unwrap();
     assert!(matches!(accounts.drop_index("age").await, Err(Error::UnknownIndex { .. })));
+}
+
+#[tokio::test]
+async fn an_empty_table_has_a_checkpoint_and_is_written_to() {
+    let store = MemoryDriver::new();
+    let db = open(&store).await;
+    let accounts = db.table::<Account>().await.unwrap();
+    db.checkpoint().await.unwrap();
+    accounts.insert(&account(1, "a@x")).await.unwrap();
+    accounts.delete(1).await.unwrap();
+    db.compact().await.unwrap();
+    accounts.insert(&account(2, "a@x")).await.unwrap();
+    assert_eq!(holder(accounts.insert(&account(3, "a@x")).await), violation("email", "3", "2"));
+}
+
+#[tokio::test]
+async fn values_that_are_too_long_to_compare_are_not_refused() {
+    let store = MemoryDriver::new();
+    let db = open(&store).await;
+    let accounts = db.table::<Account>().await.unwrap();
+    let long = "x".repeat(2_000);
+    accounts.insert(&account(1, &format!("{long}1"))).await.unwrap();
+    accounts.insert(&account(2, &format!("{long}2"))).await.unwrap();
+    db.build_indexes().await.unwrap();
+    let found = accounts.query().filter(Account::EMAIL.eq(Some(format!("{long}2")))).by_index("email").fetch().await;
+    assert_eq!(found.unwrap(), [account(2, &format!("{long}2"))]);
 }

@@ -53,10 +53,10 @@ impl Documents {
             Some(IndexBuilt::UpTo(last)) => return IndexState::Building(last.clone()),
             None => false,
         };
-        // An index that is younger than the base has what was written since, if the base has nothing of the table. That was
-        // noted in the present only.
-        let is_present = Arc::ptr_eq(&epoch.base, &self.present.base);
-        if !is_known_to_base && (!is_present || !epoch.base.has_nothing_of(table)) {
+        // An index that is younger than the base has what was written since, if the base has nothing of the table: what was
+        // written before a later base, if it was created before that.
+        let is_noted = Arc::ptr_eq(&epoch.base, &self.present.base) || index.id.0 <= epoch.last_index;
+        if !is_known_to_base && !(is_noted && epoch.base.has_nothing_of(table)) {
             return IndexState::Building(None);
         }
         let has_cut = in_base.is_some_and(|index| index.has_cut_values) || epoch.overlay.has_cut_values(table, index);

@@ -39,7 +39,9 @@ impl Documents {
         for ((table, key), kind) in last {
             let (ChangeKind::Put(row), Some(entry)) = (kind, self.catalogue.table(table)) else { continue };
             for index in entry.indexes().iter().filter(|index| index.is_unique && self.is_enforced(entry, index)) {
-                let values = index.values_of_row(row, &entry.layouts()).into_iter().filter(|values| !values.has_null);
+                let values = index.values_of_row(row, &entry.layouts()).into_iter();
+                // What was cut may be the same only as far as it is held.
+                let values = values.filter(|values| !values.has_null && !values.is_cut);
                 let claim = |bytes| Claim { table, key: key.clone(), index: index.clone(), values: bytes };
                 claims.extend(values.map(|values| claim(values.bytes)));
             }
@@ -88,7 +90,8 @@ impl Documents {
             if let Some(holder) = written.iter().map(IndexEntry::key).find(&is_other) {
                 return Err(refusal(&holder));
             }
-            if self.present.base.index(index.id).is_none() {
+            // Nobody looks up what is in no run.
+            if self.present.base.tree.is_empty() || self.present.base.index(index.id).is_none() {
                 continue;
             }
             let known = facts.filter(|facts| facts.base == self.present.base.covers);
