@@ -56,7 +56,8 @@ impl Documents {
         // An index that is younger than the base has what was written since, if the base has nothing of the table: what was
         // written before a later base, if it was created before that.
         let is_noted = Arc::ptr_eq(&epoch.base, &self.present.base) || index.id.0 <= epoch.last_index;
-        if !is_known_to_base && !(is_noted && epoch.base.has_nothing_of(table)) {
+        let is_whole = is_known_to_base || is_noted && epoch.base.has_nothing_of(table);
+        if !is_whole {
             return IndexState::Building(None);
         }
         let has_cut = in_base.is_some_and(|index| index.has_cut_values) || epoch.overlay.has_cut_values(table, index);
