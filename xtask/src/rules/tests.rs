@@ -94,7 +94,6 @@ fn arrows_never_point_up_or_sideways() {
         ("bucketdb-redis", "bucketdb"),
         ("bucketdb-log", "bucketdb-documents"),
         ("bucketdb-documents", "bucketdb-driver"),
-        ("bucketdb-documents", "bucketdb-query"),
         ("bucketdb-query", "bucketdb-log"),
         ("bucketdb-query", "bucketdb-documents"),
         ("bucketdb-derive", "bucketdb-env"),
