@@ -29,9 +29,8 @@ fn tests_fail_where_a_rule_is_missing() {
     ];
     for (index, (bug, test)) in cases.into_iter().enumerate() {
         plant(Some(bug));
-        // The models draw what they do, and now and then nothing of what they draw meets the bug.
-        let is_seen = (0..4).any(|_| std::panic::catch_unwind(test).is_err());
+        let outcome = std::panic::catch_unwind(test);
         plant(None);
-        assert!(is_seen, "{bug:?}, case {index}, went unseen");
+        assert!(outcome.is_err(), "{bug:?}, case {index}, went unseen");
     }
 }

@@ -187,7 +187,7 @@ async fn run(steps: Vec<Step>) {
 
 #[test]
 pub(crate) fn whatever_is_done_for_upkeep_the_state_stays() {
-    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(150) };
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(600) };
     let outcome = TestRunner::new(config).run(&steps(), |steps| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(run(steps));
