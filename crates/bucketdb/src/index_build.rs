@@ -55,8 +55,8 @@ impl IndexBuilder<'_> {
     pub(crate) async fn build(&self) -> Result<IndexWork> {
         let mut next_group = self.base.next_group;
         let mut indexes = Vec::new();
-        for entry in self.catalogue.indexed_tables() {
-            indexes.extend(entry.indexes().iter().map(|index| self.begin(entry.id, index, &mut next_group)));
+        for (table, index) in self.catalogue.indexes() {
+            indexes.push(self.begin(table.id, index, &mut next_group));
         }
         let mut work = IndexWork { entries: Vec::new(), indexes, next_group, goes_on: false };
         for table in self.written {
@@ -151,8 +151,7 @@ impl IndexBuilder<'_> {
     async fn build_piece(&self, work: &mut IndexWork) -> Result<()> {
         let is_unbuilt = |index: &&BaseIndex| !index.is_whole();
         let Some(first) = work.indexes.iter().find(is_unbuilt).cloned() else { return Ok(()) };
-        let of_first = |index: &Index| index.id == first.id;
-        let Some(table) = self.catalogue.indexed_tables().find(|entry| entry.indexes().iter().any(of_first)) else {
+        let Some((table, _)) = self.catalogue.indexes().find(|(_, index)| index.id == first.id) else {
             return Ok(());
         };
         let mut range = KeyRange::all(table.id);
@@ -197,9 +196,7 @@ impl IndexBuilder<'_> {
         for known in work.indexes.iter_mut().filter(is_due) {
             let everything = (Bound::Unbounded, Bound::Unbounded);
             let mut scan = IndexBaseScan::new(self.base, known.group, &everything);
-            let index =
-                self.catalogue.indexed_tables().flat_map(|entry| entry.indexes()).find(|index| index.id == known.id);
-            let Some(index) = index else { continue };
+            let Some((_, index)) = self.catalogue.indexes().find(|(_, index)| index.id == known.id) else { continue };
             let mut before: Option<IndexEntry> = None;
             known.duplicate = None;
             while let Some(entry) = scan.next().await.map_err(|error| self.moment.explain(error))? {

@@ -98,9 +98,7 @@ impl Database {
     pub async fn build_indexes(&self) -> Result<()> {
         self.inner.build_indexes().await?;
         let violation = |documents: &Documents, _| {
-            let indexed = || documents.catalogue().indexed_tables();
-            let mut indexes = indexed().flat_map(|entry| entry.indexes().iter().map(move |index| (entry, index)));
-            indexes.find_map(|(entry, index)| {
+            documents.catalogue().indexes().find_map(|(entry, index)| {
                 let (holder, key) = documents.base().index(index.id)?.duplicate.clone()?;
                 Some(Error::UniqueViolation {
                     table: entry.schema().table().to_owned(),

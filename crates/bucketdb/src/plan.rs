@@ -11,7 +11,7 @@ use bucketdb_documents::{
 use bucketdb_query::{Filter, Order};
 use serde_json::Value;
 
-use self::conditions::{Conditions, same_type};
+use self::conditions::Conditions;
 use crate::index_scan::RowOrder;
 use crate::origin::View;
 use crate::rows::TableRef;
@@ -41,20 +41,7 @@ pub(crate) struct Plan {
 /// One way, and what it costs.
 struct Candidate {
     access: Access,
-    is_ordered: bool,
     way: Way,
-}
-
-impl Candidate {
-    fn follows(&self, hint: &Hint) -> bool {
-        match (&self.access, hint) {
-            (Access::Keys(_), Hint::Keys) => true,
-            (Access::Index { index, .. }, Hint::Index(fields)) => {
-                fields.parse().is_ok_and(|order: Order| order == index.order)
-            }
-            _ => false,
-        }
-    }
 }
 
 /// What is asked for.
@@ -103,32 +90,39 @@ impl Plan {
         let conditions = Conditions::of(asked.filter.unwrap_or(&empty));
         let total = view.moment.read(|documents, _| documents.stats(table.id).documents)?;
         let mut candidates = Vec::new();
-        for index in usable(view, table)? {
+        for index in usable(view, table, asked.hint)? {
             if let Some(candidate) = by_index(view, table, asked, &conditions, index, total).await? {
                 candidates.push(candidate);
             }
         }
-        // Without another way, there is nothing to choose: no request for what would only be looked at.
-        let has_choice = asked.is_explained || !candidates.is_empty();
-        candidates.push(by_keys(view, table, asked, &conditions, total, has_choice).await?);
-        if let Some(hint) = asked.hint {
-            candidates.retain(|candidate| candidate.follows(hint));
+        if !matches!(asked.hint, Some(Hint::Index(_))) {
+            // Without another way, there is nothing to choose: no request for what would only be looked at.
+            let has_choice = asked.is_explained || !candidates.is_empty();
+            candidates.push(by_keys(view, table, asked, &conditions, total, has_choice).await?);
         }
         candidates.sort_by(|first, second| first.way.cost.total_cmp(&second.way.cost));
         let ways = candidates.iter().map(|candidate| candidate.way.clone()).collect();
-        let Some(Candidate { access, is_ordered, .. }) = candidates.into_iter().next() else {
+        let Some(Candidate { access, way }) = candidates.into_iter().next() else {
             let fields = match asked.hint {
                 Some(Hint::Index(fields)) => fields.clone(),
                 _ => String::new(),
             };
             return Err(Error::UnknownIndex { table: table.name().to_owned(), fields });
         };
-        Ok(Self { access, is_ordered, ways })
+        Ok(Self { access, is_ordered: way.is_ordered, ways })
     }
 }
 
-/// The indexes of a table that have all of its documents, and whether they have them in order.
-fn usable(view: &View, table: &TableRef) -> Result<Vec<(Index, bool)>> {
+/// The indexes of a table that have all of its documents and that a hint allows, and whether they have them in order.
+fn usable(view: &View, table: &TableRef, hint: Option<&Hint>) -> Result<Vec<(Index, bool)>> {
+    let wanted: Option<Order> = match hint {
+        None => None,
+        Some(Hint::Index(fields)) => match fields.parse() {
+            Ok(order) => Some(order),
+            Err(_) => return Ok(Vec::new()),
+        },
+        Some(Hint::Keys) => return Ok(Vec::new()),
+    };
     if let Some(transaction) = &view.transaction
         && !transaction.own_writes(&KeyRange::all(table.id))?.is_empty()
     {
@@ -141,7 +135,8 @@ fn usable(view: &View, table: &TableRef) -> Result<Vec<(Index, bool)>> {
             IndexState::Usable { is_ordered } => Some((index.clone(), is_ordered)),
             IndexState::Building(_) | IndexState::Expired => None,
         };
-        indexes.iter().filter_map(usable).collect()
+        let is_wanted = |index: &&Index| wanted.as_ref().is_none_or(|wanted| *wanted == index.order);
+        indexes.iter().filter(is_wanted).filter_map(usable).collect()
     })
 }
 
@@ -196,7 +191,7 @@ async fn by_keys(
         _ => "a range of the primary key".to_owned(),
     };
     let way = Way { what, rows: rows.ceil() as u64, is_ordered, cost: read };
-    Ok(Candidate { access: Access::Keys(range), is_ordered, way })
+    Ok(Candidate { access: Access::Keys(range), way })
 }
 
 /// What share of the documents the conditions accept, for who stops at a limit.
@@ -263,7 +258,7 @@ async fn by_index(
     };
     let what = describe(&index, equal_terms, last.is_some(), ranges.len());
     let way = Way { what, rows: rows.ceil() as u64, is_ordered, cost: INDEX_BEGIN + ROW_BY_INDEX * read };
-    Ok(Some(Candidate { access: Access::Index { index, ranges, row_order: order }, is_ordered, way }))
+    Ok(Some(Candidate { access: Access::Index { index, ranges, row_order: order }, way }))
 }
 
 /// What share of the documents that an index leads to the other conditions accept.
@@ -356,14 +351,4 @@ fn describe(index: &Index, equal_terms: usize, has_range: bool, ranges: usize) -
         text.push_str(&format!(", {ranges} stretches"));
     }
     text
-}
-
-/// Whether two bounds can hold together.
-pub(crate) fn bounds_agree(low: &Bound<Value>, high: &Bound<Value>) -> bool {
-    match (low, high) {
-        (Bound::Included(low) | Bound::Excluded(low), Bound::Included(high) | Bound::Excluded(high)) => {
-            same_type(low, high)
-        }
-        _ => true,
-    }
 }

@@ -19,7 +19,7 @@ use crate::{Document, Result};
 /// What is asked of a table: which documents, in which order, how many.
 ///
 /// A query reads one moment of the database, however long it takes. Without an order, documents come in the order of
-/// their keys. Every document of the table is looked at.
+/// their keys. What is read to find them is chosen by what it costs: see [`explain`](Self::explain).
 #[derive(Clone, Debug)]
 #[must_use = "a query does nothing until it is fetched, streamed or counted"]
 pub struct Query<T> {

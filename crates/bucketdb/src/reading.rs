@@ -55,14 +55,7 @@ impl Inner {
             let lookups: Vec<Lookup> = self
                 .log
                 .read(|documents, _| keys.iter().map(|(table, key)| documents.newest(*table, key)).collect())?;
-            let mut runs = Vec::new();
-            for lookup in &lookups {
-                match lookup {
-                    Lookup::Known(_) => {}
-                    Lookup::Runs(lookup) => runs.push(lookup.clone()),
-                    Lookup::Expired => return Err(self.expired()),
-                }
-            }
+            let runs = in_runs(&lookups).ok_or_else(|| self.expired())?;
             let read = match RunLookup::get_many(&runs).await {
                 Ok(read) => read,
                 Err(RunError::Missing { .. }) if attempt < ATTEMPTS => {
@@ -78,15 +71,15 @@ impl Inner {
 
     /// What the conditions of a transaction rest on, as far as it is in runs; `None` if nothing is.
     pub(crate) async fn facts(&self, transaction: &Transaction) -> Result<Option<Facts>> {
+        if self.log.read(|documents, _| documents.has_unique_index(transaction))? {
+            // What is looked up in an index are stretches of runs, which may be gone where others have merged them.
+            self.keep_in_step().await?;
+        }
         let (at, has_runs, base, claims) = self.log.read(|documents, seq| {
             (seq, documents.has_runs(), documents.base().clone(), documents.claims(transaction))
         })?;
         if !has_runs {
             return Ok(None);
-        }
-        if !claims.is_empty() {
-            // Runs that were merged meanwhile may be gone: then the next attempt begins with others.
-            self.keep_in_step().await?;
         }
         let conditional = transaction.changes.iter().filter(|change| change.condition != Condition::Always);
         let keys: BTreeSet<(TableId, EncodedKey)> =
@@ -127,6 +120,16 @@ impl Inner {
     }
 }
 
+/// What runs have to be asked for; `None` if the position is not kept any more.
+fn in_runs(lookups: &[Lookup]) -> Option<Vec<RunLookup>> {
+    let of_runs = |lookup: &Lookup| match lookup {
+        Lookup::Known(_) => None,
+        Lookup::Runs(runs) => Some(Some(runs.clone())),
+        Lookup::Expired => Some(None),
+    };
+    lookups.iter().filter_map(of_runs).collect()
+}
+
 /// What is known, and in the other places, in order, what was read.
 fn merged(lookups: Vec<Lookup>, read: Vec<Option<Found>>) -> Vec<Option<Found>> {
     let mut read = read.into_iter();
@@ -151,14 +154,7 @@ impl Moment {
     pub(crate) async fn get_many(&self, table: TableId, keys: &[EncodedKey]) -> Result<Vec<Option<Found>>> {
         let lookups: Vec<Lookup> =
             self.read(|documents, at| keys.iter().map(|key| documents.at(table, key, at)).collect())?;
-        let mut runs = Vec::new();
-        for lookup in &lookups {
-            match lookup {
-                Lookup::Known(_) => {}
-                Lookup::Runs(lookup) => runs.push(lookup.clone()),
-                Lookup::Expired => return Err(self.expired()),
-            }
-        }
+        let runs = in_runs(&lookups).ok_or_else(|| self.expired())?;
         let read = RunLookup::get_many(&runs).await.map_err(|error| self.explain(error))?;
         Ok(merged(lookups, read))
     }

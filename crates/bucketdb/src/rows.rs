@@ -191,21 +191,17 @@ impl Inner {
         self.await_room(timeout).await?;
         let is_conditional = transaction.changes.iter().any(|change| change.condition != Condition::Always);
         let started = self.log.env().monotonic();
-        let mut left = timeout;
         loop {
             let rests_on_rows =
-                is_conditional || self.log.read(|documents, _| !documents.claims(&transaction).is_empty())?;
+                is_conditional || self.log.read(|documents, _| documents.has_unique_index(&transaction))?;
             let facts = if rests_on_rows { self.facts(&transaction).await? } else { None };
-            if rests_on_rows {
-                left = timeout.saturating_sub(self.log.env().monotonic().saturating_sub(started));
-            }
+            let left = timeout.saturating_sub(self.log.env().monotonic().saturating_sub(started));
             let proposal = Proposal::Write { transaction: transaction.clone(), reads: reads.clone(), facts };
             match self.log.commit(proposal, freshness, left).await {
                 // There was a checkpoint, or a bulk load, since the rows were looked up.
                 Err(CommitError::Refused(Refusal::FactsTooOld)) if !left.is_zero() => {}
                 outcome => return outcome.map_err(|error| self.explain(error)),
             }
-            left = timeout.saturating_sub(self.log.env().monotonic().saturating_sub(started));
         }
     }
 

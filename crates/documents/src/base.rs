@@ -3,12 +3,12 @@ use std::sync::Arc;
 
 use bucketdb_log::Seq;
 use bucketdb_log::codec::{self, Malformed, Reader};
-use bucketdb_lsm::{Totals, Tree};
+use bucketdb_lsm::Tree;
 use bucketdb_runs::RunStore;
 use bytes::Bytes;
 
 use crate::base_index::{self, BaseIndex};
-use crate::{IndexId, TableId, run_key};
+use crate::{IndexId, TableId, has_any};
 
 /// The rows up to one position, in runs.
 #[derive(Clone, Debug)]
@@ -72,7 +72,7 @@ impl Base {
     /// Whether no row of a table is in the runs.
     #[must_use]
     pub fn has_nothing_of(&self, table: TableId) -> bool {
-        self.tree.totals(run_key::group(table)) == Totals::default()
+        !has_any(self.tree.tiers(), table)
     }
 
     /// What a checkpoint record, and its manifest, say of it: the time (numbers are varints), the tree, the names of all

@@ -123,6 +123,11 @@ impl Catalogue {
         self.tables.values().filter(|entry| !entry.indexes.is_empty())
     }
 
+    /// All indexes, with their tables.
+    pub fn indexes(&self) -> impl Iterator<Item = (&TableEntry, &Index)> {
+        self.tables.values().flat_map(|entry| entry.indexes.iter().map(move |index| (entry, index)))
+    }
+
     /// All of it, as a manifest has it: the number of versions of schemas, each as a record registers it; the highest number
     /// that an index ever had; the number of indexes, each as its table, its number, whether it is unique (0 or 1), and its
     /// fields as text. Numbers are varints; texts have their sizes before them.
@@ -134,10 +139,9 @@ impl Catalogue {
             codec::put_bytes(&mut buffer, &registration(id, schema));
         }
         codec::put_varint(&mut buffer, u64::from(self.last_index));
-        codec::put_varint(&mut buffer, self.tables.values().map(|entry| entry.indexes.len() as u64).sum());
-        for (table, index) in self.tables.values().flat_map(|entry| entry.indexes.iter().map(|index| (entry.id, index)))
-        {
-            codec::put_varint(&mut buffer, u64::from(table.0));
+        codec::put_varint(&mut buffer, self.indexes().count() as u64);
+        for (table, index) in self.indexes() {
+            codec::put_varint(&mut buffer, u64::from(table.id.0));
             codec::put_varint(&mut buffer, u64::from(index.id.0));
             buffer.push(u8::from(index.is_unique));
             codec::put_bytes(&mut buffer, index.order.to_string().as_bytes());

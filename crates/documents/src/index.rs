@@ -72,12 +72,6 @@ pub struct IndexValues {
 }
 
 impl Index {
-    /// Its definition.
-    #[must_use]
-    pub fn definition(&self) -> IndexDefinition {
-        IndexDefinition { fields: self.order.to_string(), is_unique: self.is_unique }
-    }
-
     /// What a document has in this index: once, or once for each different element if the index is over those of a list.
     /// Every document is there: without the value, as missing.
     #[must_use]

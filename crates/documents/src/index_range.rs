@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::Index;
 use crate::index_value::{CODES_OF_NULL, codes_of_type, put_text_prefix, put_value};
+use crate::read_set::is_empty_range;
 
 /// What is asked of one field of an index. Where values are too long to be held whole, a range has more than what was asked
 /// for, never less: whoever reads looks at the documents too.
@@ -73,13 +74,7 @@ impl Index {
                             (bytes, false) => Bound::Excluded(bytes.into()),
                         },
                     };
-                    let is_empty = match (&start, &end) {
-                        (
-                            Bound::Included(start) | Bound::Excluded(start),
-                            Bound::Included(end) | Bound::Excluded(end),
-                        ) => start >= end,
-                        _ => false,
-                    };
+                    let is_empty = is_empty_range((start.as_ref(), end.as_ref()));
                     return (!is_empty).then_some((start, end));
                 }
             }

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! No encoding begins another one, so values can follow one another, all that have one value are those that begin with it,
-//! and a value in descending order is the same bytes, complemented. What is longer than [`MAX_VALUE_BYTES`] is cut: values that begin alike for so long share one place
+//! and a value in descending order is the same bytes, complemented. What is longer than `MAX_VALUE_BYTES` is cut: values that begin alike for so long share one place
 //! in an index.
 
 use serde_json::{Number, Value};
@@ -27,7 +27,7 @@ const LIST: u8 = 0x30;
 const OBJECT: u8 = 0x40;
 
 /// How much of a value an index holds at most, in bytes.
-pub const MAX_VALUE_BYTES: usize = 1024;
+pub(crate) const MAX_VALUE_BYTES: usize = 1024;
 
 /// Appends a value; `None` is one that is missing. Whether it was cut.
 pub(crate) fn put_value(buffer: &mut Vec<u8>, value: Option<&Value>, is_descending: bool) -> bool {

@@ -47,7 +47,6 @@ pub use field::{Field, FieldType};
 pub use group::Group;
 pub use index::{Index, IndexDefinition, IndexEntry, IndexId, IndexValues};
 pub use index_range::{IndexCondition, IndexRange};
-pub use index_value::MAX_VALUE_BYTES;
 pub use key::{EncodedKey, InvalidKeyBytes, KeyPart, MAX_KEY_BYTES};
 pub use key_type::{AsKey, DocumentKey, KeyFromValueError, KeyType, key_from_text, key_from_value};
 pub use layout::{Layout, Layouts};

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::overlay_index::OverlayIndexes;
 use crate::pins::Pins;
-use crate::{EncodedKey, Index, IndexEntry, KeyRange, TableEntry, TableId};
+use crate::{EncodedKey, Index, IndexEntry, IndexRange, KeyRange, TableEntry, TableId};
 
 /// The rows of all tables in memory, in the order of their keys, with the versions that open snapshots still read.
 #[derive(Clone, Debug, Default)]
@@ -147,7 +147,7 @@ impl Overlay {
         &self,
         table: &TableEntry,
         index: &Index,
-        range: (Bound<&[u8]>, Bound<&[u8]>),
+        range: &IndexRange,
         at: Seq,
     ) -> Vec<IndexEntry> {
         let layouts = table.layouts();

@@ -1,9 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
 
 use bytes::Bytes;
 
-use crate::{EncodedKey, Index, IndexEntry, IndexId, Layouts, TableId};
+use crate::read_set::is_empty_range;
+use crate::{EncodedKey, Index, IndexEntry, IndexId, IndexRange, Layouts, TableId};
 
 /// Where rows that were written since the last checkpoint stand in the indexes, or stood: whoever reads here looks at the
 /// row whether it still does. So nothing has to be taken out when a row is written again, for whatever moment is read.
@@ -40,17 +40,11 @@ impl OverlayIndexes {
         &self,
         table: TableId,
         index: IndexId,
-        range: (Bound<&[u8]>, Bound<&[u8]>),
+        range: &IndexRange,
     ) -> impl Iterator<Item = IndexEntry> {
-        let is_empty = match range {
-            (Bound::Included(start), Bound::Included(end)) => start > end,
-            (Bound::Included(start) | Bound::Excluded(start), Bound::Included(end) | Bound::Excluded(end)) => {
-                start >= end
-            }
-            _ => false,
-        };
-        let entries = self.by_index.get(&(table, index)).filter(|_| !is_empty);
-        let entries = entries.into_iter().flat_map(move |entries| entries.range::<[u8], _>(range));
+        let entries =
+            self.by_index.get(&(table, index)).filter(|_| !is_empty_range((range.0.as_ref(), range.1.as_ref())));
+        let entries = entries.into_iter().flat_map(move |entries| entries.range(range.clone()));
         entries.map(|(bytes, len)| IndexEntry { bytes: bytes.clone(), values_len: *len as usize })
     }
 

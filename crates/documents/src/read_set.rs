@@ -88,13 +88,7 @@ impl KeyRange {
     /// Whether no key can be in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        match (&self.start, &self.end) {
-            (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
-            (Bound::Included(start), Bound::Included(end)) => start > end,
-            (Bound::Included(start) | Bound::Excluded(start), Bound::Excluded(end) | Bound::Included(end)) => {
-                start >= end
-            }
-        }
+        is_empty_range(self.bounds())
     }
 
     /// Where it lies in a tree: the group, and the keys.
@@ -106,5 +100,14 @@ impl KeyRange {
     /// The bounds, as maps take them.
     pub(crate) fn bounds(&self) -> (Bound<&EncodedKey>, Bound<&EncodedKey>) {
         (self.start.as_ref(), self.end.as_ref())
+    }
+}
+
+/// Whether nothing can lie between two bounds: maps do not take all of those.
+pub(crate) fn is_empty_range<K: Ord>(bounds: (Bound<&K>, Bound<&K>)) -> bool {
+    match bounds {
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
+        (Bound::Included(start), Bound::Included(end)) => start > end,
+        (Bound::Included(start) | Bound::Excluded(start), Bound::Excluded(end) | Bound::Included(end)) => start >= end,
     }
 }

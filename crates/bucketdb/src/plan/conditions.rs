@@ -130,7 +130,7 @@ impl OfPath {
         }
         let (low, high) = (self.low.clone(), self.high.clone());
         let is_bounded = !matches!((&low, &high), (Bound::Unbounded, Bound::Unbounded));
-        (is_bounded && super::bounds_agree(&low, &high)).then_some(IndexCondition::Between { low, high })
+        (is_bounded && bounds_agree(&low, &high)).then_some(IndexCondition::Between { low, high })
     }
 }
 
@@ -141,6 +141,16 @@ fn set_once(bound: &mut Bound<Value>, value: Bound<Value>) {
 }
 
 /// Whether a filter may compare the two by order.
-pub(crate) fn same_type(first: &Value, second: &Value) -> bool {
+fn same_type(first: &Value, second: &Value) -> bool {
     discriminant(first) == discriminant(second)
+}
+
+/// Whether two bounds can hold together.
+fn bounds_agree(low: &Bound<Value>, high: &Bound<Value>) -> bool {
+    match (low, high) {
+        (Bound::Included(low) | Bound::Excluded(low), Bound::Included(high) | Bound::Excluded(high)) => {
+            same_type(low, high)
+        }
+        _ => true,
+    }
 }

@@ -3,7 +3,6 @@ use std::sync::Arc;
 use bucketdb_log::Seq;
 use bucketdb_log::planted::{PlantedBug, is_planted};
 use bucketdb_lsm::{Tier, Totals};
-use bytes::Bytes;
 
 use super::Documents;
 use crate::epoch::Epoch;
@@ -69,8 +68,7 @@ impl Documents {
     pub fn index_page(&self, table: TableId, index: &Index, range: &IndexRange, at: Seq) -> Option<IndexPage> {
         let IndexState::Usable { .. } = self.index_state(table, index, at) else { return None };
         let epoch = self.epoch(at)?;
-        let bounds = (range.0.as_ref().map(Bytes::as_ref), range.1.as_ref().map(Bytes::as_ref));
-        let entries = epoch.overlay.index_entries(self.catalogue.table(table)?, index, bounds, at);
+        let entries = epoch.overlay.index_entries(self.catalogue.table(table)?, index, range, at);
         let base = epoch.base.clone();
         Some(IndexPage { entries, group: base.index(index.id).map(|index| index.group), base })
     }
@@ -91,11 +89,9 @@ impl Documents {
     pub fn is_index_unbuilt(&self) -> bool {
         let state = |table, index| self.index_state(table, index, Seq(u64::MAX));
         let is_unbuilt = |table, index| matches!(state(table, index), IndexState::Building(_));
-        self.catalogue.indexed_tables().any(|entry| entry.indexes().iter().any(|index| is_unbuilt(entry.id, index)))
+        self.catalogue.indexes().any(|(entry, index)| is_unbuilt(entry.id, index))
     }
-}
 
-impl Documents {
     /// Whether there is a unique index of which it is not known yet whether documents that were there before it have the
     /// same values: checkpoints find out.
     #[must_use]
@@ -105,9 +101,7 @@ impl Documents {
             Some(known) => known.unchecked_since.is_some(),
             None => overlay.size(table).0 > 0,
         };
-        self.catalogue
-            .indexed_tables()
-            .any(|entry| entry.indexes().iter().any(|index| index.is_unique && is_unchecked(entry.id, index)))
+        self.catalogue.indexes().any(|(entry, index)| index.is_unique && is_unchecked(entry.id, index))
     }
 }
 

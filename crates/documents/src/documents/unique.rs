@@ -2,7 +2,6 @@ use std::collections::BTreeMap;
 
 use bucketdb_log::Seq;
 use bucketdb_log::planted::{PlantedBug, is_planted};
-use bytes::Bytes;
 
 use super::{Documents, IndexState};
 use crate::{
@@ -23,13 +22,19 @@ pub struct Claim {
 }
 
 impl Documents {
-    /// What the documents that a transaction leaves have in unique indexes, as far as these are whole and may refuse them.
+    /// Whether a transaction changes a table that has a unique index.
     #[must_use]
-    pub fn claims(&self, transaction: &Transaction) -> Vec<Claim> {
+    pub fn has_unique_index(&self, transaction: &Transaction) -> bool {
         let is_unique = |table: TableId| {
             self.catalogue.table(table).is_some_and(|entry| entry.indexes().iter().any(|index| index.is_unique))
         };
-        if !transaction.changes.iter().any(|change| is_unique(change.table)) {
+        transaction.changes.iter().any(|change| is_unique(change.table))
+    }
+
+    /// What the documents that a transaction leaves have in unique indexes, as far as these are whole and may refuse them.
+    #[must_use]
+    pub fn claims(&self, transaction: &Transaction) -> Vec<Claim> {
+        if !self.has_unique_index(transaction) {
             return Vec::new();
         }
         // The last change of a row counts.
@@ -85,8 +90,7 @@ impl Documents {
             let is_other = |holder: &EncodedKey| !is_written_here(holder) && !is_written_before(holder);
             let entry = self.catalogue.table(table).ok_or(Refusal::UnknownTable(table))?;
             let range = Index::range_of_values(&values);
-            let bounds = (range.0.as_ref().map(Bytes::as_ref), range.1.as_ref().map(Bytes::as_ref));
-            let written = self.present.overlay.index_entries(entry, &index, bounds, Seq(u64::MAX));
+            let written = self.present.overlay.index_entries(entry, &index, &range, Seq(u64::MAX));
             if let Some(holder) = written.iter().map(IndexEntry::key).find(&is_other) {
                 return Err(refusal(&holder));
             }

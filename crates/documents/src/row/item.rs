@@ -45,16 +45,14 @@ impl<'de> Deserializer<'de> for Item<'de> {
 
     #[inline]
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, RowError> {
-        match self {
-            Item::Scalar(Head::Nil) => visitor.visit_none(),
-            Item::Scalar(scalar) => visitor.visit_some(Item::Scalar(scalar)),
-            Item::MessagePack(bytes) => {
-                let mut source = MessagePack::nested(bytes);
-                let value = source.deserialize_option(visitor)?;
-                source.end()?;
-                Ok(value)
-            }
-        }
+        as_message_pack!(
+            self,
+            scalar => match scalar {
+                Head::Nil => visitor.visit_none(),
+                scalar => visitor.visit_some(Item::Scalar(scalar)),
+            },
+            source => source.deserialize_option(visitor)
+        )
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -146,7 +144,7 @@ impl<'de> Deserializer<'de> for Item<'de> {
 impl<'de> Head<'de> {
     /// For what is neither a list nor a map.
     #[inline]
-    fn visit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, RowError> {
+    pub(super) fn visit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, RowError> {
         match self {
             Self::Nil => visitor.visit_unit(),
             Self::Boolean(value) => visitor.visit_bool(value),

@@ -157,16 +157,9 @@ impl<'de> MessagePack<'de> {
     #[inline]
     fn visit_behind<V: Visitor<'de>>(&mut self, head: Head<'de>, visitor: V) -> Result<V::Value, RowError> {
         match head {
-            Head::Nil => visitor.visit_unit(),
-            Head::Boolean(value) => visitor.visit_bool(value),
-            Head::Unsigned(number) => visitor.visit_u64(number),
-            Head::Signed(number) => visitor.visit_i64(number),
-            Head::Float32(number) => visitor.visit_f32(number),
-            Head::Float64(number) => visitor.visit_f64(number),
-            Head::Text(bytes) => visitor.visit_borrowed_str(text(bytes)?),
-            Head::Binary(bytes) => visitor.visit_borrowed_bytes(bytes),
             Head::List(items) => self.visit_list(items, visitor),
             Head::Map(entries) => self.visit_map(entries, &[], visitor),
+            scalar => scalar.visit(visitor),
         }
     }
 
