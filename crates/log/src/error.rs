@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bucketdb_driver::DriverError;
 
@@ -193,17 +193,17 @@ impl LogError {
     }
 }
 
-/// Keeps the error that made an open log unusable.
+/// Keeps the error that made an open log unusable. Every read asks for it, so asking takes no lock.
 #[derive(Debug, Default)]
-pub(crate) struct Failure(parking_lot::RwLock<Option<Arc<LogError>>>);
+pub(crate) struct Failure(OnceLock<Arc<LogError>>);
 
 impl Failure {
     /// # Errors
     /// The fatal error, if there was one.
     pub(crate) fn check(&self) -> Result<()> {
-        match self.0.read().as_deref() {
+        match self.0.get() {
             None => Ok(()),
-            Some(error) => Err(error.clone()),
+            Some(error) => Err(LogError::clone(error)),
         }
     }
 
@@ -216,6 +216,6 @@ impl Failure {
 
     /// Remembers `error` if it is the first one, for a log that cannot go on after it.
     pub(crate) fn stop(&self, error: &LogError) {
-        self.0.write().get_or_insert_with(|| Arc::new(error.clone()));
+        self.0.get_or_init(|| Arc::new(error.clone()));
     }
 }

@@ -177,8 +177,10 @@ impl<M: StateMachine> Log<M> {
     /// # Errors
     /// If the store fails, or if what it holds is broken.
     pub async fn refresh(&self, freshness: Freshness) -> Result<()> {
-        if freshness == Freshness::Local {
-            return self.shared.failure.check();
+        self.shared.failure.check()?;
+        let probes = &self.shared.probes;
+        if freshness == Freshness::Local || probes.is_young_enough(freshness, self.shared.env.monotonic()) {
+            return Ok(());
         }
         let ask = self.shared.probes.ask(freshness);
         self.shared.refresh(ask).await

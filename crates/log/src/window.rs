@@ -9,7 +9,7 @@ use crate::planted::{PlantedBug, is_planted};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reading {
     pub(crate) monotonic: Duration,
-    wall: WallTime,
+    pub(crate) wall: WallTime,
 }
 
 impl Reading {
