@@ -9,10 +9,11 @@ use crate::separator::shared_length;
 /// Keys in ascending order, in memory, made for finding one; each may have a row.
 ///
 /// Keys of one table begin alike, so what all of them share is left out, and the next 8 bytes of each, its *head*, stand in
-/// an array of numbers of their own. A search goes over these numbers and looks at whole keys only where they are equal.
+/// an array of slots. A search goes over these numbers and looks at whole keys only where they are equal.
 ///
 /// Everything is in one piece of memory, since what a read of one key costs is the number of places that it touches: the
-/// heads (8 bytes each), where each key and each row begins (4 bytes each), then each key with its row behind it.
+/// slots, each with the head of a key and where the key and its row begin, then each key with its row behind it. So the
+/// line of memory in which a search ends also says where to go on.
 #[derive(Debug)]
 pub(crate) struct KeyTable {
     data: Bytes,
@@ -28,11 +29,14 @@ pub(crate) struct KeyTable {
 /// Keys of one table share its number and what says that they are rows, and often some of their own bytes.
 const SHARED_AT_HAND_BYTES: usize = 16;
 
-/// The size of a head, and that of the two numbers that say where a key and its row begin.
-const SLOT_BYTES: usize = 8;
+/// What is at hand of a key: its head, then where it begins and where it ends, each in the order of the lowest byte first.
+type Slot = [u8; SLOT_BYTES];
 
-/// How far from a guess a search looks at first: as many heads as share a line of memory.
-const GUESS_WIDTH: usize = 8;
+/// The size of a slot: a number of 64 bits and two of 32.
+const SLOT_BYTES: usize = 16;
+
+/// How far from a guess a search looks at first: as many slots as share a line of memory.
+const GUESS_WIDTH: usize = 4;
 
 /// Where a key begins, and where it ends and its row begins.
 type Place = (usize, usize);
@@ -58,30 +62,40 @@ impl KeyTable {
 
     /// Where a key is. Behind the last one, an empty key begins where everything ends.
     fn place(&self, index: usize) -> Option<Place> {
-        let places = self.data.get(self.len * SLOT_BYTES..)?.as_chunks::<SLOT_BYTES>().0;
-        let [a, b, c, d, e, f, g, h] = *places.get(index).filter(|_| index <= self.len)?;
+        let slots = self.data.get(..(self.len + 1) * SLOT_BYTES)?.as_chunks::<SLOT_BYTES>().0;
+        let [.., a, b, c, d, e, f, g, h] = *slots.get(index)?;
         Some((u32::from_le_bytes([a, b, c, d]) as usize, u32::from_le_bytes([e, f, g, h]) as usize))
     }
 
-    fn heads(&self) -> &[[u8; SLOT_BYTES]] {
+    fn slots(&self) -> &[Slot] {
         self.data.get(..self.len * SLOT_BYTES).unwrap_or_default().as_chunks().0
     }
 
     /// The first key that is not less than `key`; [`len`](Self::len) if there is none.
     pub(crate) fn lower_bound(&self, key: &[u8]) -> usize {
+        self.search(key).unwrap_or_else(|first| first)
+    }
+
+    /// Where `key` is.
+    pub(crate) fn find(&self, key: &[u8]) -> Option<usize> {
+        self.search(key).ok()
+    }
+
+    /// Where `key` is; else, as an error, the first key that is not less.
+    fn search(&self, key: &[u8]) -> Result<usize, usize> {
         let (beginning, rest) = key.split_at(self.shared_bytes.min(key.len()));
         let shared = self.shared.get(..self.shared_bytes);
         let shared = shared.or_else(|| self.key(0).get(..self.shared_bytes)).unwrap_or_default();
         match beginning.cmp(shared) {
-            Ordering::Less => return 0,
-            Ordering::Greater => return self.len,
+            Ordering::Less => return Err(0),
+            Ordering::Greater => return Err(self.len),
             Ordering::Equal => {}
         }
-        let (head, heads) = (head_of(rest), self.heads());
+        let (head, slots) = (head_of(rest), self.slots());
         let first = self.first_head_from(head);
-        match heads.get(first) {
-            Some(other) if u64::from_le_bytes(*other) == head => self.lower_bound_among(first, head, key),
-            _ => first,
+        match slots.get(first) {
+            Some(slot) if slot_head(slot) == head => self.search_among(first, head, key),
+            _ => Err(first),
         }
     }
 
@@ -90,20 +104,24 @@ impl KeyTable {
     /// Numbers and times are often spread evenly, and then a guess is right or close by, while halving would touch a
     /// cold line of memory at every step. Where the guess is bad, steps that double make it a search by halving after all.
     fn first_head_from(&self, head: u64) -> usize {
-        let (heads, (first, last)) = (self.heads(), self.edges);
+        let (slots, (first, last)) = (self.slots(), self.edges);
         if head <= first || head > last {
-            return if head <= first { 0 } else { heads.len() };
+            return if head <= first { 0 } else { slots.len() };
         }
-        let is_less = |other: &[u8; SLOT_BYTES]| u64::from_le_bytes(*other) < head;
-        let guess = (head - first) as f64 / (last - first) as f64 * (heads.len() - 1) as f64;
-        let guess = (guess as usize).min(heads.len() - 1);
+        let is_less = |slot: &Slot| slot_head(slot) < head;
+        let guess = (head - first) as f64 / (last - first) as f64 * (slots.len() - 1) as f64;
+        // To the nearest one: what is evenly spread is missed by less than one half.
+        let guess = ((guess + 0.5) as usize).min(slots.len() - 1);
         // What is sought lies behind `low` heads that are less, and at `high` at the latest.
-        let (mut low, mut high) = (0, heads.len());
+        let (mut low, mut high) = (0, slots.len());
         let mut step = GUESS_WIDTH;
-        if heads.get(guess).is_some_and(is_less) {
+        if slots.get(guess).is_some_and(is_less) {
             low = guess + 1;
-            while let Some(other) = heads.get(low + step) {
-                if !is_less(other) {
+            if slots.get(low).is_some_and(|slot| !is_less(slot)) {
+                return low;
+            }
+            while let Some(slot) = slots.get(low + step) {
+                if !is_less(slot) {
                     high = low + step;
                     break;
                 }
@@ -112,8 +130,11 @@ impl KeyTable {
             }
         } else {
             high = guess;
+            if guess.checked_sub(1).and_then(|before| slots.get(before)).is_some_and(is_less) {
+                return guess;
+            }
             while let Some(place) = high.checked_sub(step) {
-                if heads.get(place).is_some_and(is_less) {
+                if slots.get(place).is_some_and(is_less) {
                     low = place + 1;
                     break;
                 }
@@ -121,39 +142,38 @@ impl KeyTable {
                 step *= 2;
             }
         }
-        low + heads.get(low..high).unwrap_or_default().partition_point(is_less)
+        low + slots.get(low..high).unwrap_or_default().partition_point(is_less)
     }
 
-    /// As [`lower_bound`](Self::lower_bound), among the keys from `first` on whose head is `head`.
-    fn lower_bound_among(&self, first: usize, head: u64, key: &[u8]) -> usize {
-        let heads = self.heads().get(first..).unwrap_or_default();
-        let same = |other: &[u8; SLOT_BYTES]| u64::from_le_bytes(*other) == head;
+    /// As [`search`](Self::search), among the keys from `first` on whose head is `head`. Most often that is one.
+    fn search_among(&self, first: usize, head: u64, key: &[u8]) -> Result<usize, usize> {
+        let slots = self.slots().get(first..).unwrap_or_default();
+        let is_same = |slot: &Slot| slot_head(slot) == head;
         let mut end = first + 1;
-        if heads.get(1).is_some_and(same) {
-            end = first + heads.partition_point(same);
+        if slots.get(1).is_some_and(is_same) {
+            end = first + slots.partition_point(is_same);
         }
         let mut start = first;
         while start < end {
             let middle = start + (end - start) / 2;
-            if self.key(middle) < key {
-                start = middle + 1;
-            } else {
-                end = middle;
+            match self.key(middle).cmp(key) {
+                Ordering::Less => start = middle + 1,
+                Ordering::Equal => return Ok(middle),
+                Ordering::Greater => end = middle,
             }
         }
-        start
-    }
-
-    /// Where `key` is.
-    pub(crate) fn find(&self, key: &[u8]) -> Option<usize> {
-        let index = self.lower_bound(key);
-        (index < self.len && self.key(index) == key).then_some(index)
+        Err(start)
     }
 
     /// How much memory it takes, in bytes.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.data.len()
     }
+}
+
+fn slot_head(slot: &Slot) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = *slot;
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
 /// The first 8 bytes as a number that is ordered as they are.
@@ -253,7 +273,7 @@ impl KeyLengths {
         let rows_bytes: usize = rows.iter().map(|length| *length as usize).sum();
         let (mut own_column, mut rows_column) =
             (Columns(columns.take(self.own_bytes)?), Columns(columns.take(rows_bytes)?));
-        let base = (2 * len + 1) * SLOT_BYTES;
+        let base = (len + 1) * SLOT_BYTES;
         let mut data = Vec::with_capacity(base + self.keys_bytes + rows_bytes);
         data.resize(base, 0);
         let mut places: Vec<Place> = Vec::with_capacity(len + 1);
@@ -283,27 +303,24 @@ impl KeyLengths {
         places.push((data.len(), data.len()));
         let shared_bytes = if len == 0 { 0 } else { shared_bytes };
         for (index, (start, end)) in places.iter().enumerate() {
-            if index < len {
-                let head = head_of(data.get(start + shared_bytes..*end).unwrap_or_default());
-                put_slot(&mut data, index, head);
-            }
-            // Two numbers of 32 bits, the first one in the lower half.
-            put_slot(&mut data, len + index, *start as u64 | ((*end as u64) << 32));
+            let head = head_of(data.get(start + shared_bytes..*end).unwrap_or_default());
+            put_slot(&mut data, index, head, (*start, *end));
         }
         let first = places.first().map_or(0, |(start, _)| *start);
         let mut shared = [0; SHARED_AT_HAND_BYTES];
         let first_key = data.get(first..first + shared_bytes).unwrap_or_default();
         shared.iter_mut().zip(first_key).for_each(|(to, from)| *to = *from);
         let mut table = KeyTable { data: data.into(), len, shared_bytes, shared, edges: (0, 0) };
-        let edge = |head: Option<&[u8; SLOT_BYTES]>| head.map_or(0, |head| u64::from_le_bytes(*head));
-        table.edges = (edge(table.heads().first()), edge(table.heads().last()));
+        table.edges = (table.slots().first().map_or(0, slot_head), table.slots().last().map_or(0, slot_head));
         Ok(table)
     }
 }
 
-fn put_slot(data: &mut [u8], index: usize, number: u64) {
+fn put_slot(data: &mut [u8], index: usize, head: u64, (start, end): Place) {
     if let Some(slot) = data.as_chunks_mut::<SLOT_BYTES>().0.get_mut(index) {
-        *slot = number.to_le_bytes();
+        // The head is in the lower half, then comes where the key begins.
+        let places = u128::from(start as u64 | ((end as u64) << 32));
+        *slot = (u128::from(head) | (places << 64)).to_le_bytes();
     }
 }
 
