@@ -13,6 +13,7 @@ use bucketdb_runs::{Cache, DiskCache, RunStore};
 use parking_lot::Mutex;
 
 use crate::database::{Inner, MemoryBudget};
+use crate::index_build::IndexPiece;
 use crate::maintenance::{self, Maintenance};
 use crate::past::Past;
 use crate::{Database, Error, Place, Result};
@@ -47,6 +48,7 @@ pub struct DatabaseBuilder {
     block_size: Option<u32>,
     pub(crate) tail_limits: Option<TailLimits>,
     pub(crate) policy: Policy,
+    pub(crate) index_piece: IndexPiece,
     /// How the memory is divided, unless as usual.
     pub(crate) memory: Option<MemoryBudget>,
     environment: Option<Arc<dyn Environment>>,
@@ -77,6 +79,7 @@ impl DatabaseBuilder {
             tail_limits: None,
             thorough: false,
             policy: Policy::default(),
+            index_piece: IndexPiece::default(),
             memory: None,
             environment: None,
         }
@@ -294,7 +297,8 @@ impl DatabaseBuilder {
         let log = Log::open(metered, env.clone(), options, documents).await?;
         let (staleness, commit_timeout) = (self.staleness, self.commit_timeout);
         let past = Past::default();
-        let maintenance = Maintenance::new(self.write_forward_interval, memory.overlay_bytes, self.policy);
+        let maintenance =
+            Maintenance::new(self.write_forward_interval, memory.overlay_bytes, self.policy, self.index_piece);
         let inner = Inner {
             log,
             meter,

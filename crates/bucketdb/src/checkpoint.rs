@@ -9,7 +9,7 @@ use bucketdb_runs::{RunEntry, RunOptions};
 
 use crate::database::Inner;
 use crate::flush::WrittenRows;
-use crate::index_build::{IndexBuilder, IndexWork};
+use crate::index_build::{IndexBuilder, IndexPiece, IndexWork};
 use crate::moment::{Moment, Pin};
 use crate::{Error, Result};
 
@@ -49,13 +49,13 @@ struct Present {
 }
 
 impl Present {
-    async fn index_work(&self, moment: &Moment) -> Result<IndexWork> {
+    async fn index_work(&self, moment: &Moment, piece: Option<IndexPiece>) -> Result<IndexWork> {
         let Self { base, ingests, tables, catalogue, .. } = self;
         let is_loaded = |table: &TableId| ingests.iter().any(|(_, tiers)| has_any(tiers, *table));
         let indexed = catalogue.indexed_tables().map(|entry| entry.id);
         let (loaded, indexed): (Vec<TableId>, Vec<TableId>) = indexed.partition(is_loaded);
         let written: Vec<TableId> = indexed.into_iter().filter(|table| tables.contains(table)).collect();
-        let builder = IndexBuilder { catalogue, base, written: &written, loaded: &loaded, moment };
+        let builder = IndexBuilder { catalogue, base, written: &written, loaded: &loaded, moment, piece };
         builder.build().await
     }
 }
@@ -92,7 +92,9 @@ impl Inner {
         let base = present.base.clone();
         let store = self.runs();
         let options = RunOptions { block_bytes: self.log.options().block_bytes as usize };
-        let IndexWork { entries, indexes, next_group, goes_on: builds_on } = present.index_work(moment).await?;
+        let can_wait = self.log.is_full() || self.is_full()?;
+        let piece = (!can_wait).then_some(self.maintenance.index_piece);
+        let IndexWork { entries, indexes, next_group, goes_on: builds_on } = present.index_work(moment, piece).await?;
         let keeps = |entry: &RunEntry| !Base::is_abandoned(&indexes, &entry.key);
         let work = Work { store: &store, policy: &self.maintenance.policy, options, begun_at: covers, keeps: &keeps };
         let Built { tree, read_bytes, written_bytes } = self.build(&work, present, entries, covers, goal).await?;

@@ -80,6 +80,18 @@ pub enum Error {
         /// The key of the one that has the values already, as text.
         holder: String,
     },
+    /// A value of a unique index is too large to tell whether another document has the same.
+    #[error(
+        "the document with key {key} in table {table} has too large a value for the unique index on {fields}: longer than 1 KiB, or a list of more than 1,000 elements"
+    )]
+    IndexValueTooLarge {
+        /// The table.
+        table: String,
+        /// The fields, as the index over them has them.
+        fields: String,
+        /// The key of the document that was to be written, as text.
+        key: String,
+    },
     /// There is no such index.
     #[error("table {table} has no index on {fields}")]
     UnknownIndex {

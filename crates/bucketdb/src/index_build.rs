@@ -18,9 +18,21 @@ use crate::row_scan::RowScan;
 /// How many rows are read together.
 const PAGE_ROWS: usize = 1024;
 
-/// How much of an index that is being built is put in order for one checkpoint, in bytes of its entries: what a process of
-/// little memory has room for.
-const PIECE_BYTES: usize = 16 << 20;
+/// How much of the indexes that are being built, or looked at, one checkpoint does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct IndexPiece {
+    /// So many bytes of entries are put in order: what a process of little memory has room for.
+    pub(crate) entry_bytes: usize,
+    /// So many bytes of rows, or of entries, are read at most, so that a checkpoint does not take long, whatever the size of
+    /// the documents.
+    pub(crate) read_bytes: usize,
+}
+
+impl Default for IndexPiece {
+    fn default() -> Self {
+        Self { entry_bytes: 16 << 20, read_bytes: 64 << 20 }
+    }
+}
 
 /// What a checkpoint does for the indexes.
 #[derive(Debug, Default)]
@@ -44,6 +56,8 @@ pub(crate) struct IndexBuilder<'a> {
     pub(crate) loaded: &'a [TableId],
     /// What the checkpoint is to cover.
     pub(crate) moment: &'a Moment,
+    /// How much is done of what can wait; `None` if writers wait, and it does.
+    pub(crate) piece: Option<IndexPiece>,
 }
 
 impl IndexBuilder<'_> {
@@ -62,8 +76,10 @@ impl IndexBuilder<'_> {
         for table in self.written {
             self.follow_writes(*table, &mut work).await?;
         }
-        self.build_piece(&mut work).await?;
-        self.check_unique(&mut work).await?;
+        if let Some(piece) = self.piece {
+            self.build_piece(piece, &mut work).await?;
+            self.check_unique(piece, &mut work).await?;
+        }
         work.entries.sort_unstable_by(|first, second| first.key.cmp(&second.key));
         work.indexes.sort_unstable_by_key(|index| index.id);
         // Whether unique ones are in order can wait for a checkpoint that is made anyhow.
@@ -86,7 +102,8 @@ impl IndexBuilder<'_> {
         // What was written before the index was created may have the same values twice.
         let is_unchecked = index.is_unique && built == IndexBuilt::Whole;
         let unchecked_since = is_unchecked.then(|| self.moment.seq());
-        BaseIndex { id: index.id, group, built, has_cut_values: false, unchecked_since, duplicate: None }
+        let (checked_up_to, duplicate) = (None, None);
+        BaseIndex { id: index.id, group, built, has_cut_values: false, unchecked_since, checked_up_to, duplicate }
     }
 
     /// The indexes of a table with what the base has of them.
@@ -114,6 +131,7 @@ impl IndexBuilder<'_> {
                 if known.duplicate.as_ref().is_some_and(|(first, second)| is_written(first) || is_written(second)) {
                     // They may not have the same values any more, and there may be others.
                     (known.duplicate, known.unchecked_since) = (None, Some(self.moment.seq()));
+                    known.checked_up_to = None;
                 }
                 for (row, before) in rows.iter().zip(&before) {
                     if !known.has_row(&row.key) {
@@ -148,7 +166,7 @@ impl IndexBuilder<'_> {
     }
 
     /// Puts the next rows of a table into those of its indexes that have come equally far.
-    async fn build_piece(&self, work: &mut IndexWork) -> Result<()> {
+    async fn build_piece(&self, piece: IndexPiece, work: &mut IndexWork) -> Result<()> {
         let is_unbuilt = |index: &&BaseIndex| !index.is_whole();
         let Some(first) = work.indexes.iter().find(is_unbuilt).cloned() else { return Ok(()) };
         let Some((table, _)) = self.catalogue.indexes().find(|(_, index)| index.id == first.id) else {
@@ -163,8 +181,9 @@ impl IndexBuilder<'_> {
         let mut rows = RowScan::new(view, range)?;
         let mut together = self.of_table(table.id, work);
         together.retain(|(_, known)| known.built == first.built);
-        let (mut entries, mut size_bytes, mut last) = (Vec::new(), 0, None);
+        let (mut entries, mut size_bytes, mut read_bytes, mut last) = (Vec::new(), 0, 0, None);
         while let Some(row) = rows.next().await? {
+            read_bytes += row.row.len();
             for (index, known) in &mut together {
                 for values in index.values_of_row(&row.row, &layouts) {
                     known.has_cut_values |= values.is_cut;
@@ -173,7 +192,7 @@ impl IndexBuilder<'_> {
                     entries.push(index_run_entry(known.group, &entry, true, self.moment.seq()));
                 }
             }
-            if size_bytes >= PIECE_BYTES {
+            if size_bytes >= piece.entry_bytes || read_bytes >= piece.read_bytes {
                 last = Some(row.key);
                 break;
             }
@@ -189,15 +208,19 @@ impl IndexBuilder<'_> {
         Ok(())
     }
 
-    /// Looks whether a unique index that was built has the same values twice. Not before everything is in the base that
-    /// was written by those who did not know yet that it is whole: by all before the checkpoint that built it.
-    async fn check_unique(&self, work: &mut IndexWork) -> Result<()> {
+    /// Looks whether a unique index that was built has the same values twice, in as many checkpoints as it takes. Not before
+    /// everything is in the base that was written by those who did not know yet that it is whole: by all before the
+    /// checkpoint that built it. What is written later is refused if it is there already, so what was looked at stays true.
+    async fn check_unique(&self, piece: IndexPiece, work: &mut IndexWork) -> Result<()> {
         let is_due = |index: &&mut BaseIndex| index.unchecked_since.is_some_and(|since| self.base.covers > since);
+        let mut read_bytes = 0;
         for known in work.indexes.iter_mut().filter(is_due) {
-            let everything = (Bound::Unbounded, Bound::Unbounded);
-            let mut scan = IndexBaseScan::new(self.base, known.group, &everything);
             let Some((_, index)) = self.catalogue.indexes().find(|(_, index)| index.id == known.id) else { continue };
+            // The last one that was looked at once more, for the sake of the one behind it.
+            let start = known.checked_up_to.take().map_or(Bound::Unbounded, Bound::Included);
+            let mut scan = IndexBaseScan::new(self.base, known.group, &(start, Bound::Unbounded));
             let mut before: Option<IndexEntry> = None;
+            let since = known.unchecked_since.take();
             known.duplicate = None;
             while let Some(entry) = scan.next().await.map_err(|error| self.moment.explain(error))? {
                 if let Some(before) = before.filter(|before| before.values() == entry.values())
@@ -206,9 +229,13 @@ impl IndexBuilder<'_> {
                     known.duplicate = Some((before.key(), entry.key()));
                     break;
                 }
+                read_bytes += entry.bytes.len();
+                if read_bytes >= piece.read_bytes {
+                    (known.unchecked_since, known.checked_up_to) = (since, Some(entry.bytes));
+                    return Ok(());
+                }
                 before = Some(entry);
             }
-            known.unchecked_since = None;
         }
         Ok(())
     }
@@ -229,6 +256,50 @@ impl Inner {
             if round.covers.is_none() {
                 self.log.refresh(bucketdb_log::Freshness::Strict).await?;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{Database, Error, MemoryDriver};
+
+    /// The documents that are found to have the same values where a checkpoint looks at a few entries only, and how many
+    /// checkpoints it took.
+    async fn duplicate(numbers: impl Iterator<Item = u64>) -> (Option<(String, String)>, u64) {
+        let mut builder = Database::builder().driver(MemoryDriver::new());
+        builder.index_piece = IndexPiece { entry_bytes: 256, read_bytes: 512 };
+        let db = builder.open().await.unwrap();
+        let things = db.collection("things");
+        things.put(&json!({"id": 0, "number": 0})).await.unwrap();
+        let mut batch = db.batch();
+        for (at, number) in numbers.enumerate() {
+            batch.put_into(&things, &json!({"id": at as u64 + 1, "number": number})).unwrap();
+        }
+        batch.commit().await.unwrap();
+        db.checkpoint().await.unwrap();
+        let before = db.stats().unwrap().position;
+        things.create_unique_index("number").await.unwrap();
+        let found = match db.build_indexes().await {
+            Ok(()) => None,
+            Err(Error::UniqueViolation { holder, key, .. }) => Some((holder, key)),
+            Err(error) => unreachable!("{error}"),
+        };
+        assert!(db.verify(|_| {}).await.unwrap().is_clean());
+        (found, db.stats().unwrap().position.0 - before.0)
+    }
+
+    #[tokio::test]
+    async fn duplicates_are_found_wherever_a_piece_ends() {
+        let (found, checkpoints) = duplicate(1..200).await;
+        assert!(found.is_none() && checkpoints > 15, "{found:?} after {checkpoints} checkpoints");
+        for twice in [1, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 198] {
+            // The last document has a number that is somewhere in the middle of the index.
+            let (found, _) = duplicate((1..200).chain([twice])).await;
+            assert_eq!(found, Some((twice.to_string(), "200".to_owned())));
         }
     }
 }

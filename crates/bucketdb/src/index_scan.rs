@@ -144,8 +144,7 @@ impl IndexRows {
             // What would become part of the answer may have any key.
             transaction.note_range(None, KeyRange::all(table.id))?;
         }
-        let is_multiple = index.order.terms().iter().any(|term| term.path.is_multiple());
-        let given = (is_multiple || ranges.len() > 1).then(HashSet::new);
+        let given = (index.is_multiple() || ranges.len() > 1).then(HashSet::new);
         let ranges = ranges.into();
         let scan = IndexScan { view, table, index, ranges, open: None, page_entries: FIRST_PAGE };
         let (keys, rows) = (VecDeque::new(), VecDeque::new());

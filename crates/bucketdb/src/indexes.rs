@@ -46,7 +46,8 @@ impl Database {
 
     /// As [`create_index`](Self::create_index), and no two documents may have the same values from then on, in whichever
     /// process they are written: the later one fails with [`Error::UniqueViolation`]. Documents in which one of the values is
-    /// missing or null may be many; so may those in which one is longer than 1 KiB, which are not compared.
+    /// missing or null may be many. A value longer than 1 KiB, or a list of more than 1,000 elements in an index over these,
+    /// is refused with [`Error::IndexValueTooLarge`].
     ///
     /// It is enforced once the index has all documents that were there: at once in an empty table. If two of them have the
     /// same values, [`build_indexes`](Self::build_indexes) says which. A bulk load, which looks at no index, has it built anew.

@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, Notify};
 
 use crate::checkpoint::{Goal, Round};
 use crate::database::Inner;
+use crate::index_build::IndexPiece;
 use crate::{Database, Error, GarbageReport, Result, SweepReport};
 
 /// How long a writer that waits for room waits before it looks again.
@@ -29,6 +30,8 @@ const RECORDS_WORTH_A_CHECKPOINT: u64 = 32;
 #[derive(Debug)]
 pub(crate) struct Maintenance {
     pub(crate) policy: Policy,
+    /// How much of the indexes that are being built one checkpoint does.
+    pub(crate) index_piece: IndexPiece,
     /// Held by whoever makes a checkpoint: one at a time in a process.
     pub(crate) running: Mutex<()>,
     /// How long each node has authority before it is the next one's.
@@ -56,9 +59,10 @@ enum Urgency {
 }
 
 impl Maintenance {
-    pub(crate) fn new(interval: Duration, overlay_bytes: usize, policy: Policy) -> Self {
+    pub(crate) fn new(interval: Duration, overlay_bytes: usize, policy: Policy, index_piece: IndexPiece) -> Self {
         Self {
             policy,
+            index_piece,
             running: Mutex::new(()),
             interval,
             overlay_bytes,
@@ -98,7 +102,7 @@ impl Inner {
     }
 
     /// Whether what was written since the last checkpoint takes all the memory that it may.
-    fn is_full(&self) -> Result<bool> {
+    pub(crate) fn is_full(&self) -> Result<bool> {
         let most_bytes = 2 * self.maintenance.overlay_bytes;
         Ok(self.log.read(|documents, _| documents.overlay_bytes() > most_bytes)?)
     }

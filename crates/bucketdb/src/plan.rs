@@ -234,11 +234,10 @@ async fn by_index(
         equal_terms += 1;
     }
     let is_point = equal_terms == terms.len();
-    let ranges: Vec<IndexRange> = prefixes
-        .into_iter()
-        .filter_map(|prefix| index.range(&[prefix, last.iter().cloned().collect()].concat()))
-        .collect();
-    let ranges = in_order(ranges);
+    let ranges =
+        prefixes.into_iter().filter_map(|prefix| index.range(&[prefix, last.iter().cloned().collect()].concat()));
+    let large_lists = (index.is_multiple() && !is_in_order).then(Index::range_of_large_lists);
+    let ranges = in_order(ranges.chain(large_lists).collect());
     let (order, is_ordered) =
         ordered_by(asked.order, &index, equal_terms, is_in_order && ranges.len() <= 1, conditions);
     let is_selective = equal_terms > 0 || last.is_some();
@@ -276,7 +275,7 @@ fn ordered_by(
     conditions: &Conditions<'_>,
 ) -> (RowOrder, bool) {
     let terms = index.order.terms();
-    let is_multiple = terms.iter().any(|term| term.path.is_multiple());
+    let is_multiple = index.is_multiple();
     let asked = order.map(Order::terms).unwrap_or_default();
     if asked.is_empty() {
         // By primary key. In one place of the index they are in that order.

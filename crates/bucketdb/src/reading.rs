@@ -1,10 +1,12 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bucketdb_documents::{
-    Condition, Documents, EncodedKey, Facts, Found, IndexBaseScan, Lookup, RunLookup, TableId, Transaction,
+    Base, Claim, Condition, Documents, EncodedKey, Facts, Found, IndexBaseScan, Lookup, RunLookup, TableId, Transaction,
 };
 use bucketdb_log::Freshness;
 use bucketdb_runs::RunError;
+use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::database::Inner;
 use crate::moment::Moment;
@@ -12,6 +14,9 @@ use crate::{Error, Result};
 
 /// How often a read of the present begins anew because the runs that it began with are gone.
 const ATTEMPTS: u32 = 4;
+
+/// How many unique values are looked up at the same time.
+const CLAIMS_AT_ONCE: usize = 16;
 
 impl Inner {
     /// The newest row of a key, as fresh as wanted.
@@ -87,16 +92,16 @@ impl Inner {
         let keys: Vec<(TableId, EncodedKey)> = keys.into_iter().collect();
         let rows = self.newest_many(&keys).await?;
         let versions = keys.into_iter().zip(rows).map(|(key, row)| (key, row.map(|found| found.version))).collect();
-        let mut holders = BTreeMap::new();
-        for claim in claims {
-            let Some(group) = base.index(claim.index.id).map(|index| index.group) else { continue };
-            let mut scan = IndexBaseScan::new(&base, group, &claim.range());
-            let mut found = Vec::new();
-            while let Some(entry) = scan.next().await? {
-                found.push(entry.key());
+        let in_base =
+            |claim: Claim| Some((base.index(claim.index.id)?.group, claim)).filter(|(_, claim)| !claim.is_cut);
+        let looked_up = stream::iter(claims.into_iter().filter_map(in_base)).map(|(group, claim)| {
+            let base = base.clone();
+            async move {
+                let holders = holders(&base, group, &claim).await?;
+                Ok::<_, RunError>(((claim.index.id, claim.values), holders))
             }
-            holders.insert((claim.index.id, claim.values), found);
-        }
+        });
+        let holders = looked_up.buffer_unordered(CLAIMS_AT_ONCE).try_collect().await?;
         // What was read later than that is at most newer than it says, and then the validation knows better.
         Ok(Some(Facts { at, versions, base: base.covers, holders }))
     }
@@ -118,6 +123,16 @@ impl Inner {
     pub(crate) fn expired(&self) -> Error {
         Error::SnapshotExpired { floor: self.log.floor() }
     }
+}
+
+/// The documents that have these values in a base, by the group of the index.
+async fn holders(base: &Arc<Base>, group: u32, claim: &Claim) -> std::result::Result<Vec<EncodedKey>, RunError> {
+    let mut scan = IndexBaseScan::new(base, group, &claim.range());
+    let mut found = Vec::new();
+    while let Some(entry) = scan.next().await? {
+        found.push(entry.key());
+    }
+    Ok(found)
 }
 
 /// What runs have to be asked for; `None` if the position is not kept any more.

@@ -273,6 +273,9 @@ impl Inner {
                     key: key.to_string(),
                     holder: holder.to_string(),
                 },
+                Refusal::IndexValueTooLarge { table, fields, key } => {
+                    Error::IndexValueTooLarge { table: name(table), fields, key: key.to_string() }
+                }
                 Refusal::Schema(invalid) => Error::Schema(invalid),
             },
             CommitError::OutcomeUnknown { id, slot } => Error::CommitOutcomeUnknown { id, slot },

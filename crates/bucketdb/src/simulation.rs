@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::database::MemoryBudget;
 use crate::feed::{ChangeKind, changes_of};
+use crate::index_build::IndexPiece;
 use crate::moment::{Moment, Replayed};
 use crate::origin::View;
 use crate::row_scan::RowScan;
@@ -21,6 +22,12 @@ use crate::{Database, DatabaseBuilder, Result};
 /// How runs are merged.
 pub fn set_policy(mut builder: DatabaseBuilder, policy: Policy) -> DatabaseBuilder {
     builder.policy = policy;
+    builder
+}
+
+/// How much of the indexes that are being built one checkpoint does: so many bytes of entries, from so many bytes of rows.
+pub fn set_index_piece(mut builder: DatabaseBuilder, (entry_bytes, read_bytes): (usize, usize)) -> DatabaseBuilder {
+    builder.index_piece = IndexPiece { entry_bytes, read_bytes };
     builder
 }
 

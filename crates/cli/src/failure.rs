@@ -169,6 +169,7 @@ fn kind_of(error: &Error) -> &'static str {
         Error::NotFound { .. } => "not_found",
         Error::Conflict { .. } | Error::TableConflict { .. } | Error::TransactionTooLong { .. } => "conflict",
         Error::UniqueViolation { .. } => "unique_violation",
+        Error::IndexValueTooLarge { .. } => "index_value_too_large",
         Error::UnknownIndex { .. } => "unknown_index",
         Error::VersionMismatch { .. } => "version_mismatch",
         Error::CommitOutcomeUnknown { .. } => "commit_outcome_unknown",

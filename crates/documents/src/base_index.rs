@@ -21,6 +21,8 @@ pub struct BaseIndex {
     /// If the index is unique: the position of the checkpoint that built it, as long as it was not looked whether documents
     /// have the same values that were written before everybody knew that it is whole.
     pub unchecked_since: Option<Seq>,
+    /// As far as that was done: the last entry that was looked at.
+    pub checked_up_to: Option<Bytes>,
     /// The keys of two documents that have the same values, though the index is to be unique: found when it was built.
     pub duplicate: Option<(EncodedKey, EncodedKey)>,
 }
@@ -52,8 +54,8 @@ impl BaseIndex {
 }
 
 /// The next group, and the number of indexes, each as: its number, its group, flags (1: whole, 2: has a last key, 4: has
-/// values that were cut, 8: has duplicates, 16: was not checked for them), the last key, the two keys of duplicates,
-/// the position since which it was not checked. Numbers are varints; keys have their
+/// values that were cut, 8: has duplicates, 16: was not checked for them, 32: was checked in part), the last key, the two
+/// keys of duplicates, the position since which it was not checked, the last entry that was. Numbers are varints; keys have their
 /// sizes before them.
 pub(crate) fn encode(buffer: &mut Vec<u8>, next_group: u32, indexes: &[BaseIndex]) {
     codec::put_varint(buffer, u64::from(next_group));
@@ -66,7 +68,15 @@ pub(crate) fn encode(buffer: &mut Vec<u8>, next_group: u32, indexes: &[BaseIndex
             IndexBuilt::UpTo(last) => (false, last.as_ref()),
         };
         let is_unchecked = index.unchecked_since.is_some();
-        let flags = [is_whole, last.is_some(), index.has_cut_values, index.duplicate.is_some(), is_unchecked];
+        let is_checked_in_part = index.checked_up_to.is_some();
+        let flags = [
+            is_whole,
+            last.is_some(),
+            index.has_cut_values,
+            index.duplicate.is_some(),
+            is_unchecked,
+            is_checked_in_part,
+        ];
         buffer.push(flags.iter().rev().fold(0, |flags, flag| flags << 1 | u8::from(*flag)));
         let duplicates = index.duplicate.iter().flat_map(|(first, second)| [first, second]);
         for key in last.into_iter().chain(duplicates) {
@@ -74,6 +84,9 @@ pub(crate) fn encode(buffer: &mut Vec<u8>, next_group: u32, indexes: &[BaseIndex
         }
         if let Some(since) = index.unchecked_since {
             codec::put_varint(buffer, since.0);
+        }
+        if let Some(entry) = &index.checked_up_to {
+            codec::put_bytes(buffer, entry);
         }
     }
 }
@@ -93,8 +106,10 @@ pub(crate) fn decode(reader: &mut Reader) -> Result<(u32, Vec<BaseIndex>), Malfo
         let last = if flags & 2 > 0 { Some(key(reader.bytes()?)?) } else { None };
         let duplicate = if flags & 8 > 0 { Some((key(reader.bytes()?)?, key(reader.bytes()?)?)) } else { None };
         let unchecked_since = if flags & 16 > 0 { Some(Seq(reader.varint()?)) } else { None };
+        let checked_up_to = if flags & 32 > 0 { Some(reader.bytes()?) } else { None };
+        let has_cut_values = flags & 4 > 0;
         let built = if flags & 1 > 0 { IndexBuilt::Whole } else { IndexBuilt::UpTo(last) };
-        indexes.push(BaseIndex { id, group, built, has_cut_values: flags & 4 > 0, unchecked_since, duplicate });
+        indexes.push(BaseIndex { id, group, built, has_cut_values, unchecked_since, checked_up_to, duplicate });
     }
     Ok((next_group, indexes))
 }
@@ -118,13 +133,15 @@ mod tests {
         let built = prop_oneof![Just(IndexBuilt::Whole), prop::option::of(any_key()).prop_map(IndexBuilt::UpTo)];
         let group = FIRST_INDEX_GROUP..FIRST_INDEX_GROUP + 50;
         let duplicate = prop::option::of((any_key(), any_key()));
-        (any::<u32>(), group, built, any::<bool>(), prop::option::of(any::<u64>()), duplicate).prop_map(
-            |(id, group, built, has_cut_values, since, duplicate)| BaseIndex {
+        let unchecked = (prop::option::of(any::<u64>()), prop::option::of(any::<[u8; 3]>()));
+        (any::<u32>(), group, built, any::<bool>(), unchecked, duplicate).prop_map(
+            |(id, group, built, has_cut_values, (since, entry), duplicate)| BaseIndex {
                 id: IndexId(id),
                 group,
                 built,
                 has_cut_values,
                 unchecked_since: since.map(Seq),
+                checked_up_to: entry.map(|entry| Bytes::copy_from_slice(&entry)),
                 duplicate,
             },
         )

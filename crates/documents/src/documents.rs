@@ -288,10 +288,12 @@ impl StateMachine for Documents {
                 ChangeKind::Delete => None,
             };
             let table = self.catalogue.table(change.table).filter(|table| !table.indexes().is_empty());
-            if let (Some(row), Some(table)) = (&row, table) {
-                self.present.overlay.index_row(table, &change.key, row);
+            let indexed = row.clone().zip(table);
+            let replaced = self.present.overlay.write(change.table, &change.key, row, record.seq);
+            if let Some((row, table)) = indexed {
+                self.present.overlay.index_row(table, &row, record.seq, &replaced);
             }
-            let Replaced { key, version } = self.present.overlay.write(change.table, &change.key, row, record.seq);
+            let Replaced { key, version } = replaced;
             let before = match version {
                 None => unknown.clone(),
                 // A bulk load behind it may have replaced it.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::index_value::{MAX_VALUE_BYTES, first_value, put_value};
+use crate::index_value::{LARGE_LIST, MAX_VALUE_BYTES, first_value, put_value};
 use crate::{EncodedKey, InvalidSchema, Layouts, row};
 
 /// An index, for ever: its number is never used again.
@@ -22,6 +22,9 @@ pub struct IndexDefinition {
     /// Whether no two documents may have the same values, unless one of them is missing or null.
     pub is_unique: bool,
 }
+
+/// Of a list with more elements than that, an index over its elements does not hold each.
+const MAX_ELEMENTS: usize = 1000;
 
 /// The largest number of fields.
 const MAX_FIELDS: usize = 16;
@@ -67,20 +70,30 @@ pub struct IndexValues {
     pub bytes: Vec<u8>,
     /// Whether one of them is missing or null.
     pub has_null: bool,
-    /// Whether one of them was cut because it is too long.
+    /// Whether one of them was cut because it is too long, or is a list of too many elements.
     pub is_cut: bool,
 }
 
 impl Index {
+    /// Whether it is over the elements of a list, so that a document may be there more than once.
+    #[must_use]
+    pub fn is_multiple(&self) -> bool {
+        self.order.terms().iter().any(|term| term.path.is_multiple())
+    }
+
     /// What a document has in this index: once, or once for each different element if the index is over those of a list.
-    /// Every document is there: without the value, as missing.
+    /// Every document is there: without the value, as missing, and with a list of more than a thousand elements once in
+    /// front of all others, as one that has to be looked at for whatever is asked.
     #[must_use]
     pub fn values(&self, document: &Value) -> BTreeSet<IndexValues> {
         let start = IndexValues { bytes: Vec::with_capacity(32), has_null: false, is_cut: false };
         let mut all = vec![start];
         for term in self.order.terms() {
             let is_descending = term.direction == Direction::Descending;
-            let found: Vec<&Value> = term.path.get(document).collect();
+            let found: Vec<&Value> = term.path.get(document).take(MAX_ELEMENTS + 1).collect();
+            if found.len() > MAX_ELEMENTS {
+                return [IndexValues { bytes: vec![LARGE_LIST], has_null: false, is_cut: true }].into();
+            }
             let found: Vec<Option<&Value>> =
                 if found.is_empty() { vec![None] } else { found.into_iter().map(Some).collect() };
             let with = |values: &IndexValues, value: Option<&Value>| {
@@ -100,10 +113,12 @@ impl Index {
         self.values(&row::decode_value(row, layouts).unwrap_or(Value::Null))
     }
 
-    /// Whether values may stand in a unique index more than once: one of them is missing or null, or too long to be held
-    /// whole.
+    /// Whether values may stand in a unique index more than once: one of them is missing or null, or not held whole.
     #[must_use]
     pub fn is_exempt(&self, values: &[u8]) -> bool {
+        if values == [LARGE_LIST] {
+            return true;
+        }
         let mut rest = values;
         for term in self.order.terms() {
             let is_descending = term.direction == Direction::Descending;

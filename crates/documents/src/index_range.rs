@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use crate::Index;
-use crate::index_value::{CODES_OF_NULL, codes_of_type, put_text_prefix, put_value};
+use crate::index_value::{CODES_OF_NULL, LARGE_LIST, codes_of_type, put_text_prefix, put_value};
 use crate::read_set::is_empty_range;
 
 /// What is asked of one field of an index. Where values are too long to be held whole, a range has more than what was asked
@@ -84,6 +84,12 @@ impl Index {
 }
 
 impl Index {
+    /// Where the documents lie that have lists of too many elements to hold each: they are to be looked at whatever is asked.
+    #[must_use]
+    pub fn range_of_large_lists() -> IndexRange {
+        Self::range_of_values(&[LARGE_LIST])
+    }
+
     /// Where the documents lie that have exactly these values.
     #[must_use]
     pub fn range_of_values(values: &[u8]) -> IndexRange {

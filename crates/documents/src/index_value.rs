@@ -3,6 +3,7 @@
 //! A value is a code and then what it holds:
 //!
 //! ```text
+//! 01 a list of so many elements that they are not held, instead of all values of the document
 //! 02 missing · 04 null · 06 false · 08 true
 //! 10 number:  8 bytes of the nearest double, which order as doubles do, then 2 bytes of what an integer is above it
 //! 20 text:    its UTF-8, in which 01 01 stands for 00 and 01 02 for 01, then a zero byte
@@ -17,6 +18,8 @@
 use serde_json::{Number, Value};
 
 const END: u8 = 0x00;
+/// In either direction, no value begins with it, and it is before all others.
+pub(crate) const LARGE_LIST: u8 = 0x01;
 const MISSING: u8 = 0x02;
 const NULL: u8 = 0x04;
 const FALSE: u8 = 0x06;

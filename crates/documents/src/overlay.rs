@@ -1,10 +1,10 @@
 use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::ops::{Bound, RangeBounds};
 
 use bucketdb_log::Seq;
 use bytes::Bytes;
 
-use crate::overlay_index::OverlayIndexes;
+use crate::overlay_index::{Candidate, OverlayIndexes};
 use crate::pins::Pins;
 use crate::{EncodedKey, Index, IndexEntry, IndexRange, KeyRange, TableEntry, TableId};
 
@@ -123,11 +123,17 @@ impl Overlay {
         self.size_bytes + self.indexes.size_bytes()
     }
 
-    /// Notes where a row that was written stands in the indexes of its table.
-    pub(crate) fn index_row(&mut self, table: &TableEntry, key: &EncodedKey, row: &Bytes) {
+    /// Notes where a row stands in the indexes of its table that the record at `seq` wrote, and what it replaced.
+    pub(crate) fn index_row(&mut self, table: &TableEntry, row: &Bytes, seq: Seq, replaced: &Replaced) {
         let layouts = table.layouts();
+        let same_record = replaced.version.as_ref().filter(|version| version.seq == seq);
         for index in table.indexes() {
-            self.indexes.add((table.id, &layouts), index, key, row);
+            let of = (table.id, &layouts);
+            if let Some(earlier) = same_record.and_then(|version| version.row.as_ref()) {
+                // The record does not say any more which of its rows stands there.
+                self.indexes.add(of, index, &replaced.key, earlier, None);
+            }
+            self.indexes.add(of, index, &replaced.key, row, same_record.is_none().then_some(seq));
         }
     }
 
@@ -136,8 +142,10 @@ impl Overlay {
         let layouts = table.layouts();
         let Some(rows) = self.tables.get(&table.id) else { return };
         for (key, versions) in &rows.by_key {
-            for row in versions.0.iter().filter_map(|version| version.row.as_ref()) {
-                self.indexes.add((table.id, &layouts), index, key, row);
+            for version in &versions.0 {
+                if let Some(row) = &version.row {
+                    self.indexes.add((table.id, &layouts), index, key, row, Some(version.seq));
+                }
             }
         }
     }
@@ -151,12 +159,26 @@ impl Overlay {
         at: Seq,
     ) -> Vec<IndexEntry> {
         let layouts = table.layouts();
-        let candidates = self.indexes.in_range(table.id, index.id, range);
-        let is_there = |entry: &IndexEntry| {
-            let row = self.at(table.id, &entry.key(), at).and_then(|version| version.row);
-            row.is_some_and(|row| index.has_values(&row, &layouts, entry.values()))
+        let is_there = |Candidate { entry, by }: &Candidate| {
+            let Some(version) = self.at(table.id, &entry.key(), at) else { return false };
+            let is_known = *by == Some(version.seq);
+            version.row.is_some_and(|row| is_known || index.has_values(&row, &layouts, entry.values()))
         };
-        candidates.filter(is_there).collect()
+        let candidates = self.indexes.in_range(table.id, index.id, range).filter(is_there);
+        let mut entries: Vec<IndexEntry> = candidates.map(|candidate| candidate.entry).collect();
+        let small = entries.len();
+        for key in self.indexes.large_rows(table.id, index.id) {
+            let Some(row) = self.at(table.id, key, at).and_then(|version| version.row) else { continue };
+            let all = index.values_of_row(&row, &layouts).into_iter();
+            let all = all.map(|values| IndexEntry::new(&values.bytes, key));
+            entries.extend(all.filter(|entry| range.contains(&entry.bytes)));
+        }
+        if entries.len() > small {
+            // A row may have been small before it was large.
+            entries.sort_unstable();
+            entries.dedup();
+        }
+        entries
     }
 
     /// Whether an index has a value that was cut.

@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use bucketdb_log::Seq;
 use bytes::Bytes;
 
 use crate::read_set::is_empty_range;
@@ -9,29 +10,71 @@ use crate::{EncodedKey, Index, IndexEntry, IndexId, IndexRange, Layouts, TableId
 /// row whether it still does. So nothing has to be taken out when a row is written again, for whatever moment is read.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OverlayIndexes {
-    /// For each entry, how many of its bytes are values.
-    by_index: BTreeMap<(TableId, IndexId), BTreeMap<Bytes, u32>>,
-    /// The indexes that have a value that was cut.
-    cut: BTreeSet<(TableId, IndexId)>,
+    by_index: BTreeMap<(TableId, IndexId), Entries>,
     size_bytes: usize,
 }
 
+#[derive(Clone, Debug, Default)]
+struct Entries {
+    in_order: BTreeMap<Bytes, Written>,
+    /// The rows of which no entries are held, since they would take too much more memory than the rows: what these have in
+    /// the index is found out whenever it is asked for.
+    large: BTreeSet<EncodedKey>,
+    has_cut_values: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Written {
+    /// How many of the entry's bytes are values.
+    values_len: u32,
+    /// The record that wrote the row which stood here last, if there is no other of that row in it: who sees that one knows
+    /// that it still does.
+    by: Option<Seq>,
+}
+
+/// A candidate: the row stands in the index there, or did.
+#[derive(Clone, Debug)]
+pub(crate) struct Candidate {
+    pub(crate) entry: IndexEntry,
+    /// The record that wrote the row that stands here.
+    pub(crate) by: Option<Seq>,
+}
+
 /// What an entry takes in memory beside its bytes, about.
-const OVERHEAD_BYTES: usize = 64;
+const OVERHEAD_BYTES: usize = 72;
+
+/// So many times the memory of a row, and of a small one for sure, its entries in one index may take.
+const MOST_TIMES: usize = 4;
+const SMALL_ROW_BYTES: usize = 256;
 
 impl OverlayIndexes {
-    /// A row of a table with those layouts.
-    pub(crate) fn add(&mut self, of: (TableId, &Layouts), index: &Index, key: &EncodedKey, row: &Bytes) {
+    /// A row of a table with those layouts, written by the record at `by`.
+    pub(crate) fn add(
+        &mut self,
+        of: (TableId, &Layouts),
+        index: &Index,
+        key: &EncodedKey,
+        row: &Bytes,
+        by: Option<Seq>,
+    ) {
         let (table, layouts) = of;
         let entries = self.by_index.entry((table, index.id)).or_default();
-        for values in index.values_of_row(row, layouts) {
-            let entry = IndexEntry::new(&values.bytes, key);
-            let size_bytes = OVERHEAD_BYTES + entry.bytes.len();
-            if entries.insert(entry.bytes, entry.values_len as u32).is_none() {
-                self.size_bytes += size_bytes;
+        let values = index.values_of_row(row, layouts);
+        entries.has_cut_values |= values.iter().any(|values| values.is_cut);
+        let size = |values_len: usize| OVERHEAD_BYTES + values_len + key.as_bytes().len();
+        let needed: usize = values.iter().map(|values| size(values.bytes.len())).sum();
+        if needed > MOST_TIMES * row.len().max(SMALL_ROW_BYTES) {
+            if entries.large.insert(key.clone()) {
+                self.size_bytes += size(0);
             }
-            if values.is_cut {
-                self.cut.insert((table, index.id));
+            return;
+        }
+        for values in values {
+            let entry = IndexEntry::new(&values.bytes, key);
+            let size_bytes = size(entry.values_len);
+            let written = Written { values_len: entry.values_len as u32, by };
+            if entries.in_order.insert(entry.bytes, written).is_none() {
+                self.size_bytes += size_bytes;
             }
         }
     }
@@ -41,11 +84,15 @@ impl OverlayIndexes {
         table: TableId,
         index: IndexId,
         range: &IndexRange,
-    ) -> impl Iterator<Item = IndexEntry> {
+    ) -> impl Iterator<Item = Candidate> {
         let entries =
             self.by_index.get(&(table, index)).filter(|_| !is_empty_range((range.0.as_ref(), range.1.as_ref())));
-        let entries = entries.into_iter().flat_map(move |entries| entries.range(range.clone()));
-        entries.map(|(bytes, len)| IndexEntry { bytes: bytes.clone(), values_len: *len as usize })
+        entries.into_iter().flat_map(move |entries| entries.in_order.range(range.clone()).map(candidate))
+    }
+
+    /// The rows of which an index holds no entries.
+    pub(crate) fn large_rows(&self, table: TableId, index: IndexId) -> impl Iterator<Item = &EncodedKey> {
+        self.by_index.get(&(table, index)).into_iter().flat_map(|entries| &entries.large)
     }
 
     /// What they take in memory, about.
@@ -54,22 +101,28 @@ impl OverlayIndexes {
     }
 
     pub(crate) fn has_cut_values(&self, table: TableId, index: IndexId) -> bool {
-        self.cut.contains(&(table, index))
+        self.by_index.get(&(table, index)).is_some_and(|entries| entries.has_cut_values)
     }
 
     /// Only those of rows that are wanted.
     pub(crate) fn of_rows(&self, is_wanted: impl Fn(TableId, &EncodedKey) -> bool) -> Self {
         let mut some = Self::default();
         for (id, entries) in &self.by_index {
-            let entry = |(bytes, len): (&Bytes, &u32)| IndexEntry { bytes: bytes.clone(), values_len: *len as usize };
-            let wanted = entries.iter().map(entry).filter(|entry| is_wanted(id.0, &entry.key()));
-            let wanted: BTreeMap<Bytes, u32> = wanted.map(|entry| (entry.bytes, entry.values_len as u32)).collect();
-            some.size_bytes += wanted.keys().map(|bytes| OVERHEAD_BYTES + bytes.len()).sum::<usize>();
-            if !wanted.is_empty() {
-                some.cut.extend(self.cut.get(id));
-                some.by_index.insert(*id, wanted);
+            let wanted = entries.in_order.iter().filter(|at| is_wanted(id.0, &candidate(*at).entry.key()));
+            let in_order: BTreeMap<Bytes, Written> = wanted.map(|(bytes, written)| (bytes.clone(), *written)).collect();
+            let large: BTreeSet<EncodedKey> =
+                entries.large.iter().filter(|key| is_wanted(id.0, key)).cloned().collect();
+            some.size_bytes += in_order.keys().map(|bytes| OVERHEAD_BYTES + bytes.len()).sum::<usize>();
+            some.size_bytes += large.iter().map(|key| OVERHEAD_BYTES + key.as_bytes().len()).sum::<usize>();
+            if !in_order.is_empty() || !large.is_empty() {
+                some.by_index.insert(*id, Entries { in_order, large, has_cut_values: entries.has_cut_values });
             }
         }
         some
     }
+}
+
+fn candidate((bytes, written): (&Bytes, &Written)) -> Candidate {
+    let entry = IndexEntry { bytes: bytes.clone(), values_len: written.values_len as usize };
+    Candidate { entry, by: written.by }
 }

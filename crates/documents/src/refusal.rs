@@ -64,6 +64,15 @@ pub enum Refusal {
         /// The one that has the values.
         holder: EncodedKey,
     },
+    /// A unique index does not hold a value of a document whole, and so cannot tell whether another one has it.
+    IndexValueTooLarge {
+        /// The table.
+        table: TableId,
+        /// The fields of the index.
+        fields: String,
+        /// The document that was to be written.
+        key: EncodedKey,
+    },
     /// The schema contradicts the one that is registered.
     Schema(InvalidSchema),
     /// The same schema is registered already: nothing is to be done.

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bucketdb::simulation::{set_memory, set_policy, set_tail_limits};
+use bucketdb::simulation::{set_index_piece, set_memory, set_policy, set_tail_limits};
 use bucketdb::{Database, Driver, Error, StoreCheck};
 use parking_lot::Mutex;
 
@@ -345,6 +345,7 @@ pub(crate) async fn open(
         .request_timeout(machine.request_timeout)
         .store_check(QUICK_CHECK);
     builder = set_policy(builder, storage.policy);
+    builder = set_index_piece(builder, storage.index_piece);
     builder = set_memory(builder, (CACHE_BYTES, storage.overlay_bytes, storage.earlier_bytes));
     builder = match beginning {
         Beginning::Create { ring_size } => {

@@ -66,6 +66,8 @@ pub struct Storage {
     pub earlier_bytes: usize,
     /// How runs are merged.
     pub policy: Policy,
+    /// How much of the indexes that are being built one checkpoint does: bytes of entries, and of rows.
+    pub index_piece: (usize, usize),
     /// How long it takes on average until the keeper of a process does something; `None` if there are none.
     pub keeper: Option<Duration>,
 }
@@ -180,6 +182,7 @@ fn storage(random: &mut SimRandom, grace: Option<Duration>, lies: bool) -> Stora
         overlay_bytes: *random.pick(&[2_000, 8_000, 1 << 20]).unwrap_or(&8_000),
         earlier_bytes: *random.pick(&[4_000, 1 << 20, 1 << 20]).unwrap_or(&4_000),
         policy,
+        index_piece: (200, 2_000),
         keeper,
     }
 }

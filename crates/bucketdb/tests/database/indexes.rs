@@ -53,8 +53,11 @@ fn scalar() -> BoxedStrategy<Value> {
 
 fn document() -> BoxedStrategy<Value> {
     let tags = prop_oneof![
-        3 => prop::collection::vec(scalar(), 0..4).prop_map(Value::from),
-        1 => Just(json!("xyz")),
+        9 => prop::collection::vec(scalar(), 0..4).prop_map(Value::from),
+        3 => Just(json!("xyz")),
+        // More in the index than in the row, and more than an index holds.
+        2 => scalar().prop_map(|last| Value::from((2..24).map(Value::from).chain([last]).collect::<Vec<_>>())),
+        1 => scalar().prop_map(|last| Value::from((2..1_002).map(Value::from).chain([last]).collect::<Vec<_>>())),
     ];
     let fields = (prop::option::of(scalar()), prop::option::of(scalar()), prop::option::of(tags), scalar());
     fields

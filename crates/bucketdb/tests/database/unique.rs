@@ -204,14 +204,36 @@ async fn an_empty_table_has_a_checkpoint_and_is_written_to() {
 }
 
 #[tokio::test]
-async fn values_that_are_too_long_to_compare_are_not_refused() {
+async fn values_that_are_too_large_to_compare_are_refused() {
     let store = MemoryDriver::new();
     let db = open(&store).await;
-    let accounts = db.table::<Account>().await.unwrap();
-    let long = "x".repeat(2_000);
-    accounts.insert(&account(1, &format!("{long}1"))).await.unwrap();
-    accounts.insert(&account(2, &format!("{long}2"))).await.unwrap();
+    let things = db.collection("things");
+    let (long, list) = ("x".repeat(2_000), (0..1_001).collect::<Vec<u64>>());
+    // Those that are there before the index stay, and are found.
+    things.put(&json!({"id": 1, "name": format!("{long}1"), "tags": [1]})).await.unwrap();
+    things.put(&json!({"id": 2, "name": format!("{long}2"), "tags": list})).await.unwrap();
+    db.checkpoint().await.unwrap();
+    things.create_unique_index("name").await.unwrap();
+    things.create_unique_index("tags[*]").await.unwrap();
     db.build_indexes().await.unwrap();
-    let found = accounts.query().filter(Account::EMAIL.eq(Some(format!("{long}2")))).by_index("email").fetch().await;
-    assert_eq!(found.unwrap(), [account(2, &format!("{long}2"))]);
+    let ids = async |filter: &str, index: &str| -> Vec<u64> {
+        let found = things.query().filter_text(filter).unwrap().by_index(index).fetch().await.unwrap();
+        found.iter().map(|found| found["id"].as_u64().unwrap()).collect()
+    };
+    for _ in 0..2 {
+        assert_eq!(ids(&format!("name = \"{long}2\""), "name").await, [2]);
+        assert_eq!(ids("tags contains 7", "tags[*]").await, [2]);
+        for (document, fields) in [
+            (json!({"id": 3, "name": format!("{long}3"), "tags": []}), "name"),
+            (json!({"id": 3, "name": "x", "tags": list}), "tags[*]"),
+            (json!({"id": 2, "name": "y", "tags": list, "again": true}), "tags[*]"),
+        ] {
+            let outcome = things.put(&document).await;
+            let is_refused = matches!(&outcome, Err(Error::IndexValueTooLarge { fields: of, .. }) if of == fields);
+            assert!(is_refused, "{outcome:?}");
+        }
+        things.put(&json!({"id": 4, "name": "z".repeat(1_000), "tags": [2_000]})).await.unwrap();
+        db.compact().await.unwrap();
+    }
+    assert!(db.verify(|_| {}).await.unwrap().is_clean());
 }

@@ -4,7 +4,7 @@ use bucketdb_log::{ChainHash, Entry, LogTime, NodeId, SessionId};
 use bytes::Bytes;
 
 use super::*;
-use crate::{Change, Condition, KeyPart, KeyRange, KeyType, ReadSet, Schema};
+use crate::{Change, Condition, IndexEntry, KeyPart, KeyRange, KeyType, ReadSet, Schema};
 
 const TABLE: TableId = TableId(1);
 
@@ -109,4 +109,62 @@ fn a_deletion_before_the_first_checkpoint_is_kept_for_it() {
     assert_eq!((documents.stats(TABLE).documents, documents.stats(TABLE).is_exact), (0, true));
     commit(&mut documents, 4, &write(6, None));
     assert_eq!(documents.stats(TABLE).documents, 1);
+}
+
+fn with_index(fields: &str) -> Documents {
+    let mut documents = with_table(Documents::default());
+    commit(&mut documents, 2, &Proposal::Register(Schema::open("t", "id", KeyType::Integer).with_index(fields)));
+    documents
+}
+
+fn put_tags(number: i128, tags: impl Iterator<Item = u64>) -> (Change, usize) {
+    let document = serde_json::json!({"id": number as u64, "tags": tags.collect::<Vec<_>>()});
+    let layouts = with_table(Documents::default()).catalogue().table(TABLE).unwrap().layouts();
+    let row = crate::row::encode(&document, &layouts).unwrap();
+    let row_bytes = row.len();
+    (Change { kind: ChangeKind::Put(row), ..put(number) }, row_bytes)
+}
+
+#[test]
+fn entries_of_indexes_take_a_few_times_the_memory_of_their_rows() {
+    for count in [1, 10, 100, 999, 1_000, 1_001, 50_000] {
+        let (change, row_bytes) = put_tags(1, 0..count);
+        let write =
+            || Proposal::Write { transaction: Transaction { changes: vec![change.clone()] }, reads: None, facts: None };
+        let (mut without, mut with) = (with_table(Documents::default()), with_index("tags[*]"));
+        commit(&mut without, 3, &write());
+        commit(&mut with, 3, &write());
+        let more_bytes = with.overlay_bytes() - without.overlay_bytes();
+        assert!(more_bytes <= 5 * row_bytes.max(256), "{more_bytes} bytes for {count} elements in {row_bytes}");
+    }
+}
+
+#[test]
+fn an_index_has_what_is_there_now_however_large_the_rows_were() {
+    let mut documents = with_index("tags[*]");
+    let index = documents.catalogue().indexes().next().unwrap().1.clone();
+    let numbers = |documents: &Documents, tag: u64| -> Vec<EncodedKey> {
+        let range = index.range(&[crate::IndexCondition::Equal(Some(tag.into()))]).unwrap();
+        let page = documents.index_page(TABLE, &index, &range, Seq(u64::MAX)).unwrap();
+        page.entries.iter().map(IndexEntry::key).collect()
+    };
+    let steps: [(i128, std::ops::Range<u64>); 6] =
+        [(1, 0..3), (2, 2..90), (1, 2..200), (2, 3..4), (3, 2..4), (1, 3..5)];
+    for (at, (number, tags)) in steps.into_iter().enumerate() {
+        // The second row of a record counts.
+        let changes = vec![put_tags(number, 7..8).0, put_tags(number, tags).0];
+        let transaction = Transaction { changes };
+        commit(&mut documents, 3 + at as u64, &Proposal::Write { transaction, reads: None, facts: None });
+        let expected: Vec<EncodedKey> = match at {
+            0 => vec![key(1)],
+            1 | 2 => vec![key(1), key(2)],
+            3 => vec![key(1)],
+            4 => vec![key(1), key(3)],
+            _ => vec![key(3)],
+        };
+        assert_eq!(numbers(&documents, 2), expected, "after step {at}");
+        assert!(numbers(&documents, 7).iter().all(|found| *found == key(1) || *found == key(2)));
+    }
+    assert_eq!(numbers(&documents, 7), []);
+    assert_eq!(numbers(&documents, 3), [key(1), key(2), key(3)]);
 }

@@ -19,6 +19,8 @@ pub struct Claim {
     pub index: Index,
     /// The values.
     pub values: Vec<u8>,
+    /// Whether they are not held whole, so that nobody can tell who else has them.
+    pub is_cut: bool,
 }
 
 impl Documents {
@@ -45,10 +47,13 @@ impl Documents {
             let (ChangeKind::Put(row), Some(entry)) = (kind, self.catalogue.table(table)) else { continue };
             for index in entry.indexes().iter().filter(|index| index.is_unique && self.is_enforced(entry, index)) {
                 let values = index.values_of_row(row, &entry.layouts()).into_iter();
-                // What was cut may be the same only as far as it is held.
-                let values = values.filter(|values| !values.has_null && !values.is_cut);
-                let claim = |bytes| Claim { table, key: key.clone(), index: index.clone(), values: bytes };
-                claims.extend(values.map(|values| claim(values.bytes)));
+                claims.extend(values.filter(|values| !values.has_null).map(|values| Claim {
+                    table,
+                    key: key.clone(),
+                    index: index.clone(),
+                    values: values.bytes,
+                    is_cut: values.is_cut,
+                }));
             }
         }
         claims
@@ -69,7 +74,10 @@ impl Documents {
         if is_planted(PlantedBug::UniqueUnchecked) {
             return Ok(());
         }
-        for Claim { table, key, index, values } in self.claims(transaction) {
+        for Claim { table, key, index, values, is_cut } in self.claims(transaction) {
+            if is_cut {
+                return Err(Refusal::IndexValueTooLarge { table, fields: index.order.to_string(), key });
+            }
             let refusal = |holder: &EncodedKey| Refusal::Duplicate {
                 table,
                 fields: index.order.to_string(),
