@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use bucketdb_documents::{Base, Catalogue, Documents, Retained, TableId, has_any};
 use bucketdb_log::{Captured, CheckpointContent, CheckpointError, CheckpointRef, Seq};
-use bucketdb_lsm::{Built, Merging, Plan, Tier, Tree, Work, plan, plan_full};
+use bucketdb_lsm::{Built, Fate, Merging, Plan, Tier, Tree, Work, plan, plan_full};
 use bucketdb_runs::{RunEntry, RunOptions};
 
 use crate::database::Inner;
+use crate::endings::Endings;
 use crate::flush::WrittenRows;
 use crate::index_build::{IndexBuilder, IndexPiece, IndexWork};
 use crate::moment::{Moment, Pin};
@@ -95,8 +96,14 @@ impl Inner {
         let can_wait = self.log.is_full() || self.is_full()?;
         let piece = (!can_wait).then_some(self.maintenance.index_piece);
         let IndexWork { entries, indexes, next_group, goes_on: builds_on } = present.index_work(moment, piece).await?;
-        let keeps = |entry: &RunEntry| !Base::is_abandoned(&indexes, &entry.key);
-        let work = Work { store: &store, policy: &self.maintenance.policy, options, begun_at: covers, keeps: &keeps };
+        let ended_ms = self.ended_ms(&present.catalogue, captured.time().unix_ms()).await?.max(base.ended_ms);
+        let endings = Endings::new(&present.catalogue, ended_ms);
+        let fates = |entry: &RunEntry| match () {
+            () if Base::is_abandoned(&indexes, &entry.key) => Fate::Abandoned,
+            () if endings.has_ended(entry) => Fate::Deleted,
+            () => Fate::Kept,
+        };
+        let work = Work { store: &store, policy: &self.maintenance.policy, options, begun_at: covers, fates: &fates };
         let Built { tree, read_bytes, written_bytes } = self.build(&work, present, entries, covers, goal).await?;
         let is_merging = tree.merging().is_some();
         let goes_on = match goal {
@@ -116,7 +123,7 @@ impl Inner {
         let keep = options.history.unwrap_or(options.grace);
         let present = retained_as(&base, last.as_ref(), ingested.iter().cloned().collect());
         let retained = retain(&base.retained, present, keep, time_ms);
-        let next = Base { covers, time_ms, tree, retained, indexes, next_group };
+        let next = Base { covers, time_ms, ended_ms, tree, retained, indexes, next_group };
         let kept: BTreeSet<String> = next.objects().collect();
         let before: BTreeSet<String> = base.objects().chain(last.map(|last| last.manifest)).collect();
         let brings: Vec<String> =

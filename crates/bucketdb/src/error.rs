@@ -92,6 +92,15 @@ pub enum Error {
         /// The key of the document that was to be written, as text.
         key: String,
     },
+    /// The machine's clock is so wrong that it cannot tell which documents have ended.
+    #[error(
+        "the clock of this machine is {} s {} that of the store, more than 5 minutes: it cannot tell which documents have ended",
+        ahead_ms.unsigned_abs() / 1_000, if *ahead_ms > 0 { "ahead of" } else { "behind" }
+    )]
+    WrongClock {
+        /// How far it is ahead, in milliseconds.
+        ahead_ms: i64,
+    },
     /// There is no such index.
     #[error("table {table} has no index on {fields}")]
     UnknownIndex {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bucketdb_documents::{
     Base, BaseIndex, Catalogue, Documents, EncodedKey, Index, IndexBaseScan, IndexBuilt, IndexEntry, IndexValues,
-    KeyRange, RunLookup, Scan, TableEntry, TableId, WrittenRow, index_run_entry,
+    KeyRange, RunLookup, Scan, TableEntry, TableId, Ttl, WrittenRow, index_run_entry,
 };
 use bucketdb_runs::RunEntry;
 use bytes::Bytes;
@@ -70,7 +70,7 @@ impl IndexBuilder<'_> {
         let mut next_group = self.base.next_group;
         let mut indexes = Vec::new();
         for (table, index) in self.catalogue.indexes() {
-            indexes.push(self.begin(table.id, index, &mut next_group));
+            indexes.push(self.begin(table, index, &mut next_group));
         }
         let mut work = IndexWork { entries: Vec::new(), indexes, next_group, goes_on: false };
         for table in self.written {
@@ -88,22 +88,31 @@ impl IndexBuilder<'_> {
     }
 
     /// What the base has of an index; one that is new, or out of step with rows that were bulk-loaded, begins anew.
-    fn begin(&self, table: TableId, index: &Index, next_group: &mut u32) -> BaseIndex {
-        let is_loaded = self.loaded.contains(&table);
-        if let Some(known) = self.base.index(index.id).filter(|_| !is_loaded) {
+    fn begin(&self, table: &TableEntry, index: &Index, next_group: &mut u32) -> BaseIndex {
+        let is_loaded = self.loaded.contains(&table.id);
+        let is_in_step = |known: &&BaseIndex| !is_loaded && known.is_in_step(table);
+        if let Some(known) = self.base.index(index.id).filter(is_in_step) {
             return known.clone();
         }
         let group = *next_group;
         *next_group += 1;
-        let built = match self.base.has_nothing_of(table) && !is_loaded {
+        let built = match self.base.has_nothing_of(table.id) && !is_loaded {
             true => IndexBuilt::Whole,
             false => IndexBuilt::UpTo(None),
         };
         // What was written before the index was created may have the same values twice.
         let is_unchecked = index.is_unique && built == IndexBuilt::Whole;
         let unchecked_since = is_unchecked.then(|| self.moment.seq());
-        let (checked_up_to, duplicate) = (None, None);
-        BaseIndex { id: index.id, group, built, has_cut_values: false, unchecked_since, checked_up_to, duplicate }
+        BaseIndex {
+            id: index.id,
+            group,
+            built,
+            has_cut_values: false,
+            unchecked_since,
+            checked_up_to: None,
+            ttl: table.ttl().map(|ttl| ttl.field()).unwrap_or_default(),
+            duplicate: None,
+        }
     }
 
     /// The indexes of a table with what the base has of them.
@@ -118,7 +127,8 @@ impl IndexBuilder<'_> {
         if self.of_table(table, work).iter().all(|(_, known)| known.built == IndexBuilt::UpTo(None)) {
             return Ok(());
         }
-        let Some(layouts) = self.catalogue.table(table).map(TableEntry::layouts) else { return Ok(()) };
+        let Some(entry) = self.catalogue.table(table) else { return Ok(()) };
+        let (layouts, ends_ms) = (entry.layouts(), ends_ms_by(entry.ttl()));
         let mut range = KeyRange::all(table);
         loop {
             let scan = Scan { range: range.clone(), at: self.moment.seq(), limit: PAGE_ROWS };
@@ -141,12 +151,14 @@ impl IndexBuilder<'_> {
                         |row: Option<&Bytes>| row.map(|row| index.values_of_row(row, &layouts)).unwrap_or_default();
                     let (old, new) = (places(before.as_ref()), places(row.row.as_ref()));
                     known.has_cut_values |= new.iter().any(|values| values.is_cut);
+                    let (ended, ends) = (before.as_ref().and_then(&ends_ms), row.row.as_ref().and_then(&ends_ms));
                     let entry = |values: &IndexValues, is_there| {
-                        let entry = IndexEntry::new(&values.bytes, &row.key);
+                        let entry = IndexEntry::new(&values.bytes, &row.key).ending(ends);
                         index_run_entry(known.group, &entry, is_there, row.version)
                     };
                     entries.extend(old.difference(&new).map(|values| entry(values, false)));
-                    entries.extend(new.difference(&old).map(|values| entry(values, true)));
+                    let is_new = |values: &&IndexValues| ended != ends || !old.contains(*values);
+                    entries.extend(new.iter().filter(is_new).map(|values| entry(values, true)));
                 }
             }
             work.entries.extend(entries);
@@ -176,7 +188,7 @@ impl IndexBuilder<'_> {
         if let IndexBuilt::UpTo(Some(last)) = &first.built {
             range.start = Bound::Excluded(last.clone());
         }
-        let layouts = table.layouts();
+        let (layouts, ends_ms) = (table.layouts(), ends_ms_by(table.ttl()));
         let view = View { moment: self.moment.clone(), transaction: None };
         let mut rows = RowScan::new(view, range)?;
         let mut together = self.of_table(table.id, work);
@@ -187,7 +199,7 @@ impl IndexBuilder<'_> {
             for (index, known) in &mut together {
                 for values in index.values_of_row(&row.row, &layouts) {
                     known.has_cut_values |= values.is_cut;
-                    let entry = IndexEntry::new(&values.bytes, &row.key);
+                    let entry = IndexEntry::new(&values.bytes, &row.key).ending(ends_ms(&row.row));
                     size_bytes += entry.bytes.len();
                     entries.push(index_run_entry(known.group, &entry, true, self.moment.seq()));
                 }
@@ -213,6 +225,7 @@ impl IndexBuilder<'_> {
     /// checkpoint that built it. What is written later is refused if it is there already, so what was looked at stays true.
     async fn check_unique(&self, piece: IndexPiece, work: &mut IndexWork) -> Result<()> {
         let is_due = |index: &&mut BaseIndex| index.unchecked_since.is_some_and(|since| self.base.covers > since);
+        let now_ms = self.moment.wall_ms();
         let mut read_bytes = 0;
         for known in work.indexes.iter_mut().filter(is_due) {
             let Some((_, index)) = self.catalogue.indexes().find(|(_, index)| index.id == known.id) else { continue };
@@ -223,6 +236,9 @@ impl IndexBuilder<'_> {
             let since = known.unchecked_since.take();
             known.duplicate = None;
             while let Some(entry) = scan.next().await.map_err(|error| self.moment.explain(error))? {
+                if entry.has_ended(self.base.ended_ms.max(now_ms)) {
+                    continue;
+                }
                 if let Some(before) = before.filter(|before| before.values() == entry.values())
                     && !index.is_exempt(entry.values())
                 {
@@ -239,6 +255,12 @@ impl IndexBuilder<'_> {
         }
         Ok(())
     }
+}
+
+/// When rows of a table end, in milliseconds since 1970.
+fn ends_ms_by(ttl: Option<&Arc<Ttl>>) -> impl Fn(&Bytes) -> Option<u64> {
+    let ttl = ttl.cloned();
+    move |row| ttl.as_ref()?.ends_ms(row)
 }
 
 impl Inner {

@@ -22,6 +22,8 @@ struct IndexScan {
     ranges: VecDeque<IndexRange>,
     open: Option<OpenRange>,
     page_entries: usize,
+    /// Documents that have ended by then are passed over; `None` if they have no end.
+    ended_ms: Option<u64>,
 }
 
 /// The stretch that is being read.
@@ -80,6 +82,9 @@ impl IndexScan {
             let is_due = |entry: &IndexEntry| up_to.as_ref().is_none_or(|up_to| entry <= up_to);
             while open.written.front().is_some_and(is_due) {
                 page.extend(open.written.pop_front());
+            }
+            if let Some(ended_ms) = self.ended_ms {
+                page.retain(|entry| !entry.has_ended(ended_ms));
             }
             page.sort_unstable();
             match up_to {
@@ -146,7 +151,8 @@ impl IndexRows {
         }
         let given = (index.is_multiple() || ranges.len() > 1).then(HashSet::new);
         let ranges = ranges.into();
-        let scan = IndexScan { view, table, index, ranges, open: None, page_entries: FIRST_PAGE };
+        let ended_ms = view.moment.expiry(table.id)?.map(|expiry| expiry.now_ms());
+        let scan = IndexScan { view, table, index, ranges, open: None, page_entries: FIRST_PAGE, ended_ms };
         let (keys, rows) = (VecDeque::new(), VecDeque::new());
         Ok(Self {
             scan,
@@ -196,7 +202,7 @@ impl IndexRows {
             if self.order == RowOrder::Key && self.keys.len() > self.most_keys {
                 (self.keys, self.given, self.is_over) = (VecDeque::new(), None, true);
                 let all = KeyRange::all(self.scan.table.id);
-                self.instead = Some(Box::new(RowScan::new(self.scan.view.clone(), all)?));
+                self.instead = Some(Box::new(RowScan::live(self.scan.view.clone(), all)?));
                 return Ok(());
             }
             if self.is_over && self.order == RowOrder::Key {

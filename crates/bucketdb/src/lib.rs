@@ -48,6 +48,7 @@ mod collection;
 mod cursor;
 mod database;
 mod document;
+mod endings;
 mod error;
 mod feed;
 mod flush;

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-use bucketdb_documents::Documents;
+use bucketdb_documents::{Documents, Expiry, TableId};
 use bucketdb_log::{Log, Seq};
 
 use crate::database::Inner;
@@ -21,6 +21,8 @@ pub(crate) enum Moment {
 #[derive(Debug)]
 pub(crate) struct Replayed {
     pub(crate) seq: Seq,
+    /// The time there, in milliseconds since 1970: what had ended by then is not seen.
+    pub(crate) time_ms: u64,
     pub(crate) documents: Documents,
     /// The database, for whoever wants to know whether the position was given up meanwhile.
     pub(crate) inner: Weak<Inner>,
@@ -32,6 +34,19 @@ impl Moment {
         match self {
             Self::Pinned(pin) => pin.seq,
             Self::Replayed(replayed) => replayed.seq,
+        }
+    }
+
+    /// Which rows of a table have ended at this moment; `None` if they have no end.
+    pub(crate) fn expiry(&self, table: TableId) -> Result<Option<Expiry>> {
+        self.read(|documents, at| documents.expiry(table, at, self.wall_ms()))
+    }
+
+    /// What had ended by then is not seen at this moment, in milliseconds since 1970.
+    pub(crate) fn wall_ms(&self) -> u64 {
+        match self {
+            Self::Pinned(pin) => pin.wall_ms,
+            Self::Replayed(replayed) => replayed.time_ms,
         }
     }
 
@@ -87,13 +102,16 @@ impl Moment {
 pub(crate) struct Pin {
     inner: Arc<Inner>,
     seq: Seq,
+    /// What the clock said when it was made: what had ended by then is not seen, however long it is held.
+    wall_ms: u64,
     has_expired: AtomicBool,
 }
 
 impl Pin {
     /// Takes over a pin that was made in the state already.
     pub(crate) fn adopt(inner: Arc<Inner>, seq: Seq) -> Self {
-        Self { inner, seq, has_expired: AtomicBool::new(false) }
+        let wall_ms = inner.wall_ms();
+        Self { inner, seq, wall_ms, has_expired: AtomicBool::new(false) }
     }
 
     fn log(&self) -> &Log<Documents> {

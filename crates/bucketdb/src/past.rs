@@ -133,12 +133,14 @@ impl Inner {
         };
         let records = stream::iter((first.0..=seq.0).map(|seq| self.existing_record(Seq(seq))));
         let mut records = records.buffered(FETCH_AHEAD);
+        let mut time_ms = documents.base().time_ms;
         while let Some(record) = records.try_next().await? {
+            time_ms = record.time.unix_ms();
             if matches!(record.kind, RecordKind::Transactions | RecordKind::Schema | RecordKind::Ingest) {
                 documents.apply(&record).map_err(|malformed| self.damaged(record.seq, malformed))?;
             }
         }
-        let replayed = Arc::new(Replayed { seq, documents, inner: Arc::downgrade(self) });
+        let replayed = Arc::new(Replayed { seq, time_ms, documents, inner: Arc::downgrade(self) });
         self.past.keep(replayed.clone());
         Ok(Moment::Replayed(replayed))
     }

@@ -213,7 +213,7 @@ impl<T: Stored> Query<T> {
         let Some(table) = self.source(&view)? else { return Ok(None) };
         let plan = self.plan(&view, &table, false).await?;
         let mut rows = match plan.access {
-            Access::Keys(range) => Rows::Scan(Box::new(RowScan::new(view, range)?)),
+            Access::Keys(range) => Rows::Scan(Box::new(RowScan::live(view, range)?)),
             Access::Index { index, ranges, row_order } => {
                 Rows::Index(Box::new(IndexRows::new(view, table.clone(), index, ranges, row_order)?))
             }

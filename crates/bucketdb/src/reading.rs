@@ -1,10 +1,12 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bucketdb_documents::{
-    Base, Claim, Condition, Documents, EncodedKey, Facts, Found, IndexBaseScan, Lookup, RunLookup, TableId, Transaction,
+    Base, Claim, Condition, Documents, EncodedKey, Expiry, Facts, Found, IndexBaseScan, Lookup, RunLookup, TableId,
+    Transaction,
 };
-use bucketdb_log::Freshness;
+use bucketdb_env::Environment;
+use bucketdb_log::{Freshness, Seq};
 use bucketdb_runs::RunError;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
@@ -29,13 +31,19 @@ impl Inner {
     pub(crate) async fn newest(&self, table: TableId, key: &EncodedKey) -> Result<Option<Found>> {
         let mut attempt = 1;
         loop {
-            let runs = match self.log.read(|documents, _| documents.newest(table, key))? {
-                Lookup::Known(found) => return Ok(found),
+            let newest = |documents: &Documents, _| {
+                let expiry =
+                    documents.catalogue().has_ttls().then(|| documents.expiry(table, Seq(u64::MAX), self.wall_ms()));
+                (documents.newest(table, key), expiry.flatten())
+            };
+            let (lookup, expiry) = self.log.read(newest)?;
+            let runs = match lookup {
+                Lookup::Known(found) => return Ok(living(found, expiry.as_ref())),
                 Lookup::Runs(runs) => runs,
                 Lookup::Expired => return Err(self.expired()),
             };
             match runs.get().await {
-                Ok(found) => return Ok(found),
+                Ok(found) => return Ok(living(found, expiry.as_ref())),
                 // They were merged into others, and this process has not heard of it for longer than they are kept.
                 Err(RunError::Missing { .. }) if attempt < ATTEMPTS => self.log.refresh(Freshness::Strict).await?,
                 Err(error) => return Err(error.into()),
@@ -57,9 +65,15 @@ impl Inner {
     pub(crate) async fn newest_many(&self, keys: &[(TableId, EncodedKey)]) -> Result<Vec<Option<Found>>> {
         let mut attempt = 1;
         loop {
-            let lookups: Vec<Lookup> = self
-                .log
-                .read(|documents, _| keys.iter().map(|(table, key)| documents.newest(*table, key)).collect())?;
+            let wall_ms = self.wall_ms();
+            let (lookups, expiries) = self.log.read(|documents, _| {
+                let lookups: Vec<Lookup> = keys.iter().map(|(table, key)| documents.newest(*table, key)).collect();
+                let tables: BTreeSet<TableId> = keys.iter().map(|(table, _)| *table).collect();
+                let expiries = tables
+                    .into_iter()
+                    .filter_map(|table| Some((table, documents.expiry(table, Seq(u64::MAX), wall_ms)?)));
+                (lookups, expiries.collect::<BTreeMap<_, _>>())
+            })?;
             let runs = in_runs(&lookups).ok_or_else(|| self.expired())?;
             let read = match RunLookup::get_many(&runs).await {
                 Ok(read) => read,
@@ -70,8 +84,14 @@ impl Inner {
                 }
                 Err(error) => return Err(error.into()),
             };
-            return Ok(merged(lookups, read));
+            let rows = merged(lookups, read).into_iter().zip(keys);
+            return Ok(rows.map(|(found, (table, _))| living(found, expiries.get(table))).collect());
         }
+    }
+
+    /// What the clock says, in milliseconds since 1970.
+    pub(crate) fn wall_ms(&self) -> u64 {
+        self.log.env().wall_clock().0
     }
 
     /// What the conditions of a transaction rest on, as far as it is in runs; `None` if nothing is.
@@ -92,12 +112,13 @@ impl Inner {
         let keys: Vec<(TableId, EncodedKey)> = keys.into_iter().collect();
         let rows = self.newest_many(&keys).await?;
         let versions = keys.into_iter().zip(rows).map(|(key, row)| (key, row.map(|found| found.version))).collect();
+        let now_ms = self.wall_ms().max(base.ended_ms);
         let in_base =
             |claim: Claim| Some((base.index(claim.index.id)?.group, claim)).filter(|(_, claim)| !claim.is_cut);
         let looked_up = stream::iter(claims.into_iter().filter_map(in_base)).map(|(group, claim)| {
             let base = base.clone();
             async move {
-                let holders = holders(&base, group, &claim).await?;
+                let holders = holders(&base, group, &claim, now_ms).await?;
                 Ok::<_, RunError>(((claim.index.id, claim.values), holders))
             }
         });
@@ -126,13 +147,28 @@ impl Inner {
 }
 
 /// The documents that have these values in a base, by the group of the index.
-async fn holders(base: &Arc<Base>, group: u32, claim: &Claim) -> std::result::Result<Vec<EncodedKey>, RunError> {
+async fn holders(
+    base: &Arc<Base>,
+    group: u32,
+    claim: &Claim,
+    now_ms: u64,
+) -> std::result::Result<Vec<EncodedKey>, RunError> {
     let mut scan = IndexBaseScan::new(base, group, &claim.range());
     let mut found = Vec::new();
     while let Some(entry) = scan.next().await? {
-        found.push(entry.key());
+        if !entry.has_ended(now_ms) {
+            found.push(entry.key());
+        }
     }
     Ok(found)
+}
+
+/// What was found, unless it has ended.
+fn living(found: Option<Found>, expiry: Option<&Expiry>) -> Option<Found> {
+    match expiry {
+        Some(expiry) => found.filter(|found| !expiry.has_ended(&found.row)),
+        None => found,
+    }
 }
 
 /// What runs have to be asked for; `None` if the position is not kept any more.
@@ -158,11 +194,12 @@ fn merged(lookups: Vec<Lookup>, read: Vec<Option<Found>>) -> Vec<Option<Found>> 
 impl Moment {
     /// The row of a key at this moment.
     pub(crate) async fn get(&self, table: TableId, key: &EncodedKey) -> Result<Option<Found>> {
-        match self.read(|documents, at| documents.at(table, key, at))? {
-            Lookup::Known(found) => Ok(found),
-            Lookup::Expired => Err(self.expired()),
-            Lookup::Runs(runs) => runs.get().await.map_err(|error| self.explain(error)),
-        }
+        let found = match self.read(|documents, at| documents.at(table, key, at))? {
+            Lookup::Known(found) => found,
+            Lookup::Expired => return Err(self.expired()),
+            Lookup::Runs(runs) => runs.get().await.map_err(|error| self.explain(error))?,
+        };
+        Ok(living(found, self.expiry(table)?.as_ref()))
     }
 
     /// The rows of many keys at this moment.
@@ -171,7 +208,8 @@ impl Moment {
             self.read(|documents, at| keys.iter().map(|key| documents.at(table, key, at)).collect())?;
         let runs = in_runs(&lookups).ok_or_else(|| self.expired())?;
         let read = RunLookup::get_many(&runs).await.map_err(|error| self.explain(error))?;
-        Ok(merged(lookups, read))
+        let expiry = self.expiry(table)?;
+        Ok(merged(lookups, read).into_iter().map(|found| living(found, expiry.as_ref())).collect())
     }
 
     /// What went wrong while runs were read: those of an old moment may have been removed. A position above the floor can

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use bucketdb_documents::{Base, BaseScan, EncodedKey, KeyRange, Scan, ScanRow, TableId, WrittenRow};
+use bucketdb_documents::{Base, BaseScan, EncodedKey, Expiry, KeyRange, Scan, ScanRow, TableId, WrittenRow};
 use bytes::Bytes;
 
 use crate::origin::View;
@@ -24,6 +24,8 @@ pub(crate) struct RowScan {
     /// What the transaction had written when the scan began; `None` for a row that it removed.
     own: BTreeMap<EncodedKey, Option<Bytes>>,
     visited: Option<Visited>,
+    /// Which rows are passed over because they have ended.
+    expiry: Option<Expiry>,
 }
 
 /// The runs that are being read.
@@ -45,6 +47,13 @@ struct Visited {
 }
 
 impl RowScan {
+    /// Of the rows that are seen at the view's moment: those that have ended are not.
+    pub(crate) fn live(view: View, range: KeyRange) -> Result<Self> {
+        let expiry = view.moment.expiry(range.table)?;
+        Ok(Self { expiry, ..Self::new(view, range)? })
+    }
+
+    /// Of all rows, those that have ended included.
     pub(crate) fn new(view: View, range: KeyRange) -> Result<Self> {
         let own = view.transaction.as_ref().map(|own| own.own_writes(&range)).transpose()?.unwrap_or_default();
         let visited = view.transaction.clone().map(|transaction| Visited {
@@ -55,7 +64,7 @@ impl RowScan {
             index: None,
         });
         let is_last = range.is_empty();
-        Ok(Self { view, rest: range, written: VecDeque::new(), is_last, base: None, own, visited })
+        Ok(Self { view, rest: range, written: VecDeque::new(), is_last, base: None, own, visited, expiry: None })
     }
 
     /// The next row, if it takes neither a request nor a look at what was written: where the runs have all that is left,
@@ -65,7 +74,7 @@ impl RowScan {
         let open = self.base.as_mut().filter(|open| has_runs_only && open.next.is_none() && !open.is_over)?;
         loop {
             let WrittenRow { key, row, .. } = open.scan.next_ready()?;
-            if let Some(row) = row {
+            if let Some(row) = row.filter(|row| !self.expiry.as_ref().is_some_and(|expiry| expiry.has_ended(row))) {
                 return Some(ScanRow { key, row });
             }
         }
@@ -86,7 +95,7 @@ impl RowScan {
             if let Some(visited) = &mut self.visited {
                 visited.up_to(Bound::Included(key.clone()))?;
             }
-            if let Some(row) = row {
+            if let Some(row) = row.filter(|row| !self.expiry.as_ref().is_some_and(|expiry| expiry.has_ended(row))) {
                 return Ok(Some(ScanRow { key, row }));
             }
         }

@@ -194,9 +194,19 @@ impl Inner {
         loop {
             let rests_on_rows =
                 is_conditional || self.log.read(|documents, _| documents.has_unique_index(&transaction))?;
-            let facts = if rests_on_rows { self.facts(&transaction).await? } else { None };
+            let facts = if rests_on_rows {
+                self.check_clock(&transaction).await?;
+                self.facts(&transaction).await?
+            } else {
+                None
+            };
             let left = timeout.saturating_sub(self.log.env().monotonic().saturating_sub(started));
-            let proposal = Proposal::Write { transaction: transaction.clone(), reads: reads.clone(), facts };
+            let proposal = Proposal::Write {
+                transaction: transaction.clone(),
+                reads: reads.clone(),
+                facts,
+                wall_ms: self.wall_ms(),
+            };
             match self.log.commit(proposal, freshness, left).await {
                 // There was a checkpoint, or a bulk load, since the rows were looked up.
                 Err(CommitError::Refused(Refusal::FactsTooOld)) if !left.is_zero() => {}

@@ -122,7 +122,7 @@ async fn documents_of(db: &Database, seq: Seq, documents: Documents) -> Result<V
         tables.map(TableRef::from).collect()
     };
     let tables = db.inner.log.read(find)?;
-    let moment = Moment::Replayed(Arc::new(Replayed { seq, documents, inner: Arc::downgrade(&db.inner) }));
+    let moment = Moment::Replayed(Arc::new(Replayed { seq, time_ms: 0, documents, inner: Arc::downgrade(&db.inner) }));
     let mut all = Vec::new();
     for table in tables {
         let view = View { moment: moment.clone(), transaction: None };

@@ -264,11 +264,15 @@ impl Database {
         }
         let names: Vec<_> =
             stored.documents.catalogue().tables().map(|entry| (entry.id, entry.schema().table().to_owned())).collect();
-        let moment = |documents| Moment::Replayed(Arc::new(Replayed { seq: covers, documents, inner: Weak::new() }));
+        // What had ended by then may be missing in the checkpoint.
+        let ended_ms = stored.documents.base().ended_ms;
+        let moment = |documents| {
+            Moment::Replayed(Arc::new(Replayed { seq: covers, time_ms: ended_ms, documents, inner: Weak::new() }))
+        };
         let (replayed, stored) = (moment(replayed.documents), moment(stored.documents));
         for (table, name) in names {
             let scan = |moment: &Moment| {
-                RowScan::new(View { moment: moment.clone(), transaction: None }, KeyRange::all(table))
+                RowScan::live(View { moment: moment.clone(), transaction: None }, KeyRange::all(table))
             };
             let (mut first, mut second) = (scan(&replayed)?, scan(&stored)?);
             loop {
@@ -289,10 +293,10 @@ impl Database {
             }
             let indexes = stored.read(|documents, _| {
                 let entry = documents.catalogue().table(table);
-                entry.map(|entry| (entry.layouts(), entry.indexes().to_vec()))
+                entry.map(|entry| (entry.layouts(), entry.ttl().cloned(), entry.indexes().to_vec()))
             })?;
-            let Some((layouts, indexes)) = indexes.filter(|(_, indexes)| !indexes.is_empty()) else { continue };
-            let wrong = index_check::wrong_indexes(&stored, table, &layouts, &indexes).await?;
+            let Some((layouts, ttl, indexes)) = indexes.filter(|(_, _, indexes)| !indexes.is_empty()) else { continue };
+            let wrong = index_check::wrong_indexes(&stored, (table, ttl), &layouts, &indexes).await?;
             for fields in wrong {
                 let what = format!(
                     "the index of table {name} on {fields} in the checkpoint at position {covers} is not what its rows say"

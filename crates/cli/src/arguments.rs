@@ -90,6 +90,16 @@ pub(crate) enum Command {
     /// Add an index to a table, or drop one
     #[command(subcommand)]
     Index(Index),
+    /// Say which field of a table's documents holds when they end, in seconds since 1970
+    Ttl {
+        table: String,
+        /// Such as 'expires_at' or 'session.ends'
+        #[arg(required_unless_present = "off")]
+        field: Option<String>,
+        /// Documents do not end any more
+        #[arg(long, conflicts_with = "field")]
+        off: bool,
+    },
     /// Show what the database holds, what this command has used, and what that costs
     Stats,
     /// Merge everything into as few sorted runs as possible, in pieces, while others read and write

@@ -170,6 +170,7 @@ fn kind_of(error: &Error) -> &'static str {
         Error::Conflict { .. } | Error::TableConflict { .. } | Error::TransactionTooLong { .. } => "conflict",
         Error::UniqueViolation { .. } => "unique_violation",
         Error::IndexValueTooLarge { .. } => "index_value_too_large",
+        Error::WrongClock { .. } => "wrong_clock",
         Error::UnknownIndex { .. } => "unknown_index",
         Error::VersionMismatch { .. } => "version_mismatch",
         Error::CommitOutcomeUnknown { .. } => "commit_outcome_unknown",

@@ -8,7 +8,7 @@ use syn::spanned::Spanned;
 use syn::{Attribute, Ident, LitInt, LitStr, Path, Token};
 
 /// What is planned for a later version. Accepting it now would promise something that does not happen.
-const LATER: &[&str] = &["default", "rename", "ttl"];
+const LATER: &[&str] = &["default", "rename"];
 
 /// `#[document(...)]` on a struct.
 #[derive(Default)]
@@ -75,6 +75,8 @@ pub(crate) struct FieldAttributes {
     pub(crate) key: Option<Span>,
     /// Whether each index over this field alone is unique, and where it stands.
     pub(crate) index: Option<(bool, Span)>,
+    /// Where `ttl` stands: the field says when the document ends.
+    pub(crate) ttl: Option<Span>,
 }
 
 impl ContainerAttributes {
@@ -108,8 +110,9 @@ impl ContainerAttributes {
                 let fields = fields.into_iter().collect();
                 read.indexes.push(IndexAttribute { is_unique, fields, span: meta.path.span() });
                 Ok(())
-            } else if meta.path.is_ident("key") {
-                Err(meta.error("`key` belongs on a field of the struct"))
+            } else if meta.path.is_ident("key") || meta.path.is_ident("ttl") {
+                let name = name_of(&meta.path);
+                Err(meta.error(format!("`{name}` belongs on a field of the struct")))
             } else {
                 Err(unsupported(&meta, "a struct can have `table`, `version`, `crate`, `index(...)` and `unique(...)`"))
             }
@@ -131,11 +134,17 @@ impl FieldAttributes {
                 }
                 read.index = Some((is_unique, meta.path.span()));
                 Ok(())
+            } else if meta.path.is_ident("ttl") {
+                if meta.input.peek(Token![=]) {
+                    return Err(meta
+                        .error("`ttl` takes no value: the field holds when the document ends, in seconds since 1970"));
+                }
+                set_once(&mut read.ttl, &meta, |meta| Ok(meta.path.span()))
             } else if ["table", "version", "crate"].iter().any(|name| meta.path.is_ident(name)) {
                 let name = name_of(&meta.path);
                 Err(meta.error(format!("`{name}` belongs on the struct, not on a field")))
             } else {
-                Err(unsupported(&meta, "a field can have `key`, `index` and `unique`"))
+                Err(unsupported(&meta, "a field can have `key`, `index`, `unique` and `ttl`"))
             }
         })?;
         Ok(read)

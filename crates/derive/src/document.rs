@@ -18,6 +18,8 @@ pub(crate) struct DocumentType<'a> {
     pub(crate) fields: Vec<DocumentField<'a>>,
     /// What each index orders by, as text, and whether it is unique.
     pub(crate) indexes: Vec<(String, bool)>,
+    /// The field that says when a document ends.
+    pub(crate) ttl: Option<String>,
 }
 
 pub(crate) struct DocumentField<'a> {
@@ -32,6 +34,8 @@ pub(crate) struct DocumentField<'a> {
     pub(crate) is_key: bool,
     /// Whether there is an index over it alone, and whether that is unique.
     pub(crate) index: Option<bool>,
+    /// Where it says that it holds when the document ends.
+    pub(crate) ttl: Option<Span>,
 }
 
 impl<'a> DocumentType<'a> {
@@ -75,6 +79,11 @@ impl<'a> DocumentType<'a> {
         for index in &attributes.indexes {
             indexes.extend(mistakes.note(index_over(index, &stored)));
         }
+        let mut ends = stored.iter().filter(|field| field.ttl.is_some());
+        let ttl = ends.next().map(|field| column_path(&field.name));
+        for second in ends.filter_map(|field| field.ttl) {
+            mistakes.note(Err::<(), _>(syn::Error::new(second, "only one field can say when a document ends")));
+        }
         mistakes.finish()?;
         Ok(Self {
             ident: &input.ident,
@@ -84,6 +93,7 @@ impl<'a> DocumentType<'a> {
             version: attributes.version.unwrap_or(1),
             fields: stored,
             indexes,
+            ttl,
         })
     }
 
@@ -117,7 +127,7 @@ fn not_generic(input: &DeriveInput) -> syn::Result<()> {
 /// None if the field is not stored under a name of its own.
 fn read_field<'a>(field: &'a Field, serde: Option<&SerdeContainer>) -> syn::Result<Option<DocumentField<'a>>> {
     let Some(ident) = &field.ident else { return Ok(None) };
-    let FieldAttributes { key, index } = FieldAttributes::read(&field.attrs)?;
+    let FieldAttributes { key, index, ttl } = FieldAttributes::read(&field.attrs)?;
     let serde_field = SerdeField::read(field)?;
     if let Some(key) = key {
         check_key(field, &serde_field, key)?;
@@ -128,6 +138,10 @@ fn read_field<'a>(field: &'a Field, serde: Option<&SerdeContainer>) -> syn::Resu
                 span,
                 "this field is not stored under a name of its own: it can have no index",
             ));
+        }
+        if let Some(span) = ttl {
+            let message = "this field is not stored under a name of its own: it cannot say when the document ends";
+            return Err(syn::Error::new(span, message));
         }
         return Ok(None);
     }
@@ -145,6 +159,7 @@ fn read_field<'a>(field: &'a Field, serde: Option<&SerdeContainer>) -> syn::Resu
         name,
         is_key: key.is_some(),
         index: index.map(|(is_unique, _)| is_unique),
+        ttl,
     }))
 }
 

@@ -49,6 +49,7 @@ fn implementation(document: &DocumentType<'_>) -> TokenStream {
         true => quote!(.unique(#fields)),
         false => quote!(.index(#fields)),
     });
+    let ttl = document.ttl.iter().map(|field| quote!(.ttl(#field)));
     let key_names = document.keys().map(|key| &key.name);
     let key_types: Vec<_> = document.keys().map(|key| key.ty).collect();
     let key_values: Vec<_> =
@@ -68,6 +69,7 @@ fn implementation(document: &DocumentType<'_>) -> TokenStream {
                     #(#fields)*
                     .key(&[#(#key_names),*])
                     #(#indexes)*
+                    #(#ttl)*
                     .finish()
             }
 

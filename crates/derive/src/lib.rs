@@ -32,6 +32,7 @@ use proc_macro::TokenStream;
 /// # On a field
 ///
 /// - `#[document(key)]`: the field is the primary key. On several fields, the key is the tuple of them in order.
+/// - `#[document(ttl)]`: the field holds when the document ends, in seconds since 1970: a number, or an option of one.
 ///
 /// # Columns
 ///

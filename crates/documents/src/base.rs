@@ -8,6 +8,7 @@ use bucketdb_runs::RunStore;
 use bytes::Bytes;
 
 use crate::base_index::{self, BaseIndex};
+use crate::run_key::is_index_group;
 use crate::{IndexId, TableId, has_any};
 
 /// The rows up to one position, in runs.
@@ -17,6 +18,8 @@ pub struct Base {
     pub covers: Seq,
     /// The time in the record there, in milliseconds since 1970.
     pub time_ms: u64,
+    /// Documents that ended up to then may be missing here, in milliseconds since 1970: whoever reads here sees none of them.
+    pub ended_ms: u64,
     /// The runs.
     pub tree: Tree,
     /// Earlier checkpoints from which states of the past can still be made, oldest first.
@@ -51,7 +54,15 @@ const MAX_REFERENCES: usize = 1 << 24;
 impl Default for Base {
     fn default() -> Self {
         let (indexes, next_group) = (Vec::new(), base_index::FIRST_INDEX_GROUP);
-        Self { covers: Seq::default(), time_ms: 0, tree: Tree::default(), retained: Vec::new(), indexes, next_group }
+        Self {
+            covers: Seq::default(),
+            time_ms: 0,
+            ended_ms: 0,
+            tree: Tree::default(),
+            retained: Vec::new(),
+            indexes,
+            next_group,
+        }
     }
 }
 
@@ -66,7 +77,7 @@ impl Base {
     #[must_use]
     pub fn is_abandoned(indexes: &[BaseIndex], key: &[u8]) -> bool {
         let group = key.first_chunk().map_or(0, |group| u32::from_be_bytes(*group));
-        group >= base_index::FIRST_INDEX_GROUP && !indexes.iter().any(|index| index.group == group)
+        is_index_group(group) && !indexes.iter().any(|index| index.group == group)
     }
 
     /// Whether no row of a table is in the runs.
@@ -75,13 +86,15 @@ impl Base {
         !has_any(self.tree.tiers(), table)
     }
 
-    /// What a checkpoint record, and its manifest, say of it: the time (numbers are varints), the tree, the names of all
+    /// What a checkpoint record, and its manifest, say of it: the time (numbers are varints), the time up to which documents
+    /// that ended may be missing, the tree, the names of all
     /// runs that retained checkpoints need, in order, each once, and then these checkpoints, which have most of them in
     /// common: as stretches of that list. In the end, the indexes.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         let mut buffer = Vec::new();
         codec::put_varint(&mut buffer, self.time_ms);
+        codec::put_varint(&mut buffer, self.ended_ms);
         self.tree.encode(&mut buffer);
         let names: BTreeSet<&String> =
             self.retained.iter().flat_map(|kept| kept.runs.iter().chain(&kept.loaded)).collect();
@@ -109,12 +122,12 @@ impl Base {
     /// If it is something else.
     pub(crate) fn decode(covers: Seq, bytes: Bytes, store: &RunStore) -> Result<Arc<Self>, Malformed> {
         let mut reader = Reader::new(bytes);
-        let time_ms = reader.varint()?;
+        let (time_ms, ended_ms) = (reader.varint()?, reader.varint()?);
         let tree = Tree::decode(&mut reader, store)?;
         let retained = decode_retained(&mut reader)?;
         let (next_group, indexes) = base_index::decode(&mut reader)?;
         reader.finish()?;
-        Ok(Arc::new(Self { covers, time_ms, tree, retained, indexes, next_group }))
+        Ok(Arc::new(Self { covers, time_ms, ended_ms, tree, retained, indexes, next_group }))
     }
 
     /// The names of all objects that it needs to be read, those of what is retained included.
@@ -205,12 +218,12 @@ mod tests {
         })
     }
 
-    /// Behind the time (one byte) and an empty tree (two), before the indexes.
+    /// Behind the times (two bytes) and an empty tree (two), before the indexes.
     fn encoded(retained: &[Retained]) -> Bytes {
         let encoded = Base { retained: retained.to_vec(), ..Base::default() }.encode();
         let mut no_indexes = Vec::new();
         base_index::encode(&mut no_indexes, base_index::FIRST_INDEX_GROUP, &[]);
-        encoded.slice(3..encoded.len() - no_indexes.len())
+        encoded.slice(4..encoded.len() - no_indexes.len())
     }
 
     proptest! {

@@ -2,7 +2,7 @@ use bucketdb_log::Seq;
 use bucketdb_log::codec::{self, Malformed, Reader};
 use bytes::Bytes;
 
-use crate::{EncodedKey, IndexId};
+use crate::{EncodedKey, IndexId, TableEntry};
 
 /// The groups of a tree from this one on hold entries of indexes, those below it rows of tables.
 pub(crate) const FIRST_INDEX_GROUP: u32 = 1 << 31;
@@ -23,6 +23,9 @@ pub struct BaseIndex {
     pub unchecked_since: Option<Seq>,
     /// As far as that was done: the last entry that was looked at.
     pub checked_up_to: Option<Bytes>,
+    /// The field that says when the documents end, as the entries have it; empty if there was none. If the table has another
+    /// one by now, they are out of step.
+    pub ttl: String,
     /// The keys of two documents that have the same values, though the index is to be unique: found when it was built.
     pub duplicate: Option<(EncodedKey, EncodedKey)>,
 }
@@ -37,6 +40,12 @@ pub enum IndexBuilt {
 }
 
 impl BaseIndex {
+    /// Whether its entries say of documents when they end as the table has it.
+    #[must_use]
+    pub fn is_in_step(&self, table: &TableEntry) -> bool {
+        self.ttl == table.ttl().map(|ttl| ttl.field()).unwrap_or_default()
+    }
+
     /// Whether what it says of a row is all there is to say.
     #[must_use]
     pub fn has_row(&self, key: &EncodedKey) -> bool {
@@ -55,7 +64,8 @@ impl BaseIndex {
 
 /// The next group, and the number of indexes, each as: its number, its group, flags (1: whole, 2: has a last key, 4: has
 /// values that were cut, 8: has duplicates, 16: was not checked for them, 32: was checked in part), the last key, the two
-/// keys of duplicates, the position since which it was not checked, the last entry that was. Numbers are varints; keys have their
+/// keys of duplicates, the position since which it was not checked, the last entry that was, and the field that says when
+/// documents end. Numbers are varints; keys have their
 /// sizes before them.
 pub(crate) fn encode(buffer: &mut Vec<u8>, next_group: u32, indexes: &[BaseIndex]) {
     codec::put_varint(buffer, u64::from(next_group));
@@ -88,6 +98,7 @@ pub(crate) fn encode(buffer: &mut Vec<u8>, next_group: u32, indexes: &[BaseIndex
         if let Some(entry) = &index.checked_up_to {
             codec::put_bytes(buffer, entry);
         }
+        codec::put_bytes(buffer, index.ttl.as_bytes());
     }
 }
 
@@ -107,9 +118,10 @@ pub(crate) fn decode(reader: &mut Reader) -> Result<(u32, Vec<BaseIndex>), Malfo
         let duplicate = if flags & 8 > 0 { Some((key(reader.bytes()?)?, key(reader.bytes()?)?)) } else { None };
         let unchecked_since = if flags & 16 > 0 { Some(Seq(reader.varint()?)) } else { None };
         let checked_up_to = if flags & 32 > 0 { Some(reader.bytes()?) } else { None };
+        let ttl = reader.text()?;
         let has_cut_values = flags & 4 > 0;
         let built = if flags & 1 > 0 { IndexBuilt::Whole } else { IndexBuilt::UpTo(last) };
-        indexes.push(BaseIndex { id, group, built, has_cut_values, unchecked_since, checked_up_to, duplicate });
+        indexes.push(BaseIndex { id, group, built, has_cut_values, unchecked_since, checked_up_to, ttl, duplicate });
     }
     Ok((next_group, indexes))
 }
@@ -142,6 +154,7 @@ mod tests {
                 has_cut_values,
                 unchecked_since: since.map(Seq),
                 checked_up_to: entry.map(|entry| Bytes::copy_from_slice(&entry)),
+                ttl: if id % 2 == 0 { String::new() } else { format!("field{id}") },
                 duplicate,
             },
         )

@@ -79,15 +79,26 @@ impl IndexBaseScan {
 fn index_entry(entry: &RunEntry) -> IndexEntry {
     let bytes = entry.key.slice(run_key::PREFIX_BYTES.min(entry.key.len())..);
     let row = entry.row.as_deref().unwrap_or_default();
-    let values_len = codec::take_varint(row).map_or(bytes.len(), |(len, _)| len as usize);
-    IndexEntry { values_len: values_len.min(bytes.len()), bytes }
+    let (values_len, behind) = codec::take_varint(row).unwrap_or((bytes.len() as u64, &[]));
+    let ends_ms = codec::take_varint(behind).ok().map(|(ends_ms, _)| ends_ms);
+    IndexEntry { values_len: (values_len as usize).min(bytes.len()), bytes, ends_ms }
 }
 
-/// What a run holds for a document that came to a place in an index, or left it.
+/// When the document ends to which a run's entry of an index leads, in milliseconds since 1970, if it does.
+#[must_use]
+pub fn index_run_entry_ends_ms(entry: &RunEntry) -> Option<u64> {
+    entry.row.as_ref().and_then(|_| index_entry(entry).ends_ms)
+}
+
+/// What a run holds for a document that came to a place in an index, or left it: how many bytes of the key are values, and
+/// when the document ends, if it does.
 #[must_use]
 pub fn index_run_entry(group: u32, entry: &IndexEntry, is_there: bool, seq: Seq) -> RunEntry {
     let mut row = Vec::with_capacity(2);
     codec::put_varint(&mut row, entry.values_len as u64);
+    if let Some(ends_ms) = entry.ends_ms {
+        codec::put_varint(&mut row, ends_ms);
+    }
     let row = is_there.then(|| row.into());
     RunEntry { key: run_key::index_key(group, &entry.bytes), seq, row }
 }

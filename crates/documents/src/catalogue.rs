@@ -1,11 +1,13 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bucketdb_log::codec::{self, Malformed, Reader};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::layout::AllLayouts;
-use crate::{Index, IndexDefinition, IndexId, InvalidSchema, Layouts, Refusal, Schema};
+use crate::ttl::ttl_field;
+use crate::{Index, IndexDefinition, IndexId, InvalidSchema, Layouts, Refusal, Schema, Ttl};
 
 /// A table, for ever: its number is never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -18,12 +20,14 @@ pub struct Catalogue {
     by_name: BTreeMap<String, TableId>,
     /// The highest number that an index ever had.
     last_index: u32,
+    has_ttls: bool,
     /// Shared with every catalogue that was made from this one, and with whoever reads rows.
     layouts: AllLayouts,
 }
 
 const REGISTER: u8 = 0;
 const DROP_INDEX: u8 = 1;
+const CHANGE_TTL: u8 = 2;
 
 /// One table of a [`Catalogue`].
 #[derive(Clone, Debug)]
@@ -33,6 +37,7 @@ pub struct TableEntry {
     /// Every version that was registered, oldest first; never empty.
     versions: Vec<Schema>,
     indexes: Vec<Index>,
+    ttl: Option<Arc<Ttl>>,
     layouts: AllLayouts,
 }
 
@@ -56,6 +61,19 @@ impl TableEntry {
         &self.indexes
     }
 
+    /// Until when its documents live, if they do not live for ever.
+    #[must_use]
+    pub fn ttl(&self) -> Option<&Arc<Ttl>> {
+        self.ttl.as_ref()
+    }
+
+    fn set_ttl(&mut self, field: Option<&str>) -> Result<(), Malformed> {
+        let field = field.map(|field| ttl_field(self.schema().table(), field)).transpose();
+        let field = field.map_err(|_| Malformed("no field can be that which says when a document ends"))?;
+        self.ttl = field.map(|field| Arc::new(Ttl::new(field, self.layouts())));
+        Ok(())
+    }
+
     /// The index over these fields, in the text form of an order.
     #[must_use]
     pub fn index(&self, fields: &str) -> Option<&Index> {
@@ -67,7 +85,8 @@ impl TableEntry {
     #[must_use]
     pub fn has(&self, schema: &Schema) -> bool {
         let is_declared = self.versions.iter().any(|known| known.is_same_declaration(schema));
-        is_declared && schema.indexes().iter().all(|wanted| self.has_index(wanted))
+        let has_ttl = schema.ttl().is_none_or(|field| self.ttl.as_ref().is_some_and(|ttl| ttl.field() == field));
+        is_declared && has_ttl && schema.indexes().iter().all(|wanted| self.has_index(wanted))
     }
 
     fn has_index(&self, wanted: &IndexDefinition) -> bool {
@@ -112,6 +131,12 @@ impl Catalogue {
         self.by_name.values().filter_map(|id| self.tables.get(id))
     }
 
+    /// Whether there is a table whose documents have an end.
+    #[must_use]
+    pub fn has_ttls(&self) -> bool {
+        self.has_ttls
+    }
+
     /// The highest number that an index ever had; 0 if there was none.
     #[must_use]
     pub fn last_index(&self) -> u32 {
@@ -130,7 +155,7 @@ impl Catalogue {
 
     /// All of it, as a manifest has it: the number of versions of schemas, each as a record registers it; the highest number
     /// that an index ever had; the number of indexes, each as its table, its number, whether it is unique (0 or 1), and its
-    /// fields as text. Numbers are varints; texts have their sizes before them.
+    /// fields as text; the number of tables whose documents have an end, each as its number and the field. Numbers are varints; texts have their sizes before them.
     pub(crate) fn encode(&self) -> Bytes {
         let versions = || self.tables.values().flat_map(|entry| entry.versions.iter().map(|schema| (entry.id, schema)));
         let mut buffer = Vec::new();
@@ -145,6 +170,12 @@ impl Catalogue {
             codec::put_varint(&mut buffer, u64::from(index.id.0));
             buffer.push(u8::from(index.is_unique));
             codec::put_bytes(&mut buffer, index.order.to_string().as_bytes());
+        }
+        let ttls = || self.tables.values().filter_map(|entry| Some((entry.id, entry.ttl.as_ref()?)));
+        codec::put_varint(&mut buffer, ttls().count() as u64);
+        for (table, ttl) in ttls() {
+            codec::put_varint(&mut buffer, u64::from(table.0));
+            codec::put_bytes(&mut buffer, ttl.field().as_bytes());
         }
         buffer.into()
     }
@@ -168,6 +199,12 @@ impl Catalogue {
             let fields = reader.text()?;
             let entry = catalogue.tables.get_mut(&table).ok_or(Malformed("an index is of no table"))?;
             entry.indexes.push(index(id, &IndexDefinition { fields, is_unique }, entry.schema().table())?);
+        }
+        for _ in 0..reader.length()? {
+            let table = TableId(number(&mut reader)?);
+            let entry = catalogue.tables.get_mut(&table).ok_or(Malformed("an end of documents is of no table"))?;
+            entry.set_ttl(Some(&reader.text()?))?;
+            catalogue.has_ttls = true;
         }
         reader.finish()?;
         Ok(catalogue)
@@ -215,6 +252,23 @@ impl Catalogue {
         Some(payload.into())
     }
 
+    /// The payload of the record that says which field of a table's documents says when they end; `None`: they do not.
+    pub(crate) fn change_ttl(&self, table: &str, field: Option<&str>) -> Result<Bytes, Refusal> {
+        let unknown = || InvalidSchema { table: table.to_owned(), reason: "there is no such table".to_owned() };
+        let entry = self.by_name(table).ok_or_else(|| Refusal::Schema(unknown()))?;
+        if let Some(field) = field {
+            ttl_field(table, field).map_err(Refusal::Schema)?;
+        }
+        if entry.ttl.as_ref().map(|ttl| ttl.field()).as_deref() == field {
+            return Err(Refusal::AlreadyRegistered(entry.id));
+        }
+        let mut payload = Vec::new();
+        codec::put_varint(&mut payload, u64::from(entry.id.0));
+        payload.push(CHANGE_TTL);
+        payload.extend_from_slice(field.unwrap_or_default().as_bytes());
+        Ok(payload.into())
+    }
+
     /// Takes in what [`register`](Self::register) or [`drop_index`](Self::drop_index) wrote. Gives the indexes that are new.
     pub(crate) fn apply(&mut self, payload: Bytes) -> Result<Vec<(TableId, Index)>, Malformed> {
         let mut reader = Reader::new(payload);
@@ -228,6 +282,15 @@ impl Catalogue {
                 entry.indexes.retain(|index| index.id != dropped);
                 return Ok(Vec::new());
             }
+            CHANGE_TTL => {
+                let length = reader.remaining();
+                let field = reader.take(length)?;
+                let field = std::str::from_utf8(&field).map_err(|_| Malformed("a field's name is no text"))?;
+                let entry = self.tables.get_mut(&id).ok_or(Malformed("an end of documents is of no table"))?;
+                entry.set_ttl(Some(field).filter(|field| !field.is_empty()))?;
+                self.has_ttls = self.tables.values().any(|entry| entry.ttl.is_some());
+                return Ok(Vec::new());
+            }
             _ => return Err(Malformed("a change of the catalogue is of an unknown kind")),
         }
         let length = reader.remaining();
@@ -239,11 +302,16 @@ impl Catalogue {
             id,
             versions: Vec::new(),
             indexes: Vec::new(),
+            ttl: None,
             layouts,
         });
         if !entry.versions.iter().any(|known| known.version() == schema.version()) {
             self.layouts.add(id, &schema);
-            entry.versions.push(schema.clone().without_indexes());
+            entry.versions.push(schema.clone().declaration());
+        }
+        if schema.ttl().is_some() {
+            entry.set_ttl(schema.ttl())?;
+            self.has_ttls = true;
         }
         let mut added = Vec::new();
         for wanted in schema.indexes() {

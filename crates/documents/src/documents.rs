@@ -16,7 +16,7 @@ use crate::epoch::{Epoch, Ingest};
 use crate::overlay::{Overlay, Replaced};
 use crate::recent_writes::RecentWrites;
 use crate::{
-    Base, Before, Catalogue, ChangeKind, EncodedKey, Group, Loaded, Lookup, Refusal, RunLookup, Scan, TableId,
+    Base, Before, Catalogue, ChangeKind, EncodedKey, Expiry, Group, Loaded, Lookup, Refusal, RunLookup, Scan, TableId,
     Transaction, WrittenRow, run_key,
 };
 
@@ -109,6 +109,17 @@ impl Documents {
     /// What is needed to read at a position.
     fn epoch(&self, at: Seq) -> Option<&Epoch> {
         std::iter::once(&self.present).chain(self.earlier.iter().rev()).find(|epoch| epoch.base.covers <= at)
+    }
+
+    /// Which rows of a table have ended for somebody who reads at a position and whose clock says `wall_ms` (milliseconds since
+    /// 1970); `None` if they have no end. What merges left out of the runs there has ended for everybody.
+    #[must_use]
+    pub fn expiry(&self, table: TableId, at: Seq, wall_ms: u64) -> Option<Expiry> {
+        if !self.catalogue.has_ttls() {
+            return None;
+        }
+        let ttl = self.catalogue.table(table)?.ttl()?.clone();
+        Some(Expiry { ttl, now_ms: wall_ms.max(self.epoch(at)?.base.ended_ms) })
     }
 
     /// How much a table holds.

@@ -145,13 +145,27 @@ pub struct IndexEntry {
     pub bytes: Bytes,
     /// How many of those bytes are values.
     pub values_len: usize,
+    /// When the document ends, in milliseconds since 1970, if it does.
+    pub ends_ms: Option<u64>,
 }
 
 impl IndexEntry {
     /// Of a document with that key.
     #[must_use]
     pub fn new(values: &[u8], key: &EncodedKey) -> Self {
-        Self { bytes: [values, key.as_bytes()].concat().into(), values_len: values.len() }
+        Self { bytes: [values, key.as_bytes()].concat().into(), values_len: values.len(), ends_ms: None }
+    }
+
+    /// Of a document that ends then.
+    #[must_use]
+    pub fn ending(self, ends_ms: Option<u64>) -> Self {
+        Self { ends_ms, ..self }
+    }
+
+    /// Whether the document has ended at a time, in milliseconds since 1970.
+    #[must_use]
+    pub fn has_ended(&self, now_ms: u64) -> bool {
+        self.ends_ms.is_some_and(|ends_ms| ends_ms <= now_ms)
     }
 
     /// The document's key.

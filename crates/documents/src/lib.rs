@@ -34,12 +34,13 @@ mod refusal;
 mod run_key;
 mod schema;
 mod transaction;
+mod ttl;
 
 pub mod row;
 
 pub use base::{Base, Retained};
 pub use base_index::{BaseIndex, IndexBuilt};
-pub use base_scan::{BaseScan, IndexBaseScan, index_run_entry, run_entry};
+pub use base_scan::{BaseScan, IndexBaseScan, index_run_entry, index_run_entry_ends_ms, run_entry};
 pub use catalogue::{Catalogue, TableEntry, TableId};
 pub use documents::{Claim, Documents, IndexPage, IndexState, Proposal, RunStoreFor, ScanPage, TableStats, has_any};
 pub use facts::Facts;
@@ -56,6 +57,7 @@ pub use overlay::{Found, Scan, ScanRow, WrittenRow};
 pub use read_set::{KeyRange, ReadSet};
 pub use recent_writes::Before;
 pub use refusal::Refusal;
-pub use run_key::{of_run_key, put_run_key, run_group};
+pub use run_key::{is_index_group, of_run_key, put_run_key, run_group};
 pub use schema::{InvalidSchema, KeyField, Schema, SchemaBuilder};
 pub use transaction::{Change, ChangeKind, Condition, Transaction};
+pub use ttl::{Expiry, Ttl};

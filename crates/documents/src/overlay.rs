@@ -159,18 +159,19 @@ impl Overlay {
         at: Seq,
     ) -> Vec<IndexEntry> {
         let layouts = table.layouts();
-        let is_there = |Candidate { entry, by }: &Candidate| {
-            let Some(version) = self.at(table.id, &entry.key(), at) else { return false };
-            let is_known = *by == Some(version.seq);
-            version.row.is_some_and(|row| is_known || index.has_values(&row, &layouts, entry.values()))
+        let ends_ms = |row: &Bytes| table.ttl().and_then(|ttl| ttl.ends_ms(row));
+        let there = |Candidate { entry, by }: Candidate| {
+            let version = self.at(table.id, &entry.key(), at)?;
+            let is_known = by == Some(version.seq);
+            let row = version.row.filter(|row| is_known || index.has_values(row, &layouts, entry.values()))?;
+            Some(entry.ending(ends_ms(&row)))
         };
-        let candidates = self.indexes.in_range(table.id, index.id, range).filter(is_there);
-        let mut entries: Vec<IndexEntry> = candidates.map(|candidate| candidate.entry).collect();
+        let mut entries: Vec<IndexEntry> = self.indexes.in_range(table.id, index.id, range).filter_map(there).collect();
         let small = entries.len();
         for key in self.indexes.large_rows(table.id, index.id) {
             let Some(row) = self.at(table.id, key, at).and_then(|version| version.row) else { continue };
             let all = index.values_of_row(&row, &layouts).into_iter();
-            let all = all.map(|values| IndexEntry::new(&values.bytes, key));
+            let all = all.map(|values| IndexEntry::new(&values.bytes, key).ending(ends_ms(&row)));
             entries.extend(all.filter(|entry| range.contains(&entry.bytes)));
         }
         if entries.len() > small {

@@ -123,6 +123,6 @@ impl OverlayIndexes {
 }
 
 fn candidate((bytes, written): (&Bytes, &Written)) -> Candidate {
-    let entry = IndexEntry { bytes: bytes.clone(), values_len: written.values_len as usize };
+    let entry = IndexEntry { bytes: bytes.clone(), values_len: written.values_len as usize, ends_ms: None };
     Candidate { entry, by: written.by }
 }

@@ -6,6 +6,7 @@ use std::ops::Bound;
 use bucketdb_lsm::GROUP_BYTES;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use crate::base_index::FIRST_INDEX_GROUP;
 use crate::{EncodedKey, IndexRange, KeyRange, TableId};
 
 const ROWS: u8 = 0;
@@ -111,6 +112,12 @@ pub(crate) fn index_range(group: u32, range: &IndexRange) -> (Bound<Bytes>, Boun
 #[must_use]
 pub fn run_group(group: u32, range: &IndexRange) -> ([u8; GROUP_BYTES], (Bound<Bytes>, Bound<Bytes>)) {
     (group.to_be_bytes(), index_range(group, range))
+}
+
+/// Whether a group of a tree holds entries of an index, and not rows of a table.
+#[must_use]
+pub fn is_index_group(group: u32) -> bool {
+    group >= FIRST_INDEX_GROUP
 }
 
 fn edge(group: [u8; GROUP_BYTES], kind: u8) -> Bytes {

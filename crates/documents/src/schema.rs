@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 
+use crate::ttl::ttl_field;
 use crate::{Field, FieldType, IndexDefinition, KeyType};
 
 /// The longest name of a table in bytes.
@@ -20,6 +21,9 @@ pub struct Schema {
     fields: Vec<Field>,
     /// Those that there must be, which are no part of what a version declares: they come and go at any time.
     indexes: Vec<IndexDefinition>,
+    /// The field that says when a document ends, if it is to be; no part of a version either.
+    #[serde(default)]
+    ttl: Option<String>,
 }
 
 /// One field of a primary key.
@@ -53,7 +57,7 @@ impl Schema {
     #[must_use]
     pub fn open(table: &str, key: &str, key_type: KeyType) -> Self {
         let key = vec![KeyField { name: key.to_owned(), key_type }];
-        Self { table: table.to_owned(), version: 0, key, fields: Vec::new(), indexes: Vec::new() }
+        Self { table: table.to_owned(), version: 0, key, fields: Vec::new(), indexes: Vec::new(), ttl: None }
     }
 
     /// The name of the table.
@@ -106,9 +110,22 @@ impl Schema {
         self
     }
 
+    /// The field that is to say when a document ends: see [`SchemaBuilder::ttl`]. `None` leaves it to whatever the table has.
+    #[must_use]
+    pub fn ttl(&self) -> Option<&str> {
+        self.ttl.as_deref()
+    }
+
+    /// As [`SchemaBuilder::ttl`].
+    #[must_use]
+    pub fn with_ttl(mut self, field: &str) -> Self {
+        self.ttl = Some(field.to_owned());
+        self
+    }
+
     /// What a version declares.
-    pub(crate) fn without_indexes(mut self) -> Self {
-        self.indexes = Vec::new();
+    pub(crate) fn declaration(mut self) -> Self {
+        (self.indexes, self.ttl) = (Vec::new(), None);
         self
     }
 
@@ -165,6 +182,9 @@ impl Schema {
             if self.fields.iter().take(index).any(|earlier| earlier.name == field.name) {
                 return Err(self.invalid(format!("field {:?} is declared twice", field.name)));
             }
+        }
+        if let Some(field) = &self.ttl {
+            ttl_field(&self.table, field)?;
         }
         self.indexes.iter().try_for_each(|index| index.order(&self.table).map(|_| ()))
     }
@@ -254,6 +274,14 @@ impl SchemaBuilder {
     #[must_use]
     pub fn unique(mut self, fields: &str) -> Self {
         self.schema = self.schema.with_unique(fields);
+        self
+    }
+
+    /// The field, at the top of the document or in it (`session.ends`), that says when a document ends, in seconds since 1970.
+    /// From then on nobody sees it, and merges of runs leave it out. A document without a number there has no end.
+    #[must_use]
+    pub fn ttl(mut self, field: &str) -> Self {
+        self.schema = self.schema.with_ttl(field);
         self
     }
 

@@ -225,6 +225,24 @@ impl<M: StateMachine> Log<M> {
     }
 }
 
+impl<M: StateMachine> Log<M> {
+    /// A time that lies behind `time_ms`, and behind the store's clock too, where that tells the time: as this process heard
+    /// it last, which it does with checkpoints, so that only the first call takes a request. In milliseconds since 1970; 0
+    /// if the store does not say now.
+    pub async fn settled_time_ms(&self, time_ms: u64) -> u64 {
+        if !self.shared.store.capabilities().server_time {
+            return time_ms;
+        }
+        time_ms.min(self.shared.heard_time_ms().await.unwrap_or_default())
+    }
+
+    /// How far this machine's wall clock is ahead of the store's, in milliseconds, where that tells the time: as this process
+    /// found it last, as [`settled_time_ms`](Self::settled_time_ms) does.
+    pub async fn clock_ahead_ms(&self) -> Option<i64> {
+        self.shared.heard_time_ms().await.map(|_| self.shared.housekeeping.lock().ahead_ms)
+    }
+}
+
 impl<M: StateMachine> Shared<M> {
     /// A checkpoint that `head` is known to cover, and a moment behind that by the store's clock, where it tells it and
     /// somebody needs to know.
@@ -240,13 +258,26 @@ impl<M: StateMachine> Shared<M> {
         (head_covers, self.store_time_ms().await)
     }
 
+    /// What the store's clock said when this process heard it last, which is now if it never did.
+    async fn heard_time_ms(&self) -> Option<u64> {
+        let heard = self.housekeeping.lock().store_time_ms;
+        match heard {
+            Some(heard) => Some(heard),
+            None => self.store_time_ms().await,
+        }
+    }
+
     /// The store's clock in Unix milliseconds, where it tells it.
     pub(crate) async fn store_time_ms(&self) -> Option<u64> {
         if !self.store.capabilities().server_time {
             return None;
         }
         let time = self.store.server_time().await.ok()??;
-        time.duration_since(UNIX_EPOCH).ok().map(|since| since.as_millis() as u64)
+        let time_ms = time.duration_since(UNIX_EPOCH).ok()?.as_millis() as u64;
+        let mut housekeeping = self.housekeeping.lock();
+        housekeeping.store_time_ms = housekeeping.store_time_ms.max(Some(time_ms));
+        housekeeping.ahead_ms = (self.env.wall_clock().0 as i64).saturating_sub(time_ms as i64);
+        Some(time_ms)
     }
 
     pub(crate) fn impossible(&self, obstacle: Obstacle) -> LogError {

@@ -22,6 +22,10 @@ pub(crate) struct Housekeeping {
     pub(crate) collected: Seq,
     /// Records below this position were deleted.
     pub(crate) log_begins: Seq,
+    /// What the store's clock said last, in milliseconds since 1970; `None` if this process never heard it.
+    pub(crate) store_time_ms: Option<u64>,
+    /// How far the wall clock was ahead of it then, in milliseconds.
+    pub(crate) ahead_ms: i64,
 }
 
 /// Positions and the moments, by the monotonic clock, at which something was known of them. Both ascend.

@@ -66,6 +66,10 @@ pub enum PlantedBug {
     UnbuiltIndex,
     /// Values of a unique index are not looked for in what others wrote meanwhile.
     UniqueUnchecked,
+    /// H13: Documents that have ended are left out for good by the clock of whoever merges.
+    EndedByLocalClock,
+    /// H13: Whether a document has ended is judged by a clock however wrong.
+    WriteByWrongClock,
     /// H11: What was bulk-loaded lies below all that was written since the last checkpoint, in whatever order.
     LoadBelowAll,
 }

@@ -21,4 +21,4 @@ pub use tier::{Tier, TierRun};
 pub use tier_writer::TierWriter;
 pub use totals::{GROUP_BYTES, Totals, TotalsByGroup};
 pub use tree::{Merging, Tree};
-pub use work::{Built, Flush, KEEPS_ALL, Keeps, Work, WorkError};
+pub use work::{Built, Fate, Fates, Flush, KEEPS_ALL, Work, WorkError};

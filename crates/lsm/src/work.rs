@@ -20,8 +20,19 @@ pub type WorkError = RunError;
 /// Rows that become a tier, or part of one: in ascending order of their keys, one entry a key.
 pub type Flush<'a> = dyn Iterator<Item = RunEntry> + Send + 'a;
 
-/// Whether an entry is still wanted; of one that is not, there must be no older one either that would come back.
-pub type Keeps<'a> = dyn Fn(&RunEntry) -> bool + Send + Sync + 'a;
+/// What a merge does with an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It stays.
+    Kept,
+    /// It goes as if it had been deleted: no older one of its key comes back.
+    Deleted,
+    /// It goes, and so does every older one of its key whenever it is met.
+    Abandoned,
+}
+
+/// Which entries are not wanted any more.
+pub type Fates<'a> = dyn Fn(&RunEntry) -> Fate + Send + Sync + 'a;
 
 /// Writes the next tree.
 pub struct Work<'a> {
@@ -34,11 +45,11 @@ pub struct Work<'a> {
     /// The position of the log that was known when the work began; the names of new runs say it.
     pub begun_at: Seq,
     /// Which entries merges leave in.
-    pub keeps: &'a Keeps<'a>,
+    pub fates: &'a Fates<'a>,
 }
 
 /// Of a merge that leaves everything in.
-pub const KEEPS_ALL: &Keeps<'static> = &|_| true;
+pub const KEEPS_ALL: &Fates<'static> = &|_| Fate::Kept;
 
 /// What a piece of work came to.
 #[derive(Clone, Debug)]
@@ -98,6 +109,16 @@ impl Work<'_> {
         ScanOptions { read_ahead_bytes: share.clamp(LEAST_READ_BYTES, usual.read_ahead_bytes), ..usual }
     }
 
+    /// What becomes of the newest entry of a key.
+    fn merged(&self, entry: RunEntry, keeps_deletions: bool) -> Option<RunEntry> {
+        let entry = match (self.fates)(&entry) {
+            Fate::Kept => entry,
+            Fate::Deleted => RunEntry { row: None, ..entry },
+            Fate::Abandoned => return None,
+        };
+        (entry.row.is_some() || keeps_deletions).then_some(entry)
+    }
+
     /// Makes one tier of the rows and the `count` newest tiers.
     async fn merge(&self, tree: &Tree, flush: &mut Flush<'_>, count: usize) -> Result<Built, WorkError> {
         let (merged, rest) = tree.tiers().split_at(count.min(tree.tiers().len()));
@@ -119,7 +140,7 @@ impl Work<'_> {
                 }
                 _ => std::mem::replace(&mut old, next(&mut scan).await?),
             };
-            if let Some(entry) = entry.filter(|entry| (entry.row.is_some() || keeps_deletions) && (self.keeps)(entry)) {
+            if let Some(entry) = entry.and_then(|entry| self.merged(entry, keeps_deletions)) {
                 writer.add(&entry).await?;
             }
         }
@@ -162,7 +183,7 @@ impl Work<'_> {
                 break;
             }
             read_bytes += (entry.key.len() + entry.row.as_ref().map_or(0, Bytes::len)) as u64;
-            if (entry.row.is_some() || keeps_deletions) && (self.keeps)(&entry) {
+            if let Some(entry) = self.merged(entry, keeps_deletions) {
                 writer.add(&entry).await?;
             }
         }

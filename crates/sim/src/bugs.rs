@@ -1,7 +1,7 @@
 use bucketdb::simulation::PlantedBug;
 
 /// Every bug that can be planted.
-const BUGS: [PlantedBug; 31] = [
+const BUGS: [PlantedBug; 33] = [
     PlantedBug::AnswerBeforePut,
     PlantedBug::SkipValidation,
     PlantedBug::NextSlotWhileOpen,
@@ -33,6 +33,8 @@ const BUGS: [PlantedBug; 31] = [
     PlantedBug::StaleIndexEntry,
     PlantedBug::UnbuiltIndex,
     PlantedBug::UniqueUnchecked,
+    PlantedBug::EndedByLocalClock,
+    PlantedBug::WriteByWrongClock,
 ];
 
 /// The names of all bugs that can be planted.

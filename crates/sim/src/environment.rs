@@ -53,7 +53,8 @@ impl MachineClock {
         state.boot.saturating_add(Duration::from_nanos(u64::try_from(shown).unwrap_or(0)))
     }
 
-    fn wall(&self, now: Duration) -> WallTime {
+    /// What the wall clock says at that time.
+    pub(crate) fn wall(&self, now: Duration) -> WallTime {
         let since = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
         WallTime(EPOCH.0.saturating_add(since).saturating_add_signed(self.0.lock().wall_skew_ms))
     }

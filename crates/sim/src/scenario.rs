@@ -66,6 +66,8 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario!(StaleIndexEntry, storage::index_is_exact, "an index says nothing of rows that were written since"),
     scenario!(UnbuiltIndex, storage::index_is_whole_first, "an index is used once it has all documents"),
     scenario!(UniqueUnchecked, storage::unique_among_all, "no two documents have the same value of a unique index"),
+    scenario!(EndedByLocalClock, storage::ends_by_the_store, "documents end for good by the store's clock"),
+    scenario!(WriteByWrongClock, storage::wrong_clocks_write_nothing, "a clock that is wrong decides no condition"),
 ];
 
 impl Scenario {

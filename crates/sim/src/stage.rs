@@ -1,12 +1,12 @@
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use bucketdb::simulation::{TailLimits, set_tail_limits};
 use bucketdb::{
-    Collection, Condition, Database, DatabaseBuilder, Driver, DriverError, ETag, ErrorKind, Freshness, Key, Object,
-    Operation, Page, Seq, StoreCheck,
+    Capabilities, Collection, Condition, Database, DatabaseBuilder, Driver, DriverError, ETag, ErrorKind, Freshness,
+    Key, Object, Operation, Page, Seq, StoreCheck,
 };
 use bytes::Bytes;
 use futures::channel::oneshot;
@@ -40,6 +40,8 @@ pub(crate) struct Stage {
     pub(crate) history: Duration,
     /// How long its log may grow.
     pub(crate) tail_limits: TailLimits,
+    /// Whether the store tells the time.
+    pub(crate) tells_time: bool,
     nodes: Arc<Mutex<u32>>,
 }
 
@@ -80,6 +82,7 @@ struct ScriptedStore {
     inner: SimStore,
     scheduler: Scheduler,
     script: Script,
+    tells_time: bool,
 }
 
 impl Stage {
@@ -87,7 +90,7 @@ impl Stage {
         let world = StoreWorld::new(1, scheduler.clone(), Trace::new(scheduler.clone(), false));
         world.set_latencies(Latencies::all(Latency::Fixed(LATENCY)));
         let (history, tail_limits) = (Duration::ZERO, TailLimits::default());
-        Self { scheduler, world, history, tail_limits, nodes: Arc::default() }
+        Self { scheduler, world, history, tail_limits, tells_time: false, nodes: Arc::default() }
     }
 
     /// Another node, which opens the database, and creates it if it is the first.
@@ -117,6 +120,7 @@ impl Stage {
             inner: self.world.handle(ProcessId(number)),
             scheduler: self.scheduler.clone(),
             script: script.clone(),
+            tells_time: self.tells_time,
         };
         let builder = builder(store, env).commit_timeout(commit_timeout).history(self.history);
         let builder = set_tail_limits(builder, self.tail_limits);
@@ -308,6 +312,17 @@ impl Driver for ScriptedStore {
 
     async fn list_after(&self, prefix: &str, after: &Key) -> Result<Page, DriverError> {
         self.inner.list_after(prefix, after).await
+    }
+
+    async fn server_time(&self) -> Result<Option<SystemTime>, DriverError> {
+        let time_ms = MachineClock::default().wall(self.scheduler.now()).0;
+        Ok(self.tells_time.then(|| UNIX_EPOCH + Duration::from_millis(time_ms)))
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let mut capabilities = Capabilities::default();
+        capabilities.server_time = self.tells_time;
+        capabilities
     }
 
     fn fingerprint(&self) -> String {

@@ -91,7 +91,7 @@ mod tests {
         let (driver, env) = (Arc::new(MemoryDriver::new()), Arc::new(TokioEnvironment::new()));
         let store = RunStore::new(driver, env, Layout::new("db").unwrap(), DatabaseId([1; 16]), Cache::new(1 << 20));
         let (policy, options) = (Policy::default(), RunOptions::default());
-        let work = Work { store: &store, policy: &policy, options, begun_at: Seq(4), keeps: KEEPS_ALL };
+        let work = Work { store: &store, policy: &policy, options, begun_at: Seq(4), fates: KEEPS_ALL };
         let entry = RunEntry { key: Bytes::from_static(b"\0\0\0\x07\0k"), seq: Seq(4), row: Some(Bytes::new()) };
         let (runs, _) = work.write(&mut std::iter::once(entry)).await.unwrap();
         let saved = Saved {

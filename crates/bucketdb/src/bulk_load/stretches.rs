@@ -133,7 +133,7 @@ impl Stretches {
             policy: &self.inner.maintenance.policy,
             options,
             begun_at: self.begun_at,
-            keeps: KEEPS_ALL,
+            fates: KEEPS_ALL,
         }
     }
 

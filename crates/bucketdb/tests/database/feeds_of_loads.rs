@@ -1,17 +1,14 @@
 //! What feeds tell of bulk loads: every document once, from any place, for as long as the load's record is kept.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bucketdb::{
-    Change, ChangeKind, Commit, Cursor, Database, Duplicates, Environment, Error, Feed, MemoryDriver, Operation,
-    Previous, Since, Stored, Table, TokioEnvironment, WallTime,
+    Change, ChangeKind, Commit, Cursor, Database, Duplicates, Error, Feed, MemoryDriver, Operation, Previous, Since,
+    Stored, Table,
 };
-use futures::future::BoxFuture;
 use serde_json::Value;
 
-use crate::support::{Order, User, in_memory, metered, on, open, order, user};
+use crate::support::{Order, Skipping, User, in_memory, metered, on, open, order, user};
 
 async fn drain<T: Stored>(feed: &mut Feed<T>) -> Vec<Change<T>> {
     let mut changes = Vec::new();
@@ -182,45 +179,6 @@ async fn a_feed_that_cannot_read_a_document_as_its_type_leaves_none_out() {
     }
     let mut rest: Feed<Value> = db.watch(feed.cursor().into()).await.unwrap();
     assert_eq!(drain(&mut rest).await.len(), 2);
-}
-
-/// An environment whose clocks can be moved on.
-#[derive(Clone, Debug, Default)]
-struct Skipping {
-    usual: TokioEnvironment,
-    skipped_s: Arc<AtomicU64>,
-}
-
-impl Skipping {
-    fn skip(&self, seconds: u64) {
-        self.skipped_s.fetch_add(seconds, Ordering::Relaxed);
-    }
-
-    fn skipped(&self) -> Duration {
-        Duration::from_secs(self.skipped_s.load(Ordering::Relaxed))
-    }
-}
-
-impl Environment for Skipping {
-    fn monotonic(&self) -> Duration {
-        self.usual.monotonic() + self.skipped()
-    }
-
-    fn wall_clock(&self) -> WallTime {
-        WallTime(self.usual.wall_clock().0 + self.skipped().as_millis() as u64)
-    }
-
-    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        self.usual.sleep(duration)
-    }
-
-    fn fill_random(&self, buffer: &mut [u8]) {
-        self.usual.fill_random(buffer);
-    }
-
-    fn spawn(&self, task: BoxFuture<'static, ()>) {
-        self.usual.spawn(task);
-    }
 }
 
 /// A database whose superfluous objects go after half an hour.

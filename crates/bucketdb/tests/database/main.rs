@@ -24,4 +24,5 @@ mod snapshots;
 mod support;
 mod tables;
 mod transactions;
+mod ttl;
 mod unique;

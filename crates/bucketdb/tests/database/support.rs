@@ -1,8 +1,14 @@
 //! Documents and stores that the tests share.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
 use bucketdb::{
-    Database, DatabaseBuilder, Document, Driver, MemoryDriver, MeteredDriver, StoreCheck, TokioEnvironment,
+    Database, DatabaseBuilder, Document, Driver, Environment, MemoryDriver, MeteredDriver, StoreCheck,
+    TokioEnvironment, WallTime,
 };
+use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Document)]
@@ -61,4 +67,43 @@ pub(crate) async fn in_memory() -> Database {
 
 pub(crate) fn metered(store: &MemoryDriver) -> MeteredDriver {
     MeteredDriver::new(store.clone(), TokioEnvironment::new())
+}
+
+/// An environment whose clocks can be moved on.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Skipping {
+    usual: TokioEnvironment,
+    skipped_s: Arc<AtomicU64>,
+}
+
+impl Skipping {
+    pub(crate) fn skip(&self, seconds: u64) {
+        self.skipped_s.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    fn skipped(&self) -> Duration {
+        Duration::from_secs(self.skipped_s.load(Ordering::Relaxed))
+    }
+}
+
+impl Environment for Skipping {
+    fn monotonic(&self) -> Duration {
+        self.usual.monotonic() + self.skipped()
+    }
+
+    fn wall_clock(&self) -> WallTime {
+        WallTime(self.usual.wall_clock().0 + self.skipped().as_millis() as u64)
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        self.usual.sleep(duration)
+    }
+
+    fn fill_random(&self, buffer: &mut [u8]) {
+        self.usual.fill_random(buffer);
+    }
+
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        self.usual.spawn(task);
+    }
 }

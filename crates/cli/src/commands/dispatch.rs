@@ -1,5 +1,6 @@
 use super::{
-    compact, delete, demo, doctor, export, gc, get, import, index, put, query, schema, stats, tables, verify, watch,
+    compact, delete, demo, doctor, export, gc, get, import, index, put, query, schema, stats, tables, ttl, verify,
+    watch,
 };
 use crate::arguments::{Arguments, Command};
 use crate::failure::Failure;
@@ -19,6 +20,7 @@ pub(crate) async fn run(arguments: &Arguments, output: &mut Output) -> Result<()
         Command::Tables => tables::run(global, output).await,
         Command::Schema { table } => schema::run(global, table, output).await,
         Command::Index(action) => index::run(global, action, output).await,
+        Command::Ttl { table, field, .. } => ttl::run(global, table, field.as_deref(), output).await,
         Command::Stats => stats::run(global, output).await,
         Command::Compact => compact::run(global, output).await,
         Command::Gc(options) => gc::run(global, options, output).await,

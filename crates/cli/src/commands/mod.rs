@@ -20,6 +20,7 @@ mod schema;
 mod stats;
 mod table;
 mod tables;
+mod ttl;
 mod verify;
 mod watch;
 

@@ -10,7 +10,7 @@ use crate::session::{self, Access};
 pub(super) async fn run(global: &Global, name: &str, output: &mut Output) -> Result<(), Failure> {
     let (db, _) = session::open(global, Access::Read).await?;
     let (collection, schema) = existing_table(&db, name).await?;
-    let indexes = collection.indexes()?;
+    let (indexes, ttl) = (collection.indexes()?, db.ttl(name)?);
     let key: Vec<(&str, String)> =
         schema.key().iter().map(|field| (field.name.as_str(), field.key_type.to_string())).collect();
     if output.is_json() {
@@ -25,6 +25,7 @@ pub(super) async fn run(global: &Global, name: &str, output: &mut Output) -> Res
             "version": schema.version(),
             "key": key,
             "fields": fields,
+            "ttl": ttl,
             "indexes": indexes.iter().map(index_value).collect::<Value>(),
         }))?);
     }
@@ -34,6 +35,9 @@ pub(super) async fn run(global: &Global, name: &str, output: &mut Output) -> Res
     };
     let key: Vec<String> = key.into_iter().map(|(name, holds)| format!("{name} {holds}")).collect();
     output.line(format_args!("table {name}, {version}, key ({})", key.join(", ")))?;
+    if let Some(field) = &ttl {
+        output.line(format_args!("documents end when {field} says so, in seconds since 1970"))?;
+    }
     if !schema.fields().is_empty() {
         let rows = schema.fields().iter().map(|field| vec![field.name.clone(), field.field_type.to_string()]);
         output.line(table(&["field", "type"], rows, output.width()))?;

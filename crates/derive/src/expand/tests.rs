@@ -67,7 +67,7 @@ fn refuses_a_document_without_a_proper_key() {
 
 #[test]
 fn refuses_what_comes_in_a_later_version() {
-    for name in ["default", "rename", "ttl"] {
+    for name in ["default", "rename"] {
         let sentence = format!("the attribute `{name}` is not supported by this version yet");
         for form in ["", " = \"x\"", "(a, b)"] {
             assert_eq!(mistake_of_struct(&format!("#[document({name}{form})]")), sentence);
@@ -88,6 +88,7 @@ fn refuses_unknown_misplaced_and_repeated_attributes() {
             "unknown attribute `a::b`; a struct can have `table`, `version`, `crate`, `index(...)` and `unique(...)`",
         ),
         ("#[document(key)]", "`key` belongs on a field of the struct"),
+        ("#[document(ttl)]", "`ttl` belongs on a field of the struct"),
         ("#[document(table = \"a\", table = \"a\")]", "`table` is given twice"),
         ("#[document(version = 1)] #[document(version = 2)]", "`version` is given twice"),
         ("#[document(crate = \"a\", crate = \"a\")]", "`crate` is given twice"),
@@ -95,10 +96,22 @@ fn refuses_unknown_misplaced_and_repeated_attributes() {
         assert_eq!(mistake_of_struct(attributes), message);
     }
     for (field, message) in [
-        ("#[document(primary)] b: u8", "unknown attribute `primary`; a field can have `key`, `index` and `unique`"),
+        (
+            "#[document(primary)] b: u8",
+            "unknown attribute `primary`; a field can have `key`, `index`, `unique` and `ttl`",
+        ),
         ("#[document(table = \"b\")] b: u8", "`table` belongs on the struct, not on a field"),
         ("#[document(version = 1)] b: u8", "`version` belongs on the struct, not on a field"),
         ("#[document(key, key)] b: u8", "`key` is given twice"),
+        ("#[document(ttl)] b: u64, #[document(ttl)] c: u64", "only one field can say when a document ends"),
+        (
+            "#[document(ttl = \"1d\")] b: u64",
+            "`ttl` takes no value: the field holds when the document ends, in seconds since 1970",
+        ),
+        (
+            "#[document(ttl)] #[serde(skip)] b: u64",
+            "this field is not stored under a name of its own: it cannot say when the document ends",
+        ),
         ("#[document(key)] #[document(key)] b: u8", "`key` is given twice"),
     ] {
         assert_eq!(mistake_of_field(field), message);
@@ -156,6 +169,6 @@ fn refuses_what_serde_would_store_differently() {
 
 #[test]
 fn reports_all_mistakes_together() {
-    let code = "#[document(version = 0)] struct A<T> { #[document(ttl)] a: T, #[document(rename)] b: u8 }";
+    let code = "#[document(version = 0)] struct A<T> { #[document(default)] a: T, #[document(rename)] b: u8 }";
     assert_eq!(mistakes(code).len(), 4);
 }

@@ -1,7 +1,7 @@
 use bucketdb_derive::Document;
 
 #[derive(Document)]
-#[document(ttl = "1d")]
+#[document(default = "1d")]
 struct User {
     #[document(key)]
     id: String,

@@ -46,7 +46,8 @@ impl Documents {
         if is_planted(PlantedBug::UnbuiltIndex) {
             return IndexState::Usable { is_ordered: true };
         }
-        let in_base = epoch.base.index(index.id);
+        let entry = self.catalogue.table(table);
+        let in_base = epoch.base.index(index.id).filter(|known| entry.is_some_and(|entry| known.is_in_step(entry)));
         let is_known_to_base = match in_base.map(|index| &index.built) {
             Some(IndexBuilt::Whole) => true,
             Some(IndexBuilt::UpTo(last)) => return IndexState::Building(last.clone()),

@@ -18,7 +18,7 @@ fn put(number: i128) -> Change {
 }
 
 fn write(number: i128, reads: Option<ReadSet>) -> Proposal {
-    Proposal::Write { transaction: Transaction { changes: vec![put(number)] }, reads, facts: None }
+    Proposal::Write { transaction: Transaction { changes: vec![put(number)] }, reads, facts: None, wall_ms: 0 }
 }
 
 /// Applies what a proposal adds to the log at a position.
@@ -103,7 +103,7 @@ fn a_deletion_before_the_first_checkpoint_is_kept_for_it() {
     commit(&mut documents, 2, &write(5, None));
     let delete = Change { kind: ChangeKind::Delete, ..put(5) };
     let transaction = Transaction { changes: vec![delete] };
-    commit(&mut documents, 3, &Proposal::Write { transaction, reads: None, facts: None });
+    commit(&mut documents, 3, &Proposal::Write { transaction, reads: None, facts: None, wall_ms: 0 });
     let page = documents.scan(&Scan { range: KeyRange::all(TABLE), at: Seq(3), limit: 9 }).unwrap();
     assert_eq!(page.rows, [WrittenRow { key: key(5), row: None, version: Seq(3) }]);
     assert_eq!((documents.stats(TABLE).documents, documents.stats(TABLE).is_exact), (0, true));
@@ -129,8 +129,12 @@ fn put_tags(number: i128, tags: impl Iterator<Item = u64>) -> (Change, usize) {
 fn entries_of_indexes_take_a_few_times_the_memory_of_their_rows() {
     for count in [1, 10, 100, 999, 1_000, 1_001, 50_000] {
         let (change, row_bytes) = put_tags(1, 0..count);
-        let write =
-            || Proposal::Write { transaction: Transaction { changes: vec![change.clone()] }, reads: None, facts: None };
+        let write = || Proposal::Write {
+            transaction: Transaction { changes: vec![change.clone()] },
+            reads: None,
+            facts: None,
+            wall_ms: 0,
+        };
         let (mut without, mut with) = (with_table(Documents::default()), with_index("tags[*]"));
         commit(&mut without, 3, &write());
         commit(&mut with, 3, &write());
@@ -154,7 +158,7 @@ fn an_index_has_what_is_there_now_however_large_the_rows_were() {
         // The second row of a record counts.
         let changes = vec![put_tags(number, 7..8).0, put_tags(number, tags).0];
         let transaction = Transaction { changes };
-        commit(&mut documents, 3 + at as u64, &Proposal::Write { transaction, reads: None, facts: None });
+        commit(&mut documents, 3 + at as u64, &Proposal::Write { transaction, reads: None, facts: None, wall_ms: 0 });
         let expected: Vec<EncodedKey> = match at {
             0 => vec![key(1)],
             1 | 2 => vec![key(1), key(2)],

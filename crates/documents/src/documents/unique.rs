@@ -70,6 +70,7 @@ impl Documents {
         own: &mut Group,
         transaction: &Transaction,
         facts: Option<&Facts>,
+        wall_ms: u64,
     ) -> Result<(), Refusal> {
         if is_planted(PlantedBug::UniqueUnchecked) {
             return Ok(());
@@ -99,7 +100,9 @@ impl Documents {
             let entry = self.catalogue.table(table).ok_or(Refusal::UnknownTable(table))?;
             let range = Index::range_of_values(&values);
             let written = self.present.overlay.index_entries(entry, &index, &range, Seq(u64::MAX));
-            if let Some(holder) = written.iter().map(IndexEntry::key).find(&is_other) {
+            let now_ms = wall_ms.max(self.present.base.ended_ms);
+            let live = written.iter().filter(|entry| !entry.has_ended(now_ms));
+            if let Some(holder) = live.map(IndexEntry::key).find(&is_other) {
                 return Err(refusal(&holder));
             }
             // Nobody looks up what is in no run.

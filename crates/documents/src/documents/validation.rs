@@ -1,6 +1,7 @@
 use bucketdb_log::planted::{PlantedBug, is_planted};
 use bucketdb_log::{RecordKind, Seq, Validated};
 use bucketdb_lsm::{Tier, Tree};
+use bytes::Bytes;
 
 use super::Documents;
 use crate::{
@@ -19,6 +20,15 @@ pub enum Proposal {
         reads: Option<ReadSet>,
         /// What is known of the rows that their conditions are about; needed only where rows are in runs.
         facts: Option<Facts>,
+        /// What the clock of who proposes it says, in milliseconds since 1970: documents that have ended by then are absent.
+        wall_ms: u64,
+    },
+    /// Another field says when the documents of a table end; `None`: they do not.
+    ChangeTtl {
+        /// The name of the table.
+        table: String,
+        /// The field.
+        field: Option<String>,
     },
     /// A table, or a new version of its schema.
     Register(Schema),
@@ -79,13 +89,21 @@ impl Documents {
     }
 
     /// When a row was last written, before the group; `None` if there is none.
-    fn version(&self, table: TableId, key: &EncodedKey, facts: Option<&Facts>) -> Result<Option<Seq>, Refusal> {
+    fn version(
+        &self,
+        table: TableId,
+        key: &EncodedKey,
+        facts: Option<&Facts>,
+        wall_ms: u64,
+    ) -> Result<Option<Seq>, Refusal> {
         let written = self.present.overlay.newest(table, key);
         let last_ingest = self.present.last_ingest();
         if let Some(written) = written
             && last_ingest.is_none_or(|ingest| written.seq > ingest)
         {
-            return Ok(written.row.as_ref().map(|_| written.seq));
+            let expiry = self.expiry(table, Seq(u64::MAX), wall_ms);
+            let has_ended = |row: &Bytes| expiry.as_ref().is_some_and(|expiry| expiry.has_ended(row));
+            return Ok(written.row.as_ref().filter(|row| !has_ended(row)).map(|_| written.seq));
         }
         if self.present.is_in_memory() {
             return Ok(None);
@@ -100,7 +118,14 @@ impl Documents {
         version.ok_or(Refusal::FactsTooOld)
     }
 
-    fn check(&self, group: &Group, own: &Group, change: &Change, facts: Option<&Facts>) -> Result<(), Refusal> {
+    fn check(
+        &self,
+        group: &Group,
+        own: &Group,
+        change: &Change,
+        facts: Option<&Facts>,
+        wall_ms: u64,
+    ) -> Result<(), Refusal> {
         let Change { table, key, condition, .. } = change;
         if self.catalogue.table(*table).is_none() {
             return Err(Refusal::UnknownTable(*table));
@@ -112,7 +137,7 @@ impl Documents {
         let version = match written {
             // What was there before does not matter.
             Some(_) => None,
-            None => self.version(*table, key, facts)?,
+            None => self.version(*table, key, facts, wall_ms)?,
         };
         let exists = written.unwrap_or(version.is_some());
         let (table, key) = (*table, key.clone());
@@ -137,6 +162,10 @@ impl Documents {
                 let payload = self.catalogue.drop_index(table, fields).ok_or_else(unknown)?;
                 Ok(Validated::new(RecordKind::Schema, payload))
             }
+            Proposal::ChangeTtl { table, field } => {
+                let payload = self.catalogue.change_ttl(table, field.as_deref())?;
+                Ok(Validated::new(RecordKind::Schema, payload))
+            }
             Proposal::Ingest { tiers, reads, begun } => {
                 if let Some(reads) = reads {
                     self.check_reads_behind(group, reads)?;
@@ -147,17 +176,17 @@ impl Documents {
                 let brings = tree.runs().map(|run| run.meta().name.to_string()).collect();
                 Ok(Validated { kind: RecordKind::Ingest, payload, brings, ends: Some(*begun) })
             }
-            Proposal::Write { transaction, reads, facts } => {
+            Proposal::Write { transaction, reads, facts, wall_ms } => {
                 if let Some(reads) = reads {
                     self.check_reads_behind(group, reads)?;
                 }
                 let mut own = Group::default();
                 for change in &transaction.changes {
-                    self.check(group, &own, change, facts.as_ref())?;
+                    self.check(group, &own, change, facts.as_ref(), *wall_ms)?;
                     let exists = matches!(change.kind, ChangeKind::Put(_));
                     own.write(change.table, change.key.clone(), exists);
                 }
-                self.check_unique(group, &mut own, transaction, facts.as_ref())?;
+                self.check_unique(group, &mut own, transaction, facts.as_ref(), *wall_ms)?;
                 group.merge(own);
                 Ok(Validated::new(RecordKind::Transactions, transaction.encode()))
             }

@@ -90,7 +90,7 @@ async fn scan(tree: &Tree, range: &(Bound<Bytes>, Bound<Bytes>)) -> Vec<RunEntry
 
 async fn work(store: &RunStore, policy: &Policy, tree: &Tree, entries: Vec<RunEntry>, plan: Plan) -> Built {
     let options = RunOptions { block_bytes: 1024 };
-    let work = Work { store, policy, options, begun_at: Seq(1), keeps: KEEPS_ALL };
+    let work = Work { store, policy, options, begun_at: Seq(1), fates: KEEPS_ALL };
     let mut entries = entries.into_iter();
     let built = work.run(tree, &mut entries, plan).await.unwrap();
     assert_eq!(entries.next(), None, "all rows were written");
@@ -203,7 +203,7 @@ async fn tails_take_little_of_what_is_stored() {
             policy: &policy,
             options: RunOptions { block_bytes: 1024 },
             begun_at: Seq(1),
-            keeps: KEEPS_ALL,
+            fates: KEEPS_ALL,
         };
         let mut noise = 1_u64;
         let mut row = || {

@@ -197,6 +197,42 @@ pub(crate) async fn unique_among_all(stage: Stage) -> Outcome {
     must(is_refused, format!("x has the value 1, and to give it to y came to {second:?}"))
 }
 
+/// The clock of whoever merges is an hour ahead, and so are the times in its records: what ends in half an hour stays (H13).
+pub(crate) async fn ends_by_the_store(mut stage: Stage) -> Outcome {
+    stage.tells_time = true;
+    let (a, b) = two(&stage).await?;
+    in_half_an_hour(&a).await?;
+    b.refresh().await?;
+    b.clock.skew(3_600_000);
+    b.write("y", 2).await?;
+    b.compact().await?;
+    a.refresh().await?;
+    let found = a.read("x").await.map_err(|error| error.to_string())?;
+    must(found == Some(json!(1)), format!("what ends in half an hour is {found:?}"))
+}
+
+/// A node whose clock is an hour ahead takes no document for ended that ends in half an hour, and writes nothing in its
+/// place (H13).
+pub(crate) async fn wrong_clocks_write_nothing(mut stage: Stage) -> Outcome {
+    stage.tells_time = true;
+    let (a, b) = two(&stage).await?;
+    in_half_an_hour(&a).await?;
+    b.refresh().await?;
+    b.clock.skew(3_600_000);
+    let inserted = b.collection().insert(&json!({"id": "x", "value": 2})).await;
+    a.refresh().await?;
+    let found = a.read("x").await.map_err(|error| error.to_string())?;
+    must(found == Some(json!(1)), format!("an insert came to {inserted:?}, and what was there is {found:?}"))
+}
+
+/// Writes a document that ends then.
+async fn in_half_an_hour(actor: &Actor) -> Outcome {
+    let now_s = actor.write("x", 0).await?.time.unix_ms() / 1_000;
+    actor.collection().set_ttl(Some("ends")).await.map_err(|error| error.to_string())?;
+    let document = json!({"id": "x", "value": 1, "ends": now_s + 1_800});
+    actor.collection().put(&document).await.map(|_| ()).map_err(|error| error.to_string())
+}
+
 /// All values in the order of the index over them; `None` if it is of no use.
 async fn by_index(actor: &Actor) -> Result<Option<Vec<Value>>, String> {
     let query =

@@ -1,0 +1,132 @@
+use std::sync::Arc;
+
+use bucketdb_query::{Path, Segment};
+
+use crate::row::{self, Kind, RowError};
+use crate::{InvalidSchema, Layouts};
+
+/// Until when the documents of a table live: a field of theirs says it, as seconds since 1970. A document in which it is
+/// missing, or no number, lives for ever.
+#[derive(Clone, Debug)]
+pub struct Ttl {
+    field: Path,
+    layouts: Layouts,
+}
+
+impl Ttl {
+    pub(crate) fn new(field: Path, layouts: Layouts) -> Self {
+        Self { field, layouts }
+    }
+
+    /// The field, in the text form of a path.
+    #[must_use]
+    pub fn field(&self) -> String {
+        self.field.to_string()
+    }
+
+    /// When a row ends, in milliseconds since 1970; `None` if it does not, or does not read.
+    #[must_use]
+    pub fn ends_ms(&self, row: &[u8]) -> Option<u64> {
+        row::look(row, &self.layouts, |document| self.seconds_in(document)).ok().flatten()
+    }
+
+    fn seconds_in(&self, document: row::Node<'_>) -> Result<Option<u64>, RowError> {
+        let mut node = document;
+        for segment in self.field.segments() {
+            let Segment::Field(name) = segment else { return Ok(None) };
+            let Some(child) = node.field(name)? else { return Ok(None) };
+            node = child;
+        }
+        Ok(match node.kind()? {
+            Kind::Integer(seconds) => Some(u64::try_from(seconds.max(0)).unwrap_or(u64::MAX).saturating_mul(1_000)),
+            // The cast saturates.
+            Kind::Float(seconds) => Some((seconds * 1e3).ceil() as u64),
+            _ => None,
+        })
+    }
+}
+
+/// The field that a text names, if documents can say there when they end.
+///
+/// # Errors
+/// Why they cannot.
+pub(crate) fn ttl_field(table: &str, field: &str) -> Result<Path, InvalidSchema> {
+    let invalid = |reason: String| InvalidSchema { table: table.to_owned(), reason };
+    let path: Path = field.parse().map_err(|error| invalid(format!("the field {field:?} of its TTL: {error}")))?;
+    let is_field = |segment: &Segment| matches!(segment, Segment::Field(_));
+    if path.segments().is_empty() || !path.segments().iter().all(is_field) {
+        return Err(invalid(format!("{field:?} is not one field, and so cannot say when a document ends")));
+    }
+    Ok(path)
+}
+
+/// Which rows of a table have ended, for somebody who looks at one time.
+#[derive(Clone, Debug)]
+pub struct Expiry {
+    pub(crate) ttl: Arc<Ttl>,
+    pub(crate) now_ms: u64,
+}
+
+impl Expiry {
+    /// The time, in milliseconds since 1970.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    /// Whether a row has.
+    #[must_use]
+    pub fn has_ended(&self, row: &[u8]) -> bool {
+        self.ttl.ends_ms(row).is_some_and(|ends_ms| ends_ms <= self.now_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{KeyType, Schema};
+
+    fn ends_ms(document: &Value, field: &str) -> Option<u64> {
+        let schemas = [
+            Schema::open("t", "id", KeyType::Integer),
+            Schema::builder("t").field::<u64>("id").field::<Option<i64>>("ends").key(&["id"]).finish(),
+        ];
+        let found = schemas.map(|schema| {
+            let layouts = Layouts::of_schema(&schema);
+            let row = row::encode(document, &layouts).unwrap();
+            Ttl::new(ttl_field("t", field).unwrap(), layouts).ends_ms(&row)
+        });
+        assert_eq!(found[0], found[1], "{document} as it is declared");
+        found[0]
+    }
+
+    #[test]
+    fn a_number_of_seconds_says_when_a_document_ends() {
+        for (ends, expected) in [
+            (json!(1_700_000_000), Some(1_700_000_000_000)),
+            (json!(1.5), Some(1_500)),
+            (json!(0.0001), Some(1)),
+            (json!(-3), Some(0)),
+            (json!(-3.5), Some(0)),
+            (json!(u64::MAX), Some(u64::MAX)),
+            (json!(1e300), Some(u64::MAX)),
+            (json!(null), None),
+            (json!("tomorrow"), None),
+            (json!([1]), None),
+        ] {
+            assert_eq!(ends_ms(&json!({"id": 1, "ends": ends}), "ends"), expected, "{ends}");
+            assert_eq!(ends_ms(&json!({"id": 1, "in": {"ends": ends}}), "in.ends"), expected, "{ends}");
+        }
+        assert_eq!(ends_ms(&json!({"id": 1}), "ends"), None);
+        assert_eq!(ends_ms(&json!({"id": 1, "in": 3}), "in.ends"), None);
+    }
+
+    #[test]
+    fn only_one_field_can_say_it() {
+        for field in ["", "tags[*]", "tags[0]", "a.", "a b"] {
+            assert!(ttl_field("t", field).is_err(), "{field:?}");
+        }
+    }
+}
