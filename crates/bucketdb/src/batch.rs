@@ -14,7 +14,8 @@ use crate::{Collection, Database, Document, Error, Result};
 ///
 /// A batch reads nothing. It is refused as a whole if one of its conditions does not hold, such as an insert that meets
 /// a document, also one that the batch itself puts before. Nothing is sent before [`commit`](Self::commit); a batch that
-/// is dropped changes nothing. Changes that depend on what is read belong in a [transaction](Database::transact).
+/// is dropped changes nothing. Changes that depend on what is read, such as a patch,
+/// belong in a [transaction](Database::transact).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

@@ -1,4 +1,4 @@
-use bucketdb_documents::{Condition, EncodedKey, KeyType, Layouts, TableId, Transaction};
+use bucketdb_documents::{Condition, EncodedKey, Found, KeyType, Layouts, TableId, Transaction};
 use bucketdb_log::{Commit, Freshness, Seq};
 use serde_json::Value;
 
@@ -166,6 +166,52 @@ impl Collection {
             let mut document: Value = table.decode(&key, &found.row)?;
             change(&mut document);
             let write = table.put_value(&document, Condition::Version(Some(found.version)))?;
+            Ok((document, write))
+        });
+        written.await
+    }
+
+    /// Changes what a JSON merge patch (RFC 7396) has: fields in objects one by one, anything else as a whole; `null`
+    /// removes a field. Otherwise as [`update`](Self::update).
+    ///
+    /// # Errors
+    /// As [`update`](Self::update); [`Error::InvalidDocument`] if the patch is no object.
+    pub async fn patch(&self, key: &Value, patch: &Value) -> Result<Value> {
+        let not_found = || Error::NotFound { table: self.name.clone(), key: key.to_string() };
+        let table = self.find().await?.ok_or_else(not_found)?;
+        self.patch_encoded(&table, &table.parse_key(key)?, patch).await
+    }
+
+    /// As [`patch`](Self::patch), with the key as a person writes it.
+    ///
+    /// # Errors
+    /// As [`patch`](Self::patch); [`Error::UnknownTable`] if the collection does not exist.
+    pub async fn patch_by_text(&self, key: &str, patch: &Value) -> Result<Value> {
+        let table = self.find_existing().await?;
+        self.patch_encoded(&table, &table.parse_key_text(key)?, patch).await
+    }
+
+    async fn patch_encoded(&self, table: &TableRef, key: &EncodedKey, patch: &Value) -> Result<Value> {
+        let change = |found: &Found| table.patch(key, &found.row, patch, Condition::Version(Some(found.version)));
+        self.db.inner.update(table, key, Freshness::Local, change).await
+    }
+
+    /// Reads a document, if there is one, and writes what `change` makes of it; if somebody else wrote it in between, once
+    /// more with what they wrote. Gives the document as it was written. Where it does not matter what there was,
+    /// [`put`](Self::put) reads nothing.
+    ///
+    /// # Errors
+    /// [`Error::InvalidKey`] if what `change` gives has another key.
+    pub async fn upsert(&self, key: &Value, mut change: impl FnMut(Option<Value>) -> Value) -> Result<Value> {
+        let table = match self.find().await? {
+            Some(table) => table,
+            None => self.find_or_create(&change(None)).await?,
+        };
+        let key = table.parse_key(key)?;
+        let written = self.db.inner.upsert(&table, &key, Freshness::Local, |found| {
+            let document = change(found.map(|found| table.decode(&key, &found.row)).transpose()?);
+            let version = found.map(|found| found.version);
+            let write = table.put_value(&document, Condition::Version(version))?;
             Ok((document, write))
         });
         written.await

@@ -133,6 +133,21 @@ pub enum Error {
         /// The limit in bytes.
         limit_bytes: usize,
     },
+    /// A query finds more documents to write than one commit holds. Let it be done in pieces, by
+    /// [`Query::in_pieces`](crate::Query::in_pieces), or ask for fewer.
+    #[error(
+        "writing the documents of table {table} that the query finds takes more than the {limit_bytes} bytes that one \
+         commit holds; it can be done in pieces"
+    )]
+    WriteTooLarge {
+        /// The table.
+        table: String,
+        /// The limit in bytes.
+        limit_bytes: usize,
+    },
+    /// A query in a snapshot was to write.
+    #[error("a snapshot shows the past and cannot be written to")]
+    ReadOnly,
     /// A batch without changes was to be committed.
     #[error("the batch is empty: there is nothing to commit")]
     EmptyBatch,

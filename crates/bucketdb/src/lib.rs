@@ -61,6 +61,7 @@ mod moment;
 mod origin;
 mod outcome;
 mod past;
+mod patch;
 mod place;
 mod plan;
 mod point;
@@ -109,7 +110,7 @@ pub use bucketdb_object_store::GcsDriver;
 #[cfg(feature = "s3")]
 pub use bucketdb_object_store::S3Driver;
 pub use bucketdb_query::{
-    Column, Comparison, Direction, Expression, Filter, Operand, Order, OrderTerm, ParseError, Path, Selection,
+    Column, Comparison, Direction, Expression, Filter, Operand, Order, OrderTerm, ParseError, Path, Segment, Selection,
     TypedFilter, TypedOrder,
 };
 #[cfg(feature = "redis")]

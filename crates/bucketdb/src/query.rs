@@ -1,3 +1,5 @@
+mod writes;
+
 use std::marker::PhantomData;
 use std::ops::RangeBounds;
 
@@ -20,7 +22,7 @@ use crate::{Document, Result};
 ///
 /// A query reads one moment of the database, however long it takes. Without an order, documents come in the order of
 /// their keys. What is read to find them is chosen by what it costs: see [`explain`](Self::explain).
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 #[must_use = "a query does nothing until it is fetched, streamed or counted"]
 pub struct Query<T> {
     origin: Origin,
@@ -31,6 +33,8 @@ pub struct Query<T> {
     offset: usize,
     limit: Option<usize>,
     hint: Option<Hint>,
+    /// Whether a write may happen in several commits.
+    in_pieces: bool,
     documents: PhantomData<fn() -> T>,
 }
 
@@ -47,6 +51,20 @@ struct Match {
     row: Bytes,
 }
 
+impl<T> Clone for Query<T> {
+    fn clone(&self) -> Self {
+        Self {
+            origin: self.origin.clone(),
+            table: self.table.clone(),
+            keys: self.keys.clone(),
+            filter: self.filter.clone(),
+            order: self.order.clone(),
+            hint: self.hint.clone(),
+            ..*self
+        }
+    }
+}
+
 impl<T: Stored> Query<T> {
     pub(crate) fn new(origin: Origin, table: TableRef) -> Self {
         Self::of(origin, Source::Table(table))
@@ -58,7 +76,18 @@ impl<T: Stored> Query<T> {
 
     fn of(origin: Origin, table: Source) -> Self {
         let documents = PhantomData;
-        Self { origin, table, keys: None, filter: None, order: None, offset: 0, limit: None, hint: None, documents }
+        Self {
+            origin,
+            table,
+            keys: None,
+            filter: None,
+            order: None,
+            offset: 0,
+            limit: None,
+            hint: None,
+            in_pieces: false,
+            documents,
+        }
     }
 
     /// Only documents that the filter accepts. Several filters must all accept.

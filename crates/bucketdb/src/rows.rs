@@ -215,18 +215,30 @@ impl Inner {
         }
     }
 
-    /// Reads a row and writes what `change` makes of it, which also gives the document as it will be; once more, from
-    /// what is there then, whenever somebody else wrote the row in between.
+    /// Reads a row, which must be there, and writes what `change` makes of it, as [`upsert`](Self::upsert) does.
     pub(crate) async fn update<T>(
         self: &Arc<Self>,
         table: &TableRef,
         key: &EncodedKey,
-        mut freshness: Freshness,
+        freshness: Freshness,
         mut change: impl FnMut(&Found) -> Result<(T, Change)>,
     ) -> Result<T> {
+        let change = |found: Option<&Found>| change(found.ok_or_else(|| table.not_found(key))?);
+        self.upsert(table, key, freshness, change).await
+    }
+
+    /// Reads a row and writes what `change` makes of it, which also gives the document as it will be; once more, from
+    /// what is there then, whenever somebody else wrote the row in between.
+    pub(crate) async fn upsert<T>(
+        self: &Arc<Self>,
+        table: &TableRef,
+        key: &EncodedKey,
+        mut freshness: Freshness,
+        mut change: impl FnMut(Option<&Found>) -> Result<(T, Change)>,
+    ) -> Result<T> {
         loop {
-            let found = self.get(table.id, key, freshness).await?.ok_or_else(|| table.not_found(key))?;
-            let (document, write) = change(&found)?;
+            let found = self.get(table.id, key, freshness).await?;
+            let (document, write) = change(found.as_ref())?;
             table.check_same_key(key, &write.key)?;
             // A refusal is followed by another try, so what it rests on need not be fresh: the next try is.
             match self.write(vec![write], Freshness::Local).await {

@@ -1,8 +1,9 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use bucketdb_documents::{AsKey, Condition, DocumentKey, EncodedKey};
+use bucketdb_documents::{AsKey, Condition, DocumentKey, EncodedKey, Found};
 use bucketdb_log::{Commit, Freshness, Seq};
+use serde_json::Value;
 
 use crate::origin::Origin;
 use crate::rows::TableRef;
@@ -107,6 +108,36 @@ impl<T: Document> Table<T> {
             let mut document: T = table.decode(&key, &found.row)?;
             change(&mut document);
             let write = table.put_document(&document, Condition::Version(Some(found.version)))?;
+            Ok((document, write))
+        });
+        written.await
+    }
+
+    /// Changes what a JSON merge patch (RFC 7396) has: fields in objects one by one, anything else as a whole; `null`
+    /// removes a field. Otherwise as [`update`](Self::update).
+    ///
+    /// # Errors
+    /// As [`update`](Self::update); [`Error::InvalidDocument`](crate::Error::InvalidDocument) if the patch is no object, or
+    /// if the result has not the shape of the type.
+    pub async fn patch(&self, key: impl AsKey<T::Key>, patch: &Value) -> Result<T> {
+        let key = self.key(&key)?;
+        let change = |found: &Found| self.table.patch(&key, &found.row, patch, Condition::Version(Some(found.version)));
+        self.db.inner.update(&self.table, &key, self.freshness, change).await
+    }
+
+    /// Reads a document, if there is one, and writes what `change` makes of it; if somebody else wrote it in between, once
+    /// more with what they wrote. Gives the document as it was written. Where it does not matter what there was,
+    /// [`put`](Self::put) reads nothing.
+    ///
+    /// # Errors
+    /// [`Error::InvalidKey`](crate::Error::InvalidKey) if what `change` gives has another key.
+    pub async fn upsert(&self, key: impl AsKey<T::Key>, mut change: impl FnMut(Option<T>) -> T) -> Result<T> {
+        let key = self.key(&key)?;
+        let table = &self.table;
+        let written = self.db.inner.upsert(table, &key, self.freshness, |found| {
+            let document = change(found.map(|found| table.decode(&key, &found.row)).transpose()?);
+            let version = found.map(|found| found.version);
+            let write = table.put_document(&document, Condition::Version(version))?;
             Ok((document, write))
         });
         written.await

@@ -108,6 +108,24 @@ impl Transaction {
         Ok(document)
     }
 
+    /// Changes what a JSON merge patch (RFC 7396) has in a document. Gives it as it was written.
+    ///
+    /// # Errors
+    /// As [`update`](Self::update); [`Error::InvalidDocument`] if the patch is no object, or if the result has not the shape
+    /// of the type.
+    pub async fn patch<T: Document>(&self, key: impl AsKey<T::Key>, patch: &Value) -> Result<T> {
+        let table = self.table::<T>()?;
+        let key = table.key(&key.key_parts())?;
+        self.patch_encoded(&table, &key, patch).await
+    }
+
+    async fn patch_encoded<T: Stored>(&self, table: &TableRef, key: &EncodedKey, patch: &Value) -> Result<T> {
+        let row = self.row(table, key).await?.ok_or_else(|| table.not_found(key))?;
+        let (document, write) = table.patch(key, &row, patch, Condition::Exists)?;
+        self.with(|open| open.writes.add(write))?;
+        Ok(document)
+    }
+
     /// Removes the document with that key, if there is one.
     ///
     /// # Errors
@@ -179,6 +197,16 @@ impl Transaction {
         self.write_present(&table, table.put_value(document, Condition::Exists)?).await
     }
 
+    /// Changes what a JSON merge patch (RFC 7396) has in a JSON document of a collection. Gives it as it was written.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such document; [`Error::UnknownTable`] if the collection does not exist;
+    /// [`Error::InvalidDocument`] if the patch is no object; [`Error::InvalidKey`] if it changes the key.
+    pub async fn patch_value(&self, collection: &Collection, key: &Value, patch: &Value) -> Result<Value> {
+        let table = self.find_existing(collection)?;
+        self.patch_encoded(&table, &table.parse_key(key)?, patch).await
+    }
+
     /// Removes the JSON document of a collection with that key, if there is one.
     ///
     /// # Errors
@@ -233,6 +261,11 @@ impl Transaction {
         self.with(|open| open.writes.in_range(range))
     }
 
+    /// Adds changes of rows that were read.
+    pub(crate) fn add(&self, changes: Vec<Change>) -> Result<()> {
+        self.with(|open| changes.into_iter().for_each(|change| open.writes.add(change)))
+    }
+
     fn with<R>(&self, act: impl FnOnce(&mut Open) -> R) -> Result<R> {
         self.shared.open.lock().as_mut().map(act).ok_or(Error::TransactionEnded)
     }
@@ -242,7 +275,8 @@ impl Transaction {
         self.row(table, key).await?.map(|row| table.decode(key, &row)).transpose()
     }
 
-    async fn row(&self, table: &TableRef, key: &EncodedKey) -> Result<Option<Bytes>> {
+    /// The row of a document as the transaction sees it.
+    pub(crate) async fn row(&self, table: &TableRef, key: &EncodedKey) -> Result<Option<Bytes>> {
         match self.with(|open| open.writes.get(table.id, key))? {
             Some(own) => Ok(own),
             None => Ok(self.stored(table, key).await?.map(|found| found.row)),

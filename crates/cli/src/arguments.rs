@@ -75,11 +75,17 @@ pub(crate) enum Command {
     },
     /// Write one document
     Put(Put),
-    /// Remove documents by their keys
-    Delete {
+    /// Remove documents, by their keys or by what is in them
+    Delete(Delete),
+    /// Change all documents of which something is true
+    Update(Update),
+    /// Change some fields of one document
+    Patch {
         table: String,
-        #[arg(required = true, value_name = "KEY")]
-        keys: Vec<String>,
+        /// As for get
+        key: String,
+        /// A JSON merge patch: the fields that change, with null for those to remove
+        patch: String,
     },
     /// Ask for documents by what is in them
     Query(Query),
@@ -222,6 +228,48 @@ pub(crate) struct Put {
     /// The field that is the key of a new table, or several; id by default
     #[arg(long, value_name = "FIELD[,FIELD]", value_delimiter = ',')]
     pub(crate) key: Option<Vec<String>>,
+}
+
+/// Which documents are to be written to.
+#[derive(Debug, Args)]
+pub(crate) struct Found {
+    /// The documents of which this is true, such as 'age >= 18 and role = "admin"'; several must all be true. 'true' is
+    /// for all documents
+    #[arg(long = "where", value_name = "FILTER")]
+    pub(crate) filters: Vec<String>,
+    /// In which order a limit counts, such as 'elevation desc, name'; by key otherwise
+    #[arg(long, value_name = "FIELDS", requires = "limit")]
+    pub(crate) order: Option<String>,
+    /// At most so many documents
+    #[arg(long, value_name = "NUMBER", requires = "filters")]
+    pub(crate) limit: Option<usize>,
+    /// In several commits if need be: without it, all happens at once, and what one commit does not hold is refused
+    #[arg(long, requires = "filters")]
+    pub(crate) in_pieces: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Delete {
+    pub(crate) table: String,
+    /// As for get
+    #[arg(value_name = "KEY", conflicts_with = "filters")]
+    pub(crate) keys: Vec<String>,
+    #[command(flatten)]
+    pub(crate) found: Found,
+}
+
+#[derive(Debug, Args)]
+#[command(mut_arg("filters", |filters| filters.required(true)))]
+pub(crate) struct Update {
+    pub(crate) table: String,
+    #[command(flatten)]
+    pub(crate) found: Found,
+    /// A field and its new value in JSON, such as 'age=42' or 'address.city="Bern"'; null removes it
+    #[arg(long, value_name = "FIELD=JSON", required_unless_present = "patch")]
+    pub(crate) set: Vec<String>,
+    /// A JSON merge patch: the fields that change, with null for those to remove
+    #[arg(long, value_name = "JSON")]
+    pub(crate) patch: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -176,6 +176,7 @@ fn kind_of(error: &Error) -> &'static str {
         Error::CommitOutcomeUnknown { .. } => "commit_outcome_unknown",
         Error::CommitTimedOut => "commit_timed_out",
         Error::BatchTooLarge { .. } => "batch_too_large",
+        Error::WriteTooLarge { .. } => "write_too_large",
         Error::UnknownTable { .. } => "unknown_table",
         Error::Schema(_) => "invalid_schema",
         Error::InvalidKey { .. } => "invalid_key",

@@ -105,15 +105,22 @@ impl Transaction {
     /// About how many bytes it takes in a record; never less.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        const OVERHEAD_BYTES: usize = 32;
-        let size = |change: &Change| {
-            let row_bytes = match &change.kind {
-                ChangeKind::Put(row) => row.len(),
-                ChangeKind::Delete => 0,
-            };
-            change.key.as_bytes().len() + row_bytes + OVERHEAD_BYTES
+        Change::OVERHEAD_BYTES + self.changes.iter().map(Change::size_bytes).sum::<usize>()
+    }
+}
+
+impl Change {
+    /// What a change takes beside its key and row, at most; also what a transaction takes beside its changes.
+    pub const OVERHEAD_BYTES: usize = 32;
+
+    /// About how many bytes it takes in a record; never less.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        let row_bytes = match &self.kind {
+            ChangeKind::Put(row) => row.len(),
+            ChangeKind::Delete => 0,
         };
-        OVERHEAD_BYTES + self.changes.iter().map(size).sum::<usize>()
+        self.key.as_bytes().len() + row_bytes + Self::OVERHEAD_BYTES
     }
 }
 

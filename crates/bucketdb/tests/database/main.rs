@@ -18,6 +18,7 @@ mod model;
 mod opening;
 mod processes;
 mod queries;
+mod query_writes;
 mod requests;
 mod serial_model;
 mod snapshots;

@@ -1,6 +1,6 @@
 use super::{
-    compact, delete, demo, doctor, export, gc, get, import, index, put, query, schema, stats, tables, ttl, verify,
-    watch,
+    compact, delete, demo, doctor, export, gc, get, import, index, patch, put, query, schema, stats, tables, ttl,
+    update, verify, watch,
 };
 use crate::arguments::{Arguments, Command};
 use crate::failure::Failure;
@@ -15,7 +15,9 @@ pub(crate) async fn run(arguments: &Arguments, output: &mut Output) -> Result<()
         Command::Export(options) => export::run(global, options, output).await,
         Command::Get { table, key, at } => get::run(global, table, key, *at, output).await,
         Command::Put(options) => put::run(global, options, output).await,
-        Command::Delete { table, keys } => delete::run(global, table, keys, output).await,
+        Command::Delete(options) => delete::run(global, options, output).await,
+        Command::Update(options) => update::run(global, options, output).await,
+        Command::Patch { table, key, patch } => patch::run(global, table, key, patch, output).await,
         Command::Query(options) => query::run(global, options, output).await,
         Command::Tables => tables::run(global, output).await,
         Command::Schema { table } => schema::run(global, table, output).await,

@@ -100,6 +100,40 @@ fn results_have_four_formats() {
 }
 
 #[test]
+fn documents_are_changed_and_removed_by_what_is_in_them() {
+    let sandbox = with_people();
+    assert_eq!(
+        sandbox.ok(&["update", "people", "--where", "age < 60", "--set", "age=50", "--set", r#"address.zip="3000""#]),
+        "updated 2 documents of people\n"
+    );
+    let updated = sandbox.json(&["update", "people", "--where", "true", "--patch", r#"{"note":null}"#, "--in-pieces"]);
+    assert_eq!(updated, json!({"table": "people", "updated": 3}));
+    let documents = sandbox.documents("people");
+    assert_eq!((&documents[0]["age"], &documents[1]["address"]["zip"]), (&json!(50), &json!("3000")));
+    assert!(documents.iter().all(|document| document.get("note").is_none()));
+    let patched = sandbox.json(&["patch", "people", "bob", r#"{"age": 7, "address": null}"#]);
+    assert_eq!(patched["document"], json!({"id": "bob", "age": 7}));
+
+    let run = |arguments: &[&str], code, part| sandbox.run(arguments).failed(code, &[part]);
+    run(&["update", "people", "--where", "true", "--set", "role=admin"], 2, "double quotes");
+    run(&["update", "people", "--where", "true", "--set", "id=1"], 2, "invalid key");
+    run(&["update", "people", "--where", "true"], 2, "--set");
+    run(&["update", "people", "--set", "age=1"], 2, "--where");
+    run(&["update", "nobody", "--where", "true", "--set", "age=1"], 1, "no table nobody");
+    run(&["patch", "people", "zoe", "{}"], 1, "no document with key \"zoe\"");
+    run(&["patch", "people", "bob", "[]"], 2, "must be a JSON object");
+    run(&["delete", "people"], 2, "--where");
+    run(&["delete", "people", "bob", "--where", "true"], 2, "--where");
+    run(&["delete", "people", "bob", "--limit", "1"], 2, "--limit");
+    run(&["delete", "people", "--where", "age =~ 3"], 2, "column 5");
+
+    let oldest = ["delete", "people", "--where", "age > 0", "--order", "age desc", "--limit", "1"];
+    assert_eq!(sandbox.json(&oldest), json!({"table": "people", "deleted": 1}));
+    assert_eq!(sandbox.ok(&["delete", "people", "--where", "true"]), "deleted 2 documents from people\n");
+    assert_eq!(sandbox.ok(&["query", "people", "--count"]), "0\n");
+}
+
+#[test]
 fn a_filter_that_is_not_understood_points_at_the_place() {
     let sandbox = Sandbox::new();
     // The database does not even exist: the filter is read first.
