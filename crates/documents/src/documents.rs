@@ -302,7 +302,9 @@ impl StateMachine for Documents {
             let indexed = row.clone().zip(table);
             let replaced = self.present.overlay.write(change.table, &change.key, row, record.seq);
             if let Some((row, table)) = indexed {
-                self.present.overlay.index_row(table, &row, record.seq, &replaced);
+                for claim in self.present.overlay.index_row(table, &row, record.seq, &replaced) {
+                    self.recent.claim(claim);
+                }
             }
             let Replaced { key, version } = replaced;
             let before = match version {

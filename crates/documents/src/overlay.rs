@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::overlay_index::{Candidate, OverlayIndexes};
 use crate::pins::Pins;
+use crate::recent_writes::{ClaimHash, claim_hash};
 use crate::{EncodedKey, Index, IndexEntry, IndexRange, KeyRange, TableEntry, TableId};
 
 /// The rows of all tables in memory, in the order of their keys, with the versions that open snapshots still read.
@@ -123,18 +124,32 @@ impl Overlay {
         self.size_bytes + self.indexes.size_bytes()
     }
 
-    /// Notes where a row stands in the indexes of its table that the record at `seq` wrote, and what it replaced.
-    pub(crate) fn index_row(&mut self, table: &TableEntry, row: &Bytes, seq: Seq, replaced: &Replaced) {
+    /// Notes where a row stands in the indexes of its table that the record at `seq` wrote, and what it replaced. Gives what
+    /// it has in unique ones.
+    pub(crate) fn index_row(
+        &mut self,
+        table: &TableEntry,
+        row: &Bytes,
+        seq: Seq,
+        replaced: &Replaced,
+    ) -> Vec<ClaimHash> {
+        let mut claims = Vec::new();
         let layouts = table.layouts();
         let same_record = replaced.version.as_ref().filter(|version| version.seq == seq);
         for index in table.indexes() {
-            let of = (table.id, &layouts);
+            let of = table.id;
             if let Some(earlier) = same_record.and_then(|version| version.row.as_ref()) {
                 // The record does not say any more which of its rows stands there.
-                self.indexes.add(of, index, &replaced.key, earlier, None);
+                let values = index.values_of_row(earlier, &layouts);
+                self.indexes.add(of, index, (&replaced.key, earlier), values, None);
             }
-            self.indexes.add(of, index, &replaced.key, row, same_record.is_none().then_some(seq));
+            let values = index.values_of_row(row, &layouts);
+            if index.is_unique {
+                claims.extend(values.iter().map(|values| claim_hash(index.id, &values.bytes)));
+            }
+            self.indexes.add(of, index, (&replaced.key, row), values, same_record.is_none().then_some(seq));
         }
+        claims
     }
 
     /// Notes where the rows that are here stand in an index that is new, those of earlier versions included.
@@ -144,7 +159,8 @@ impl Overlay {
         for (key, versions) in &rows.by_key {
             for version in &versions.0 {
                 if let Some(row) = &version.row {
-                    self.indexes.add((table.id, &layouts), index, key, row, Some(version.seq));
+                    let values = index.values_of_row(row, &layouts);
+                    self.indexes.add(table.id, index, (key, row), values, Some(version.seq));
                 }
             }
         }

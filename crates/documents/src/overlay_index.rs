@@ -4,7 +4,7 @@ use bucketdb_log::Seq;
 use bytes::Bytes;
 
 use crate::read_set::is_empty_range;
-use crate::{EncodedKey, Index, IndexEntry, IndexId, IndexRange, Layouts, TableId};
+use crate::{EncodedKey, Index, IndexEntry, IndexId, IndexRange, IndexValues, TableId};
 
 /// Where rows that were written since the last checkpoint stand in the indexes, or stood: whoever reads here looks at the
 /// row whether it still does. So nothing has to be taken out when a row is written again, for whatever moment is read.
@@ -48,18 +48,16 @@ const MOST_TIMES: usize = 4;
 const SMALL_ROW_BYTES: usize = 256;
 
 impl OverlayIndexes {
-    /// A row of a table with those layouts, written by the record at `by`.
+    /// What a row of a table has in an index, written by the record at `by`.
     pub(crate) fn add(
         &mut self,
-        of: (TableId, &Layouts),
+        table: TableId,
         index: &Index,
-        key: &EncodedKey,
-        row: &Bytes,
+        (key, row): (&EncodedKey, &Bytes),
+        values: BTreeSet<IndexValues>,
         by: Option<Seq>,
     ) {
-        let (table, layouts) = of;
         let entries = self.by_index.entry((table, index.id)).or_default();
-        let values = index.values_of_row(row, layouts);
         entries.has_cut_values |= values.iter().any(|values| values.is_cut);
         let size = |values_len: usize| OVERHEAD_BYTES + values_len + key.as_bytes().len();
         let needed: usize = values.iter().map(|values| size(values.bytes.len())).sum();

@@ -1,9 +1,10 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bucketdb_log::Seq;
 use bytes::Bytes;
 
-use crate::{EncodedKey, KeyRange, TableId};
+use crate::{EncodedKey, IndexId, KeyRange, TableId};
 
 /// The most writes that are remembered.
 const MAX_WRITES: usize = 100_000;
@@ -24,6 +25,8 @@ pub(crate) struct RecentWrites {
     records: VecDeque<RecordWrites>,
     /// For every key that occurs in `records`, the position of its last write.
     last: BTreeMap<TableId, BTreeMap<EncodedKey, Seq>>,
+    /// For the values of unique indexes that writes in `records` left, the position of the last one.
+    claimed: HashMap<ClaimHash, Seq>,
     /// Everything that was written behind this position is at hand.
     known_since: Seq,
     writes: usize,
@@ -37,8 +40,22 @@ struct RecordWrites {
     seq: Seq,
     /// In the order of the record.
     writes: Vec<Write>,
+    claims: Vec<ClaimHash>,
     bytes: usize,
 }
+
+/// An index, and the hash of values in it: two that differ may have the same, which is taken for a claim too many.
+pub(crate) type ClaimHash = (IndexId, u64);
+
+/// What stands for values of an index here.
+pub(crate) fn claim_hash(index: IndexId, values: &[u8]) -> ClaimHash {
+    let mut hasher = DefaultHasher::new();
+    values.hash(&mut hasher);
+    (index, hasher.finish())
+}
+
+/// What a remembered claim takes, about.
+const CLAIM_BYTES: usize = 56;
 
 #[derive(Clone, Debug)]
 struct Write {
@@ -75,6 +92,7 @@ impl RecentWrites {
         Self {
             records: VecDeque::new(),
             last: BTreeMap::new(),
+            claimed: HashMap::new(),
             known_since: Seq::default(),
             writes: 0,
             bytes: 0,
@@ -96,7 +114,7 @@ impl RecentWrites {
 
     /// Begins a record, behind all others.
     pub(crate) fn begin(&mut self, seq: Seq) {
-        self.records.push_back(RecordWrites { seq, writes: Vec::new(), bytes: 0 });
+        self.records.push_back(RecordWrites { seq, writes: Vec::new(), claims: Vec::new(), bytes: 0 });
     }
 
     /// The next write of the record that was begun. The key should not be a part of a larger piece of memory.
@@ -116,8 +134,27 @@ impl RecentWrites {
         }
     }
 
+    /// Of the record that was begun: a row that it writes has such values. To be told before that write.
+    pub(crate) fn claim(&mut self, claim: ClaimHash) {
+        let Some(record) = self.records.back_mut() else { return };
+        record.claims.push(claim);
+        record.bytes += CLAIM_BYTES;
+        self.bytes += CLAIM_BYTES;
+        self.claimed.insert(claim, record.seq);
+    }
+
+    /// Whether a row that was written behind `at`, which must be [covered](Self::covers), may have had such values.
+    pub(crate) fn is_claimed(&self, claim: &ClaimHash, at: Seq) -> bool {
+        self.claimed.get(claim).is_some_and(|seq| *seq > at)
+    }
+
     fn forget_oldest(&mut self) {
-        let Some(RecordWrites { seq, writes, bytes }) = self.records.pop_front() else { return };
+        let Some(RecordWrites { seq, writes, claims, bytes }) = self.records.pop_front() else { return };
+        for claim in claims {
+            if self.claimed.get(&claim) == Some(&seq) {
+                self.claimed.remove(&claim);
+            }
+        }
         self.known_since = seq;
         self.writes -= writes.len();
         self.bytes -= bytes;

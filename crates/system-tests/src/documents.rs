@@ -66,6 +66,26 @@ pub struct Entry {
     pub worker: u32,
 }
 
+/// Somebody with an e-mail address that nobody else has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Document)]
+#[document(table = "members", version = 1)]
+pub struct Member {
+    /// The key: who registered it, and which address.
+    #[document(key)]
+    pub id: String,
+    /// The address.
+    #[document(unique)]
+    pub email: String,
+}
+
+impl Member {
+    /// The one that a worker would register for an address.
+    #[must_use]
+    pub fn new(worker: u32, email: &str) -> Self {
+        Self { id: format!("{worker}/{email}"), email: email.to_owned() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,7 +11,7 @@ mod lists;
 mod toil;
 
 pub use bank::{ACCOUNTS, Account, INITIAL_BALANCE, Receipt};
-pub use documents::{COUNTER, Counter, Entry};
+pub use documents::{COUNTER, Counter, Entry, Member};
 pub use line::{InvalidLine, Line};
 pub use lists::{FULL_LIST, LISTS, List};
 pub use toil::{PIECES, Piece, Toil};

@@ -43,6 +43,15 @@ pub enum Line {
         /// The error, on one line.
         reason: String,
     },
+    /// An insertion was refused because another document has the value of a field that is unique.
+    Taken {
+        /// The key of the document.
+        id: String,
+        /// The field.
+        field: String,
+        /// The key of the document that has it.
+        holder: String,
+    },
     /// A round of a race was won.
     Won(u32),
     /// A transaction begins, as it is known if its end is never told: of unknown outcome, without what it read.
@@ -85,6 +94,7 @@ impl fmt::Display for Line {
             Self::Unknown { operation, slot } => write!(formatter, "unknown {operation} {slot}"),
             Self::Inserted { id, position, session } => write!(formatter, "inserted {id} {position} {session}"),
             Self::Failed { id, reason } => write!(formatter, "failed {id} {}", reason.replace('\n', " ")),
+            Self::Taken { id, field, holder } => write!(formatter, "taken {id} {field} {holder}"),
             Self::Won(round) => write!(formatter, "won {round}"),
             Self::Invoked(transaction) => write!(formatter, "invoked {}", json(transaction)?),
             Self::Completed(transaction) => write!(formatter, "completed {}", json(transaction)?),
@@ -133,6 +143,10 @@ fn parse(text: &str) -> Option<Line> {
             let (id, session) = ((*id).to_owned(), (*session).to_owned());
             Some(Line::Inserted { id, position: position.parse().ok()?, session })
         }
+        ("taken", [id, field, holder]) => {
+            let (id, field, holder) = ((*id).to_owned(), (*field).to_owned(), (*holder).to_owned());
+            Some(Line::Taken { id, field, holder })
+        }
         ("won", [round]) => Some(Line::Won(round.parse().ok()?)),
         ("doing", [operation]) => Some(Line::Doing(operation.parse().ok()?)),
         ("done", [operation]) => Some(Line::Done(operation.parse().ok()?)),
@@ -159,6 +173,7 @@ mod tests {
             Line::Unknown { operation: 3, slot: 12 },
             Line::Inserted { id: "a-1".into(), position: 4, session: "0a".into() },
             Line::Failed { id: "a-1".into(), reason: "the store says: no".into() },
+            Line::Taken { id: "a/x@y".into(), field: "email".into(), holder: "b/x@y".into() },
             Line::Won(9),
             Line::Doing(4),
             Line::Done(4),

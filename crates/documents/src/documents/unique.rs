@@ -4,6 +4,7 @@ use bucketdb_log::Seq;
 use bucketdb_log::planted::{PlantedBug, is_planted};
 
 use super::{Documents, IndexState};
+use crate::recent_writes::claim_hash;
 use crate::{
     ChangeKind, EncodedKey, Facts, Group, Index, IndexEntry, IndexRange, Refusal, TableEntry, TableId, Transaction,
 };
@@ -109,9 +110,22 @@ impl Documents {
             if self.present.base.tree.is_empty() || self.present.base.index(index.id).is_none() {
                 continue;
             }
-            let known = facts.filter(|facts| facts.base == self.present.base.covers);
-            let holders = known.and_then(|facts| facts.holders.get(&(index.id, values))).ok_or(Refusal::FactsTooOld)?;
-            let is_in_base = |holder: &&EncodedKey| self.present.overlay.newest(table, holder).is_none();
+            let claim = claim_hash(index.id, &values);
+            let Some((base, holders)) =
+                facts.and_then(|facts| Some((facts.base, facts.holders.get(&(index.id, values))?)))
+            else {
+                return Err(Refusal::FactsTooOld);
+            };
+            // What was written behind the base that was asked is in memory, as long as there is no later one. Then it has to
+            // be known that nobody wrote such values meanwhile, and which of the holders were written again.
+            let is_newest = base == self.present.base.covers;
+            if !is_newest && (self.recent.covers(base).is_err() || self.recent.is_claimed(&claim, base)) {
+                return Err(Refusal::FactsTooOld);
+            }
+            let is_in_base = |holder: &&EncodedKey| match is_newest {
+                true => self.present.overlay.newest(table, holder).is_none(),
+                false => !self.recent.is_written(table, holder, base),
+            };
             if let Some(holder) = holders.iter().filter(is_in_base).find(|holder| is_other(holder)) {
                 return Err(refusal(holder));
             }

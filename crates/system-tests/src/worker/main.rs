@@ -3,6 +3,7 @@
 mod access;
 mod append;
 mod bank;
+mod claim;
 mod client;
 mod count;
 mod insert;
@@ -56,6 +57,12 @@ enum Role {
     Care {
         #[arg(long, value_enum)]
         what: toil::Care,
+    },
+    /// Opens the database, waits for the first line of the standard input, and registers members with the addresses in it,
+    /// which spaces separate, many at a time.
+    Claim {
+        #[arg(long)]
+        worker: u32,
     },
     /// Counts the one counter up, from wherever this worker stopped before.
     Count {
@@ -119,6 +126,7 @@ async fn work(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         Role::Append(workload) => append::append(arguments, workload).await,
         Role::Bank(workload) => bank::bank(arguments, workload).await,
         Role::Care { what } => toil::care(arguments, what).await,
+        Role::Claim { worker } => claim::claim(arguments, worker).await,
         Role::Count { worker, operations } => count::count(arguments, worker, operations).await,
         Role::Insert { worker } => insert::insert(arguments, worker).await,
         Role::Toil { first, bulk } => toil::toil(arguments, first, bulk).await,
