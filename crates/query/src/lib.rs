@@ -3,7 +3,8 @@
 //! A document is a [`serde_json::Value`]; for a filter also whatever else lets it [`Reach`] values. A [`Filter`] says which
 //! documents a query wants, an [`Order`] in which order, a [`Selection`] which of their fields. Each can be built in code,
 //! read from text and printed as text that reads back to the same. A [`Column`] builds filters and orders that are checked
-//! against the Rust type of a document; they are a [`TypedFilter`] and a [`TypedOrder`].
+//! against the Rust type of a document; they are a [`TypedFilter`] and a [`TypedOrder`]. It also builds [`Aggregate`]s, such
+//! as sums, which [`Groups`] compute.
 //!
 //! ```
 //! use bucketdb_query::{Filter, Order, Selection};
@@ -51,6 +52,7 @@
 //! `[1, 2]` or an object `{"a": 1}`. What stands left of an operator is a [`Path`]; where it can lead to several values
 //! (`tags[*]`), a condition is true if it is true of one of them.
 
+mod aggregate;
 mod column;
 mod compare;
 mod filter;
@@ -61,7 +63,11 @@ mod selection;
 mod text;
 mod top_k;
 
-pub use column::{Column, Container, List, Nests, Operand, Text};
+pub use aggregate::{
+    Aggregate, AggregateError, AggregateTerm, Aggregation, Function, Grouping, Groups, Number, SumType, Total,
+    UnexpectedValue, canonical,
+};
+pub use column::{AnyColumn, Column, Container, List, Nests, Operand, Text};
 pub use compare::compare;
 pub use filter::{Comparison, Expression, Filter, TypedFilter};
 pub use order::{Direction, Order, OrderTerm, TypedOrder};

@@ -1,13 +1,14 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
+use std::str::FromStr;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{Container, List, Nests, Operand, Text};
 use crate::path::scan;
-use crate::{Comparison, Filter, Order, Path, TypedFilter, TypedOrder};
+use crate::{Comparison, Filter, Order, ParseError, Path, TypedFilter, TypedOrder};
 
 /// A field of the documents of type `T`, whose values have the type `V`.
 ///
@@ -100,6 +101,12 @@ impl<T, V> Column<T, V> {
         self.joined(self.path().then_any_element())
     }
 
+    /// The same column, whatever its values are: for paths that are known only at run time, and those of JSON documents.
+    #[must_use]
+    pub fn into_any(self) -> Column<T, Value> {
+        Column { path: self.path, types: PhantomData }
+    }
+
     fn joined<W>(&self, path: Path) -> Column<T, W> {
         Column { path: Cow::Owned(path.to_string()), types: PhantomData }
     }
@@ -185,6 +192,12 @@ impl<T, V> Column<T, V> {
         Filter::is_null(self.path()).into()
     }
 
+    /// There is a value, and it is not `null`: the negation of [`is_null`](Self::is_null).
+    #[must_use]
+    pub fn is_not_null(&self) -> TypedFilter<T> {
+        self.is_null().not()
+    }
+
     /// The order by this column, the least first.
     #[must_use]
     pub fn asc(&self) -> TypedOrder<T> {
@@ -205,6 +218,32 @@ impl<T, V> Column<T, V> {
 /// The form in which a document holds a value; none if no document can.
 fn stored(value: impl Serialize) -> Option<Value> {
     serde_json::to_value(value).ok()
+}
+
+/// A column of JSON documents.
+///
+/// ```
+/// use bucketdb_query::AnyColumn;
+///
+/// let city: AnyColumn = "address.city".parse()?;
+/// assert_eq!(city.eq("Bern").to_string(), r#"address.city = "Bern""#);
+/// # Ok::<(), bucketdb_query::ParseError>(())
+/// ```
+pub type AnyColumn = Column<Value, Value>;
+
+/// A column by a path that is known only at run time. That its values have the type is not checked.
+impl<T, V> From<Path> for Column<T, V> {
+    fn from(path: Path) -> Self {
+        Self { path: Cow::Owned(path.to_string()), types: PhantomData }
+    }
+}
+
+impl<T, V> FromStr for Column<T, V> {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        Path::from_str(text).map(Self::from)
+    }
 }
 
 impl<T, V> Clone for Column<T, V> {

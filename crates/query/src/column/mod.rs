@@ -6,5 +6,5 @@ mod operand;
 #[cfg(test)]
 mod tests;
 
-pub use column::Column;
+pub use column::{AnyColumn, Column};
 pub use operand::{Container, List, Nests, Operand, Text};

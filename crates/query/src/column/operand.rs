@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde_json::Value;
 
 /// A value that a [`Column`](crate::Column) of the type `V` can be compared with.
 ///
@@ -45,6 +46,21 @@ macro_rules! text {
 text!(String, Box<str>, Rc<str>, Arc<str>, Cow<'static, str>);
 
 impl<V: Text> Text for Option<V> {}
+
+macro_rules! json {
+    ($($scalar:ty),*) => {$(
+        impl Operand<Value> for $scalar {}
+    )*};
+}
+
+json!(&str, String, bool, u8, u16, u32, u64, i8, i16, i32, i64, f64);
+
+/// JSON may be anything.
+impl Text for Value {}
+impl Container for Value {
+    type Item = Value;
+}
+impl List for Value {}
 
 /// The types of a column whose values contain others: lists, and strings, which contain strings.
 #[diagnostic::on_unimplemented(message = "a column of the type `{Self}` holds neither lists nor strings")]
