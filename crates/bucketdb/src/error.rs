@@ -4,7 +4,7 @@ use bucketdb_log::{CommitId, LogError, Seq};
 use bucketdb_query::ParseError;
 use bucketdb_runs::RunError;
 
-use crate::Cursor;
+use crate::{Cursor, InvalidPageCursor};
 
 /// The result of working with a database.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -178,6 +178,25 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A value that a query came to has not the type of its column.
+    #[error("a query of table {table} came to a value of another type: {reason}")]
+    UnexpectedValue {
+        /// The table.
+        table: String,
+        /// The column, and what is wrong with the value.
+        reason: String,
+    },
+    /// A query would have to keep more groups, or different values, than may be in memory. Filter more, group by less, or
+    /// give the database more `max_memory`.
+    #[error(
+        "a query of table {table} has more groups or different values than fit {most_bytes} bytes, a quarter of max_memory"
+    )]
+    TooManyGroups {
+        /// The table.
+        table: String,
+        /// How many bytes they may take.
+        most_bytes: usize,
+    },
     /// A filter, order or selection is not understood.
     #[error(transparent)]
     Parse(#[from] ParseError),
@@ -197,7 +216,7 @@ pub enum Error {
         /// What stands in the way.
         reason: String,
     },
-    /// A position to read changes from cannot be used.
+    /// A position to read changes from, or behind which a page is to begin, cannot be used.
     #[error("invalid cursor: {reason}")]
     InvalidCursor {
         /// What is wrong with it.
@@ -245,6 +264,12 @@ impl Error {
 
 fn version(expected: Option<Seq>) -> String {
     expected.map_or_else(|| "absent any more".to_owned(), |seq| format!("at version {seq} any more"))
+}
+
+impl From<InvalidPageCursor> for Error {
+    fn from(error: InvalidPageCursor) -> Self {
+        Self::InvalidCursor { reason: error.to_string() }
+    }
 }
 
 impl From<DriverError> for Error {

@@ -15,10 +15,10 @@ const LARGEST_PAGE: usize = 2048;
 
 /// Reads the entries of an index in some stretches of it at one moment: those of the last checkpoint, except of rows that
 /// were written since, and those of these rows (H12).
-struct IndexScan {
-    view: View,
-    table: TableRef,
-    index: Index,
+pub(crate) struct IndexScan {
+    pub(crate) view: View,
+    pub(crate) table: TableRef,
+    pub(crate) index: Index,
     ranges: VecDeque<IndexRange>,
     open: Option<OpenRange>,
     page_entries: usize,
@@ -35,8 +35,20 @@ struct OpenRange {
 }
 
 impl IndexScan {
+    /// # Errors
+    /// If the transaction that reads has ended.
+    pub(crate) fn new(view: View, table: TableRef, index: Index, ranges: Vec<IndexRange>) -> Result<Self> {
+        if let Some(transaction) = &view.transaction {
+            // What would become part of the answer may have any key.
+            transaction.note_range(None, KeyRange::all(table.id))?;
+        }
+        let ended_ms = view.moment.expiry(table.id)?.map(|expiry| expiry.now_ms());
+        let ranges = ranges.into();
+        Ok(Self { view, table, index, ranges, open: None, page_entries: FIRST_PAGE, ended_ms })
+    }
+
     /// The next entries, in order; none in the end.
-    async fn next_page(&mut self) -> Result<Vec<IndexEntry>> {
+    pub(crate) async fn next_page(&mut self) -> Result<Vec<IndexEntry>> {
         loop {
             let Some(range) = self.ranges.front_mut() else { return Ok(Vec::new()) };
             if self.open.is_none() {
@@ -111,6 +123,8 @@ pub(crate) struct IndexRows {
     batch_rows: usize,
     /// What was given already, where a document may be in the index more than once.
     given: Option<HashSet<EncodedKey>>,
+    /// Only documents with keys behind this one.
+    behind: Option<EncodedKey>,
     is_over: bool,
     /// So many keys are gathered at most.
     most_keys: usize,
@@ -145,14 +159,8 @@ impl IndexRows {
         ranges: Vec<IndexRange>,
         order: RowOrder,
     ) -> Result<Self> {
-        if let Some(transaction) = &view.transaction {
-            // What would become part of the answer may have any key.
-            transaction.note_range(None, KeyRange::all(table.id))?;
-        }
         let given = (index.is_multiple() || ranges.len() > 1).then(HashSet::new);
-        let ranges = ranges.into();
-        let ended_ms = view.moment.expiry(table.id)?.map(|expiry| expiry.now_ms());
-        let scan = IndexScan { view, table, index, ranges, open: None, page_entries: FIRST_PAGE, ended_ms };
+        let scan = IndexScan::new(view, table, index, ranges)?;
         let (keys, rows) = (VecDeque::new(), VecDeque::new());
         Ok(Self {
             scan,
@@ -161,10 +169,24 @@ impl IndexRows {
             rows,
             batch_rows: FIRST_ROWS,
             given,
+            behind: None,
             is_over: false,
             most_keys: MOST_KEYS,
             instead: None,
         })
+    }
+
+    /// Without documents whose keys are not behind this one.
+    pub(crate) fn behind(mut self, key: Option<EncodedKey>) -> Self {
+        self.behind = key;
+        self
+    }
+
+    /// So many rows are wanted, or more if not all of them are.
+    pub(crate) fn expecting(mut self, rows: Option<usize>, is_filtered: bool) -> Self {
+        let least = if is_filtered { FIRST_ROWS } else { 1 };
+        self.batch_rows = rows.map_or(FIRST_ROWS, |rows| rows.clamp(least, MOST_ROWS));
+        self
     }
 
     pub(crate) async fn next(&mut self) -> Result<Option<ScanRow>> {
@@ -194,7 +216,8 @@ impl IndexRows {
             let page = self.scan.next_page().await?;
             self.is_over = page.is_empty();
             for key in page.iter().map(IndexEntry::key) {
-                let is_new = self.given.as_mut().is_none_or(|given| given.insert(key.clone()));
+                let is_wanted = self.behind.as_ref().is_none_or(|behind| key > *behind);
+                let is_new = is_wanted && self.given.as_mut().is_none_or(|given| given.insert(key.clone()));
                 if is_new {
                     self.keys.push_back(key);
                 }

@@ -40,6 +40,7 @@
 #[doc = include_str!("../../../README.md")]
 mod readme {}
 
+mod aggregates;
 mod batch;
 mod builder;
 mod bulk_load;
@@ -49,6 +50,7 @@ mod cursor;
 mod database;
 mod document;
 mod endings;
+mod entry_rows;
 mod error;
 mod feed;
 mod flush;
@@ -60,15 +62,20 @@ mod maintenance;
 mod moment;
 mod origin;
 mod outcome;
+mod page;
+mod page_cursor;
 mod past;
 mod patch;
 mod place;
 mod plan;
 mod point;
+mod projection;
 mod query;
 mod reading;
+mod request;
 mod row_scan;
 mod rows;
+mod seen;
 #[cfg(feature = "simulation")]
 #[doc(hidden)]
 pub mod simulation;
@@ -86,6 +93,7 @@ mod writes;
 #[cfg(test)]
 extern crate self as bucketdb;
 
+pub use aggregates::Grouped;
 pub use batch::{Batch, Nested, Root};
 pub use bucketdb_derive::Document;
 pub use bucketdb_documents::{
@@ -110,8 +118,9 @@ pub use bucketdb_object_store::GcsDriver;
 #[cfg(feature = "s3")]
 pub use bucketdb_object_store::S3Driver;
 pub use bucketdb_query::{
-    Column, Comparison, Direction, Expression, Filter, Operand, Order, OrderTerm, ParseError, Path, Segment, Selection,
-    TypedFilter, TypedOrder,
+    Aggregate, AggregateTerm, Aggregation, AnyColumn, Column, Comparison, Direction, Expression, Filter, Function,
+    Grouping, Number, Operand, Order, OrderTerm, ParseError, Path, Segment, Selection, SumType, TypedFilter,
+    TypedOrder,
 };
 #[cfg(feature = "redis")]
 pub use bucketdb_redis::{RedisDriver, RedisUrl};
@@ -126,6 +135,8 @@ pub use error::{Error, Result};
 pub use feed::{Change, ChangeKind, Feed, Previous};
 pub use indexes::{IndexInfo, IndexProgress};
 pub use maintenance::CompactReport;
+pub use page::DocumentPage;
+pub use page_cursor::{InvalidPageCursor, PageCursor};
 pub use place::Place;
 pub use plan::{Explanation, Way};
 pub use point::Point;

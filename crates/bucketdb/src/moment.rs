@@ -96,6 +96,23 @@ impl Moment {
             Self::Replayed(replayed) => Ok(read(&replayed.documents, replayed.seq)),
         }
     }
+
+    /// Reads what is known only of the newest position of a state; `None` if that is not this one.
+    pub(crate) fn present<T>(&self, read: impl FnOnce(&Documents) -> T) -> Result<Option<T>> {
+        match self {
+            Self::Pinned(pin) => Ok(pin.log().read(|documents, seq| (seq == pin.seq).then(|| read(documents)))?),
+            Self::Replayed(replayed) => Ok(Some(read(&replayed.documents))),
+        }
+    }
+
+    /// How many bytes the groups of a query may take: a quarter of what the database may.
+    pub(crate) fn most_group_bytes(&self) -> usize {
+        let inner = match self {
+            Self::Pinned(pin) => Some(pin.inner.clone()),
+            Self::Replayed(replayed) => replayed.inner.upgrade(),
+        };
+        inner.map_or(usize::MAX, |inner| inner.memory.load_bytes)
+    }
 }
 
 /// Keeps one position of the live state readable while it lives.

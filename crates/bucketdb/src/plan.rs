@@ -1,6 +1,7 @@
 //! Which way a query takes to its documents.
 
 mod conditions;
+mod covering;
 mod explanation;
 
 use std::ops::Bound;
@@ -8,12 +9,15 @@ use std::ops::Bound;
 use bucketdb_documents::{
     Documents, Index, IndexCondition, IndexRange, IndexState, KeyPart, KeyRange, KeyType, run_group,
 };
-use bucketdb_query::{Filter, Order};
+use bucketdb_query::{Filter, Order, Path};
+use bytes::Bytes;
 use serde_json::Value;
 
 use self::conditions::Conditions;
+use self::covering::{entry_behind, is_covered};
 use crate::index_scan::RowOrder;
 use crate::origin::View;
+use crate::page_cursor::After;
 use crate::rows::TableRef;
 use crate::{Error, Result};
 
@@ -25,7 +29,13 @@ pub(crate) enum Access {
     /// All rows in a range of primary keys.
     Keys(KeyRange),
     /// What an index has in some stretches, and the rows that it leads to.
-    Index { index: Index, ranges: Vec<IndexRange>, row_order: RowOrder },
+    Index {
+        index: Index,
+        ranges: Vec<IndexRange>,
+        row_order: RowOrder,
+        /// Whether it has all that is needed of a document.
+        covers: bool,
+    },
 }
 
 /// What was chosen.
@@ -54,8 +64,24 @@ pub(crate) struct Asked<'a> {
     pub(crate) keys: KeyRange,
     pub(crate) has_key_range: bool,
     pub(crate) hint: Option<&'a Hint>,
+    /// Only documents behind this place of the order.
+    pub(crate) after: Option<&'a After>,
+    pub(crate) needs: Needs<'a>,
     /// Whether somebody wants to know what the ways cost, be there only one.
     pub(crate) is_explained: bool,
+}
+
+/// What is needed of each document, beside what the filter asks for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Needs<'a> {
+    /// All of it.
+    Rows,
+    /// The values at these paths.
+    Paths {
+        paths: &'a [Path],
+        /// Whether documents may come in any order if none was asked for.
+        is_order_free: bool,
+    },
 }
 
 /// Which way the user wants.
@@ -69,6 +95,9 @@ pub(crate) enum Hint {
 
 /// So much more does it take to read a row that an index leads to than one that lies behind another.
 const ROW_BY_INDEX: f64 = 4.0;
+
+/// So much does it take to read an entry of an index without its row.
+const ENTRY_ONLY: f64 = 0.5;
 
 /// So many rows are read in the time that it takes to begin with an index.
 const INDEX_BEGIN: f64 = 8.0;
@@ -181,6 +210,15 @@ async fn by_keys(
         () => estimate_keys(view, &range, total).await?,
     };
     let is_ordered = asked.order.is_none_or(Order::is_empty);
+    if let Some(after) = asked.after.filter(|_| is_ordered) {
+        let is_behind = match &range.start {
+            Bound::Included(start) | Bound::Excluded(start) => after.key() >= start,
+            Bound::Unbounded => true,
+        };
+        if is_behind {
+            range.start = Bound::Excluded(after.key().clone());
+        }
+    }
     let read = match asked.limit {
         Some(limit) if is_ordered => rows.min(limit as f64 / share_accepted(conditions, total)),
         _ => rows,
@@ -190,7 +228,7 @@ async fn by_keys(
         (_, true) => "the primary key".to_owned(),
         _ => "a range of the primary key".to_owned(),
     };
-    let way = Way { what, rows: rows.ceil() as u64, is_ordered, cost: read };
+    let way = Way { what, rows: rows.ceil() as u64, is_ordered, is_covering: false, cost: read };
     Ok(Candidate { access: Access::Keys(range), way })
 }
 
@@ -237,18 +275,25 @@ async fn by_index(
     let ranges =
         prefixes.into_iter().filter_map(|prefix| index.range(&[prefix, last.iter().cloned().collect()].concat()));
     let large_lists = (index.is_multiple() && !is_in_order).then(Index::range_of_large_lists);
-    let ranges = in_order(ranges.chain(large_lists).collect());
+    let mut ranges = in_order(ranges.chain(large_lists).collect());
     let (order, is_ordered) =
         ordered_by(asked.order, &index, equal_terms, is_in_order && ranges.len() <= 1, conditions);
     let is_selective = equal_terms > 0 || last.is_some();
     let is_wanted = matches!(asked.hint, Some(Hint::Index(_)));
     let gives_order = is_ordered && asked.order.is_some_and(|order| !order.is_empty());
-    let is_of_use = is_selective || is_wanted || gives_order;
+    let covers = is_in_order && is_covered(table, asked, &index, order, is_ordered);
+    let is_of_use = is_selective || is_wanted || gives_order || covers;
     if !is_of_use {
         return Ok(None);
     }
-    let mut rows = 0.0;
-    for range in &ranges {
+    if let (Some(after), [range], RowOrder::Index) = (asked.after, ranges.as_mut_slice(), order)
+        && let Some(start) = entry_behind(after, &index, conditions)
+    {
+        range.0 = Bound::Excluded(start);
+    }
+    // Of everything, as many as there are.
+    let mut rows = if is_selective { 0.0 } else { total as f64 };
+    for range in ranges.iter().filter(|_| is_selective) {
         rows += if is_point && index.is_unique { 1.0 } else { estimate(view, table, &index, range, total).await? };
     }
     let read = match asked.limit {
@@ -256,8 +301,9 @@ async fn by_index(
         _ => rows,
     };
     let what = describe(&index, equal_terms, last.is_some(), ranges.len());
-    let way = Way { what, rows: rows.ceil() as u64, is_ordered, cost: INDEX_BEGIN + ROW_BY_INDEX * read };
-    Ok(Some(Candidate { access: Access::Index { index, ranges, row_order: order }, way }))
+    let cost = INDEX_BEGIN + if covers { ENTRY_ONLY } else { ROW_BY_INDEX } * read;
+    let way = Way { what, rows: rows.ceil() as u64, is_ordered, is_covering: covers, cost };
+    Ok(Some(Candidate { access: Access::Index { index, ranges, row_order: order, covers }, way }))
 }
 
 /// What share of the documents that an index leads to the other conditions accept.
@@ -295,7 +341,7 @@ fn ordered_by(
 fn in_order(mut ranges: Vec<IndexRange>) -> Vec<IndexRange> {
     let start = |range: &IndexRange| match &range.0 {
         Bound::Included(start) | Bound::Excluded(start) => start.clone(),
-        Bound::Unbounded => bytes::Bytes::new(),
+        Bound::Unbounded => Bytes::new(),
     };
     ranges.sort_by_key(start);
     ranges.dedup();

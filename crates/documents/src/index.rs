@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::index_value::{LARGE_LIST, MAX_VALUE_BYTES, first_value, put_value};
+use crate::index_value::{LARGE_LIST, MAX_VALUE_BYTES, first_value, put_value, read_value};
 use crate::{EncodedKey, InvalidSchema, Layouts, row};
 
 /// An index, for ever: its number is never used again.
@@ -105,6 +105,21 @@ impl Index {
             all = all.iter().flat_map(|values| found.iter().map(move |value| with(values, *value))).collect();
         }
         all.into_iter().collect()
+    }
+
+    /// The values that an entry holds, one for each field, as [`bucketdb_query::canonical`] gives them; `None` in the list: it
+    /// is missing. Nothing if one of them may have been cut, so that only the row has it.
+    #[must_use]
+    pub fn read_values(&self, values: &[u8]) -> Option<Vec<Option<Value>>> {
+        let mut rest = values;
+        let terms = self.order.terms().iter();
+        terms
+            .map(|term| {
+                let (value, len) = read_value(rest, term.direction == Direction::Descending)?;
+                rest = rest.get(len..)?;
+                Some(value)
+            })
+            .collect()
     }
 
     /// What the document in a row has in this index. One that does not read stands where one without any field does.

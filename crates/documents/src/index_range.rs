@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use crate::Index;
-use crate::index_value::{CODES_OF_NULL, LARGE_LIST, codes_of_type, put_text_prefix, put_value};
+use crate::index_value::{CODES_OF_NULL, CODES_OF_VALUES, LARGE_LIST, codes_of_type, put_text_prefix, put_value};
 use crate::read_set::is_empty_range;
 
 /// What is asked of one field of an index. Where values are too long to be held whole, a range has more than what was asked
@@ -25,6 +25,8 @@ pub enum IndexCondition {
     StartsWith(String),
     /// It is missing or null.
     Null,
+    /// It is neither missing nor null.
+    NotNull,
 }
 
 /// A stretch of an index.
@@ -49,6 +51,7 @@ impl Index {
                 IndexCondition::StartsWith(text) => {
                     put_text_prefix(&mut prefix, text, is_descending);
                 }
+                IndexCondition::NotNull => return between_codes(&prefix, CODES_OF_VALUES, is_descending),
                 IndexCondition::Null => return between_codes(&prefix, CODES_OF_NULL, is_descending),
                 IndexCondition::Between { low, high } => {
                     let ((Bound::Included(any) | Bound::Excluded(any), _)
@@ -162,6 +165,7 @@ mod tests {
             (any_bound(), any_bound()).prop_map(|(low, high)| IndexCondition::Between { low, high }),
             "[a\\x00]{0,2}".prop_map(IndexCondition::StartsWith),
             Just(IndexCondition::Null),
+            Just(IndexCondition::NotNull),
         ]
     }
 
@@ -172,6 +176,7 @@ mod tests {
             IndexCondition::Equal(Some(value)) => Filter::eq(path(), value.clone()),
             IndexCondition::StartsWith(prefix) => Filter::starts_with(path(), prefix.clone()),
             IndexCondition::Null => Filter::is_null(path()),
+            IndexCondition::NotNull => Filter::is_null(path()).not(),
             IndexCondition::Between { low, high } => {
                 let low = match low {
                     Bound::Unbounded => Filter::all(),

@@ -15,7 +15,11 @@
 //! and a value in descending order is the same bytes, complemented. What is longer than `MAX_VALUE_BYTES` is cut: values that begin alike for so long share one place
 //! in an index.
 
+mod reading;
+
 use serde_json::{Number, Value};
+
+pub(crate) use self::reading::read_value;
 
 const END: u8 = 0x00;
 /// In either direction, no value begins with it, and it is before all others.
@@ -72,6 +76,9 @@ pub(crate) fn codes_of_type(value: &Value) -> (u8, u8) {
         Value::Object(_) => (OBJECT, OBJECT + 1),
     }
 }
+
+/// The codes of what is neither missing nor null.
+pub(crate) const CODES_OF_VALUES: (u8, u8) = (NULL + 1, u8::MAX);
 
 /// The codes of what is missing or null.
 pub(crate) const CODES_OF_NULL: (u8, u8) = (MISSING, NULL + 1);
@@ -211,7 +218,7 @@ mod tests {
         ]
     }
 
-    fn any_value() -> impl Strategy<Value = Value> {
+    pub(super) fn any_value() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),
             any::<bool>().prop_map(Value::from),

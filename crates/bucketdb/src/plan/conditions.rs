@@ -21,6 +21,7 @@ pub(crate) struct OfPath {
     pub(crate) high: Bound<Value>,
     prefix: Option<String>,
     is_null: bool,
+    is_not_null: bool,
 }
 
 impl<'a> Conditions<'a> {
@@ -48,7 +49,7 @@ impl<'a> Conditions<'a> {
 
     pub(crate) fn of_path(&self, path: &Path) -> OfPath {
         let (low, high) = (Bound::Unbounded, Bound::Unbounded);
-        let mut of_path = OfPath { equals: Vec::new(), low, high, prefix: None, is_null: false };
+        let mut of_path = OfPath { equals: Vec::new(), low, high, prefix: None, is_null: false, is_not_null: false };
         for expression in &self.all {
             // Where there are several values, each condition may be true of another one.
             if path.is_multiple() && !of_path.is_empty() {
@@ -68,6 +69,7 @@ impl OfPath {
             && !has_bound(&self.high)
             && self.prefix.is_none()
             && !self.is_null
+            && !self.is_not_null
     }
 
     fn add(&mut self, path: &Path, expression: &Expression) {
@@ -93,6 +95,13 @@ impl OfPath {
             Expression::StartsWith { path: at, prefix } if at == path => self.prefix = Some(prefix.clone()),
             // Where there are several values, it is asked that none of them is there.
             Expression::IsNull { path: at } if at == path && !path.is_multiple() => self.is_null = true,
+            Expression::Not(filter) if !path.is_multiple() => {
+                if let Expression::IsNull { path: at } = filter.expression()
+                    && at == path
+                {
+                    self.is_not_null = true;
+                }
+            }
             // One text among several may have it inside, beside lists that have elements.
             Expression::Contains { path: at, value }
                 if at.clone().then_any_element() == *path && !(at.is_multiple() && value.is_string()) =>
@@ -130,7 +139,10 @@ impl OfPath {
         }
         let (low, high) = (self.low.clone(), self.high.clone());
         let is_bounded = !matches!((&low, &high), (Bound::Unbounded, Bound::Unbounded));
-        (is_bounded && bounds_agree(&low, &high)).then_some(IndexCondition::Between { low, high })
+        if is_bounded && bounds_agree(&low, &high) {
+            return Some(IndexCondition::Between { low, high });
+        }
+        self.is_not_null.then_some(IndexCondition::NotNull)
     }
 }
 

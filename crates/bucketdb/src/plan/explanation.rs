@@ -10,6 +10,8 @@ pub struct Way {
     pub rows: u64,
     /// Whether they come in the order that was asked for, so that none has to be kept to be sorted.
     pub is_ordered: bool,
+    /// Whether what is read has all that is needed of the documents, so that they are not read themselves.
+    pub is_covering: bool,
     /// What it costs, in documents that are read one behind the other; a limit is heeded.
     pub cost: f64,
 }
@@ -27,7 +29,8 @@ pub struct Explanation {
 impl fmt::Display for Way {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let order = if self.is_ordered { "" } else { ", then sorted" };
-        write!(formatter, "{}: about {} documents{order}, cost {:.0}", self.what, self.rows, self.cost)
+        let covering = if self.is_covering { ", covering" } else { "" };
+        write!(formatter, "{}{covering}: about {} documents{order}, cost {:.0}", self.what, self.rows, self.cost)
     }
 }
 

@@ -8,8 +8,9 @@ use futures::stream::TryStreamExt;
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use super::{Match, Query};
+use super::Query;
 use crate::origin::Origin;
+use crate::request::Match;
 use crate::rows::{Stored, TableRef};
 use crate::transact::TransactOptions;
 use crate::{Database, Document, Error, Result, Transaction};
@@ -59,7 +60,7 @@ impl<T: Stored> Query<T> {
     /// its turn comes, and once at most. After an error, what was written stays, and the rest can be done by doing it again.
     /// Means nothing in a transaction.
     pub fn in_pieces(mut self) -> Self {
-        self.in_pieces = true;
+        self.request.in_pieces = true;
         self
     }
 
@@ -105,16 +106,16 @@ impl<T: Stored> Query<T> {
         heeds_order: bool,
         change: impl FnMut(&TableRef, &Match) -> Result<Change, E> + Send,
     ) -> Result<u64, E> {
-        if self.limit.is_none() && self.offset == 0 && !heeds_order {
+        if self.request.limit.is_none() && self.request.offset == 0 && !heeds_order {
             // It decides nothing, and would have all documents in memory.
-            self.order = None;
+            self.request.order = None;
         }
         // A transaction may run several times, each time with the same closure.
         let change = Mutex::new(change);
-        match self.origin.clone() {
+        match self.request.origin.clone() {
             Origin::Moment(_) => Err(Error::ReadOnly.into()),
             Origin::Transaction(transaction) => self.write_in(&transaction, &change).await,
-            Origin::Live(db, _) if self.in_pieces => self.write_in_pieces(&db, &change).await,
+            Origin::Live(db, _) if self.request.in_pieces => self.write_in_pieces(&db, &change).await,
             Origin::Live(db, freshness) => {
                 let options = TransactOptions { freshness, ..TransactOptions::default() };
                 let write = async |transaction: Transaction| self.clone().write_in(&transaction, &change).await;
@@ -129,8 +130,8 @@ impl<T: Stored> Query<T> {
         transaction: &Transaction,
         change: &Mutex<impl FnMut(&TableRef, &Match) -> Result<Change, E>>,
     ) -> Result<u64, E> {
-        self.origin = Origin::Transaction(transaction.clone());
-        let Some((table, matches)) = self.run().await? else { return Ok(0) };
+        self.request.origin = Origin::Transaction(transaction.clone());
+        let Some((table, matches)) = self.request.run().await? else { return Ok(0) };
         let mut changes = Changes::default();
         let mut matches = pin!(matches);
         while let Some(found) = matches.try_next().await? {
@@ -150,9 +151,9 @@ impl<T: Stored> Query<T> {
         db: &Database,
         change: &Mutex<impl FnMut(&TableRef, &Match) -> Result<Change, E>>,
     ) -> Result<u64, E> {
-        let filter = self.filter.clone();
-        let Some((table, matches)) = self.run().await? else { return Ok(0) };
-        let (table, filter, mut matches) = (&table, &filter, pin!(matches));
+        let sieve = self.request.clone().sieve();
+        let Some((table, matches)) = self.request.run().await? else { return Ok(0) };
+        let (table, sieve, mut matches) = (&table, &sieve, pin!(matches));
         let mut count = 0;
         loop {
             let (mut keys, mut bytes) = (Vec::new(), 0);
@@ -174,7 +175,7 @@ impl<T: Stored> Query<T> {
                     let mut done = 0;
                     for key in keys {
                         if let Some(row) = transaction.row(table, key).await?
-                            && filter.as_ref().map_or(Ok(true), |filter| table.matches(filter, key, &row))?
+                            && sieve.accepts(table, key, &row)?
                         {
                             let change = (change.lock())(table, &Match { key: key.clone(), row })?;
                             // Documents that have grown go on in a transaction of their own; of a single one that does not

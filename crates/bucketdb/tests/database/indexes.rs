@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bucketdb::{Collection, Database, Duplicates, Error, IndexProgress, MemoryDriver, Order, Snapshot};
+use bucketdb::{Collection, Database, Duplicates, Error, IndexProgress, MemoryDriver, Order, Query, Snapshot};
 use futures::TryStreamExt;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use crate::answers::{self, Asked};
 use crate::support::on;
 
 type Model = BTreeMap<u64, Value>;
@@ -28,14 +29,6 @@ enum Step {
     Release,
     Reopen,
     Ask(Asked),
-}
-
-#[derive(Clone, Debug)]
-struct Asked {
-    filter: String,
-    order: String,
-    offset: usize,
-    limit: Option<usize>,
 }
 
 fn scalar() -> BoxedStrategy<Value> {
@@ -141,39 +134,28 @@ fn with_id(number: u64, document: &Value) -> Value {
     document
 }
 
-fn expected(model: &Model, asked: &Asked) -> Vec<Value> {
-    let filter: bucketdb::Filter = asked.filter.parse().unwrap();
-    let mut found: Vec<Value> = model.values().filter(|document| filter.matches(document)).cloned().collect();
-    if !asked.order.is_empty() {
-        let order: Order = asked.order.parse().unwrap();
-        found.sort_by(|first, second| order.compare(first, second));
-    }
-    found.into_iter().skip(asked.offset).take(asked.limit.unwrap_or(usize::MAX)).collect()
-}
-
-fn ask(query: bucketdb::Query<Value>, asked: &Asked) -> bucketdb::Query<Value> {
-    let mut query = query.filter_text(&asked.filter).unwrap().offset(asked.offset);
-    if !asked.order.is_empty() {
-        let order: Order = asked.order.parse().unwrap();
-        query = query.order_by(order);
-    }
-    match asked.limit {
-        Some(limit) => query.limit(limit),
-        None => query,
-    }
-}
-
 /// Every way must give the same.
-async fn check(query: impl Fn() -> bucketdb::Query<Value>, asked: &Asked, model: &Model) {
-    let expected = expected(model, asked);
-    let chosen = Box::pin(ask(query(), asked).fetch()).await.unwrap();
+async fn check(query: impl Fn() -> Query<Value> + Sync, asked: &Asked, model: &Model) {
+    let documents: Vec<Value> = model.values().cloned().collect();
+    let expected = asked.expected(&documents);
+    let chosen = Box::pin(asked.of(query()).fetch()).await.unwrap();
     assert_eq!(chosen, expected, "as planned: {asked:?}");
-    let by_keys = Box::pin(ask(query(), asked).without_index().fetch()).await.unwrap();
-    assert_eq!(by_keys, expected, "by primary key: {asked:?}");
+    let by_keys = || query().without_index();
+    assert_eq!(Box::pin(asked.of(by_keys()).fetch()).await.unwrap(), expected, "by primary key: {asked:?}");
+    Box::pin(answers::check(&query, asked, &documents)).await;
+    Box::pin(answers::check(&by_keys, asked, &documents)).await;
+    let ways: [&(dyn Fn() -> Query<Value> + Sync); 2] = [&query, &by_keys];
+    Box::pin(answers::check_documents(&ways, asked, &documents)).await;
     for fields in INDEXES {
-        match Box::pin(ask(query(), asked).by_index(fields).fetch()).await {
+        let by_index = || query().by_index(fields);
+        match Box::pin(asked.of(by_index()).fetch()).await {
             Err(Error::UnknownIndex { .. }) => {}
-            found => assert_eq!(found.unwrap(), expected, "by the index on {fields}: {asked:?}"),
+            found => {
+                assert_eq!(found.unwrap(), expected, "by the index on {fields}: {asked:?}");
+                let ways: [&(dyn Fn() -> Query<Value> + Sync); 2] = [&by_index, &query];
+                Box::pin(answers::check_documents(&ways, asked, &documents)).await;
+                Box::pin(answers::check(&by_index, asked, &documents)).await;
+            }
         }
     }
 }
@@ -257,8 +239,9 @@ async fn run(steps: Vec<(bool, Step)>) {
     for index in things.indexes().unwrap() {
         assert_eq!(index.progress, IndexProgress::Usable, "{}", index.fields);
         let asked = Asked { filter: "true".to_owned(), order: index.fields.clone(), offset: 0, limit: None };
-        let found = ask(things.query(), &asked).by_index(&index.fields).fetch().await.unwrap();
-        assert_eq!(found, expected(&model, &asked), "{}", index.fields);
+        let found = asked.of(things.query()).by_index(&index.fields).fetch().await.unwrap();
+        let documents: Vec<Value> = model.values().cloned().collect();
+        assert_eq!(found, asked.expected(&documents), "{}", index.fields);
     }
     let verification = Box::pin(db.verify(|_| {})).await.unwrap();
     assert!(verification.is_clean(), "{:?}", verification.findings);

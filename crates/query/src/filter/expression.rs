@@ -113,6 +113,21 @@ impl Comparison {
 }
 
 impl Expression {
+    /// As deep as the filter is nested.
+    pub(super) fn paths(&self) -> Vec<&Path> {
+        match self {
+            Self::And(filters) | Self::Or(filters) => filters.iter().flat_map(Filter::paths).collect(),
+            Self::Not(filter) => filter.paths(),
+            Self::Compare { path, .. }
+            | Self::In { path, .. }
+            | Self::Between { path, .. }
+            | Self::StartsWith { path, .. }
+            | Self::Contains { path, .. }
+            | Self::Exists { path }
+            | Self::IsNull { path } => vec![path],
+        }
+    }
+
     pub(super) fn matches<D: Reach>(&self, document: &D) -> Result<bool, D::Error> {
         match self {
             Self::And(filters) => {

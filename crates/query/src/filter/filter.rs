@@ -202,6 +202,12 @@ impl Filter {
         self.expression.matches(document)
     }
 
+    /// Where the values are that it asks for; some may be there more than once.
+    #[must_use]
+    pub fn paths(&self) -> Vec<&Path> {
+        self.expression.paths()
+    }
+
     /// What the filter is made of.
     #[must_use]
     pub fn expression(&self) -> &Expression {

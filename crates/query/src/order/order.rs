@@ -97,11 +97,33 @@ impl Order {
             .find(|ordering| ordering.is_ne())
             .unwrap_or(Ordering::Equal)
     }
+
+    /// By what a document takes its place: a value for each path, none where it is missing.
+    #[must_use]
+    pub fn positions<'a>(&'a self, document: &'a Value) -> Vec<Option<&'a Value>> {
+        self.terms.iter().map(|term| term.position(document)).collect()
+    }
+
+    /// Whether a document comes before one of which only the [`positions`](Self::positions) are known, or behind it.
+    #[must_use]
+    pub fn compare_to_positions(&self, document: &Value, positions: &[Option<Value>]) -> Ordering {
+        let mut terms = self.terms.iter().zip(positions);
+        terms
+            .find_map(|(term, position)| {
+                let ascending = compare(term.position(document), position.as_ref());
+                let ordering = term.directed(ascending);
+                ordering.is_ne().then_some(ordering)
+            })
+            .unwrap_or(Ordering::Equal)
+    }
 }
 
 impl OrderTerm {
     fn compare(&self, left: &Value, right: &Value) -> Ordering {
-        let ascending = compare(self.position(left), self.position(right));
+        self.directed(compare(self.position(left), self.position(right)))
+    }
+
+    fn directed(&self, ascending: Ordering) -> Ordering {
         match self.direction {
             Direction::Ascending => ascending,
             Direction::Descending => ascending.reverse(),

@@ -1,0 +1,321 @@
+use std::fmt;
+use std::sync::Arc;
+
+use bucketdb_documents::{EncodedKey, KeyRange, ScanRow};
+use bucketdb_query::{Filter, Order, Path, TopK};
+use bytes::Bytes;
+use futures::stream::{self, Stream, StreamExt};
+
+use crate::Result;
+use crate::entry_rows::EntryRows;
+use crate::index_scan::IndexRows;
+use crate::key_bounds::KeyBounds;
+use crate::origin::{Origin, View};
+use crate::page_cursor::After;
+use crate::plan::{Access, Asked, Explanation, Hint, Needs, Plan};
+use crate::row_scan::RowScan;
+use crate::rows::TableRef;
+use crate::seen::Seen;
+
+/// What is asked of a table, whatever its documents are read as.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) origin: Origin,
+    pub(crate) table: Source,
+    pub(crate) keys: Option<KeyBounds>,
+    pub(crate) filter: Option<Filter>,
+    /// Code that looks at whole documents.
+    pub(crate) predicates: Vec<Predicate>,
+    pub(crate) order: Option<Order>,
+    pub(crate) offset: usize,
+    pub(crate) limit: Option<usize>,
+    pub(crate) hint: Option<Hint>,
+    /// Only documents behind this place in the order.
+    pub(crate) after: Option<After>,
+    /// Whether a write may happen in several commits.
+    pub(crate) in_pieces: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    Table(TableRef),
+    /// Looked up when the query runs.
+    Name(String),
+}
+
+/// A document that passed the filter.
+pub(crate) struct Match {
+    pub(crate) key: EncodedKey,
+    pub(crate) row: Bytes,
+}
+
+/// Code that says whether a document is wanted.
+#[derive(Clone)]
+pub(crate) struct Predicate(pub(crate) Arc<RowTest>);
+
+type RowTest = dyn Fn(&TableRef, &EncodedKey, &Bytes) -> Result<bool> + Send + Sync;
+
+impl fmt::Debug for Predicate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Predicate")
+    }
+}
+
+impl Request {
+    pub(crate) fn of(origin: Origin, table: Source) -> Self {
+        Self {
+            origin,
+            table,
+            keys: None,
+            filter: None,
+            predicates: Vec::new(),
+            order: None,
+            offset: 0,
+            limit: None,
+            hint: None,
+            after: None,
+            in_pieces: false,
+        }
+    }
+
+    pub(crate) fn source(&self, view: &View) -> Result<Option<TableRef>> {
+        match &self.table {
+            Source::Table(table) => Ok(Some(table.clone())),
+            Source::Name(name) => view.find(name),
+        }
+    }
+
+    pub(crate) async fn plan(
+        &self,
+        view: &View,
+        table: &TableRef,
+        needs: Needs<'_>,
+        is_explained: bool,
+    ) -> Result<Plan> {
+        let asked = Asked {
+            filter: self.filter.as_ref(),
+            order: self.order.as_ref(),
+            limit: self.limit.map(|limit| limit.saturating_add(self.offset)),
+            keys: KeyBounds::range(self.keys.as_ref(), table)?,
+            has_key_range: self.keys.is_some(),
+            hint: self.hint.as_ref(),
+            after: self.after.as_ref(),
+            // Code looks at whole documents.
+            needs: if self.predicates.is_empty() { needs } else { Needs::Rows },
+            is_explained,
+        };
+        Plan::choose(view, table, &asked).await
+    }
+
+    /// The table and its rows that match, in order; `None` if there is no such table.
+    pub(crate) async fn run(self) -> Result<Option<(TableRef, impl Stream<Item = Result<Match>> + Send)>> {
+        let view = self.origin.open().await?;
+        let Some(table) = self.source(&view)? else { return Ok(None) };
+        let plan = self.plan(&view, &table, Needs::Rows, false).await?;
+        let mut rows = self.rows(view, &table, plan.access)?;
+        let (offset, limit) = (self.offset, self.limit.unwrap_or(usize::MAX));
+        let order = self.order.clone().filter(|order| !order.is_empty() && !plan.is_ordered);
+        let sieve = self.sieve();
+        let Some(order) = order else {
+            let matches = matching(rows, sieve, table.clone());
+            return Ok(Some((table, matches.skip(offset).take(limit).left_stream())));
+        };
+        let mut sorted = TopK::new(order.clone(), offset.saturating_add(limit));
+        while let Some(row) = rows.next().await? {
+            if sieve.accepts(&table, &row.key, &row.row)? {
+                let part = table.ordered_part(&order, &row.key, &row.row)?;
+                sorted.push((Match { key: row.key, row: row.row }, part));
+            }
+        }
+        let matches = sorted.into_sorted_vec().into_iter().skip(offset).map(|(found, _)| Ok(found));
+        Ok(Some((table, stream::iter(matches).right_stream())))
+    }
+
+    /// Shows every document that matches, of which no more is needed than the values at some paths. In no order, unless
+    /// there is a limit or an offset.
+    pub(crate) async fn visit(
+        mut self,
+        paths: &[Path],
+        mut visit: impl FnMut(&TableRef, &Seen) -> Result<()> + Send,
+    ) -> Result<()> {
+        if self.takes_part() && self.order.as_ref().is_some_and(|order| !order.is_empty()) {
+            let Some((table, matches)) = self.run().await? else { return Ok(()) };
+            let mut matches = std::pin::pin!(matches);
+            while let Some(found) = matches.next().await {
+                let Match { key, row } = found?;
+                visit(&table, &Seen::Row(ScanRow { key, row }))?;
+            }
+            return Ok(());
+        }
+        self.order = None;
+        let view = self.origin.open().await?;
+        let Some(table) = self.source(&view)? else { return Ok(()) };
+        let is_order_free = !self.takes_part() || paths.is_empty();
+        let plan = self.plan(&view, &table, Needs::Paths { paths, is_order_free }, false).await?;
+        self.show(view, &table, plan, visit).await
+    }
+
+    /// Shows what a plan gives, in its order.
+    pub(crate) async fn show(
+        self,
+        view: View,
+        table: &TableRef,
+        plan: Plan,
+        mut visit: impl FnMut(&TableRef, &Seen) -> Result<()> + Send,
+    ) -> Result<()> {
+        let (mut offset, mut left) = (self.offset, self.limit.unwrap_or(usize::MAX));
+        let mut all = match plan.access {
+            Access::Index { index, ranges, covers: true, .. } => {
+                Visited::Entries(Box::new(EntryRows::new(view, table.clone(), index, ranges)?))
+            }
+            access => Visited::Rows(self.rows(view, table, access)?),
+        };
+        let sieve = self.sieve();
+        while left > 0 {
+            let Some(seen) = all.next().await? else { break };
+            if !sieve.accepts_seen(table, &seen)? {
+                continue;
+            }
+            if offset > 0 {
+                offset -= 1;
+                continue;
+            }
+            left -= 1;
+            visit(table, &seen)?;
+        }
+        Ok(())
+    }
+
+    /// The rows of a way to them.
+    fn rows(&self, view: View, table: &TableRef, access: Access) -> Result<Rows> {
+        Ok(match access {
+            Access::Keys(range) => Rows::Scan(Box::new(RowScan::live(view, range)?)),
+            Access::Index { index, ranges, row_order, .. } => {
+                let rows = IndexRows::new(view, table.clone(), index, ranges, row_order)?;
+                let after = self.after.as_ref().filter(|after| after.is_by_key());
+                let expected = self.limit.map(|limit| limit.saturating_add(self.offset));
+                let is_filtered = self.filter.is_some() || !self.predicates.is_empty();
+                let rows = rows.behind(after.map(|after| after.key().clone()));
+                Rows::Index(Box::new(rows.expecting(expected, is_filtered)))
+            }
+        })
+    }
+
+    pub(crate) fn sieve(self) -> Sieve {
+        Sieve { filter: self.filter, predicates: self.predicates, after: self.after }
+    }
+
+    /// How it would be answered.
+    pub(crate) async fn explain(self, needs: Needs<'_>) -> Result<Option<Explanation>> {
+        let view = self.origin.open().await?;
+        let Some(table) = self.source(&view)? else { return Ok(None) };
+        let mut ways = self.plan(&view, &table, needs, true).await?.ways.into_iter();
+        let chosen = ways.next();
+        Ok(chosen.map(|chosen| Explanation { chosen, alternatives: ways.collect() }))
+    }
+
+    /// How many documents there are, if that is known without a look at any.
+    pub(crate) async fn known_count(&self) -> Result<Option<u64>> {
+        let asks_for_some = self.filter.is_some() || self.keys.is_some() || self.after.is_some();
+        if asks_for_some || !self.predicates.is_empty() || self.hint.is_some() {
+            return Ok(None);
+        }
+        let view = self.origin.open().await?;
+        let Some(table) = self.source(&view)? else { return Ok(Some(0)) };
+        let all = KeyRange::all(table.id);
+        if let Some(transaction) = &view.transaction
+            && !transaction.own_writes(&all)?.is_empty()
+        {
+            return Ok(None);
+        }
+        if view.moment.expiry(table.id)?.is_some() {
+            // Those that have ended are counted there.
+            return Ok(None);
+        }
+        let stats = view.moment.present(|documents| documents.stats(table.id))?;
+        let Some(stats) = stats.filter(|stats| stats.is_exact) else { return Ok(None) };
+        if let Some(transaction) = &view.transaction {
+            transaction.note_range(None, all)?;
+        }
+        Ok(Some(stats.documents))
+    }
+}
+
+/// Which rows are wanted.
+pub(crate) struct Sieve {
+    filter: Option<Filter>,
+    predicates: Vec<Predicate>,
+    after: Option<After>,
+}
+
+impl Sieve {
+    pub(crate) fn accepts(&self, table: &TableRef, key: &EncodedKey, row: &Bytes) -> Result<bool> {
+        if let Some(filter) = &self.filter
+            && !table.matches(filter, key, row)?
+        {
+            return Ok(false);
+        }
+        if let Some(after) = &self.after
+            && !after.is_before(table, key, row)?
+        {
+            return Ok(false);
+        }
+        for Predicate(accepts) in &self.predicates {
+            if !accepts(table, key, row)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn accepts_seen(&self, table: &TableRef, seen: &Seen) -> Result<bool> {
+        match seen {
+            Seen::Row(ScanRow { key, row }) => self.accepts(table, key, row),
+            Seen::Entry(entry) => Ok(self.filter.as_ref().is_none_or(|filter| entry.matches(filter))),
+        }
+    }
+}
+
+/// Where the rows of a query come from.
+enum Rows {
+    Scan(Box<RowScan>),
+    Index(Box<IndexRows>),
+}
+
+impl Rows {
+    async fn next(&mut self) -> Result<Option<ScanRow>> {
+        match self {
+            Self::Scan(rows) => rows.next().await,
+            Self::Index(rows) => rows.next().await,
+        }
+    }
+}
+
+/// Where documents come from of which only some values are needed.
+enum Visited {
+    Rows(Rows),
+    Entries(Box<EntryRows>),
+}
+
+impl Visited {
+    async fn next(&mut self) -> Result<Option<Seen>> {
+        match self {
+            Self::Rows(rows) => Ok(rows.next().await?.map(Seen::Row)),
+            Self::Entries(entries) => entries.next().await,
+        }
+    }
+}
+
+fn matching(rows: Rows, sieve: Sieve, table: TableRef) -> impl Stream<Item = Result<Match>> + Send {
+    // In a box, since it is moved for every row, into a future and out of it.
+    stream::try_unfold(Box::new((rows, sieve, table)), |mut state| async move {
+        let (rows, sieve, table) = &mut *state;
+        while let Some(found) = rows.next().await? {
+            if sieve.accepts(table, &found.key, &found.row)? {
+                let ScanRow { key, row } = found;
+                return Ok(Some((Match { key, row }, state)));
+            }
+        }
+        Ok(None)
+    })
+}

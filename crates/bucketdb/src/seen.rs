@@ -1,0 +1,98 @@
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bucketdb_documents::row::RowError;
+use bucketdb_documents::{EncodedKey, ScanRow, row};
+use bucketdb_query::{AggregateError, Filter, Groups, Path, Reach, ValueRef};
+use serde_json::Value;
+
+use crate::rows::TableRef;
+use crate::stored_document::StoredDocument;
+use crate::{Error, Result};
+
+/// A document of which some values are needed.
+pub(crate) enum Seen {
+    /// In its row.
+    Row(ScanRow),
+    /// As far as an index, and the key, have it.
+    Entry(Entry),
+}
+
+/// What an index and the key say of a document.
+pub(crate) struct Entry {
+    pub(crate) key: EncodedKey,
+    /// Where the values are.
+    pub(crate) paths: Arc<[Path]>,
+    /// `None`: missing.
+    pub(crate) values: Vec<Option<Value>>,
+}
+
+impl Reach for Entry {
+    type Error = Infallible;
+
+    fn any(&self, path: &Path, mut holds: impl FnMut(ValueRef<'_>) -> bool) -> Result<bool, Infallible> {
+        let place = self.paths.iter().position(|known| known == path);
+        let value = place.and_then(|place| self.values.get(place)).and_then(Option::as_ref);
+        Ok(value.is_some_and(|value| holds(value.into())))
+    }
+}
+
+impl Entry {
+    pub(crate) fn matches(&self, filter: &Filter) -> bool {
+        match filter.matches_in(self) {
+            Ok(matches) => matches,
+            Err(impossible) => match impossible {},
+        }
+    }
+}
+
+impl Seen {
+    /// Puts the document into groups.
+    pub(crate) fn join(&self, groups: &mut Groups, table: &TableRef) -> Result<()> {
+        let (key, joined) = match self {
+            Self::Row(ScanRow { key, row }) => {
+                let joined = row::look(row, &table.layouts, |document| Ok(groups.push(&StoredDocument(document))));
+                (key, joined.map_err(|error| table.invalid_document(key, error))?)
+            }
+            Self::Entry(entry) => (&entry.key, groups.push(entry).map_err(readable)),
+        };
+        joined.map_err(|error| match error {
+            AggregateError::Document(error) => table.invalid_document(key, error),
+            AggregateError::TooMany { most_bytes } => {
+                Error::TooManyGroups { table: table.name().to_owned(), most_bytes }
+            }
+            refused => table.invalid_document(key, refused),
+        })
+    }
+
+    /// The value that a path leads to.
+    pub(crate) fn value(&self, path: &Path, table: &TableRef) -> Result<Option<Value>> {
+        let mut found = None;
+        let mut take = |value: ValueRef<'_>| {
+            found = Some(bucketdb_query::canonical(value));
+            true
+        };
+        match self {
+            Self::Row(ScanRow { key, row }) => {
+                row::look(row, &table.layouts, |document| StoredDocument(document).any(path, &mut take))
+                    .map_err(|error| table.invalid_document(key, error))?;
+            }
+            Self::Entry(entry) => match entry.any(path, take) {
+                Ok(_) => {}
+                Err(impossible) => match impossible {},
+            },
+        }
+        Ok(found)
+    }
+}
+
+/// An entry can always be read.
+fn readable(error: AggregateError<Infallible>) -> AggregateError<RowError> {
+    match error {
+        AggregateError::Document(impossible) => match impossible {},
+        AggregateError::NotANumber { path, found, function, wanted } => {
+            AggregateError::NotANumber { path, found, function, wanted }
+        }
+        AggregateError::TooMany { most_bytes } => AggregateError::TooMany { most_bytes },
+    }
+}
