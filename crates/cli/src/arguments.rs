@@ -1,3 +1,5 @@
+mod query;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -5,6 +7,7 @@ use std::time::Duration;
 use bucketdb::{Cursor, Point, Seq, Since, WallTime};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use self::query::{Query, QueryFormat};
 use crate::output::parse_timestamp;
 use crate::quantities::{parse_duration, parse_size};
 
@@ -88,7 +91,7 @@ pub(crate) enum Command {
         patch: String,
     },
     /// Ask for documents by what is in them
-    Query(Query),
+    Query(Box<Query>),
     /// List the tables
     Tables,
     /// Show the key, the fields and the indexes of a table
@@ -270,48 +273,6 @@ pub(crate) struct Update {
     /// A JSON merge patch: the fields that change, with null for those to remove
     #[arg(long, value_name = "JSON")]
     pub(crate) patch: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Query {
-    pub(crate) table: String,
-    /// Only documents of which this is true, such as 'age >= 18 and role = "admin"'; several must all be true
-    #[arg(long = "where", value_name = "FILTER")]
-    pub(crate) filters: Vec<String>,
-    /// The order, such as 'elevation desc, name'; by key otherwise
-    #[arg(long, value_name = "FIELDS")]
-    pub(crate) order: Option<String>,
-    /// At most so many documents
-    #[arg(long, value_name = "NUMBER")]
-    pub(crate) limit: Option<usize>,
-    /// Without the first so many
-    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
-    pub(crate) offset: usize,
-    /// Only these fields, such as 'name, address.city'
-    #[arg(long, value_name = "FIELDS")]
-    pub(crate) select: Option<String>,
-    /// Print only how many there are
-    #[arg(long, conflicts_with_all = ["select", "format"])]
-    pub(crate) count: bool,
-    /// Print how the query is answered, what other ways would cost, and what it took, instead of documents
-    #[arg(long, conflicts_with_all = ["select", "format", "count"])]
-    pub(crate) explain: bool,
-    /// Ask the store for what others have committed up to now
-    #[arg(long)]
-    pub(crate) strict: bool,
-    /// As it was at that position of the log, or at that time, such as 2026-01-31T12:00:00Z
-    #[arg(long, value_name = "SEQ|TIME", value_parser = parse_point, conflicts_with = "strict")]
-    pub(crate) at: Option<Point>,
-    #[arg(long, value_enum)]
-    pub(crate) format: Option<QueryFormat>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum QueryFormat {
-    Table,
-    Json,
-    Ndjson,
-    Csv,
 }
 
 #[derive(Debug, Args)]

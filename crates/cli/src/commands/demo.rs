@@ -107,7 +107,7 @@ async fn ask(db: &Database, report: &mut Report<'_>) -> Result<(), Failure> {
 async fn show(query: bucketdb::Query<Value>, fields: &str, report: &mut Report<'_>) -> Result<(), Failure> {
     let selection: Selection = parse(fields)?;
     let found: Vec<Value> = query.fetch().await?.iter().map(|document| selection.apply(document)).collect();
-    let shown = document_table(&found, &selection, &[], report.width());
+    let shown = document_table(&found, &[], report.width());
     report.end(&format!("{} shown", found.len()), Some(&shown), Value::Array(found))
 }
 

@@ -3,7 +3,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 
-use bucketdb::{Collection, Freshness, Selection};
+use bucketdb::{Collection, Freshness};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures::stream::StreamExt;
@@ -25,7 +25,7 @@ pub(super) async fn run(global: &Global, options: &Export, output: &mut Output) 
         ExportFormat::Json => DocumentFormat::Json,
         ExportFormat::Ndjson => DocumentFormat::Ndjson,
         ExportFormat::Csv => {
-            let columns = columns_of(collection.query(), &Selection::all(), &key_names(&schema)).await?;
+            let columns = columns_of(collection.query(), &key_names(&schema)).await?;
             DocumentFormat::Csv { columns }
         }
     };

@@ -3,6 +3,7 @@
 mod dispatch;
 
 mod compact;
+mod computed;
 mod delete;
 mod demo;
 mod demo_report;
@@ -15,6 +16,7 @@ mod gc;
 mod get;
 mod import;
 mod index;
+mod pages;
 mod patch;
 mod put;
 mod query;

@@ -4,6 +4,8 @@ use bucketdb::{Database, Environment, Filter, Freshness, Order, Query as Databas
 use futures::stream::{Stream, StreamExt};
 use serde_json::{Value, json};
 
+use super::computed::Computation;
+use super::pages;
 use super::table::{existing_table, key_names};
 use crate::arguments::{Global, Query, QueryFormat};
 use crate::failure::Failure;
@@ -17,6 +19,8 @@ struct Wanted {
     filters: Vec<Filter>,
     order: Option<Order>,
     selection: Selection,
+    /// What is computed of documents instead of showing them.
+    computed: Option<Computation>,
 }
 
 pub(super) async fn run(global: &Global, options: &Query, output: &mut Output) -> Result<(), Failure> {
@@ -40,56 +44,76 @@ async fn answer(
         Some(point) => db.at(point).await?.collection(&options.table).query(),
         None => collection.query(),
     };
-    let mut query = query.offset(options.offset);
+    let mut query = query;
     for filter in wanted.filters {
         query = query.filter(filter);
     }
-    if let Some(order) = wanted.order {
-        query = query.order_by(order);
-    }
-    if let Some(limit) = options.limit {
-        query = query.limit(limit);
+    // Of groups, it is these that are ordered and of which some are shown.
+    if !wanted.computed.as_ref().is_some_and(Computation::has_groups) {
+        query = query.offset(options.offset);
+        if let Some(order) = wanted.order {
+            query = query.order_by(order);
+        }
+        if let Some(limit) = options.limit {
+            query = query.limit(limit);
+        }
     }
     if options.strict {
         query = query.freshness(Freshness::Strict);
     }
     if options.explain {
-        return explain(query, store, output).await;
+        return explain(query, wanted.computed, store, output).await;
+    }
+    if let Some(computed) = wanted.computed {
+        let rows = computed.rows(query).await?;
+        return computed.show(&rows, options.format, output);
     }
     if options.count {
         let count = query.count().await?;
         let written = if output.is_json() { output.value(&json!({ "count": count })) } else { output.line(count) };
         return Ok(written?);
     }
-    let default = if output.is_json() { QueryFormat::Json } else { QueryFormat::Table };
     let selection = &wanted.selection;
-    match options.format.unwrap_or(default) {
+    let query = query.project(selection.clone());
+    let first = if selection.is_all() { key_names(&schema) } else { Vec::new() };
+    let format = options.format.unwrap_or(if output.is_json() { QueryFormat::Json } else { QueryFormat::Table });
+    if let Some(size) = options.page_size {
+        return pages::show(query.limit(size), options.after.clone(), format, &first, output).await;
+    }
+    match format {
         QueryFormat::Table => {
             let documents = query.fetch().await?;
             if documents.is_empty() {
                 return Ok(output.line("no documents")?);
             }
-            let selected: Vec<Value> = documents.iter().map(|document| selection.apply(document)).collect();
-            let shown = document_table(&selected, selection, &key_names(&schema), output.width());
-            Ok(output.line(shown)?)
+            Ok(output.line(document_table(&documents, &first, output.width()))?)
         }
-        QueryFormat::Json => write(query, selection, DocumentFormat::Json, output).await,
-        QueryFormat::Ndjson => write(query, selection, DocumentFormat::Ndjson, output).await,
+        QueryFormat::Json => write(query, DocumentFormat::Json, output).await,
+        QueryFormat::Ndjson => write(query, DocumentFormat::Ndjson, output).await,
         QueryFormat::Csv => {
-            let first = if selection.is_all() { key_names(&schema) } else { Vec::new() };
-            let columns = columns_of(query.clone(), selection, &first).await?;
+            let columns = columns_of(query.clone(), &first).await?;
             // What this process knows does not change between the two passes unless it asks.
-            write(query.freshness(Freshness::Local), selection, DocumentFormat::Csv { columns }, output).await
+            write(query.freshness(Freshness::Local), DocumentFormat::Csv { columns }, output).await
         }
     }
 }
 
 /// Prints the plan, and what answering took.
-async fn explain(query: DatabaseQuery<Value>, store: &Store, output: &mut Output) -> Result<(), Failure> {
-    let explanation = query.clone().explain().await?;
+async fn explain(
+    query: DatabaseQuery<Value>,
+    computed: Option<Computation>,
+    store: &Store,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let explanation = match &computed {
+        Some(computed) => computed.explain(query.clone()).await?,
+        None => query.clone().explain().await?,
+    };
     let (started, before) = (store.env.monotonic(), store.meter.usage());
     let mut found = 0_u64;
-    {
+    if let Some(computed) = &computed {
+        found = computed.rows(query).await?.len() as u64;
+    } else {
         let mut documents = pin!(query.stream().await?);
         while next(&mut documents).await?.is_some() {
             found += 1;
@@ -97,8 +121,7 @@ async fn explain(query: DatabaseQuery<Value>, store: &Store, output: &mut Output
     }
     let (took, used) = (store.env.monotonic().saturating_sub(started), store.used_since(&before));
     if output.is_json() {
-        let way =
-            |way: &Way| json!({"by": way.what, "documents": way.rows, "ordered": way.is_ordered, "cost": way.cost});
+        let way = |way: &Way| json!({"by": way.what, "documents": way.rows, "ordered": way.is_ordered, "covering": way.is_covering, "cost": way.cost});
         return Ok(output.value(&json!({
             "plan": explanation.as_ref().map(|explanation| way(&explanation.chosen)),
             "alternatives": explanation.iter().flat_map(|explanation| &explanation.alternatives).map(way).collect::<Value>(),
@@ -112,7 +135,12 @@ async fn explain(query: DatabaseQuery<Value>, store: &Store, output: &mut Output
         output.line(explanation)?;
     }
     let read = bytes(used.total_bytes());
-    let text = format!("found {} in {}, {}, {read}", plural(found, "document"), duration(took), requests_text(&used));
+    let text = format!(
+        "found {} in {}, {}, {read}",
+        plural(found, if computed.is_some() { "row" } else { "document" }),
+        duration(took),
+        requests_text(&used)
+    );
     Ok(output.line(text)?)
 }
 
@@ -121,43 +149,36 @@ fn parse(options: &Query) -> Result<Wanted, Failure> {
     for text in &options.filters {
         filters.push(text.parse().map_err(|error| Failure::parse("--where", &error))?);
     }
-    let order = options.order.as_deref().map(str::parse).transpose();
+    let order = options.order.as_deref().map(str::parse::<Order>).transpose();
+    let order = order.map_err(|error| Failure::parse("--order", &error))?;
     let selection = options.select.as_deref().map(str::parse).transpose();
     Ok(Wanted {
         filters,
-        order: order.map_err(|error| Failure::parse("--order", &error))?,
+        computed: Computation::of(options, order.as_ref())?,
+        order,
         selection: selection.map_err(|error| Failure::parse("--select", &error))?.unwrap_or_else(Selection::all),
     })
 }
 
-async fn write(
-    query: DatabaseQuery<Value>,
-    selection: &Selection,
-    format: DocumentFormat,
-    output: &mut Output,
-) -> Result<(), Failure> {
+async fn write(query: DatabaseQuery<Value>, format: DocumentFormat, output: &mut Output) -> Result<(), Failure> {
     let mut writer = DocumentWriter::new(format, output)?;
     let mut documents = pin!(query.stream().await?);
     while let Some(document) = documents.next().await {
-        writer.write(&selection.apply(&document?))?;
+        writer.write(&document?)?;
     }
     writer.finish()?;
     Ok(())
 }
 
 /// The fields of all documents: `first`, then the others as they turn up.
-pub(super) async fn columns_of(
-    query: DatabaseQuery<Value>,
-    selection: &Selection,
-    first: &[String],
-) -> Result<Vec<String>, Failure> {
+pub(super) async fn columns_of(query: DatabaseQuery<Value>, first: &[String]) -> Result<Vec<String>, Failure> {
     let mut columns = Columns::default();
     for name in first {
         columns.add(name);
     }
     let mut documents = pin!(query.stream().await?);
     while let Some(document) = next(&mut documents).await? {
-        columns.add_all(&selection.apply(&document));
+        columns.add_all(&document);
     }
     Ok(columns.names)
 }

@@ -1,4 +1,3 @@
-use bucketdb::Selection;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde_json::Value;
 
@@ -27,9 +26,8 @@ pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>
     table
 }
 
-/// Documents as a table: a column for every field that one of them has.
-pub(crate) fn document_table(documents: &[Value], selection: &Selection, key: &[String], width: Option<u16>) -> Table {
-    let first: &[String] = if selection.is_all() { key } else { &[] };
+/// Documents as a table: a column for every field that one of them has, `first` before the others.
+pub(crate) fn document_table(documents: &[Value], first: &[String], width: Option<u16>) -> Table {
     let columns = csv_columns(documents, first);
     let is_numeric = |name: &String| {
         let mut cells = documents.iter().filter_map(|document| document.get(name)).filter(|cell| !cell.is_null());
@@ -64,7 +62,7 @@ mod tests {
     #[test]
     fn documents_of_different_shapes_share_a_table() {
         let documents = [json!({"a": 1, "b": "x\u{1b}[31m"}), json!({"id": "k", "c": [1, {"d": null}], "a": null})];
-        let shown = document_table(&documents, &Selection::all(), &["id".to_owned()], None).to_string();
+        let shown = document_table(&documents, &["id".to_owned()], None).to_string();
         let lines: Vec<&str> = shown.lines().collect();
         assert_eq!(lines[0].split('|').map(str::trim).collect::<Vec<_>>(), ["", "id", "a", "b", "c", ""]);
         assert!(lines[2].contains("| x\u{fffd}[31m |"), "{shown}");

@@ -87,6 +87,52 @@ fn queries_filter_order_and_select() {
 }
 
 #[test]
+fn sums_and_groups_are_computed() {
+    let sandbox = with_people();
+    let rows = |arguments: &[&str]| sandbox.json(&[&["query", "people"], arguments].concat());
+    let ages: Vec<u64> = rows(&[]).as_array().unwrap().iter().map(|person| person["age"].as_u64().unwrap()).collect();
+    let sum: u64 = ages.iter().sum();
+    assert_eq!(rows(&["--sum", "age", "--count"]), json!({"count": 3, "sum(age)": sum}));
+    assert_eq!(rows(&["--max", "age", "--min", "id"]), json!({"min(id)": "ann", "max(age)": ages.iter().max()}));
+    assert_eq!(rows(&["--sum", "age", "--limit", "2"]), json!({"sum(age)": ages[0] + ages[1]}), "of two documents");
+    let tags = rows(&["--group-by", "tags[*]", "--count", "--order", "count desc, tags[*]", "--limit", "5"]);
+    let tags = tags.as_array().unwrap();
+    assert!(tags.len() > 1 && tags.iter().all(|tag| tag["tags[*]"].is_string()), "{tags:?}");
+    assert!(tags.is_sorted_by(|first, second| first["count"].as_u64() >= second["count"].as_u64()), "{tags:?}");
+    let csv = sandbox.ok(&["query", "people", "--group-by", "id", "--sum", "age", "--format", "csv", "--offset", "2"]);
+    assert_eq!(csv, format!("id,sum(age)\neve,{}\n", ages[2]));
+    let distinct = sandbox.ok(&["query", "people", "--distinct", "id", "--order", "id desc", "--format", "ndjson"]);
+    assert_eq!(distinct, "{\"id\":\"eve\"}\n{\"id\":\"bob\"}\n{\"id\":\"ann\"}\n");
+    assert_eq!(rows(&["--sum", "age", "--where", "false"]), json!({"sum(age)": 0}));
+    assert_eq!(rows(&["--group-by", "id", "--where", "false"]), json!([]));
+    let explained = rows(&["--avg", "age", "--explain"]);
+    assert_eq!((&explained["found"], &explained["plan"]["covering"]), (&json!(1), &json!(false)), "{explained}");
+    sandbox.run(&["query", "people", "--sum", "a b"]).failed(2, &["--sum", "column 3"]);
+    sandbox.run(&["query", "people", "--sum", "age", "--select", "id"]).failed(2, &["--select"]);
+    sandbox.run(&["query", "people", "--sum", "id"]).failed(1, &["\"ann\"", "field id is \"ann\""]);
+    let order = ["query", "people", "--group-by", "id", "--order", "age"];
+    sandbox.run(&order).failed(2, &["--order", "no column age; it has id"]);
+}
+
+#[test]
+fn pages_go_on_where_the_last_one_ended() {
+    let sandbox = with_people();
+    let page = |arguments: &[&str]| sandbox.json(&[&["query", "people", "--order", "age"], arguments].concat());
+    let first = page(&["--page-size", "2"]);
+    let next = first["next"].as_str().unwrap();
+    let second = page(&["--page-size", "2", "--after", next]);
+    let whole = page(&[]);
+    let both = [first["documents"].as_array().unwrap().as_slice(), second["documents"].as_array().unwrap()].concat();
+    assert_eq!((json!(both), &second["next"]), (whole, &json!(null)));
+    let run = sandbox.run(&["query", "people", "--order", "age", "--page-size", "1", "--format", "ndjson"]);
+    assert_eq!(run.stdout.lines().count(), 1);
+    assert!(run.stderr.starts_with("next page: --after "), "{run:?}");
+    sandbox.run(&["query", "people", "--page-size", "2", "--after", next]).failed(1, &["another query"]);
+    sandbox.run(&["query", "people", "--page-size", "2", "--after", "x"]).failed(2, &["--after"]);
+    sandbox.run(&["query", "people", "--after", next]).failed(2, &["--page-size"]);
+}
+
+#[test]
 fn results_have_four_formats() {
     let sandbox = with_people();
     let query = |format| sandbox.ok(&["query", "people", "--select", "id, age", "--limit", "2", "--format", format]);
