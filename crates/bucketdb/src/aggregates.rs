@@ -103,9 +103,10 @@ impl<T: Stored, R: Send + 'static> Query<T, R> {
     pub async fn aggregate<A: Aggregation<T>>(self, aggregates: A) -> Result<A::Output> {
         let name = self.request.table_name().to_owned();
         let terms = aggregates.terms();
-        let totals = match first_of_index(&self.request, &terms).await? {
+        let request = self.request.pinned().await?;
+        let totals = match first_of_index(&request, &terms).await? {
             Some(total) => vec![total],
-            None => self.request.groups(Vec::new(), terms).await?.into_iter().flat_map(|(_, totals)| totals).collect(),
+            None => request.groups(Vec::new(), terms).await?.into_iter().flat_map(|(_, totals)| totals).collect(),
         };
         aggregates.read(&mut totals.into_iter()).map_err(|error| unexpected(name, &error))
     }
@@ -145,7 +146,7 @@ impl<T: Stored, G: Grouping<T>> Grouped<T, G> {
     /// If the store fails.
     pub async fn aggregate<A: Aggregation<T>>(self, aggregates: A) -> Result<Vec<(G::Output, A::Output)>> {
         let name = self.request.table_name().to_owned();
-        let groups = self.request.groups(self.columns.paths(), aggregates.terms()).await?;
+        let groups = self.request.pinned().await?.groups(self.columns.paths(), aggregates.terms()).await?;
         let read = |(values, totals): (Vec<_>, Vec<Total>)| {
             let values = self.columns.read(&mut values.into_iter())?;
             Ok((values, aggregates.read(&mut totals.into_iter())?))

@@ -1,8 +1,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bucketdb_documents::{EncodedKey, Index, IndexEntry, IndexRange, KeyPart, KeyType, ScanRow};
-use bucketdb_query::Path;
+use bucketdb_documents::{
+    EncodedKey, Field, FieldType, Found, Index, IndexEntry, IndexRange, KeyField, KeyPart, KeyType, ScanRow,
+};
+use bucketdb_query::{Path, Segment};
 use serde_json::Value;
 
 use crate::Result;
@@ -16,6 +18,8 @@ pub(crate) struct EntryRows {
     scan: IndexScan,
     paths: Arc<[Path]>,
     found: VecDeque<Seen>,
+    /// The values there are shown as they are stored, and not up to being equal.
+    plain: Vec<Path>,
 }
 
 impl EntryRows {
@@ -24,7 +28,14 @@ impl EntryRows {
     pub(crate) fn new(view: View, table: TableRef, index: Index, ranges: Vec<IndexRange>) -> Result<Self> {
         let of_index = index.order.terms().iter().map(|term| term.path.clone());
         let paths = of_index.chain(key_paths(&table)).collect();
-        Ok(Self { scan: IndexScan::new(view, table, index, ranges)?, paths, found: VecDeque::new() })
+        Ok(Self { scan: IndexScan::new(view, table, index, ranges)?, paths, found: VecDeque::new(), plain: Vec::new() })
+    }
+
+    /// Reads the rows of documents that have numbers, lists or objects at these paths: as stored, they may be written in another
+    /// way than in the index.
+    pub(crate) fn plain(mut self, paths: Vec<Path>) -> Self {
+        self.plain = paths;
+        self
     }
 
     pub(crate) async fn next(&mut self) -> Result<Option<Seen>> {
@@ -44,7 +55,7 @@ impl EntryRows {
                 rows = self.scan.view.moment.get_many(self.scan.table.id, &keys).await?.into();
             }
             let row = |key: EncodedKey, rows: &mut VecDeque<_>| {
-                let found: Option<bucketdb_documents::Found> = rows.pop_front().flatten();
+                let found: Option<Found> = rows.pop_front().flatten();
                 found.map(|found| Seen::Row(ScanRow { key, row: found.row }))
             };
             self.found = seen
@@ -61,6 +72,12 @@ impl EntryRows {
     fn entry(&self, entry: &IndexEntry) -> Result<Seen, EncodedKey> {
         let key = entry.key();
         let Some(mut values) = self.scan.index.read_values(entry.values()) else { return Err(key) };
+        let is_plain =
+            |value: &Option<Value>| matches!(value, None | Some(Value::Null | Value::Bool(_) | Value::String(_)));
+        let mut shown = self.paths.iter().zip(&values).filter(|(path, _)| self.plain.contains(path));
+        if !shown.all(|(_, value)| is_plain(value)) {
+            return Err(key);
+        }
         let Ok(parts) = key.parts() else { return Err(key) };
         for (part, field) in parts.into_iter().zip(self.scan.table.schema.key()) {
             if is_exact(&self.scan.table, field.key_type, &field.name) {
@@ -71,15 +88,23 @@ impl EntryRows {
     }
 }
 
+/// Whether a document mostly has at a path what an index, or the key, has of it to the letter: text, or a truth value, at
+/// the top, or a field of the key.
+pub(crate) fn is_plain(table: &TableRef, path: &Path) -> bool {
+    let is_it = |field: &&Field| matches!(path.segments(), [Segment::Field(name)] if *name == field.name);
+    let declared = table.schema.fields().iter().find(is_it).map(|field| field.field_type);
+    matches!(declared, Some(FieldType::Text | FieldType::Bool)) || key_paths(table).any(|key| key == *path)
+}
+
 /// The fields of a table's key that its keys hold exactly as its documents do.
 pub(crate) fn key_paths(table: &TableRef) -> impl Iterator<Item = Path> {
-    let is_exact = |field: &&bucketdb_documents::KeyField| is_exact(table, field.key_type, &field.name);
+    let is_exact = |field: &&KeyField| is_exact(table, field.key_type, &field.name);
     table.schema.key().iter().filter(is_exact).map(|field| Path::field(&*field.name))
 }
 
 /// Whether a key holds the field as the document does: not where a type of its own says how it is stored.
 fn is_exact(table: &TableRef, key_type: KeyType, name: &str) -> bool {
-    use bucketdb_documents::FieldType::{Bool, I8, I16, I32, I64, Text, U8, U16, U32, U64};
+    use FieldType::{Bool, I8, I16, I32, I64, Text, U8, U16, U32, U64};
     let declared = table.schema.fields().iter().find(|field| field.name == name).map(|field| field.field_type);
     let is_open = table.schema.fields().is_empty();
     match (key_type, declared) {

@@ -53,6 +53,7 @@ mod endings;
 mod entry_rows;
 mod error;
 mod feed;
+mod fields_of;
 mod flush;
 mod index_build;
 mod index_scan;

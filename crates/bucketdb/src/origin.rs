@@ -39,6 +39,14 @@ impl Origin {
 }
 
 impl View {
+    /// Where to read the same once more.
+    pub(crate) fn origin(&self) -> Origin {
+        match &self.transaction {
+            Some(transaction) => Origin::Transaction(transaction.clone()),
+            None => Origin::Moment(self.moment.clone()),
+        }
+    }
+
     /// The table of that name, if there is one.
     pub(crate) fn find(&self, name: &str) -> Result<Option<TableRef>> {
         let found = self.moment.read(|documents, _| TableRef::find(documents.catalogue(), name))?;

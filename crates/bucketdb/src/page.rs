@@ -50,7 +50,8 @@ impl<T: Stored, R: Send + 'static> Query<T, R> {
     /// # Errors
     /// [`Error::InvalidCursor`] if the cursor is of another table, filter, order or range of keys.
     pub async fn page(self, cursor: Option<PageCursor>) -> Result<DocumentPage<R>> {
-        let Self { mut request, projection, .. } = self;
+        let Self { request, projection, .. } = self;
+        let mut request = request.pinned().await?;
         let size = request.limit.unwrap_or(DEFAULT_PAGE);
         // One more tells whether there are more.
         request.limit = Some(size.saturating_add(1));

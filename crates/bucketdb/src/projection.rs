@@ -1,12 +1,14 @@
 use std::marker::PhantomData;
 
-use bucketdb_documents::{EncodedKey, Layouts, row};
-use bucketdb_query::{Segment, Selection};
+use bucketdb_documents::{EncodedKey, Layouts, ScanRow, row};
+use bucketdb_query::{Path, Segment, Selection};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::fields_of::fields_of;
 use crate::rows::{Stored, TableRef};
+use crate::seen::Seen;
 use crate::{Query, Result};
 
 /// What is made of a document that a query found.
@@ -14,31 +16,64 @@ pub(crate) struct Projection<R> {
     /// Only these fields, where the result is JSON.
     selection: Selection,
     read: fn(&Bytes, &Layouts, &Selection) -> Result<R, row::RowError>,
+    /// Where not all of it is needed.
+    part: Option<Part<R>>,
+}
+
+/// What is needed of a document.
+struct Part<R> {
+    /// Where it is; not only at the top of the document.
+    paths: Vec<Path>,
+    /// What is made of the document without what is not needed.
+    read: fn(Value, &Selection) -> serde_json::Result<R>,
 }
 
 impl<R: Stored> Projection<R> {
     /// All of it.
     pub(crate) fn whole() -> Self {
-        Self { selection: Selection::all(), read: |row, layouts, _| R::from_row(row, layouts) }
+        Self { selection: Selection::all(), read: |row, layouts, _| R::from_row(row, layouts), part: None }
     }
 }
 
 impl<R: DeserializeOwned> Projection<R> {
     /// As much as a type asks for.
     fn typed() -> Self {
-        Self { selection: Selection::all(), read: |row, layouts, _| row::decode(row, layouts) }
+        let part = fields_of::<R>().map(|names| Part {
+            paths: names.iter().map(|name| Path::field(*name)).collect(),
+            read: |part, _| serde_json::from_value(part),
+        });
+        Self { selection: Selection::all(), read: |row, layouts, _| row::decode(row, layouts), part }
     }
 }
 
 impl Projection<Value> {
     fn fields(selection: Selection) -> Self {
-        Self { selection, read: selected }
+        let read = |part, selection: &Selection| Ok(selection.apply(&part));
+        let part = Part { paths: selection.paths().to_vec(), read };
+        Self { part: (!selection.is_all()).then_some(part), selection, read: selected }
     }
 }
 
 impl<R> Projection<R> {
+    /// The values that are needed; `None`: all.
+    pub(crate) fn paths(&self) -> Option<&[Path]> {
+        self.part.as_ref().map(|part| part.paths.as_slice())
+    }
+
     pub(crate) fn decode(&self, table: &TableRef, key: &EncodedKey, row: &Bytes) -> Result<R> {
         (self.read)(row, &table.layouts, &self.selection).map_err(|error| table.invalid_document(key, error))
+    }
+
+    /// Of a document of which the values that are needed are known.
+    pub(crate) fn decode_seen(&self, table: &TableRef, seen: &Seen) -> Result<R> {
+        match (seen, &self.part) {
+            (Seen::Row(ScanRow { key, row }), _) => self.decode(table, key, row),
+            (Seen::Entry(entry), Some(part)) => {
+                let document = entry.part(&part.paths);
+                (part.read)(document, &self.selection).map_err(|error| table.invalid_document(&entry.key, error))
+            }
+            (Seen::Entry(entry), None) => Err(table.invalid_document(&entry.key, "only a part of it was read")),
+        }
     }
 }
 
@@ -57,7 +92,13 @@ fn selected(row: &Bytes, layouts: &Layouts, selection: &Selection) -> Result<Val
 
 impl<R> Clone for Projection<R> {
     fn clone(&self) -> Self {
-        Self { selection: self.selection.clone(), read: self.read }
+        Self { selection: self.selection.clone(), read: self.read, part: self.part.clone() }
+    }
+}
+
+impl<R> Clone for Part<R> {
+    fn clone(&self) -> Self {
+        Self { paths: self.paths.clone(), read: self.read }
     }
 }
 

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use bucketdb_documents::AsKey;
 use bucketdb_log::Freshness;
-use bucketdb_query::{Filter, TypedFilter, TypedOrder};
+use bucketdb_query::{Filter, Path, TypedFilter, TypedOrder};
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 use serde_json::Value;
 
 use crate::key_bounds::KeyBounds;
 use crate::origin::Origin;
-use crate::plan::{Explanation, Hint, Needs};
+use crate::plan::{Explanation, Hint};
 use crate::projection::Projection;
 use crate::request::{Predicate, Request, Source};
 use crate::rows::{Stored, TableRef};
@@ -162,6 +162,7 @@ impl<T: Stored, R: Send + 'static> Query<T, R> {
     pub async fn count(mut self) -> Result<u64> {
         // The order changes nothing about the number.
         self.request.order = None;
+        self.request = self.request.pinned().await?;
         if let Some(count) = self.request.known_count().await? {
             let limit = self.request.limit.map_or(u64::MAX, |limit| limit as u64);
             return Ok(count.saturating_sub(self.request.offset as u64).min(limit));
@@ -181,7 +182,7 @@ impl<T: Stored, R: Send + 'static> Query<T, R> {
     /// # Errors
     /// If the store fails.
     pub async fn explain(self) -> Result<Option<Explanation>> {
-        self.request.explain(Needs::Rows).await
+        self.request.explain_parts(self.projection.paths()).await
     }
 
     /// The documents one after the other. Without an order, memory for a page of rows is enough; with an order and a
@@ -191,13 +192,10 @@ impl<T: Stored, R: Send + 'static> Query<T, R> {
     /// If the store fails.
     pub async fn stream(self) -> Result<impl Stream<Item = Result<R>> + Send> {
         let projection = self.projection;
-        let run = self.request.run().await?;
-        Ok(stream::iter(run).flat_map(move |(table, matches)| {
+        let run = self.request.run_parts(projection.paths().map(<[Path]>::to_vec)).await?;
+        Ok(stream::iter(run).flat_map(move |(table, seen)| {
             let projection = projection.clone();
-            matches.map(move |found| {
-                let found = found?;
-                projection.decode(&table, &found.key, &found.row)
-            })
+            seen.map(move |seen| projection.decode_seen(&table, &seen?))
         }))
     }
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use bucketdb_documents::{EncodedKey, KeyRange, ScanRow};
 use bucketdb_query::{Filter, Order, Path, TopK};
 use bytes::Bytes;
-use futures::stream::{self, Stream, StreamExt};
+use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 
 use crate::Result;
-use crate::entry_rows::EntryRows;
+use crate::entry_rows::{EntryRows, is_plain};
 use crate::index_scan::IndexRows;
 use crate::key_bounds::KeyBounds;
 use crate::origin::{Origin, View};
@@ -78,6 +78,12 @@ impl Request {
         }
     }
 
+    /// The same, at one moment, for what takes more than one look: the store is asked for news once.
+    pub(crate) async fn pinned(mut self) -> Result<Self> {
+        self.origin = self.origin.open().await?.origin();
+        Ok(self)
+    }
+
     pub(crate) fn source(&self, view: &View) -> Result<Option<TableRef>> {
         match &self.table {
             Source::Table(table) => Ok(Some(table.clone())),
@@ -112,23 +118,59 @@ impl Request {
         let view = self.origin.open().await?;
         let Some(table) = self.source(&view)? else { return Ok(None) };
         let plan = self.plan(&view, &table, Needs::Rows, false).await?;
-        let mut rows = self.rows(view, &table, plan.access)?;
+        let matches = self.matches(view, &table, plan).await?;
+        Ok(Some((table, matches)))
+    }
+
+    /// As [`run`](Self::run), where the values at some paths may be enough.
+    pub(crate) async fn run_parts(
+        self,
+        paths: Option<Vec<Path>>,
+    ) -> Result<Option<(TableRef, impl Stream<Item = Result<Seen>> + Send)>> {
+        let view = self.origin.open().await?;
+        let Some(table) = self.source(&view)? else { return Ok(None) };
+        let plan = self.plan(&view, &table, needs_of(paths.as_deref(), &table), false).await?;
+        let (offset, limit) = (self.offset, self.limit.unwrap_or(usize::MAX));
+        if let Access::Index { index, ranges, covers: true, .. } = plan.access {
+            let entries = EntryRows::new(view, table.clone(), index, ranges)?.plain(paths.unwrap_or_default());
+            let sieve = self.sieve();
+            let seen = matching(Visited::Entries(Box::new(entries)), sieve, table.clone());
+            return Ok(Some((table, seen.skip(offset).take(limit).left_stream())));
+        }
+        let matches = self.matches(view, &table, plan).await?;
+        let seen = matches.map_ok(|Match { key, row }| Seen::Row(ScanRow { key, row }));
+        Ok(Some((table, seen.right_stream())))
+    }
+
+    /// The rows that match, by a plan for rows.
+    async fn matches(
+        self,
+        view: View,
+        table: &TableRef,
+        plan: Plan,
+    ) -> Result<impl Stream<Item = Result<Match>> + Send + use<>> {
+        let mut rows = self.rows(view, table, plan.access)?;
         let (offset, limit) = (self.offset, self.limit.unwrap_or(usize::MAX));
         let order = self.order.clone().filter(|order| !order.is_empty() && !plan.is_ordered);
         let sieve = self.sieve();
         let Some(order) = order else {
-            let matches = matching(rows, sieve, table.clone());
-            return Ok(Some((table, matches.skip(offset).take(limit).left_stream())));
+            let seen = matching(Visited::Rows(rows), sieve, table.clone());
+            let matches = seen.try_filter_map(|seen| std::future::ready(Ok(seen.into_match())));
+            return Ok(matches.skip(offset).take(limit).left_stream());
         };
         let mut sorted = TopK::new(order.clone(), offset.saturating_add(limit));
         while let Some(row) = rows.next().await? {
-            if sieve.accepts(&table, &row.key, &row.row)? {
+            if sieve.accepts(table, &row.key, &row.row)? {
                 let part = table.ordered_part(&order, &row.key, &row.row)?;
                 sorted.push((Match { key: row.key, row: row.row }, part));
             }
         }
         let matches = sorted.into_sorted_vec().into_iter().skip(offset).map(|(found, _)| Ok(found));
-        Ok(Some((table, stream::iter(matches).right_stream())))
+        Ok(stream::iter(matches).right_stream())
+    }
+
+    pub(crate) fn sieve(self) -> Sieve {
+        Sieve { filter: self.filter, predicates: self.predicates, after: self.after }
     }
 
     /// Shows every document that matches, of which no more is needed than the values at some paths. In no order, unless
@@ -201,10 +243,6 @@ impl Request {
         })
     }
 
-    pub(crate) fn sieve(self) -> Sieve {
-        Sieve { filter: self.filter, predicates: self.predicates, after: self.after }
-    }
-
     /// How it would be answered.
     pub(crate) async fn explain(self, needs: Needs<'_>) -> Result<Option<Explanation>> {
         let view = self.origin.open().await?;
@@ -214,9 +252,18 @@ impl Request {
         Ok(chosen.map(|chosen| Explanation { chosen, alternatives: ways.collect() }))
     }
 
+    /// How it would be answered where the values at some paths are enough.
+    pub(crate) async fn explain_parts(self, paths: Option<&[Path]>) -> Result<Option<Explanation>> {
+        let request = self.pinned().await?;
+        let view = request.origin.open().await?;
+        let Some(table) = request.source(&view)? else { return Ok(None) };
+        request.explain(needs_of(paths, &table)).await
+    }
+
     /// How many documents there are, if that is known without a look at any.
     pub(crate) async fn known_count(&self) -> Result<Option<u64>> {
-        let asks_for_some = self.filter.is_some() || self.keys.is_some() || self.after.is_some();
+        let is_filtered = self.filter.as_ref().is_some_and(|filter| *filter != Filter::all());
+        let asks_for_some = is_filtered || self.keys.is_some() || self.after.is_some();
         if asks_for_some || !self.predicates.is_empty() || self.hint.is_some() {
             return Ok(None);
         }
@@ -238,6 +285,14 @@ impl Request {
             transaction.note_range(None, all)?;
         }
         Ok(Some(stats.documents))
+    }
+}
+
+/// What is needed to show the values at some paths as they are stored, or all.
+fn needs_of<'a>(paths: Option<&'a [Path]>, table: &TableRef) -> Needs<'a> {
+    match paths {
+        Some(paths) if paths.iter().all(|path| is_plain(table, path)) => Needs::Paths { paths, is_order_free: false },
+        _ => Needs::Rows,
     }
 }
 
@@ -306,14 +361,13 @@ impl Visited {
     }
 }
 
-fn matching(rows: Rows, sieve: Sieve, table: TableRef) -> impl Stream<Item = Result<Match>> + Send {
+fn matching(all: Visited, sieve: Sieve, table: TableRef) -> impl Stream<Item = Result<Seen>> + Send {
     // In a box, since it is moved for every row, into a future and out of it.
-    stream::try_unfold(Box::new((rows, sieve, table)), |mut state| async move {
-        let (rows, sieve, table) = &mut *state;
-        while let Some(found) = rows.next().await? {
-            if sieve.accepts(table, &found.key, &found.row)? {
-                let ScanRow { key, row } = found;
-                return Ok(Some((Match { key, row }, state)));
+    stream::try_unfold(Box::new((all, sieve, table)), |mut state| async move {
+        let (all, sieve, table) = &mut *state;
+        while let Some(seen) = all.next().await? {
+            if sieve.accepts_seen(table, &seen)? {
+                return Ok(Some((seen, state)));
             }
         }
         Ok(None)

@@ -3,9 +3,10 @@ use std::sync::Arc;
 
 use bucketdb_documents::row::RowError;
 use bucketdb_documents::{EncodedKey, ScanRow, row};
-use bucketdb_query::{AggregateError, Filter, Groups, Path, Reach, ValueRef};
-use serde_json::Value;
+use bucketdb_query::{AggregateError, Filter, Groups, Path, Reach, Segment, ValueRef};
+use serde_json::{Map, Value};
 
+use crate::request::Match;
 use crate::rows::TableRef;
 use crate::stored_document::StoredDocument;
 use crate::{Error, Result};
@@ -38,6 +39,19 @@ impl Reach for Entry {
 }
 
 impl Entry {
+    /// The fields at the top of the document that are known, in the order of the paths.
+    pub(crate) fn part(&self, paths: &[Path]) -> Value {
+        let mut part = Map::new();
+        for path in paths {
+            let place = self.paths.iter().position(|known| known == path);
+            let value = place.and_then(|place| self.values.get(place)).and_then(Option::as_ref);
+            if let (Some(value), Some(Segment::Field(name))) = (value, path.segments().first()) {
+                part.insert(name.clone(), value.clone());
+            }
+        }
+        Value::Object(part)
+    }
+
     pub(crate) fn matches(&self, filter: &Filter) -> bool {
         match filter.matches_in(self) {
             Ok(matches) => matches,
@@ -47,6 +61,14 @@ impl Entry {
 }
 
 impl Seen {
+    /// The row, if it is one.
+    pub(crate) fn into_match(self) -> Option<Match> {
+        match self {
+            Self::Row(ScanRow { key, row }) => Some(Match { key, row }),
+            Self::Entry(_) => None,
+        }
+    }
+
     /// Puts the document into groups.
     pub(crate) fn join(&self, groups: &mut Groups, table: &TableRef) -> Result<()> {
         let (key, joined) = match self {

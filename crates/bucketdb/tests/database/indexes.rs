@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bucketdb::{Collection, Database, Duplicates, Error, IndexProgress, MemoryDriver, Order, Query, Snapshot};
+use bucketdb::{
+    Collection, Database, Duplicates, Error, IndexProgress, KeyType, MemoryDriver, Order, Query, Schema, Snapshot,
+};
 use futures::TryStreamExt;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -37,6 +39,7 @@ fn scalar() -> BoxedStrategy<Value> {
         1 => Just(json!(null)),
         1 => any::<bool>().prop_map(Value::from),
         1 => Just(json!(1.5)),
+        1 => Just(json!(2.0)),
         2 => prop_oneof![Just(""), Just("x"), Just("xy"), Just("y")].prop_map(Value::from),
         1 => Just(json!("x".repeat(1_500))),
         1 => Just(json!("x".repeat(1_501))),
@@ -160,10 +163,15 @@ async fn check(query: impl Fn() -> Query<Value> + Sync, asked: &Asked, model: &M
     }
 }
 
-async fn run(steps: Vec<(bool, Step)>) {
+async fn run(steps: Vec<(bool, Step)>, is_declared: bool) {
     let store = MemoryDriver::new();
     let mut handles = [handle(&store).await, handle(&store).await];
     let mut model = Model::new();
+    if is_declared {
+        // Most documents have other values there: a declaration promises nothing.
+        let schema = Schema::builder("things").field::<u64>("id").field::<String>("a").field::<bool>("b").key(&["id"]);
+        handles[0].0.create_collection(schema.finish().with_key_types(&[KeyType::Integer])).await.unwrap();
+    }
     let first = with_id(0, &json!({"a": 1, "tags": ["x"]}));
     handles[0].1.put(&first).await.unwrap();
     model.insert(0, first);
@@ -250,9 +258,11 @@ async fn run(steps: Vec<(bool, Step)>) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
-    fn every_way_gives_the_same(steps in prop::collection::vec((any::<bool>(), step()), 1..40)) {
+    fn every_way_gives_the_same(
+        steps in prop::collection::vec((any::<bool>(), step()), 1..40), is_declared in any::<bool>(),
+    ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(run(steps));
+        runtime.block_on(run(steps, is_declared));
     }
 }
 
