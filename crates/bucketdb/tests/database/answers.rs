@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bucketdb::{
-    Aggregate, AnyColumn, Collection, Database, Duplicates, Error, Filter, MemoryDriver, Order as OrderBy, PageCursor,
-    Query, Selection, Transaction,
+    Aggregate, AnyColumn, Collection, Database, Duplicates, Error, Filter, KeyType, MemoryDriver, Order as OrderBy,
+    PageCursor, Query, Schema, Selection, Transaction,
 };
 use serde_json::{Value, json};
 
@@ -386,6 +386,34 @@ async fn a_part_that_an_index_has_is_not_read_in_rows() {
     let explained =
         users.query().order_by(User::AGE).order_by(User::EMAIL).select_fields(["age"]).unwrap().explain().await;
     assert!(!explained.unwrap().unwrap().chosen.is_covering);
+}
+
+#[tokio::test]
+async fn what_an_index_does_not_have_to_the_letter_is_read_in_the_row() {
+    let db = in_memory().await;
+    let schema = Schema::builder("things").field::<u64>("id").field::<String>("name").key(&["id"]).unique("name");
+    let schema = schema.finish().with_key_types(&[KeyType::Integer]);
+    let things = db.create_collection(schema).await.unwrap();
+    // Most names are text; nobody promised it of the others.
+    let names = [json!("x"), json!(2.0), json!(3), json!(null), json!({"b": 1, "a": 2.0}), json!([1.0]), json!(true)];
+    for (id, name) in names.iter().enumerate() {
+        things.put(&json!({"name": name, "id": id})).await.unwrap();
+    }
+    things.put(&json!({"id": names.len()})).await.unwrap();
+    for is_in_runs in [false, true] {
+        if is_in_runs {
+            db.checkpoint().await.unwrap();
+        }
+        let ask = || things.query().order_by("name".parse::<OrderBy>().unwrap()).select_fields(["name"]).unwrap();
+        assert!(ask().by_index("name").explain().await.unwrap().unwrap().chosen.is_covering);
+        let text = |documents: Vec<Value>| Value::from(documents).to_string();
+        let expected = r#"[{},{"name":null},{"name":true},{"name":2.0},{"name":3},{"name":"x"},{"name":[1.0]},{"name":{"b":1,"a":2.0}}]"#;
+        assert_eq!(text(ask().by_index("name").fetch().await.unwrap()), expected);
+        assert_eq!(text(ask().without_index().fetch().await.unwrap()), expected);
+        // What equals it will do for what is computed.
+        let least = things.query().by_index("name").filter_text("name > 1").unwrap().min(column("name")).await.unwrap();
+        assert_eq!(least.unwrap().to_string(), "2");
+    }
 }
 
 #[tokio::test]
