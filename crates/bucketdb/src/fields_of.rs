@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn only_a_struct_says_what_it_asks_for() {
         #[derive(Deserialize)]
-        struct Some {
+        struct Fields {
             id: u64,
             #[serde(rename = "the name")]
             name: String,
@@ -79,9 +79,9 @@ mod tests {
             #[serde(flatten)]
             rest: BTreeMap<String, u64>,
         }
-        assert_eq!(fields_of::<Some>(), Option::Some(&["id", "the name"][..]));
+        assert_eq!(fields_of::<Fields>(), Some(&["id", "the name"][..]));
         assert_eq!(fields_of::<More>(), None);
         assert_eq!(fields_of::<BTreeMap<String, u64>>(), None);
-        assert_eq!(fields_of::<Option<Some>>(), None);
+        assert_eq!(fields_of::<Option<Fields>>(), None);
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bucketdb::{Collection, Database, Document, Duplicates, Environment, Error, MemoryDriver, Snapshot};
+use bucketdb::{AnyColumn, Collection, Database, Document, Duplicates, Environment, Error, MemoryDriver, Snapshot};
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -253,14 +253,26 @@ impl Case {
             let query = || things.query().filter_text(&format!("a = {a}")).unwrap();
             assert_eq!(query().fetch().await.unwrap(), expected);
             assert_eq!(query().count().await.unwrap(), expected.len() as u64);
+            let names: u64 = expected.iter().filter_map(|found| found["name"].as_u64()).sum();
+            let name = || -> AnyColumn { "name".parse().unwrap() };
+            assert_eq!(query().sum(name()).await.unwrap(), json!(names));
             match query().by_index("a, name").fetch().await {
-                Ok(found) => assert_eq!(found, expected),
+                Ok(found) => {
+                    assert_eq!(found, expected);
+                    // Of entries alone.
+                    assert_eq!(query().by_index("a, name").count().await.unwrap(), found.len() as u64);
+                    assert_eq!(query().by_index("a, name").sum(name()).await.unwrap(), json!(names));
+                    let greatest = expected.iter().filter_map(|found| found["name"].as_u64()).max();
+                    assert_eq!(query().by_index("a, name").max(name()).await.unwrap(), greatest.map(Value::from));
+                }
                 Err(error) => assert!(matches!(error, Error::UnknownIndex { .. }), "{error}"),
             }
         }
         if let Some((snapshot, expected)) = &self.held {
             let expected: Vec<Value> = expected.values().cloned().collect();
-            assert_eq!(snapshot.collection("t").query().fetch().await.unwrap(), expected);
+            let then = snapshot.collection("t");
+            assert_eq!(then.query().count().await.unwrap(), expected.len() as u64);
+            assert_eq!(then.query().fetch().await.unwrap(), expected);
         }
     }
 
