@@ -5,6 +5,7 @@ mod clock;
 mod interrupt;
 mod ports;
 mod process;
+mod real_data;
 mod report;
 mod rules;
 mod servers;
@@ -38,6 +39,8 @@ enum Command {
         #[arg(long, value_delimiter = ',', value_name = "SERVERS")]
         only: Vec<ServerKind>,
     },
+    /// Imports a public data set, asks twenty questions of it, and writes docs/real-data.md. Needs npm and Node.js.
+    RealData,
     /// Checks format, lints, documentation and the rules of this repository. Runs no tests.
     Check,
 }
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
     let outcome = interrupt::listen().and_then(|()| match arguments.command {
         Command::Test(options) => suite::test(&options),
         Command::Servers { only } => suite::serve(&only),
+        Command::RealData => real_data::write(),
         Command::Check => check::check(),
     });
     match outcome {

@@ -277,9 +277,14 @@ fn harms(random: &mut SimRandom) -> Vec<(Harm, u64)> {
 fn mix(random: &mut SimRandom) -> Vec<(Work, u64)> {
     let mut mix = Vec::new();
     for work in Work::ALL {
-        let likely = if work == Work::Schema { 0.2 } else { 0.55 };
+        let likely = match work {
+            Work::Schema => 0.2,
+            Work::Index => 0.4,
+            _ => 0.55,
+        };
         if random.chance(likely) {
-            let weight = if work == Work::Schema { 1 } else { random.between(1, 10) };
+            let is_rare = matches!(work, Work::Schema | Work::Index);
+            let weight = if is_rare { 1 } else { random.between(1, 10) };
             mix.push((work, weight));
         }
     }

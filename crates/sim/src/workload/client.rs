@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::workload::documents::{Claim, HALVES, Half, List, Marked, NOTES, Register, Tables};
+use crate::workload::indexes::{INDEX_OF_HALVES, or_without_index};
 use crate::workload::{Caller, Outcome, Read, Recorder, Seen, Token, Work, Write};
 use crate::{GroupId, Scheduler, SimRandom};
 
@@ -123,6 +124,8 @@ impl Client {
             Work::Schema => self.schema().await,
             Work::Hold => self.hold().await,
             Work::Load => self.load().await,
+            Work::Index => self.index().await,
+            Work::Find => self.find().await,
         }
     }
 
@@ -246,7 +249,12 @@ impl Client {
     async fn query_all(&mut self) {
         let freshness = self.freshness();
         let token = self.begin(freshness, format!("query halves {freshness:?}"), Vec::new());
-        match self.tables.halves.query().freshness(freshness).fetch().await {
+        let halves_now = || self.tables.halves.query().freshness(freshness);
+        let found = match self.random.chance(0.5) {
+            true => or_without_index(halves_now().by_index(INDEX_OF_HALVES).fetch().await, halves_now().fetch()).await,
+            false => halves_now().fetch().await,
+        };
+        match found {
             Ok(found) => {
                 let reads = halves().into_iter().map(|key| {
                     let half = found.iter().find(|half| half.key == key);

@@ -5,6 +5,7 @@ mod client;
 mod documents;
 mod feed_event;
 mod follower;
+mod indexes;
 mod operation;
 mod recorder;
 mod storage;

@@ -37,11 +37,15 @@ pub enum Work {
     Hold,
     /// Loads registers in bulk.
     Load,
+    /// Adds an index, or drops one.
+    Index,
+    /// Reads all registers by an index.
+    Find,
 }
 
 impl Work {
     /// All kinds.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Get,
         Self::Put,
         Self::Delete,
@@ -60,5 +64,7 @@ impl Work {
         Self::Schema,
         Self::Hold,
         Self::Load,
+        Self::Index,
+        Self::Find,
     ];
 }
