@@ -46,6 +46,7 @@ mod builder;
 mod bulk_load;
 mod checkpoint;
 mod collection;
+mod common_rows;
 mod cursor;
 mod database;
 mod document;

@@ -1,5 +1,6 @@
 //! Which way a query takes to its documents.
 
+mod common;
 mod conditions;
 mod covering;
 mod explanation;
@@ -13,6 +14,7 @@ use bucketdb_query::{Filter, Order, Path};
 use bytes::Bytes;
 use serde_json::Value;
 
+use self::common::{Place, in_common};
 use self::conditions::Conditions;
 use self::covering::{entry_behind, is_covered};
 use crate::index_scan::RowOrder;
@@ -21,6 +23,7 @@ use crate::page_cursor::After;
 use crate::rows::TableRef;
 use crate::{Error, Result};
 
+use self::explanation::describe;
 pub use self::explanation::{Explanation, Way};
 
 /// A way to the documents.
@@ -36,6 +39,8 @@ pub(crate) enum Access {
         /// Whether it has all that is needed of a document.
         covers: bool,
     },
+    /// The rows that are in several indexes, each in one place.
+    Common { places: Vec<(Index, IndexRange)> },
 }
 
 /// What was chosen.
@@ -52,6 +57,8 @@ pub(crate) struct Plan {
 struct Candidate {
     access: Access,
     way: Way,
+    /// If it is by one place in an index.
+    place: Option<Place>,
 }
 
 /// What is asked for.
@@ -124,6 +131,8 @@ impl Plan {
                 candidates.push(candidate);
             }
         }
+        let places: Vec<Place> = candidates.iter().filter_map(|candidate| candidate.place.clone()).collect();
+        candidates.extend(in_common(places, asked, &conditions, total));
         if !matches!(asked.hint, Some(Hint::Index(_))) {
             // Without another way, there is nothing to choose: no request for what would only be looked at.
             let has_choice = asked.is_explained || !candidates.is_empty();
@@ -131,7 +140,7 @@ impl Plan {
         }
         candidates.sort_by(|first, second| first.way.cost.total_cmp(&second.way.cost));
         let ways = candidates.iter().map(|candidate| candidate.way.clone()).collect();
-        let Some(Candidate { access, way }) = candidates.into_iter().next() else {
+        let Some(Candidate { access, way, .. }) = candidates.into_iter().next() else {
             let fields = match asked.hint {
                 Some(Hint::Index(fields)) => fields.clone(),
                 _ => String::new(),
@@ -229,7 +238,7 @@ async fn by_keys(
         _ => "a range of the primary key".to_owned(),
     };
     let way = Way { what, rows: rows.ceil() as u64, is_ordered, is_covering: false, cost: read };
-    Ok(Candidate { access: Access::Keys(range), way })
+    Ok(Candidate { access: Access::Keys(range), way, place: None })
 }
 
 /// What share of the documents the conditions accept, for who stops at a limit.
@@ -303,7 +312,11 @@ async fn by_index(
     let what = describe(&index, equal_terms, last.is_some(), ranges.len());
     let cost = INDEX_BEGIN + if covers { ENTRY_ONLY } else { ROW_BY_INDEX } * read;
     let way = Way { what, rows: rows.ceil() as u64, is_ordered, is_covering: covers, cost };
-    Ok(Some(Candidate { access: Access::Index { index, ranges, row_order: order, covers }, way }))
+    let place = match ranges.as_slice() {
+        [range] if is_point && !index.is_multiple() => Some(Place { index: index.clone(), range: range.clone(), rows }),
+        _ => None,
+    };
+    Ok(Some(Candidate { access: Access::Index { index, ranges, row_order: order, covers }, way, place }))
 }
 
 /// What share of the documents that an index leads to the other conditions accept.
@@ -379,21 +392,4 @@ fn key_part(key_type: KeyType, value: &Value) -> Option<KeyPart> {
         (KeyType::Boolean, Value::Bool(value)) => Some(KeyPart::Boolean(*value)),
         _ => None,
     }
-}
-
-fn describe(index: &Index, equal_terms: usize, has_range: bool, ranges: usize) -> String {
-    let kind = if index.is_unique { "unique index" } else { "index" };
-    let mut text = format!("{kind} on {}", index.order);
-    let terms = index.order.terms();
-    let fields: Vec<String> = terms.iter().take(equal_terms).map(|term| term.path.to_string()).collect();
-    if !fields.is_empty() {
-        text.push_str(&format!(", {} given", fields.join(" and ")));
-    }
-    if let Some(term) = terms.get(equal_terms).filter(|_| has_range) {
-        text.push_str(&format!(", a range of {}", term.path));
-    }
-    if ranges > 1 {
-        text.push_str(&format!(", {ranges} stretches"));
-    }
-    text
 }

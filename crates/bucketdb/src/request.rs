@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 
 use crate::Result;
+use crate::common_rows::CommonRows;
 use crate::entry_rows::{EntryRows, is_plain};
 use crate::index_scan::IndexRows;
 use crate::key_bounds::KeyBounds;
@@ -232,6 +233,7 @@ impl Request {
     fn rows(&self, view: View, table: &TableRef, access: Access) -> Result<Rows> {
         Ok(match access {
             Access::Keys(range) => Rows::Scan(Box::new(RowScan::live(view, range)?)),
+            Access::Common { places } => Rows::Common(Box::new(CommonRows::new(&view, table, places)?)),
             Access::Index { index, ranges, row_order, .. } => {
                 let rows = IndexRows::new(view, table.clone(), index, ranges, row_order)?;
                 let after = self.after.as_ref().filter(|after| after.is_by_key());
@@ -335,6 +337,7 @@ impl Sieve {
 enum Rows {
     Scan(Box<RowScan>),
     Index(Box<IndexRows>),
+    Common(Box<CommonRows>),
 }
 
 impl Rows {
@@ -342,6 +345,7 @@ impl Rows {
         match self {
             Self::Scan(rows) => rows.next().await,
             Self::Index(rows) => rows.next().await,
+            Self::Common(rows) => rows.next().await,
         }
     }
 }

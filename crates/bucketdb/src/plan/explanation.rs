@@ -1,5 +1,7 @@
 use std::fmt;
 
+use bucketdb_documents::Index;
+
 /// One way to the documents of a query.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -39,4 +41,22 @@ impl fmt::Display for Explanation {
         write!(formatter, "reads by {}", self.chosen)?;
         self.alternatives.iter().try_for_each(|way| write!(formatter, "\ninstead of {way}"))
     }
+}
+
+/// What an index is asked for, in words.
+pub(super) fn describe(index: &Index, equal_terms: usize, has_range: bool, ranges: usize) -> String {
+    let kind = if index.is_unique { "unique index" } else { "index" };
+    let mut text = format!("{kind} on {}", index.order);
+    let terms = index.order.terms();
+    let fields: Vec<String> = terms.iter().take(equal_terms).map(|term| term.path.to_string()).collect();
+    if !fields.is_empty() {
+        text.push_str(&format!(", {} given", fields.join(" and ")));
+    }
+    if let Some(term) = terms.get(equal_terms).filter(|_| has_range) {
+        text.push_str(&format!(", a range of {}", term.path));
+    }
+    if ranges > 1 {
+        text.push_str(&format!(", {ranges} stretches"));
+    }
+    text
 }

@@ -1,5 +1,6 @@
 //! Whatever a query can be asked, against plain code over the same documents: counts, aggregates, groups, pages, projections.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bucketdb::{
@@ -433,6 +434,68 @@ async fn every_question_looks_for_news_once() {
     query().select_fields(["id"]).unwrap().fetch().await.unwrap();
     query().explain().await.unwrap();
     assert_eq!((meter.usage() - before).total_requests(), 8);
+}
+
+#[tokio::test]
+async fn what_two_indexes_have_in_common_is_what_both_conditions_are_true_of() {
+    let store = MemoryDriver::new();
+    let db = on(store.clone()).open().await.unwrap();
+    let things = db.collection("things");
+    let document = |id: u64, salt: u64| {
+        let draw = |of: u64| (id * 7_919 + salt * 104_729 + of * 31) % 1_000_003;
+        json!({"id": id, "a": draw(1) % 30, "b": draw(2) % 40, "n": {"x": draw(3) % 3}, "tags": [draw(4) % 5]})
+    };
+    let mut model: BTreeMap<u64, Value> = (0..20_000).map(|id| (id, document(id, 0))).collect();
+    things.put(&model[&0]).await.unwrap();
+    let mut load = things.bulk_load(Duplicates::Replace).await.unwrap();
+    for document in model.values() {
+        load.add_value(document).await.unwrap();
+    }
+    load.finish().await.unwrap();
+    for fields in ["a", "b", "n.x", "a, n.x"] {
+        things.create_index(fields).await.unwrap();
+    }
+    db.build_indexes().await.unwrap();
+    let mut chosen = 0;
+    for round in 0..3_u64 {
+        for number in 0..5 {
+            let number = 5 * round as usize + number;
+            let conditions = match number % 4 {
+                0 => format!("a = {} and b = {}", number % 30, number % 40),
+                1 => format!("b = {} and n.x = {} and a = {}", 2 * number % 40, number % 3, number % 30),
+                2 => format!("n.x = {} and b = {} and tags[*] = 3", number % 3, number % 40),
+                _ => format!("a = {} and b in [{}, 41]", number % 30, number % 40),
+            };
+            let order = ["", "tags[*] desc", "b, id desc"][number % 3].to_owned();
+            let asked =
+                Asked { filter: conditions, order, offset: number % 2, limit: (number % 5 > 1).then_some(number / 2) };
+            let documents: Vec<Value> = model.values().cloned().collect();
+            let query = || things.query();
+            check(query, &asked, &documents).await;
+            check_documents(&[query], &asked, &documents).await;
+            let explained = asked.all_of(query()).explain().await.unwrap().unwrap();
+            chosen += u32::from(explained.chosen.what.starts_with("what indexes on "));
+        }
+        // Some of it only in memory, then all in runs.
+        let mut batch = db.batch();
+        for id in (round..20_000).step_by(17) {
+            if id % 2 == 0 {
+                model.insert(id, document(id, round + 1));
+                batch.put_into(&things, &model[&id]).unwrap();
+            } else if model.remove(&id).is_some() {
+                batch.delete_from_by_text(&things, &id.to_string()).unwrap();
+            }
+        }
+        batch.commit().await.unwrap();
+        if round == 1 {
+            db.compact().await.unwrap();
+        }
+    }
+    assert!(chosen >= 4, "{chosen} of 15");
+    let both = || things.query().filter_text("a = 7 and b = 7").unwrap();
+    let text = both().explain().await.unwrap().unwrap().to_string();
+    assert!(text.starts_with("reads by what indexes on b and a have in common: about "), "{text}");
+    assert!(both().limit(1).by_index("a").explain().await.unwrap().unwrap().chosen.what.starts_with("index on a"));
 }
 
 #[tokio::test]
