@@ -204,7 +204,7 @@ impl Request {
     fn table_name(&self) -> &str {
         match &self.table {
             Source::Table(table) => table.name(),
-            Source::Name(name) => name,
+            Source::Name(name, _) => name,
         }
     }
 

@@ -3,11 +3,12 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
 
-use bucketdb_documents::{AsKey, Change, Condition, DocumentKey, InvalidSchema};
-use bucketdb_log::{Commit, Seq};
+use bucketdb_documents::{AsKey, Change, Condition, InvalidSchema, Refusal};
+use bucketdb_log::{Commit, CommitError, Seq};
 use serde_json::Value;
 
 use crate::rows::{TableRef, registered};
+use crate::table::schema_of;
 use crate::{Collection, Database, Document, Error, Result};
 
 /// Changes of any tables that take effect together or not at all, in the order in which they were added.
@@ -215,14 +216,19 @@ impl<K> Batch<K> {
 
 /// The table of a type whose schema is registered: its name alone would let other keys and fields in.
 pub(crate) fn find_registered<T: Document>(db: &Database) -> Result<TableRef> {
-    let schema = T::schema().with_key_types(&T::Key::types());
-    let (found, is_known) = db.inner.log.read(|documents, _| {
-        (registered(documents, &schema), documents.catalogue().by_name(schema.table()).is_some())
+    let schema = schema_of::<T>();
+    let (found, accepts) = db.inner.log.read(|documents, _| {
+        let known = documents.catalogue().by_name(schema.table());
+        (registered(documents, &schema), known.map(|known| known.migrated().accepts))
     })?;
     let table = schema.table().to_owned();
     match found {
-        Some(found) => Ok(found),
-        None if is_known => {
+        Some(found) => Ok(found.read_as::<T>()),
+        None if accepts.is_some_and(|accepts| accepts > schema.version()) => {
+            let (version, accepts) = (schema.version(), accepts.unwrap_or_default());
+            Err(db.inner.explain(CommitError::Refused(Refusal::OutdatedVersion { table, version, accepts })))
+        }
+        None if accepts.is_some() => {
             let version = schema.version();
             let reason =
                 format!("version {version}, as this type has it, is not registered: call `Database::table` first");

@@ -239,7 +239,8 @@ impl BulkLoad {
             reads.ranges.push(KeyRange::all(self.table.id));
             reads
         });
-        let proposal = Proposal::Ingest { tiers, reads, begun: self.ticket.seq };
+        let written_under = (self.table.id, self.table.layouts.version());
+        let proposal = Proposal::Ingest { tiers, reads, begun: self.ticket.seq, written_under };
         let outcome = inner.log.commit(proposal, Freshness::Local, inner.commit_timeout).await;
         // Whoever cannot tell whether it appeared lets it lapse.
         self.has_ended = matches!(outcome, Ok(_) | Err(CommitError::OutcomeUnknown { .. }));

@@ -3,7 +3,7 @@ use bucketdb_log::{Commit, Freshness, Seq};
 use serde_json::Value;
 
 use crate::origin::Origin;
-use crate::rows::{TableRef, check_size};
+use crate::rows::{Reading, TableRef, check_size};
 use crate::{Database, Error, Feed, Query, Result, Schema, Since, Versioned};
 
 /// The field that is the key of a collection made without a schema.
@@ -165,7 +165,8 @@ impl Collection {
         let written = self.db.inner.update(&table, &key, Freshness::Local, |found| {
             let mut document: Value = table.decode(&key, &found.row)?;
             change(&mut document);
-            let write = table.put_value(&document, Condition::Version(Some(found.version)))?;
+            let mut write = table.put_value(&document, Condition::Version(Some(found.version)))?;
+            table.made_of(&mut write, &found.row)?;
             Ok((document, write))
         });
         written.await
@@ -211,7 +212,10 @@ impl Collection {
         let written = self.db.inner.upsert(&table, &key, Freshness::Local, |found| {
             let document = change(found.map(|found| table.decode(&key, &found.row)).transpose()?);
             let version = found.map(|found| found.version);
-            let write = table.put_value(&document, Condition::Version(version))?;
+            let mut write = table.put_value(&document, Condition::Version(version))?;
+            if let Some(found) = found {
+                table.made_of(&mut write, &found.row)?;
+            }
             Ok((document, write))
         });
         written.await
@@ -297,7 +301,7 @@ impl Collection {
         schema.check()?;
         // A document that cannot be stored must not leave an empty collection behind whose key it decided.
         let layouts = Layouts::of_schema(&schema);
-        let trial = TableRef { id: TableId(u32::MAX), schema, layouts };
+        let trial = TableRef { id: TableId(u32::MAX), schema, layouts, reading: Reading::Value };
         check_size(&Transaction { changes: vec![trial.put_value(first, Condition::Always)?] })?;
         // Somebody else may make it at the same time, with another key: then theirs it is.
         match self.db.inner.register(&trial.schema).await {

@@ -160,6 +160,16 @@ pub enum Error {
     /// A schema cannot be, or contradicts the one that is registered.
     #[error(transparent)]
     Schema(#[from] InvalidSchema),
+    /// The program has a version of a table's schema that is too old for what it wants to do. Deploy the newer one.
+    #[error("version {version} of the schema of table {table} is out of date: {reason}")]
+    OutdatedSchema {
+        /// The table.
+        table: String,
+        /// The version that the program has.
+        version: u32,
+        /// Why it is too old.
+        reason: String,
+    },
     /// A value cannot be the key of a document in this table.
     #[error("invalid key for table {table}: {reason}")]
     InvalidKey {

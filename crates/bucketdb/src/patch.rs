@@ -45,7 +45,8 @@ impl TableRef {
         }
         let mut document: Value = self.decode(key, row)?;
         merge(&mut document, patch);
-        let change = self.put_value(&document, condition)?;
+        let mut change = self.put_value(&document, condition)?;
+        self.made_of(&mut change, row)?;
         self.check_same_key(key, &change.key)?;
         let patched = match &change.kind {
             bucketdb_documents::ChangeKind::Put(row) => self.decode(key, row)?,

@@ -8,7 +8,7 @@ mod explanation;
 use std::ops::Bound;
 
 use bucketdb_documents::{
-    Documents, Index, IndexCondition, IndexRange, IndexState, KeyPart, KeyRange, KeyType, run_group,
+    Documents, Index, IndexCondition, IndexRange, IndexState, KeyPart, KeyRange, KeyType, TableEntry, run_group,
 };
 use bucketdb_query::{Filter, Order, Path};
 use bytes::Bytes;
@@ -20,7 +20,7 @@ use self::covering::{entry_behind, is_covered};
 use crate::index_scan::RowOrder;
 use crate::origin::View;
 use crate::page_cursor::After;
-use crate::rows::TableRef;
+use crate::rows::{Reading, TableRef};
 use crate::{Error, Result};
 
 use self::explanation::describe;
@@ -122,6 +122,16 @@ impl Plan {
     /// # Errors
     /// If the store fails.
     pub(crate) async fn choose(view: &View, table: &TableRef, asked: &Asked<'_>) -> Result<Self> {
+        let renamed = view.moment.read(|documents, _| Renamed::of(documents.catalogue().table(table.id)?, asked))?;
+        let with_names;
+        let asked = match &renamed {
+            None => asked,
+            Some(renamed) => {
+                let (filter, order) = (renamed.filter.as_ref(), renamed.order.as_ref());
+                with_names = Asked { filter, order, needs: Needs::Rows, keys: asked.keys.clone(), ..*asked };
+                &with_names
+            }
+        };
         let empty = Filter::all();
         let conditions = Conditions::of(asked.filter.unwrap_or(&empty));
         let total = view.moment.read(|documents, _| documents.stats(table.id).documents)?;
@@ -151,6 +161,32 @@ impl Plan {
     }
 }
 
+/// What is asked for, by the names that fields have in the newest version, as indexes go by them, whatever the program calls
+/// the fields.
+struct Renamed {
+    filter: Option<Filter>,
+    order: Option<Order>,
+}
+
+impl Renamed {
+    /// `None` if all names are those.
+    fn of(entry: &TableEntry, asked: &Asked<'_>) -> Option<Self> {
+        if entry.versions().len() == 1 {
+            return None;
+        }
+        let name_of = |name| entry.evolution().newest_name(name);
+        let filter = asked.filter.map(|filter| filter.with_fields(&name_of));
+        let order = asked.order.map(|order| order.with_fields(name_of));
+        let is_new = |path: &Path| path.first_field().is_none_or(|name| entry.evolution().newest_name(name) == name);
+        let needs = match asked.needs {
+            Needs::Paths { paths, .. } => paths,
+            Needs::Rows => &[],
+        };
+        let is_same = filter.as_ref() == asked.filter && order.as_ref() == asked.order && needs.iter().all(is_new);
+        (!is_same).then_some(Self { filter, order })
+    }
+}
+
 /// The indexes of a table that have all of its documents and that a hint allows, and whether they have them in order.
 fn usable(view: &View, table: &TableRef, hint: Option<&Hint>) -> Result<Vec<(Index, bool)>> {
     let wanted: Option<Order> = match hint {
@@ -168,13 +204,25 @@ fn usable(view: &View, table: &TableRef, hint: Option<&Hint>) -> Result<Vec<(Ind
         return Ok(Vec::new());
     }
     view.moment.read(|documents: &Documents, at| {
-        let indexes = documents.catalogue().table(table.id).map(|entry| entry.indexes()).unwrap_or_default();
+        let Some(entry) = documents.catalogue().table(table.id) else { return Vec::new() };
+        let version = table.layouts.version();
+        if let Reading::Version(..) = table.reading
+            && entry.evolution().step_between(entry.migrated().has, version).is_some()
+        {
+            // Indexes have what is stored, and the program sees what its step makes of that.
+            return Vec::new();
+        }
+        let wanted = wanted.map(|wanted| entry.newest_order(&wanted));
+        let is_same = |index: &&Index| {
+            let newest = entry.schema().version();
+            index.order.fields().all(|name| entry.evolution().is_same_in(name, version, newest))
+        };
         let usable = |index: &Index| match documents.index_state(table.id, index, at) {
             IndexState::Usable { is_ordered } => Some((index.clone(), is_ordered)),
             IndexState::Building(_) | IndexState::Expired => None,
         };
         let is_wanted = |index: &&Index| wanted.as_ref().is_none_or(|wanted| *wanted == index.order);
-        indexes.iter().filter(is_wanted).filter_map(usable).collect()
+        entry.indexes().iter().filter(is_wanted).filter(is_same).filter_map(usable).collect()
     })
 }
 

@@ -61,7 +61,8 @@ impl<R> Projection<R> {
     }
 
     pub(crate) fn decode(&self, table: &TableRef, key: &EncodedKey, row: &Bytes) -> Result<R> {
-        (self.read)(row, &table.layouts, &self.selection).map_err(|error| table.invalid_document(key, error))
+        let row = table.current(key, row)?;
+        (self.read)(&row, &table.layouts, &self.selection).map_err(|error| table.unreadable(key, &row, error))
     }
 
     /// Of a document of which the values that are needed are known.

@@ -37,7 +37,7 @@ impl<T: Stored> Query<T> {
     }
 
     pub(crate) fn by_name(origin: Origin, name: String) -> Self {
-        Self::of(Request::of(origin, Source::Name(name)))
+        Self::of(Request::of(origin, Source::Name(name, T::reading())))
     }
 
     fn of(request: Request) -> Self {

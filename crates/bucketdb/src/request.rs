@@ -15,7 +15,7 @@ use crate::origin::{Origin, View};
 use crate::page_cursor::After;
 use crate::plan::{Access, Asked, Explanation, Hint, Needs, Plan};
 use crate::row_scan::RowScan;
-use crate::rows::TableRef;
+use crate::rows::{Reading, TableRef};
 use crate::seen::Seen;
 
 /// What is asked of a table, whatever its documents are read as.
@@ -40,8 +40,8 @@ pub(crate) struct Request {
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
     Table(TableRef),
-    /// Looked up when the query runs.
-    Name(String),
+    /// Looked up when the query runs, and read so.
+    Name(String, Reading),
 }
 
 /// A document that passed the filter.
@@ -88,7 +88,7 @@ impl Request {
     pub(crate) fn source(&self, view: &View) -> Result<Option<TableRef>> {
         match &self.table {
             Source::Table(table) => Ok(Some(table.clone())),
-            Source::Name(name) => view.find(name),
+            Source::Name(name, reading) => Ok(view.find(name)?.map(|table| table.reading(*reading))),
         }
     }
 

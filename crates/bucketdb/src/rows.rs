@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use crate::database::Inner;
+use crate::earlier::{Step, check_reachable, step_of};
 use crate::stored_document::StoredDocument;
 use crate::{Document, Error, Result, Versioned};
 
@@ -23,15 +25,37 @@ pub trait Stored: Sized + Send + 'static {
     /// # Errors
     /// If the document has not the shape of the type.
     fn from_row(row: &Bytes, layouts: &Layouts) -> Result<Self, row::RowError>;
+
+    /// As what rows are read.
+    #[doc(hidden)]
+    fn reading() -> Reading;
+}
+
+/// As what rows are read.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub enum Reading {
+    /// As JSON, as they are stored.
+    Value,
+    /// As documents of one version, with the step that leads to it, if there is one.
+    Version(u32, Option<Step>),
 }
 
 impl<T: Document> Stored for T {
+    fn reading() -> Reading {
+        Reading::Version(T::schema().version(), step_of::<T>())
+    }
+
     fn from_row(row: &Bytes, layouts: &Layouts) -> Result<Self, row::RowError> {
         row::decode(row, layouts)
     }
 }
 
 impl Stored for Value {
+    fn reading() -> Reading {
+        Reading::Value
+    }
+
     fn from_row(row: &Bytes, layouts: &Layouts) -> Result<Self, row::RowError> {
         row::decode_value(row, layouts)
     }
@@ -44,18 +68,48 @@ pub(crate) struct TableRef {
     pub(crate) schema: Schema,
     /// To write rows under that schema, and to read those of any version.
     pub(crate) layouts: Layouts,
+    pub(crate) reading: Reading,
 }
 
 impl From<&TableEntry> for TableRef {
     /// Under the newest version of its schema.
     fn from(entry: &TableEntry) -> Self {
-        Self { id: entry.id, schema: entry.schema().clone(), layouts: entry.layouts() }
+        Self { id: entry.id, schema: entry.schema().clone(), layouts: entry.layouts(), reading: Reading::Value }
     }
 }
 
 impl TableRef {
     pub(crate) fn name(&self) -> &str {
         self.schema.table()
+    }
+
+    /// The same table, read as documents of that type.
+    pub(crate) fn read_as<T: Stored>(self) -> Self {
+        self.reading(T::reading())
+    }
+
+    /// The same table, read so.
+    pub(crate) fn reading(mut self, reading: Reading) -> Self {
+        self.reading = reading;
+        if let Reading::Version(version, _) = self.reading {
+            self.layouts = self.layouts.seen_as(version);
+        }
+        self
+    }
+
+    /// A row, or what a step makes of it if it is one of an earlier version.
+    pub(crate) fn current<'a>(&self, key: &EncodedKey, row: &'a Bytes) -> Result<Cow<'a, Bytes>> {
+        let Reading::Version(_, step) = self.reading else { return Ok(Cow::Borrowed(row)) };
+        if !self.layouts.has_steps() {
+            return Ok(Cow::Borrowed(row));
+        }
+        let invalid = |error| self.invalid_document(key, error);
+        let reached = row::schema_version(row).and_then(|written| check_reachable(written, &self.layouts));
+        match (reached, step) {
+            (Ok(()), _) => Ok(Cow::Borrowed(row)),
+            (Err(_), Some(step)) => step(row, &self.layouts).map(Cow::Owned).map_err(invalid),
+            (Err(error), None) => Err(invalid(error)),
+        }
     }
 
     pub(crate) fn find(catalogue: &Catalogue, name: &str) -> Option<Self> {
@@ -92,12 +146,52 @@ impl TableRef {
     }
 
     pub(crate) fn decode<T: Stored>(&self, key: &EncodedKey, row: &Bytes) -> Result<T> {
-        T::from_row(row, &self.layouts).map_err(|error| self.invalid_document(key, error))
+        let row = self.current(key, row)?;
+        T::from_row(&row, &self.layouts).map_err(|error| self.unreadable(key, &row, error))
+    }
+
+    /// What a change that was made of an earlier row has to keep of it.
+    ///
+    /// # Errors
+    /// If it cannot be made of that row.
+    pub(crate) fn made_of(&self, change: &mut Change, replaced: &Bytes) -> Result<()> {
+        match self.reading {
+            // JSON has all there is.
+            Reading::Value => self.check_current(&change.key, replaced),
+            Reading::Version(..) => self.keep_in(change, replaced),
+        }
+    }
+
+    /// Whether a row may be written again as one of the version of the layouts without a program's own step.
+    pub(crate) fn check_current(&self, key: &EncodedKey, row: &Bytes) -> Result<()> {
+        let reached = row::schema_version(row).and_then(|written| check_reachable(written, &self.layouts));
+        reached.map_err(|error| self.invalid_document(key, error))
+    }
+
+    /// The row as one of the version of the layouts; `None` if it is none of an earlier one.
+    pub(crate) fn upgraded(&self, key: &EncodedKey, row: &Bytes) -> Result<Option<Bytes>> {
+        match self.current(key, row)? {
+            Cow::Owned(newer) => Ok(Some(newer)),
+            Cow::Borrowed(row) => row::upgraded(row, &self.layouts).map_err(|error| self.invalid_document(key, error)),
+        }
+    }
+
+    /// Why a row does not read as the type.
+    pub(crate) fn unreadable(&self, key: &EncodedKey, row: &Bytes, error: row::RowError) -> Error {
+        let own = self.layouts.version();
+        let written = row::schema_version(row).unwrap_or(own);
+        match self.reading {
+            Reading::Version(..) if self.layouts.step_between(own, written).is_some() => {
+                self.outdated(format!("the document {key} was written under version {written}: {error}"))
+            }
+            _ => self.invalid_document(key, error),
+        }
     }
 
     /// Whether a filter accepts a row, of which no more is read than what the filter asks for.
     pub(crate) fn matches(&self, filter: &Filter, key: &EncodedKey, row: &Bytes) -> Result<bool> {
-        row::look(row, &self.layouts, |document| filter.matches_in(&StoredDocument(document)))
+        let row = self.current(key, row)?;
+        row::look(&row, &self.layouts, |document| filter.matches_in(&StoredDocument(document)))
             .map_err(|error| self.invalid_document(key, error))
     }
 
@@ -107,7 +201,8 @@ impl TableRef {
             Some(Segment::Field(name)) => Some(name.as_str()),
             _ => None,
         });
-        row::look(row, &self.layouts, |document| document.to_object(names))
+        let row = self.current(key, row)?;
+        row::look(&row, &self.layouts, |document| document.to_object(names))
             .map_err(|error| self.invalid_document(key, error))
     }
 
@@ -192,11 +287,17 @@ impl Inner {
         let is_conditional = transaction.changes.iter().any(|change| change.condition != Condition::Always);
         let started = self.log.env().monotonic();
         loop {
-            let rests_on_rows =
-                is_conditional || self.log.read(|documents, _| documents.has_unique_index(&transaction))?;
+            let (kept, known_versions) = self.keeping(&transaction, freshness).await?;
+            let (transaction, rests_on_kept) = match &kept {
+                Some(kept) => (&kept.transaction, true),
+                None => (&transaction, false),
+            };
+            let rests_on_rows = is_conditional
+                || rests_on_kept
+                || self.log.read(|documents, _| documents.has_unique_index(transaction))?;
             let facts = if rests_on_rows {
-                self.check_clock(&transaction).await?;
-                self.facts(&transaction).await?
+                self.check_clock(transaction).await?;
+                self.facts(transaction).await?
             } else {
                 None
             };
@@ -206,8 +307,11 @@ impl Inner {
                 reads: reads.clone(),
                 facts,
                 wall_ms: self.wall_ms(),
+                known_versions,
             };
             match self.log.commit(proposal, freshness, left).await {
+                Err(CommitError::Refused(Refusal::Changed { table, key, .. }))
+                    if !left.is_zero() && kept.as_ref().is_some_and(|kept| kept.rests_on(table, &key)) => {}
                 // There was a checkpoint, or a bulk load, since the rows were looked up.
                 Err(CommitError::Refused(Refusal::FactsTooOld)) if !left.is_zero() => {}
                 outcome => return outcome.map_err(|error| self.explain(error)),
@@ -298,6 +402,10 @@ impl Inner {
                 Refusal::IndexValueTooLarge { table, fields, key } => {
                     Error::IndexValueTooLarge { table: name(table), fields, key: key.to_string() }
                 }
+                Refusal::OutdatedVersion { table, version, accepts } => {
+                    let reason = format!("version {accepts} is the lowest that may do this now");
+                    Error::OutdatedSchema { table, version, reason }
+                }
                 Refusal::Schema(invalid) => Error::Schema(invalid),
             },
             CommitError::OutcomeUnknown { id, slot } => Error::CommitOutcomeUnknown { id, slot },
@@ -322,10 +430,10 @@ pub(crate) fn check_size(transaction: &Transaction) -> Result<()> {
 /// The table of a schema that is registered as it is.
 pub(crate) fn registered(documents: &Documents, schema: &Schema) -> Option<TableRef> {
     let entry = documents.catalogue().by_name(schema.table())?;
-    if !entry.has(schema) {
+    if !entry.has(schema) || schema.version() < entry.migrated().accepts {
         return None;
     }
     let known = entry.versions().iter().find(|known| known.is_same_declaration(schema))?;
     let layouts = entry.layouts().for_version(known.version());
-    Some(TableRef { id: entry.id, schema: known.clone(), layouts })
+    Some(TableRef { id: entry.id, schema: known.clone(), layouts, reading: Reading::Value })
 }

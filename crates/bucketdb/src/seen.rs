@@ -73,7 +73,8 @@ impl Seen {
     pub(crate) fn join(&self, groups: &mut Groups, table: &TableRef) -> Result<()> {
         let (key, joined) = match self {
             Self::Row(ScanRow { key, row }) => {
-                let joined = row::look(row, &table.layouts, |document| Ok(groups.push(&StoredDocument(document))));
+                let row = table.current(key, row)?;
+                let joined = row::look(&row, &table.layouts, |document| Ok(groups.push(&StoredDocument(document))));
                 (key, joined.map_err(|error| table.invalid_document(key, error))?)
             }
             Self::Entry(entry) => (&entry.key, groups.push(entry).map_err(readable)),
@@ -96,7 +97,8 @@ impl Seen {
         };
         match self {
             Self::Row(ScanRow { key, row }) => {
-                row::look(row, &table.layouts, |document| StoredDocument(document).any(path, &mut take))
+                let row = table.current(key, row)?;
+                row::look(&row, &table.layouts, |document| StoredDocument(document).any(path, &mut take))
                     .map_err(|error| table.invalid_document(key, error))?;
             }
             Self::Entry(entry) => match entry.any(path, take) {

@@ -146,7 +146,7 @@ impl<T: Document> SnapshotTable<T> {
     /// # Errors
     /// [`Error::InvalidDocument`](crate::Error::InvalidDocument) if what was stored has not the shape of the type.
     pub async fn get(&self, key: impl AsKey<T::Key>) -> Result<Option<T>> {
-        let Some(table) = self.snapshot.find(&self.name)? else { return Ok(None) };
+        let Some(table) = self.snapshot.find(&self.name)?.map(TableRef::read_as::<T>) else { return Ok(None) };
         self.snapshot.read(&table, &table.key(&key.key_parts())?).await
     }
 

@@ -1,10 +1,11 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use bucketdb_documents::{AsKey, Condition, DocumentKey, EncodedKey, Found};
+use bucketdb_documents::{AsKey, Condition, DocumentKey, EncodedKey, Found, Schema};
 use bucketdb_log::{Commit, Freshness, Seq};
 use serde_json::Value;
 
+use crate::earlier::with_step;
 use crate::origin::Origin;
 use crate::rows::TableRef;
 use crate::{Database, Document, Feed, Query, Result, Since, Versioned};
@@ -107,7 +108,8 @@ impl<T: Document> Table<T> {
         let written = self.db.inner.update(table, &key, self.freshness, |found| {
             let mut document: T = table.decode(&key, &found.row)?;
             change(&mut document);
-            let write = table.put_document(&document, Condition::Version(Some(found.version)))?;
+            let mut write = table.put_document(&document, Condition::Version(Some(found.version)))?;
+            table.made_of(&mut write, &found.row)?;
             Ok((document, write))
         });
         written.await
@@ -137,7 +139,10 @@ impl<T: Document> Table<T> {
         let written = self.db.inner.upsert(table, &key, self.freshness, |found| {
             let document = change(found.map(|found| table.decode(&key, &found.row)).transpose()?);
             let version = found.map(|found| found.version);
-            let write = table.put_document(&document, Condition::Version(version))?;
+            let mut write = table.put_document(&document, Condition::Version(version))?;
+            if let Some(found) = found {
+                table.made_of(&mut write, &found.row)?;
+            }
             Ok((document, write))
         });
         written.await
@@ -192,12 +197,18 @@ impl Database {
     /// database one put, afterwards no request.
     ///
     /// # Errors
-    /// [`Error::Schema`](crate::Error::Schema) if the type contradicts what is registered.
+    /// [`Error::Schema`](crate::Error::Schema) if the type contradicts what is registered, or if documents of the versions
+    /// that are do not read as it; [`Error::OutdatedSchema`](crate::Error::OutdatedSchema) if the type is of a version whose
+    /// documents were [migrated](Self::finish_migration) to a newer one.
     pub async fn table<T: Document>(&self) -> Result<Table<T>> {
-        let schema = T::schema().with_key_types(&T::Key::types());
-        let table = self.inner.register(&schema).await?;
-        Ok(Table::new(self.clone(), table))
+        let table = self.inner.register(&schema_of::<T>()).await?;
+        Ok(Table::new(self.clone(), table.read_as::<T>()))
     }
+}
+
+/// The schema of a type, whole.
+pub(crate) fn schema_of<T: Document>() -> Schema {
+    with_step::<T>(T::schema().with_key_types(&T::Key::types()))
 }
 
 impl<T> Clone for Table<T> {

@@ -100,9 +100,11 @@ impl Transaction {
     pub async fn update<T: Document>(&self, key: impl AsKey<T::Key>, change: impl FnOnce(&mut T)) -> Result<T> {
         let table = self.table::<T>()?;
         let key = table.key(&key.key_parts())?;
-        let mut document: T = self.read(&table, &key).await?.ok_or_else(|| table.not_found(&key))?;
+        let row = self.row(&table, &key).await?.ok_or_else(|| table.not_found(&key))?;
+        let mut document: T = table.decode(&key, &row)?;
         change(&mut document);
-        let write = table.put_document(&document, Condition::Exists)?;
+        let mut write = table.put_document(&document, Condition::Exists)?;
+        table.made_of(&mut write, &row)?;
         table.check_same_key(&key, &write.key)?;
         self.with(|open| open.writes.add(write))?;
         Ok(document)

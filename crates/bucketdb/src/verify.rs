@@ -255,7 +255,11 @@ impl Database {
         let covers = stored.covers;
         let differs = |what: String| Finding { what, remedy: REPLAY_REMEDY };
         let tables = |documents: &Documents| -> Vec<_> {
-            documents.catalogue().tables().map(|entry| (entry.id, entry.versions().to_vec())).collect()
+            documents
+                .catalogue()
+                .tables()
+                .map(|entry| (entry.id, entry.versions().to_vec(), entry.migrated()))
+                .collect()
         };
         if tables(&replayed.documents) != tables(&stored.documents) {
             let what = format!("the tables of the checkpoint at position {covers} are not those of the log");

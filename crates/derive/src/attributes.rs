@@ -1,14 +1,15 @@
 //! The attributes `#[document(...)]`, as written.
 
-use proc_macro2::Span;
+use proc_macro2::{Span, TokenStream, TokenTree};
 use syn::ext::IdentExt;
 use syn::meta::ParseNestedMeta;
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
 use syn::{Attribute, Ident, LitInt, LitStr, Path, Token};
 
-/// What is planned for a later version. Accepting it now would promise something that does not happen.
-const LATER: &[&str] = &["default", "rename"];
+const STRUCT_HAS: &str = "a struct can have `table`, `version`, `crate`, `index(...)`, `unique(...)`, `removed(...)`, \
+                          `migrate_from` and `with`";
+
 
 /// `#[document(...)]` on a struct.
 #[derive(Default)]
@@ -17,6 +18,34 @@ pub(crate) struct ContainerAttributes {
     pub(crate) version: Option<u32>,
     pub(crate) krate: Option<Path>,
     pub(crate) indexes: Vec<IndexAttribute>,
+    pub(crate) removed: Vec<RemovedField>,
+    /// The type of the version before, of whose documents a step makes ones of this version.
+    pub(crate) migrate_from: Option<Path>,
+    /// The function that is the step, if it is not `From`.
+    pub(crate) with: Option<(TokenStream, Span)>,
+}
+
+/// `age = 0` in `removed(...)`: a field that the version before has, and what its programs read instead.
+pub(crate) struct RemovedField {
+    pub(crate) name: String,
+    pub(crate) value: Option<TokenStream>,
+}
+
+impl Parse for RemovedField {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let name = match input.peek(LitStr) {
+            true => input.parse::<LitStr>()?.value(),
+            false => Ident::parse_any(input)?.unraw().to_string(),
+        };
+        let value = match input.peek(Token![=]) {
+            true => {
+                input.parse::<Token![=]>()?;
+                Some(expression(input)?)
+            }
+            false => None,
+        };
+        Ok(Self { name, value })
+    }
 }
 
 /// `index(...)` or `unique(...)` on a struct; `index` or `unique` on a field.
@@ -77,6 +106,10 @@ pub(crate) struct FieldAttributes {
     pub(crate) index: Option<(bool, Span)>,
     /// Where `ttl` stands: the field says when the document ends.
     pub(crate) ttl: Option<Span>,
+    /// What documents of earlier versions have that lack it: the default of its type, or a value.
+    pub(crate) default: Option<(Option<TokenStream>, Span)>,
+    /// Under which name the version before has it.
+    pub(crate) renamed_from: Option<LitStr>,
 }
 
 impl ContainerAttributes {
@@ -110,13 +143,27 @@ impl ContainerAttributes {
                 let fields = fields.into_iter().collect();
                 read.indexes.push(IndexAttribute { is_unique, fields, span: meta.path.span() });
                 Ok(())
-            } else if meta.path.is_ident("key") || meta.path.is_ident("ttl") {
+            } else if meta.path.is_ident("removed") {
+                let inside;
+                syn::parenthesized!(inside in meta.input);
+                read.removed.extend(inside.parse_terminated(RemovedField::parse, Token![,])?);
+                Ok(())
+            } else if meta.path.is_ident("migrate_from") {
+                set_once(&mut read.migrate_from, &meta, |meta| meta.value()?.parse())
+            } else if meta.path.is_ident("with") {
+                set_once(&mut read.with, &meta, |meta| Ok((expression(meta.value()?)?, meta.path.span())))
+            } else if ["key", "ttl", "default", "renamed_from"].iter().any(|name| meta.path.is_ident(name)) {
                 let name = name_of(&meta.path);
                 Err(meta.error(format!("`{name}` belongs on a field of the struct")))
             } else {
-                Err(unsupported(&meta, "a struct can have `table`, `version`, `crate`, `index(...)` and `unique(...)`"))
+                Err(unsupported(&meta, STRUCT_HAS))
             }
         })?;
+        if let (Some((_, span)), None) = (&read.with, &read.migrate_from) {
+            let message =
+                "`with` says how documents of an earlier type become ones of this: name that with `migrate_from`";
+            return Err(syn::Error::new(*span, message));
+        }
         Ok(read)
     }
 }
@@ -140,11 +187,21 @@ impl FieldAttributes {
                         .error("`ttl` takes no value: the field holds when the document ends, in seconds since 1970"));
                 }
                 set_once(&mut read.ttl, &meta, |meta| Ok(meta.path.span()))
-            } else if ["table", "version", "crate"].iter().any(|name| meta.path.is_ident(name)) {
+            } else if meta.path.is_ident("default") {
+                set_once(&mut read.default, &meta, |meta| {
+                    let value = if meta.input.peek(Token![=]) { Some(expression(meta.value()?)?) } else { None };
+                    Ok((value, meta.path.span()))
+                })
+            } else if meta.path.is_ident("renamed_from") {
+                set_once(&mut read.renamed_from, &meta, |meta| meta.value()?.parse())
+            } else if ["table", "version", "crate", "removed", "migrate_from", "with"]
+                .iter()
+                .any(|name| meta.path.is_ident(name))
+            {
                 let name = name_of(&meta.path);
                 Err(meta.error(format!("`{name}` belongs on the struct, not on a field")))
             } else {
-                Err(unsupported(&meta, "a field can have `key`, `index`, `unique` and `ttl`"))
+                Err(unsupported(&meta, "a field can have `key`, `index`, `unique`, `ttl`, `default` and `renamed_from`"))
             }
         })?;
         Ok(read)
@@ -173,6 +230,15 @@ fn set_once<T>(
     Ok(())
 }
 
+/// Any expression up to the next comma that is in no parentheses.
+fn expression(input: ParseStream<'_>) -> syn::Result<TokenStream> {
+    let mut tokens = TokenStream::new();
+    while !input.is_empty() && !input.peek(Token![,]) {
+        tokens.extend([input.parse::<TokenTree>()?]);
+    }
+    if tokens.is_empty() { Err(input.error("expected an expression")) } else { Ok(tokens) }
+}
+
 fn version(meta: &ParseNestedMeta<'_>) -> syn::Result<u32> {
     let literal: LitInt = meta.value()?.parse()?;
     literal.base10_parse::<u32>().ok().filter(|version| *version >= 1).ok_or_else(|| {
@@ -182,8 +248,10 @@ fn version(meta: &ParseNestedMeta<'_>) -> syn::Result<u32> {
 
 fn unsupported(meta: &ParseNestedMeta<'_>, known: &str) -> syn::Error {
     let name = name_of(&meta.path);
-    if LATER.contains(&name.as_str()) {
-        meta.error(format!("the attribute `{name}` is not supported by this version yet"))
+    if name == "rename" {
+        meta.error(
+            "fields have the names that serde gives them; `renamed_from` says which one it was in the version before",
+        )
     } else {
         meta.error(format!("unknown attribute `{name}`; {known}"))
     }

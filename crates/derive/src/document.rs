@@ -1,10 +1,10 @@
 //! A struct that is to be a document: what was written, checked.
 
-use proc_macro2::Span;
+use proc_macro2::{Span, TokenStream};
 use syn::ext::IdentExt;
 use syn::{Data, DeriveInput, Field, Fields, Ident, Path, Type, Visibility};
 
-use crate::attributes::{ContainerAttributes, FieldAttributes, IndexAttribute, check_table};
+use crate::attributes::{ContainerAttributes, FieldAttributes, IndexAttribute, RemovedField, check_table};
 use crate::names::{column_path, snake_case};
 use crate::serde_attributes::{SerdeContainer, SerdeField};
 
@@ -20,6 +20,9 @@ pub(crate) struct DocumentType<'a> {
     pub(crate) indexes: Vec<(String, bool)>,
     /// The field that says when a document ends.
     pub(crate) ttl: Option<String>,
+    pub(crate) removed: Vec<RemovedField>,
+    /// The type of the version before, and the function that makes documents of this version of its.
+    pub(crate) step: Option<(Path, Option<TokenStream>)>,
 }
 
 pub(crate) struct DocumentField<'a> {
@@ -36,6 +39,11 @@ pub(crate) struct DocumentField<'a> {
     pub(crate) index: Option<bool>,
     /// Where it says that it holds when the document ends.
     pub(crate) ttl: Option<Span>,
+    /// Whether a document without it reads as the type.
+    pub(crate) is_optional: bool,
+    /// What documents of earlier versions have that lack it; the default of its type if that is not said.
+    pub(crate) default: Option<Option<TokenStream>>,
+    pub(crate) renamed_from: Option<String>,
 }
 
 impl<'a> DocumentType<'a> {
@@ -94,6 +102,8 @@ impl<'a> DocumentType<'a> {
             fields: stored,
             indexes,
             ttl,
+            removed: attributes.removed,
+            step: attributes.migrate_from.map(|from| (from, attributes.with.map(|(with, _)| with))),
         })
     }
 
@@ -127,10 +137,17 @@ fn not_generic(input: &DeriveInput) -> syn::Result<()> {
 /// None if the field is not stored under a name of its own.
 fn read_field<'a>(field: &'a Field, serde: Option<&SerdeContainer>) -> syn::Result<Option<DocumentField<'a>>> {
     let Some(ident) = &field.ident else { return Ok(None) };
-    let FieldAttributes { key, index, ttl } = FieldAttributes::read(&field.attrs)?;
+    let FieldAttributes { key, index, ttl, default, renamed_from } = FieldAttributes::read(&field.attrs)?;
     let serde_field = SerdeField::read(field)?;
     if let Some(key) = key {
         check_key(field, &serde_field, key)?;
+    }
+    if let Some((_, span)) = &default
+        && (serde_field.skipped || serde_field.flattened || serde_field.converted)
+    {
+        let message =
+            "serde stores this field in another form than that of its type, or not at all: it can have no default";
+        return Err(syn::Error::new(*span, message));
     }
     if serde_field.skipped || serde_field.flattened {
         if let Some((_, span)) = index {
@@ -160,6 +177,9 @@ fn read_field<'a>(field: &'a Field, serde: Option<&SerdeContainer>) -> syn::Resu
         is_key: key.is_some(),
         index: index.map(|(is_unique, _)| is_unique),
         ttl,
+        is_optional: is_option(&field.ty) || serde_field.has_default || serde.is_some_and(|serde| serde.has_default),
+        default: default.map(|(value, _)| value),
+        renamed_from: renamed_from.map(|name| name.value()),
     }))
 }
 

@@ -2,8 +2,9 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::DeriveInput;
+use syn::{DeriveInput, LitStr, Path};
 
+use crate::attributes::RemovedField;
 use crate::document::{DocumentField, DocumentType};
 use crate::names::column_path;
 
@@ -40,11 +41,12 @@ fn columns(document: &DocumentType<'_>) -> TokenStream {
 
 fn implementation(document: &DocumentType<'_>) -> TokenStream {
     let DocumentType { ident, krate, table, version, .. } = document;
-    let fields = document.fields.iter().map(|DocumentField { ty, name, has_column, .. }| match has_column {
-        true => quote!(.field::<#ty>(#name)),
-        // Its type says nothing about what is stored.
-        false => quote!(.field_of_type(#name, #krate::FieldType::Any)),
+    let fields = document.fields.iter().map(|field| declaration(field, krate));
+    let removed = document.removed.iter().map(|RemovedField { name, value }| match value {
+        Some(value) => quote!(.removed_with(#name, &(#value))),
+        None => quote!(.removed(#name)),
     });
+    let step = document.step.as_ref().map(|(from, with)| step(from, with.as_ref(), krate));
     let indexes = document.indexes.iter().map(|(fields, is_unique)| match is_unique {
         true => quote!(.unique(#fields)),
         false => quote!(.index(#fields)),
@@ -67,6 +69,7 @@ fn implementation(document: &DocumentType<'_>) -> TokenStream {
                 #krate::Schema::builder(#table)
                     .version(#version)
                     #(#fields)*
+                    #(#removed)*
                     .key(&[#(#key_names),*])
                     #(#indexes)*
                     #(#ttl)*
@@ -76,6 +79,51 @@ fn implementation(document: &DocumentType<'_>) -> TokenStream {
             fn key(&self) -> Self::Key {
                 #key_value
             }
+
+            #step
+        }
+    }
+}
+
+/// What a field adds to the schema.
+fn declaration(field: &DocumentField<'_>, krate: &Path) -> TokenStream {
+    let DocumentField { ty, name, .. } = field;
+    let declared = match field.has_column {
+        true => quote!(.field::<#ty>(#name)),
+        // Its type says nothing about what is stored.
+        false => quote!(.field_of_type(#name, #krate::FieldType::Any)),
+    };
+    let presence = if field.is_optional { quote!(.optional()) } else { quote!(.required()) };
+    let default = field.default.as_ref().map(|value| {
+        let value = match value {
+            None => quote!(::core::default::Default::default()),
+            // So that a text may be given as it is.
+            Some(value) => match syn::parse2::<LitStr>(value.clone()) {
+                Ok(text) => quote!(::core::convert::From::from(#text)),
+                Err(_) => quote!((#value)),
+            },
+        };
+        quote! {
+            .default_value::<#ty>(&#value)
+        }
+    });
+    let renamed = field.renamed_from.as_ref().map(|from| quote!(.renamed_from(#from)));
+    quote!(#declared #presence #default #renamed)
+}
+
+/// The step from the type of the version before.
+fn step(from: &Path, with: Option<&TokenStream>, krate: &Path) -> TokenStream {
+    let with = match with {
+        Some(with) => quote!(#with),
+        None => quote!(<Self as ::core::convert::From<#from>>::from),
+    };
+    quote! {
+        const HAS_STEP: bool = true;
+
+        fn from_earlier(
+            earlier: &#krate::EarlierDocument<'_>,
+        ) -> ::core::result::Result<Self, #krate::RowError> {
+            ::core::result::Result::map(earlier.read::<#from>(), #with)
         }
     }
 }

@@ -27,12 +27,23 @@ use proc_macro::TokenStream;
 /// - `#[document(table = "users")]`: the name of the table, 1 to 100 letters, digits, `_` and `-` of ASCII. Without
 ///   it, the name of the struct in snake case: `OrderLine` is stored in `order_line`.
 /// - `#[document(version = 2)]`: the version of the schema, 1 or more; 1 without it.
+/// - `#[document(removed(age = 0, nick))]`: fields that the version before has and this one has not, with what programs of
+///   earlier versions read in their place; without a value, these cannot read documents of this version if they need the
+///   field.
+/// - `#[document(migrate_from = OldUser)]`: documents of earlier versions are read as `OldUser`, the type of one of them, and
+///   turned into this one by `From<OldUser>`, or by a function: `with = path`. Steps can follow one another.
 /// - `#[document(crate = "path")]`: where the crate `bucketdb` is found, if it is not `::bucketdb`.
 ///
 /// # On a field
 ///
 /// - `#[document(key)]`: the field is the primary key. On several fields, the key is the tuple of them in order.
 /// - `#[document(ttl)]`: the field holds when the document ends, in seconds since 1970: a number, or an option of one.
+///
+/// - `#[document(default)]`, `#[document(default = expression)]`: what documents of earlier versions have that lack the field:
+///   the default of its type, or that value. It is evaluated when the schema is registered, and must be the same every time.
+/// - `#[document(renamed_from = "mail")]`: the name that the field has in the version before, as it is stored.
+///
+/// An `Option`, or a field with serde's `default`, may be missing; any other new field needs a default.
 ///
 /// # Columns
 ///

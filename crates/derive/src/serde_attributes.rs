@@ -9,6 +9,8 @@ use crate::names::RenameRule;
 #[derive(Debug)]
 pub(crate) struct SerdeContainer {
     pub(crate) rename_all: RenameRule,
+    /// Whether fields that are missing are filled in.
+    pub(crate) has_default: bool,
 }
 
 /// What they say about a field.
@@ -21,11 +23,14 @@ pub(crate) struct SerdeField {
     pub(crate) flattened: bool,
     /// Stored in another form than that of its type.
     pub(crate) converted: bool,
+    /// Filled in where it is missing.
+    pub(crate) has_default: bool,
 }
 
 impl SerdeContainer {
     pub(crate) fn read(attributes: &[Attribute]) -> syn::Result<Self> {
         let mut rename_all = RenameRule::Unchanged;
+        let mut has_default = false;
         each_serde_attribute(attributes, |meta| {
             if meta.path.is_ident("rename_all") {
                 if let Some(rule) = stored_name(&meta)? {
@@ -41,9 +46,10 @@ impl SerdeContainer {
                     )));
                 }
             }
+            has_default |= meta.path.is_ident("default");
             skip_value(&meta)
         })?;
-        Ok(Self { rename_all })
+        Ok(Self { rename_all, has_default })
     }
 }
 
@@ -59,6 +65,7 @@ impl SerdeField {
             }
             read.skipped |= meta.path.is_ident("skip") || meta.path.is_ident("skip_serializing");
             read.flattened |= meta.path.is_ident("flatten");
+            read.has_default |= meta.path.is_ident("default") || meta.path.is_ident("skip_deserializing");
             read.converted |= meta.path.is_ident("with") || meta.path.is_ident("serialize_with");
             skip_value(&meta)
         })?;

@@ -12,6 +12,20 @@ mod facade {
         type Key;
         fn schema() -> Schema;
         fn key(&self) -> Self::Key;
+        const HAS_STEP: bool = false;
+        fn from_earlier(earlier: &EarlierDocument<'_>) -> Result<Self, RowError> {
+            earlier.read()
+        }
+    }
+
+    pub(crate) type RowError = serde_json::Error;
+
+    pub(crate) struct EarlierDocument<'a>(pub(crate) &'a serde_json::Value);
+
+    impl EarlierDocument<'_> {
+        pub(crate) fn read<T: Document>(&self) -> Result<T, RowError> {
+            serde_json::from_value(self.0.clone())
+        }
     }
 
     pub(crate) enum FieldType {
@@ -24,6 +38,12 @@ mod facade {
         pub(crate) version: u32,
         pub(crate) fields: Vec<(String, &'static str)>,
         pub(crate) key: Vec<String>,
+        /// What is said of earlier versions.
+        pub(crate) said: Vec<String>,
+    }
+
+    fn json<T: ?Sized + serde::Serialize>(value: &T) -> serde_json::Value {
+        serde_json::to_value(value).unwrap_or_default()
     }
 
     impl Schema {
@@ -44,6 +64,42 @@ mod facade {
         pub(crate) fn field_of_type(mut self, name: &str, field_type: FieldType) -> Self {
             let FieldType::Any = field_type;
             self.fields.push((name.to_owned(), "anything"));
+            self
+        }
+
+        pub(crate) fn required(self) -> Self {
+            self
+        }
+
+        pub(crate) fn optional(self) -> Self {
+            let name = self.last();
+            self.say(format!("{name} is optional"))
+        }
+
+        pub(crate) fn default_value<T: ?Sized + serde::Serialize>(self, value: &T) -> Self {
+            let name = self.last();
+            self.say(format!("{name} is {}", json(value)))
+        }
+
+        pub(crate) fn renamed_from(self, from: &str) -> Self {
+            let name = self.last();
+            self.say(format!("{name} was {from}"))
+        }
+
+        pub(crate) fn removed(self, name: &str) -> Self {
+            self.say(format!("{name} is gone"))
+        }
+
+        pub(crate) fn removed_with<T: ?Sized + serde::Serialize>(self, name: &str, value: &T) -> Self {
+            self.say(format!("{name} is gone, was {}", json(value)))
+        }
+
+        fn last(&self) -> String {
+            self.fields.last().map(|(name, _)| name.clone()).unwrap_or_default()
+        }
+
+        fn say(mut self, what: String) -> Self {
+            self.said.push(what);
             self
         }
 
@@ -97,6 +153,7 @@ fn the_schema_has_every_field_in_order() {
                 ("tags".to_owned(), std::any::type_name::<Vec<String>>()),
             ],
             key: vec!["id".to_owned()],
+            said: vec!["address is optional".to_owned()],
         }
     );
 }
@@ -234,4 +291,72 @@ mod inner {
 #[test]
 fn columns_are_as_visible_as_their_struct() {
     assert_eq!(inner::Visible::KEY.path().to_string(), "key");
+}
+
+#[derive(Serialize, Deserialize, Document)]
+#[document(table = "people", version = 2, crate = "facade", removed(nick, "old name" = "", size = 1 + 1))]
+struct Person {
+    #[document(key)]
+    id: u8,
+    #[document(default)]
+    age: u8,
+    #[document(default = "nobody", renamed_from = "called")]
+    name: String,
+    #[document(default = Some(vec![1, 2]))]
+    scores: Option<Vec<u16>>,
+    #[serde(default)]
+    tags: Vec<String>,
+}
+
+#[test]
+fn what_was_in_earlier_versions_is_said() {
+    let said = [
+        "age is 0",
+        r#"name is "nobody""#,
+        "name was called",
+        "scores is optional",
+        "scores is [1,2]",
+        "tags is optional",
+        "nick is gone",
+        r#"old name is gone, was """#,
+        "size is gone, was 2",
+    ];
+    assert_eq!(Person::schema().said, said);
+    const { assert!(!Person::HAS_STEP) };
+}
+
+#[derive(Serialize, Deserialize, Document)]
+#[document(table = "people", version = 3, crate = "facade", migrate_from = Person)]
+struct Renamed {
+    #[document(key)]
+    id: u8,
+    called: String,
+}
+
+impl From<Person> for Renamed {
+    fn from(person: Person) -> Self {
+        Self { id: person.id, called: person.name }
+    }
+}
+
+#[derive(Serialize, Deserialize, Document)]
+#[document(table = "people", version = 4, crate = "facade", migrate_from = Renamed, with = |old| shorter(&old))]
+struct Short {
+    #[document(key)]
+    id: u8,
+    letters: usize,
+}
+
+fn shorter(renamed: &Renamed) -> Short {
+    Short { id: renamed.id, letters: renamed.called.len() }
+}
+
+#[test]
+fn a_step_makes_a_document_of_an_earlier_one() {
+    const { assert!(Renamed::HAS_STEP && Short::HAS_STEP) };
+    let person = serde_json::json!({"id": 1, "age": 2, "name": "Ada", "scores": null});
+    let renamed = Renamed::from_earlier(&facade::EarlierDocument(&person)).unwrap();
+    assert_eq!((renamed.id, renamed.called.as_str()), (1, "Ada"));
+    let renamed = serde_json::to_value(renamed).unwrap();
+    assert_eq!(Short::from_earlier(&facade::EarlierDocument(&renamed)).unwrap().letters, 3);
 }

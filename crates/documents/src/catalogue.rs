@@ -1,3 +1,5 @@
+mod table_entry;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -6,8 +8,11 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::layout::AllLayouts;
+use crate::succession::check_succession;
 use crate::ttl::ttl_field;
-use crate::{Index, IndexDefinition, IndexId, InvalidSchema, Layouts, Refusal, Schema, Ttl};
+use crate::{Index, IndexDefinition, IndexId, InvalidSchema, Refusal, Schema};
+
+pub use self::table_entry::{Migrated, TableEntry};
 
 /// A table, for ever: its number is never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -21,6 +26,8 @@ pub struct Catalogue {
     /// The highest number that an index ever had.
     last_index: u32,
     has_ttls: bool,
+    /// How many versions of schemas there are.
+    known_versions: u32,
     /// Shared with every catalogue that was made from this one, and with whoever reads rows.
     layouts: AllLayouts,
 }
@@ -28,90 +35,7 @@ pub struct Catalogue {
 const REGISTER: u8 = 0;
 const DROP_INDEX: u8 = 1;
 const CHANGE_TTL: u8 = 2;
-
-/// One table of a [`Catalogue`].
-#[derive(Clone, Debug)]
-pub struct TableEntry {
-    /// Its number.
-    pub id: TableId,
-    /// Every version that was registered, oldest first; never empty.
-    versions: Vec<Schema>,
-    indexes: Vec<Index>,
-    ttl: Option<Arc<Ttl>>,
-    layouts: AllLayouts,
-}
-
-impl TableEntry {
-    /// The newest version of its schema.
-    #[must_use]
-    pub fn schema(&self) -> &Schema {
-        #[expect(clippy::expect_used, reason = "an entry is made with its first version and none is ever removed")]
-        self.versions.last().expect("a table has a schema")
-    }
-
-    /// Every version of its schema, oldest first.
-    #[must_use]
-    pub fn versions(&self) -> &[Schema] {
-        &self.versions
-    }
-
-    /// Its indexes, oldest first.
-    #[must_use]
-    pub fn indexes(&self) -> &[Index] {
-        &self.indexes
-    }
-
-    /// Until when its documents live, if they do not live for ever.
-    #[must_use]
-    pub fn ttl(&self) -> Option<&Arc<Ttl>> {
-        self.ttl.as_ref()
-    }
-
-    fn set_ttl(&mut self, field: Option<&str>) -> Result<(), Malformed> {
-        let field = field.map(|field| ttl_field(self.schema().table(), field)).transpose();
-        let field = field.map_err(|_| Malformed("no field can be that which says when a document ends"))?;
-        self.ttl = field.map(|field| Arc::new(Ttl::new(field, self.layouts())));
-        Ok(())
-    }
-
-    /// The index over these fields, in the text form of an order.
-    #[must_use]
-    pub fn index(&self, fields: &str) -> Option<&Index> {
-        let order = fields.parse().ok()?;
-        self.indexes.iter().find(|index| index.order == order)
-    }
-
-    /// Whether nothing is to be done to register a schema.
-    #[must_use]
-    pub fn has(&self, schema: &Schema) -> bool {
-        let is_declared = self.versions.iter().any(|known| known.is_same_declaration(schema));
-        let has_ttl = schema.ttl().is_none_or(|field| self.ttl.as_ref().is_some_and(|ttl| ttl.field() == field));
-        is_declared && has_ttl && schema.indexes().iter().all(|wanted| self.has_index(wanted))
-    }
-
-    fn has_index(&self, wanted: &IndexDefinition) -> bool {
-        self.index(&wanted.fields).is_some_and(|index| index.is_unique == wanted.is_unique)
-    }
-
-    /// # Errors
-    /// If an index that is wanted contradicts one that there is.
-    fn check_indexes(&self, schema: &Schema) -> Result<(), InvalidSchema> {
-        let contradicts = |wanted: &&IndexDefinition| {
-            self.index(&wanted.fields).is_some_and(|index| index.is_unique != wanted.is_unique)
-        };
-        let Some(wanted) = schema.indexes().iter().find(contradicts) else { return Ok(()) };
-        let (has, wants) = if wanted.is_unique { ("is not", "is to be") } else { ("is", "is not to be") };
-        let fields = &wanted.fields;
-        let reason = format!("the index on {fields} {has} unique, and {wants}; drop it first");
-        Err(InvalidSchema { table: schema.table().to_owned(), reason })
-    }
-
-    /// How its rows are laid out; to be written under the newest version.
-    #[must_use]
-    pub fn layouts(&self) -> Layouts {
-        self.layouts.of_table(self.id, self.schema().version())
-    }
-}
+const MIGRATE: u8 = 3;
 
 impl Catalogue {
     /// The table of that name.
@@ -143,6 +67,12 @@ impl Catalogue {
         self.last_index
     }
 
+    /// How many versions of schemas there are, of all tables together.
+    #[must_use]
+    pub fn known_versions(&self) -> u32 {
+        self.known_versions
+    }
+
     /// The tables that have indexes.
     pub fn indexed_tables(&self) -> impl Iterator<Item = &TableEntry> {
         self.tables.values().filter(|entry| !entry.indexes.is_empty())
@@ -155,7 +85,9 @@ impl Catalogue {
 
     /// All of it, as a manifest has it: the number of versions of schemas, each as a record registers it; the highest number
     /// that an index ever had; the number of indexes, each as its table, its number, whether it is unique (0 or 1), and its
-    /// fields as text; the number of tables whose documents have an end, each as its number and the field. Numbers are varints; texts have their sizes before them.
+    /// fields as text; the number of tables whose documents have an end, each as its number and the field; the number of tables
+    /// of which documents were migrated, each with the lowest version that is accepted, and the lowest that there is. Numbers
+    /// are varints; texts have their sizes before them.
     pub(crate) fn encode(&self) -> Bytes {
         let versions = || self.tables.values().flat_map(|entry| entry.versions.iter().map(|schema| (entry.id, schema)));
         let mut buffer = Vec::new();
@@ -176,6 +108,13 @@ impl Catalogue {
         for (table, ttl) in ttls() {
             codec::put_varint(&mut buffer, u64::from(table.0));
             codec::put_bytes(&mut buffer, ttl.field().as_bytes());
+        }
+        let migrated = || self.tables.values().filter(|entry| entry.migrated != Migrated::default());
+        codec::put_varint(&mut buffer, migrated().count() as u64);
+        for TableEntry { id, migrated, .. } in migrated() {
+            for number in [id.0, migrated.accepts, migrated.has] {
+                codec::put_varint(&mut buffer, u64::from(number));
+            }
         }
         buffer.into()
     }
@@ -198,7 +137,13 @@ impl Catalogue {
             let is_unique = reader.u8()? != 0;
             let fields = reader.text()?;
             let entry = catalogue.tables.get_mut(&table).ok_or(Malformed("an index is of no table"))?;
-            entry.indexes.push(index(id, &IndexDefinition { fields, is_unique }, entry.schema().table())?);
+            entry.indexes.push(entry.new_index(id, &IndexDefinition { fields, is_unique })?);
+        }
+        for _ in 0..reader.length()? {
+            let table = TableId(number(&mut reader)?);
+            let migrated = Migrated { accepts: number(&mut reader)?, has: number(&mut reader)? };
+            let entry = catalogue.tables.get_mut(&table).ok_or(Malformed("what was migrated is of no table"))?;
+            entry.migrated = migrated;
         }
         for _ in 0..reader.length()? {
             let table = TableId(number(&mut reader)?);
@@ -216,6 +161,7 @@ impl Catalogue {
         let id = match self.by_name(schema.table()) {
             None => TableId(self.tables.last_key_value().map_or(1, |(last, _)| last.0 + 1)),
             Some(entry) => {
+                entry.check_accepted(schema.version())?;
                 entry.check_indexes(schema).map_err(Refusal::Schema)?;
                 let known = entry.versions.iter().find(|known| known.version() == schema.version());
                 if let Some(known) = known {
@@ -234,7 +180,7 @@ impl Catalogue {
                     );
                     return Err(Refusal::Schema(InvalidSchema { table: schema.table().to_owned(), reason }));
                 }
-                newest.check_successor(schema).map_err(Refusal::Schema)?;
+                check_succession(newest, &entry.evolution, schema).map_err(Refusal::Schema)?;
                 entry.id
             }
         };
@@ -259,7 +205,7 @@ impl Catalogue {
         if let Some(field) = field {
             ttl_field(table, field).map_err(Refusal::Schema)?;
         }
-        if entry.ttl.as_ref().map(|ttl| ttl.field()).as_deref() == field {
+        if field.map_or(entry.ttl.is_none(), |field| entry.ends_by(field)) {
             return Err(Refusal::AlreadyRegistered(entry.id));
         }
         let mut payload = Vec::new();
@@ -270,6 +216,31 @@ impl Catalogue {
     }
 
     /// Takes in what [`register`](Self::register) or [`drop_index`](Self::drop_index) wrote. Gives the indexes that are new.
+    /// The payload of the record that says how far the documents of a table have come.
+    pub(crate) fn migrate(&self, table: TableId, wanted: Migrated) -> Result<Bytes, Refusal> {
+        let entry = self.table(table).ok_or(Refusal::UnknownTable(table))?;
+        let Migrated { accepts, has } = entry.migrated;
+        let next = Migrated { accepts: accepts.max(wanted.accepts), has: has.max(wanted.has) };
+        if next == entry.migrated {
+            return Err(Refusal::AlreadyRegistered(table));
+        }
+        let invalid = |reason: String| Refusal::Schema(entry.schema().invalid(reason));
+        if !entry.versions.iter().any(|known| known.version() == next.accepts) {
+            return Err(invalid(format!("version {} is not registered: nothing can be migrated to it", next.accepts)));
+        }
+        if next.has > next.accepts {
+            return Err(invalid(format!("documents of versions below {} are still accepted", next.has)));
+        }
+        let mut payload = Vec::new();
+        codec::put_varint(&mut payload, u64::from(table.0));
+        payload.push(MIGRATE);
+        codec::put_varint(&mut payload, u64::from(next.accepts));
+        codec::put_varint(&mut payload, u64::from(next.has));
+        Ok(payload.into())
+    }
+
+    /// Takes in what [`register`](Self::register), [`drop_index`](Self::drop_index) or [`migrate`](Self::migrate) wrote.
+    /// Gives the indexes that are new.
     pub(crate) fn apply(&mut self, payload: Bytes) -> Result<Vec<(TableId, Index)>, Malformed> {
         let mut reader = Reader::new(payload);
         let id = TableId(number(&mut reader)?);
@@ -291,6 +262,13 @@ impl Catalogue {
                 self.has_ttls = self.tables.values().any(|entry| entry.ttl.is_some());
                 return Ok(Vec::new());
             }
+            MIGRATE => {
+                let migrated = Migrated { accepts: number(&mut reader)?, has: number(&mut reader)? };
+                reader.finish()?;
+                let entry = self.tables.get_mut(&id).ok_or(Malformed("what was migrated is of no table"))?;
+                entry.migrated = migrated;
+                return Ok(Vec::new());
+            }
             _ => return Err(Malformed("a change of the catalogue is of an unknown kind")),
         }
         let length = reader.remaining();
@@ -304,20 +282,24 @@ impl Catalogue {
             indexes: Vec::new(),
             ttl: None,
             layouts,
+            evolution: Arc::default(),
+            migrated: Migrated::default(),
         });
+        let mut wanted = Vec::new();
         if !entry.versions.iter().any(|known| known.version() == schema.version()) {
-            self.layouts.add(id, &schema);
-            entry.versions.push(schema.clone().declaration());
+            self.known_versions += 1;
+            wanted = entry.add_version(schema.clone().declaration());
         }
         if schema.ttl().is_some() {
             entry.set_ttl(schema.ttl())?;
             self.has_ttls = true;
         }
+        wanted.extend_from_slice(schema.indexes());
         let mut added = Vec::new();
-        for wanted in schema.indexes() {
+        for wanted in &wanted {
             if entry.index(&wanted.fields).is_none() {
                 self.last_index += 1;
-                let index = index(IndexId(self.last_index), wanted, schema.table())?;
+                let index = entry.new_index(IndexId(self.last_index), wanted)?;
                 entry.indexes.push(index.clone());
                 added.push((id, index));
             }
@@ -330,11 +312,6 @@ fn number(reader: &mut Reader) -> Result<u32, Malformed> {
     u32::try_from(reader.varint()?).map_err(|_| Malformed("the number of a table or an index is out of range"))
 }
 
-fn index(id: IndexId, definition: &IndexDefinition, table: &str) -> Result<Index, Malformed> {
-    let order = definition.order(table).map_err(|_| Malformed("an index cannot be"))?;
-    Ok(Index { id, order, is_unique: definition.is_unique })
-}
-
 /// A table's number and a version of its schema, as a record has them.
 fn registration(id: TableId, schema: &Schema) -> Vec<u8> {
     let mut payload = Vec::new();
@@ -344,3 +321,6 @@ fn registration(id: TableId, schema: &Schema) -> Vec<u8> {
     payload.extend(rmp_serde::to_vec_named(schema).expect("a schema serialises"));
     payload
 }
+
+#[cfg(test)]
+mod tests;

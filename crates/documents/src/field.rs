@@ -7,6 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::StandIn;
+
 /// A field that a [`Schema`](crate::Schema) declares.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Field {
@@ -14,6 +16,41 @@ pub struct Field {
     pub name: String,
     /// What it holds in most documents.
     pub field_type: FieldType,
+    /// Whether a document may lack it.
+    #[serde(default, skip_serializing_if = "Presence::is_unsaid")]
+    pub presence: Presence,
+    /// What documents of earlier versions have that lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<StandIn>,
+    /// Its name in the version before, if it had another one there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renamed_from: Option<String>,
+}
+
+impl Field {
+    /// A field of which no more is said than what it holds.
+    #[must_use]
+    pub fn new(name: &str, field_type: FieldType) -> Self {
+        Self { name: name.to_owned(), field_type, presence: Presence::Unsaid, default: None, renamed_from: None }
+    }
+}
+
+/// Whether documents may lack a field.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Presence {
+    /// That is not said, as where documents are JSON.
+    #[default]
+    Unsaid,
+    /// They may: the type has it as an `Option`, or fills it in.
+    Optional,
+    /// Without it, a document does not read as the type.
+    Required,
+}
+
+impl Presence {
+    fn is_unsaid(&self) -> bool {
+        *self == Self::Unsaid
+    }
 }
 
 /// How the values of a field are laid out in a row.
@@ -97,6 +134,29 @@ impl FieldType {
             () if either!(String, Box<str>, Arc<str>, Rc<str>, Cow<'static, str>, &'static str, char) => Self::Text,
             () if either!(Bytes) => Self::Bytes,
             () => Self::Any,
+        }
+    }
+
+    /// Whether whatever was stored as `self` reads as `wider` too.
+    pub(crate) fn widens_to(self, wider: Self) -> bool {
+        let bits = |of: Self| match of {
+            Self::I8 => Some((true, 8)),
+            Self::I16 => Some((true, 16)),
+            Self::I32 => Some((true, 32)),
+            Self::I64 => Some((true, 64)),
+            Self::U8 => Some((false, 8)),
+            Self::U16 => Some((false, 16)),
+            Self::U32 => Some((false, 32)),
+            Self::U64 => Some((false, 64)),
+            _ => None,
+        };
+        match (bits(self), bits(wider), wider) {
+            (Some((true, from)), Some((true, to)), _) | (Some((false, from)), Some((false, to)), _) => from <= to,
+            (Some((false, from)), Some((true, to)), _) => from < to,
+            // So many bits a float holds without loss.
+            (Some((_, from)), None, Self::F32) => from <= 16,
+            (Some((_, from)), None, Self::F64) => from <= 32,
+            _ => self == wider || (self, wider) == (Self::F32, Self::F64),
         }
     }
 

@@ -3,6 +3,7 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use crate::evolution::Evolution;
 use crate::row::{self, RowError};
 use crate::{FieldType, Schema, TableId};
 
@@ -127,29 +128,43 @@ impl Layout {
     }
 }
 
-/// The layouts of all tables and versions that a database was ever seen to have. Whatever a version declares never
-/// changes, so it only grows, and all states of a database share one.
+/// The layouts of all tables and versions that a database was ever seen to have, and how versions follow one another.
+/// Whatever a version declares never changes, so it only grows, and all states of a database share one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AllLayouts {
-    known: Arc<RwLock<ByVersion>>,
+    known: Arc<RwLock<Known>>,
 }
 
-type ByVersion = BTreeMap<(TableId, u32), Arc<Layout>>;
+#[derive(Debug, Default)]
+struct Known {
+    layouts: BTreeMap<(TableId, u32), Arc<Layout>>,
+    evolutions: BTreeMap<TableId, Arc<Evolution>>,
+}
 
 impl AllLayouts {
-    pub(crate) fn add(&self, table: TableId, schema: &Schema) {
+    /// Takes in the last of a table's versions, after which `evolution` holds.
+    pub(crate) fn add(&self, table: TableId, schema: &Schema, evolution: &Arc<Evolution>) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         if schema.version() > 0 {
-            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-            known.entry((table, schema.version())).or_insert_with(|| Arc::new(Layout::new(schema)));
+            known.layouts.entry((table, schema.version())).or_insert_with(|| Arc::new(Layout::new(schema)));
+        }
+        let newest = known.evolutions.entry(table).or_default();
+        if newest.newest() <= evolution.newest() {
+            newest.clone_from(evolution);
         }
     }
 
-    fn get(&self, table: TableId, version: u32) -> Option<Arc<Layout>> {
-        self.known.read().unwrap_or_else(PoisonError::into_inner).get(&(table, version)).cloned()
+    fn layout(&self, table: TableId, version: u32) -> Option<Arc<Layout>> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).layouts.get(&(table, version)).cloned()
     }
 
-    pub(crate) fn of_table(&self, table: TableId, version: u32) -> Layouts {
-        Layouts { version, own: self.get(table, version), table, all: self.clone() }
+    fn evolution(&self, table: TableId) -> Option<Arc<Evolution>> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).evolutions.get(&table).cloned()
+    }
+
+    pub(crate) fn of_table(&self, table: TableId, version: u32, evolution: &Arc<Evolution>) -> Layouts {
+        let (own, evolution) = (self.layout(table, version), evolution.clone());
+        Layouts { version, own, table, evolution, all: self.clone() }
     }
 }
 
@@ -162,22 +177,24 @@ pub struct Layouts {
     /// The layout of that version; `None` if it declares no fields.
     own: Option<Arc<Layout>>,
     table: TableId,
+    /// How versions follow one another, in the state that these were asked of.
+    evolution: Arc<Evolution>,
     all: AllLayouts,
 }
 
-/// The layout of a row.
-pub(crate) enum Known<'a> {
-    Own(&'a Layout),
-    Other(Arc<Layout>),
+/// What is at hand here, or was looked up.
+pub(crate) enum Shared<'a, T> {
+    Own(&'a T),
+    Other(Arc<T>),
 }
 
-impl Deref for Known<'_> {
-    type Target = Layout;
+impl<T> Deref for Shared<'_, T> {
+    type Target = T;
 
-    fn deref(&self) -> &Layout {
+    fn deref(&self) -> &T {
         match self {
-            Self::Own(layout) => layout,
-            Self::Other(layout) => layout,
+            Self::Own(own) => own,
+            Self::Other(other) => other,
         }
     }
 }
@@ -186,15 +203,40 @@ impl Layouts {
     /// That of a schema which is registered nowhere.
     #[must_use]
     pub fn of_schema(schema: &Schema) -> Self {
+        Self::of_versions(std::slice::from_ref(schema))
+    }
+
+    /// Those of several versions, oldest first, of a table that is registered nowhere: to write under the last of them.
+    #[must_use]
+    pub fn of_versions(versions: &[Schema]) -> Self {
         let (all, table) = (AllLayouts::default(), TableId(0));
-        all.add(table, schema);
-        all.of_table(table, schema.version())
+        let evolution = Arc::new(Evolution::of(versions));
+        for schema in versions {
+            all.add(table, schema, &evolution);
+        }
+        all.of_table(table, versions.last().map_or(0, Schema::version), &evolution)
     }
 
     /// The same table's, to write under another version.
     #[must_use]
     pub fn for_version(&self, version: u32) -> Self {
-        self.all.of_table(self.table, version)
+        self.all.of_table(self.table, version, &self.evolution)
+    }
+
+    /// As [`for_version`](Self::for_version), with all that was ever seen of how versions follow one another: for a program
+    /// that reads a state of the past which does not know its version. The same, if that version was never seen.
+    #[must_use]
+    pub fn seen_as(&self, version: u32) -> Self {
+        match self.all.evolution(self.table) {
+            Some(evolution) if self.has_version(version) => self.all.of_table(self.table, version, &evolution),
+            _ => self.clone(),
+        }
+    }
+
+    /// Whether a version that declares fields was ever seen.
+    #[must_use]
+    pub fn has_version(&self, version: u32) -> bool {
+        self.all.layout(self.table, version).is_some()
     }
 
     /// The version of the schema under which rows are written.
@@ -214,13 +256,34 @@ impl Layouts {
     /// # Errors
     /// If there is no such version.
     #[inline]
-    pub(crate) fn of(&self, version: u64) -> Result<Known<'_>, RowError> {
+    pub(crate) fn of(&self, version: u64) -> Result<Shared<'_, Layout>, RowError> {
         match self.own() {
-            Some(own) if u64::from(own.version) == version => Ok(Known::Own(own)),
+            Some(own) if u64::from(own.version) == version => Ok(Shared::Own(own)),
             _ => {
-                let other = u32::try_from(version).ok().and_then(|version| self.all.get(self.table, version));
-                other.map(Known::Other).ok_or_else(|| RowError::unknown_version(version))
+                let other = u32::try_from(version).ok().and_then(|version| self.all.layout(self.table, version));
+                other.map(Shared::Other).ok_or_else(|| RowError::unknown_version(version))
             }
         }
+    }
+
+    /// How versions follow one another, up to that of a row at least.
+    #[inline]
+    pub(crate) fn evolution_to(&self, version: u32) -> Shared<'_, Evolution> {
+        if version <= self.evolution.newest() {
+            return Shared::Own(&self.evolution);
+        }
+        self.all.evolution(self.table).map_or(Shared::Own(&self.evolution), Shared::Other)
+    }
+
+    /// Whether there is a version to which only a program's own step leads.
+    #[must_use]
+    pub fn has_steps(&self) -> bool {
+        self.evolution.has_steps()
+    }
+
+    /// The lowest version above `from`, and up to `to`, to which only a program's own step leads.
+    #[must_use]
+    pub fn step_between(&self, from: u32, to: u32) -> Option<u32> {
+        self.evolution_to(from.max(to)).step_between(from, to)
     }
 }

@@ -73,6 +73,15 @@ pub enum Refusal {
         /// The document that was to be written.
         key: EncodedKey,
     },
+    /// Documents of that version of the schema are not written any more.
+    OutdatedVersion {
+        /// The name of the table.
+        table: String,
+        /// The version.
+        version: u32,
+        /// The lowest one that is accepted.
+        accepts: u32,
+    },
     /// The schema contradicts the one that is registered.
     Schema(InvalidSchema),
     /// The same schema is registered already: nothing is to be done.

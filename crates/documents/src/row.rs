@@ -15,7 +15,10 @@ mod name;
 mod node;
 mod reader;
 mod refusing;
+mod rewriting;
 mod scalar;
+mod transcoded;
+mod translated;
 mod writer;
 
 use std::fmt;
@@ -31,9 +34,11 @@ pub(crate) use self::columns::blank;
 use self::message_pack::MessagePack;
 pub use self::node::{Elements, Kind, Node};
 use self::reader::Document;
+pub use self::rewriting::{Keep, keep, upgraded};
+use self::translated::{Names, Stored};
 use self::writer::WriteError;
-use crate::Layouts;
-use crate::layout::Known;
+use crate::layout::Shared;
+use crate::{Layout, Layouts};
 
 const KIND_MESSAGE_PACK: u8 = 1;
 const KIND_COLUMNS: u8 = 2;
@@ -47,6 +52,12 @@ const MAX_DEPTH: usize = 128;
 pub struct RowError(String);
 
 impl RowError {
+    /// For that reason.
+    #[must_use]
+    pub fn new(reason: String) -> Self {
+        Self(reason)
+    }
+
     pub(crate) fn unknown_version(version: u64) -> Self {
         Self(format!("it was written under version {version} of the schema, which is not registered"))
     }
@@ -90,20 +101,32 @@ pub fn encode_into<T: Serialize + ?Sized>(
     written.end()
 }
 
-/// The document in a row, as a Rust type.
+/// The document in a row, as a Rust type: that of the version of the layouts, whatever version the row is of.
 ///
 /// # Errors
 /// If the row is of an unknown kind or version, or if the document has not the shape of the type.
 pub fn decode<T: DeserializeOwned>(row: &Bytes, layouts: &Layouts) -> Result<T, RowError> {
-    match open(row, layouts)? {
+    let (version, body) = open(row, layouts)?;
+    let evolution = layouts.evolution_to(version);
+    let names = Names { evolution: &evolution, row: version, wanted: layouts.version() };
+    match body {
         Body::MessagePack(body) => {
+            if let Some(document) = translated(&names, || names.own(Stored::MessagePack(body)))? {
+                return T::deserialize(document);
+            }
             let mut source = MessagePack::new(body);
             let document = T::deserialize(&mut source)?;
             source.end()?;
             Ok(document)
         }
         Body::Columns(body, layout) => {
-            let document = Document::new(Columns::open(body, &layout)?);
+            let columns = Columns::open(body, &layout)?;
+            if names.may_differ(&columns)
+                && let Some(document) = translated(&names, || names.own(Stored::Columns(columns)))?
+            {
+                return T::deserialize(document);
+            }
+            let document = Document::new(columns);
             // A type can ask for its fields and then not take them one after the other.
             let read = T::deserialize(document);
             if read.is_err() { T::deserialize(document.by_name()) } else { read }
@@ -111,24 +134,47 @@ pub fn decode<T: DeserializeOwned>(row: &Bytes, layouts: &Layouts) -> Result<T, 
     }
 }
 
-/// The document in a row, as JSON. Bytes become a list of numbers, keys of maps become text, and floats that JSON
-/// lacks (infinite, not a number) become null.
+/// A document that does not read alike in all versions.
+fn translated<T>(
+    names: &Names<'_>,
+    translate: impl FnOnce() -> Result<Option<T>, RowError>,
+) -> Result<Option<T>, RowError> {
+    if names.evolution.is_plain() { Ok(None) } else { translate() }
+}
+
+/// The document in a row, as JSON: as one of the version of the layouts, with what only other versions declare. Bytes become
+/// a list of numbers, keys of maps become text, and floats that JSON lacks (infinite, not a number) become null.
 ///
 /// # Errors
 /// If the row is of an unknown kind or version, or damaged.
 pub fn decode_value(row: &Bytes, layouts: &Layouts) -> Result<Value, RowError> {
-    match open(row, layouts)? {
+    let (version, body) = open(row, layouts)?;
+    let evolution = layouts.evolution_to(version);
+    let names = Names { evolution: &evolution, row: version, wanted: layouts.version() };
+    match body {
         Body::MessagePack(body) => {
+            if let Some(document) = translated(&names, || names.all(Stored::MessagePack(body)))? {
+                return AnyValue.deserialize(document);
+            }
             let mut source = MessagePack::new(body);
             let value = AnyValue.deserialize(&mut source)?;
             source.end()?;
             Ok(value)
         }
-        Body::Columns(body, layout) => AnyValue.deserialize(Document::new(Columns::open(body, &layout)?)),
+        Body::Columns(body, layout) => {
+            let columns = Columns::open(body, &layout)?;
+            if names.may_differ(&columns)
+                && let Some(document) = translated(&names, || names.all(Stored::Columns(columns)))?
+            {
+                return AnyValue.deserialize(document);
+            }
+            AnyValue.deserialize(Document::new(columns))
+        }
     }
 }
 
-/// Lets a reader look at values in a row, as far as it wants to: nothing else is decoded, or even found to be damaged.
+/// Lets a reader look at values in a row, as far as it wants to: nothing else is decoded, or even found to be damaged. A field
+/// is found by every name that it ever had.
 ///
 /// # Errors
 /// If the row is of an unknown kind or version, or damaged where it is read; or what the reader says.
@@ -138,10 +184,40 @@ pub fn look<T>(
     layouts: &Layouts,
     read: impl FnOnce(Node<'_>) -> Result<T, RowError>,
 ) -> Result<T, RowError> {
-    match open(row, layouts)? {
+    let (version, body) = open(row, layouts)?;
+    let evolution = layouts.evolution_to(version);
+    if !evolution.is_plain() {
+        let names = Names { evolution: &evolution, row: version, wanted: layouts.version() };
+        return match body {
+            Body::MessagePack(body) => read(Node::translated(&(Stored::MessagePack(body), names))),
+            Body::Columns(body, layout) => {
+                read(Node::translated(&(Stored::Columns(Columns::open(body, &layout)?), names)))
+            }
+        };
+    }
+    match body {
         Body::MessagePack(body) => read(Node::message_pack(body)),
         Body::Columns(body, layout) => read(Node::document(Columns::open(body, &layout)?)),
     }
+}
+
+/// One value in MessagePack, as it is in a row.
+pub(crate) fn value_bytes<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, RowError> {
+    let mut bytes = Vec::new();
+    put_value(&mut bytes, value)?;
+    Ok(bytes)
+}
+
+fn put_value<T: Serialize + ?Sized>(buffer: &mut Vec<u8>, value: &T) -> Result<(), RowError> {
+    let start = buffer.len();
+    let written = writer::append(buffer, value);
+    let checked = written.and_then(|()| writer::check(buffer.get(start..).unwrap_or_default(), 1));
+    checked.map_err(|error| RowError(error.to_string()))
+}
+
+/// Reads what [`value_bytes`] wrote, as JSON.
+pub(crate) fn value_of_bytes(bytes: &[u8]) -> Result<Value, RowError> {
+    Node::message_pack(bytes).to_value()
 }
 
 /// The version of the schema that a row was written under.
@@ -157,20 +233,22 @@ pub fn schema_version(row: &Bytes) -> Result<u32, RowError> {
 enum Body<'de, 'l> {
     MessagePack(&'de [u8]),
     /// What is behind the version.
-    Columns(&'de [u8], Known<'l>),
+    Columns(&'de [u8], Shared<'l, Layout>),
 }
 
-/// Every read goes through here, so it counts no references.
+/// The version of a row, and what it holds. Every read goes through here, so it counts no references.
 #[inline]
-fn open<'de, 'l>(row: &'de [u8], layouts: &'l Layouts) -> Result<Body<'de, 'l>, RowError> {
+fn open<'de, 'l>(row: &'de [u8], layouts: &'l Layouts) -> Result<(u32, Body<'de, 'l>), RowError> {
     // As nearly all of them are.
     if let Some((own, body)) = layouts.own().and_then(|own| Some((own, own.strip(row)?))) {
-        return Ok(Body::Columns(body, Known::Own(own)));
+        return Ok((layouts.version(), Body::Columns(body, Shared::Own(own))));
     }
-    match split(row)? {
-        (KIND_COLUMNS, version, body) => Ok(Body::Columns(body, layouts.of(version)?)),
-        (_, _, body) => Ok(Body::MessagePack(body)),
-    }
+    let (kind, version, body) = split(row)?;
+    let body = match kind {
+        KIND_COLUMNS => Body::Columns(body, layouts.of(version)?),
+        _ => Body::MessagePack(body),
+    };
+    Ok((u32::try_from(version).unwrap_or(u32::MAX), body))
 }
 
 /// The kind, the version of the schema, and what is behind it.

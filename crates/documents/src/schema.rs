@@ -1,7 +1,11 @@
+mod builder;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ttl::ttl_field;
-use crate::{Field, FieldType, IndexDefinition, KeyType};
+use crate::{Field, IndexDefinition, KeyType, RemovedField};
+
+pub use self::builder::SchemaBuilder;
 
 /// The longest name of a table in bytes.
 const MAX_TABLE_NAME_BYTES: usize = 100;
@@ -19,6 +23,12 @@ pub struct Schema {
     version: u32,
     key: Vec<KeyField>,
     fields: Vec<Field>,
+    /// What is said of fields that the version before has and this one has not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    removed: Vec<RemovedField>,
+    /// Whether only a program makes documents of this version of earlier ones.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    has_step: bool,
     /// Those that there must be, which are no part of what a version declares: they come and go at any time.
     indexes: Vec<IndexDefinition>,
     /// The field that says when a document ends, if it is to be; no part of a version either.
@@ -57,7 +67,16 @@ impl Schema {
     #[must_use]
     pub fn open(table: &str, key: &str, key_type: KeyType) -> Self {
         let key = vec![KeyField { name: key.to_owned(), key_type }];
-        Self { table: table.to_owned(), version: 0, key, fields: Vec::new(), indexes: Vec::new(), ttl: None }
+        Self {
+            table: table.to_owned(),
+            version: 0,
+            key,
+            fields: Vec::new(),
+            removed: Vec::new(),
+            has_step: false,
+            indexes: Vec::new(),
+            ttl: None,
+        }
     }
 
     /// The name of the table.
@@ -88,6 +107,18 @@ impl Schema {
     #[must_use]
     pub fn fields(&self) -> &[Field] {
         &self.fields
+    }
+
+    /// What is said of fields that the version before has and this one has not.
+    #[must_use]
+    pub fn removed(&self) -> &[RemovedField] {
+        &self.removed
+    }
+
+    /// Whether only a program makes documents of this version of earlier ones.
+    #[must_use]
+    pub fn has_step(&self) -> bool {
+        self.has_step
     }
 
     /// The indexes that the table must have. It may have others, which were added without this schema.
@@ -123,13 +154,24 @@ impl Schema {
         self
     }
 
+    /// As [`SchemaBuilder::with_step`].
+    #[must_use]
+    pub fn with_step(mut self) -> Self {
+        self.has_step = true;
+        self
+    }
+
     /// What a version declares.
     pub(crate) fn declaration(mut self) -> Self {
         (self.indexes, self.ttl) = (Vec::new(), None);
         self
     }
 
-    fn declares(&self, name: &str) -> bool {
+    pub(crate) fn field(&self, name: &str) -> Option<&Field> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+
+    pub(crate) fn declares(&self, name: &str) -> bool {
         self.fields.iter().any(|field| field.name == name)
     }
 
@@ -137,13 +179,33 @@ impl Schema {
         self.fields.iter().map(|field| field.name.as_str())
     }
 
-    /// Whether both declare the same, be it with other types of fields.
+    /// Whether `other`, as a program has it, says the same as this one, which is registered: be it with other types of
+    /// fields, or without what it takes to read earlier versions, which is known here.
     #[must_use]
     pub fn is_same_declaration(&self, other: &Self) -> bool {
         self.table == other.table
             && self.version == other.version
             && self.key == other.key
             && self.field_names().eq(other.field_names())
+            && self.contradiction(other).is_none()
+    }
+
+    /// What `other`, which declares the same fields, says of earlier versions that this one does not.
+    fn contradiction(&self, other: &Self) -> Option<String> {
+        if other.has_step && !self.has_step {
+            return Some("it has a step of the program's".to_owned());
+        }
+        let differs = |(known, field): (&Field, &Field)| {
+            let name = &field.name;
+            if field.renamed_from.is_some() && field.renamed_from != known.renamed_from {
+                let from = field.renamed_from.as_deref().unwrap_or_default();
+                return Some(format!("it renames field {from:?} to {name:?}"));
+            }
+            let wanted = field.default.as_ref()?;
+            let is_known = known.default.as_ref().is_some_and(|known| known.is_same(wanted));
+            (!is_known).then(|| format!("it gives field {name:?} the default {}", wanted.to_value()))
+        };
+        self.fields.iter().zip(&other.fields).find_map(differs)
     }
 
     /// Says what the fields of the key hold. A derived schema learns it from the Rust type of the key.
@@ -189,7 +251,8 @@ impl Schema {
         self.indexes.iter().try_for_each(|index| index.order(&self.table).map(|_| ()))
     }
 
-    /// Whether `newer` may be registered where this one is the newest.
+    /// Whether `newer` may be registered where this one is, as far as key and version tell; see also
+    /// [`check_succession`](crate::succession::check_succession).
     ///
     /// # Errors
     /// The reason why not, with the field that it is about.
@@ -205,6 +268,15 @@ impl Schema {
                 "its key is ({}), and the table was created with ({}); a key never changes",
                 show(newer),
                 show(self)
+            )));
+        }
+        if newer.version == self.version
+            && newer.field_names().eq(self.field_names())
+            && let Some(what) = self.contradiction(newer)
+        {
+            let version = newer.version;
+            return Err(newer.invalid(format!(
+                "{what} under version {version}, which is registered without that; raise the version"
             )));
         }
         if newer.version == self.version && !newer.field_names().eq(self.field_names()) {
@@ -223,72 +295,8 @@ impl Schema {
         Ok(())
     }
 
-    fn invalid(&self, reason: String) -> InvalidSchema {
+    pub(crate) fn invalid(&self, reason: String) -> InvalidSchema {
         InvalidSchema { table: self.table.clone(), reason }
-    }
-}
-
-/// Puts a [`Schema`] together.
-#[derive(Clone, Debug)]
-pub struct SchemaBuilder {
-    schema: Schema,
-}
-
-impl SchemaBuilder {
-    /// The version, at least 1 for a schema that declares fields; 1 if not given.
-    #[must_use]
-    pub fn version(mut self, version: u32) -> Self {
-        self.schema.version = version;
-        self
-    }
-
-    /// Declares a field by its stored name, laid out as its Rust type asks for.
-    #[must_use]
-    pub fn field<T: ?Sized + 'static>(self, name: &str) -> Self {
-        self.field_of_type(name, FieldType::of::<T>())
-    }
-
-    /// Declares a field by its stored name, with the type that it is stored as.
-    #[must_use]
-    pub fn field_of_type(mut self, name: &str, field_type: FieldType) -> Self {
-        self.schema.fields.push(Field { name: name.to_owned(), field_type });
-        self
-    }
-
-    /// The fields of the primary key, in order. Their types are text until [`Schema::with_key_types`] says otherwise.
-    #[must_use]
-    pub fn key(mut self, names: &[&str]) -> Self {
-        let field = |name: &&str| KeyField { name: (*name).to_owned(), key_type: KeyType::Text };
-        self.schema.key = names.iter().map(field).collect();
-        self
-    }
-
-    /// Asks for an index, in the text form of an order: `role`, `address.city, age desc`, `tags[*]`.
-    #[must_use]
-    pub fn index(mut self, fields: &str) -> Self {
-        self.schema = self.schema.with_index(fields);
-        self
-    }
-
-    /// Asks for an index in which no two documents may have the same values, unless one of them is missing or null.
-    #[must_use]
-    pub fn unique(mut self, fields: &str) -> Self {
-        self.schema = self.schema.with_unique(fields);
-        self
-    }
-
-    /// The field, at the top of the document or in it (`session.ends`), that says when a document ends, in seconds since 1970.
-    /// From then on nobody sees it, and merges of runs leave it out. A document without a number there has no end.
-    #[must_use]
-    pub fn ttl(mut self, field: &str) -> Self {
-        self.schema = self.schema.with_ttl(field);
-        self
-    }
-
-    /// The schema. Whether it can be registered is told when it is.
-    #[must_use]
-    pub fn finish(self) -> Schema {
-        self.schema
     }
 }
 

@@ -18,6 +18,11 @@ impl Ttl {
         Self { field, layouts }
     }
 
+    /// The same, under the name that the field has in another version of the schema.
+    pub(crate) fn renamed<'a>(&'a self, name_of: impl FnOnce(&'a str) -> &'a str, layouts: Layouts) -> Self {
+        Self { field: self.field.with_first_field(name_of), layouts }
+    }
+
     /// The field, in the text form of a path.
     #[must_use]
     pub fn field(&self) -> String {

@@ -32,7 +32,7 @@ async fn load(db: &Database, tables: &[TableRef], tiers: &[&[Rows]]) -> Seq {
         }
         loaded.push(Tier::new(runs));
     }
-    let proposal = Proposal::Ingest { tiers: loaded, reads: None, begun: ticket.seq };
+    let proposal = Proposal::Ingest { tiers: loaded, reads: None, begun: ticket.seq, written_under: (tables[0].id, 0) };
     log.commit(proposal, Freshness::Local, Duration::from_secs(9)).await.unwrap().seq
 }
 

@@ -93,8 +93,9 @@ impl<T: Stored> Query<T> {
         let written = self.write(true, move |table, Match { key, row }| {
             let mut document: T = table.decode(key, row)?;
             change(&mut document)?;
-            let write = put(table, &document, Condition::Always)?;
+            let mut write = put(table, &document, Condition::Always)?;
             table.check_same_key(key, &write.key)?;
+            table.made_of(&mut write, row)?;
             Ok(write)
         });
         written.await

@@ -15,6 +15,7 @@ mod floor;
 mod freshness;
 mod indexes;
 mod isolation;
+mod migrations;
 mod model;
 mod opening;
 mod processes;

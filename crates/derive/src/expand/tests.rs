@@ -66,13 +66,15 @@ fn refuses_a_document_without_a_proper_key() {
 }
 
 #[test]
-fn refuses_what_comes_in_a_later_version() {
-    for name in ["default", "rename"] {
-        let sentence = format!("the attribute `{name}` is not supported by this version yet");
-        for form in ["", " = \"x\"", "(a, b)"] {
-            assert_eq!(mistake_of_struct(&format!("#[document({name}{form})]")), sentence);
-            assert_eq!(mistake_of_field(&format!("#[document({name}{form})] b: u8")), sentence);
-        }
+fn refuses_what_says_nothing_of_earlier_versions() {
+    assert!(mistake_of_field("#[document(rename = \"x\")] b: u8").contains("`renamed_from` says which one"));
+    assert!(mistake_of_struct("#[document(with = f)]").contains("name that with `migrate_from`"));
+    assert_eq!(mistake_of_struct("#[document(default = 1)]"), "`default` belongs on a field of the struct");
+    assert_eq!(mistake_of_field("#[document(removed(a))] b: u8"), "`removed` belongs on the struct, not on a field");
+    let no_default =
+        "serde stores this field in another form than that of its type, or not at all: it can have no default";
+    for attribute in ["skip", "flatten", "with = \"x\""] {
+        assert_eq!(mistake_of_field(&format!("#[document(default)] #[serde({attribute})] b: u8")), no_default);
     }
 }
 
@@ -81,11 +83,13 @@ fn refuses_unknown_misplaced_and_repeated_attributes() {
     for (attributes, message) in [
         (
             "#[document(tabel = \"a\")]",
-            "unknown attribute `tabel`; a struct can have `table`, `version`, `crate`, `index(...)` and `unique(...)`",
+            "unknown attribute `tabel`; a struct can have `table`, `version`, `crate`, `index(...)`, `unique(...)`, \
+             `removed(...)`, `migrate_from` and `with`",
         ),
         (
             "#[document(a::b)]",
-            "unknown attribute `a::b`; a struct can have `table`, `version`, `crate`, `index(...)` and `unique(...)`",
+            "unknown attribute `a::b`; a struct can have `table`, `version`, `crate`, `index(...)`, `unique(...)`, \
+             `removed(...)`, `migrate_from` and `with`",
         ),
         ("#[document(key)]", "`key` belongs on a field of the struct"),
         ("#[document(ttl)]", "`ttl` belongs on a field of the struct"),
@@ -98,7 +102,8 @@ fn refuses_unknown_misplaced_and_repeated_attributes() {
     for (field, message) in [
         (
             "#[document(primary)] b: u8",
-            "unknown attribute `primary`; a field can have `key`, `index`, `unique` and `ttl`",
+            "unknown attribute `primary`; a field can have `key`, `index`, `unique`, `ttl`, `default` and \
+             `renamed_from`",
         ),
         ("#[document(table = \"b\")] b: u8", "`table` belongs on the struct, not on a field"),
         ("#[document(version = 1)] b: u8", "`version` belongs on the struct, not on a field"),
@@ -169,6 +174,6 @@ fn refuses_what_serde_would_store_differently() {
 
 #[test]
 fn reports_all_mistakes_together() {
-    let code = "#[document(version = 0)] struct A<T> { #[document(default)] a: T, #[document(rename)] b: u8 }";
+    let code = "#[document(version = 0)] struct A<T> { #[document(rename)] a: T, #[document(rename)] b: u8 }";
     assert_eq!(mistakes(code).len(), 4);
 }

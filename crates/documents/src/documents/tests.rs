@@ -18,7 +18,7 @@ fn put(number: i128) -> Change {
 }
 
 fn write(number: i128, reads: Option<ReadSet>) -> Proposal {
-    Proposal::Write { transaction: Transaction { changes: vec![put(number)] }, reads, facts: None, wall_ms: 0 }
+    Proposal::Write { transaction: Transaction { changes: vec![put(number)] }, reads, facts: None, wall_ms: 0, known_versions: 0 }
 }
 
 /// Applies what a proposal adds to the log at a position.
@@ -103,7 +103,7 @@ fn a_deletion_before_the_first_checkpoint_is_kept_for_it() {
     commit(&mut documents, 2, &write(5, None));
     let delete = Change { kind: ChangeKind::Delete, ..put(5) };
     let transaction = Transaction { changes: vec![delete] };
-    commit(&mut documents, 3, &Proposal::Write { transaction, reads: None, facts: None, wall_ms: 0 });
+    commit(&mut documents, 3, &Proposal::Write { transaction, reads: None, facts: None, wall_ms: 0, known_versions: 0 });
     let page = documents.scan(&Scan { range: KeyRange::all(TABLE), at: Seq(3), limit: 9 }).unwrap();
     assert_eq!(page.rows, [WrittenRow { key: key(5), row: None, version: Seq(3) }]);
     assert_eq!((documents.stats(TABLE).documents, documents.stats(TABLE).is_exact), (0, true));

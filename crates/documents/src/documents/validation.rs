@@ -5,8 +5,8 @@ use bytes::Bytes;
 
 use super::Documents;
 use crate::{
-    Change, ChangeKind, Condition, EncodedKey, Facts, Group, Loaded, ReadSet, Refusal, Schema, TableEntry, TableId,
-    Transaction,
+    Change, ChangeKind, Condition, EncodedKey, Facts, Group, Loaded, Migrated, ReadSet, Refusal, Schema, TableEntry,
+    TableId, Transaction, row,
 };
 
 /// A change that somebody wants to commit.
@@ -22,6 +22,9 @@ pub enum Proposal {
         facts: Option<Facts>,
         /// What the clock of who proposes it says, in milliseconds since 1970: documents that have ended by then are absent.
         wall_ms: u64,
+        /// How many versions of schemas were known where it was made: whoever writes documents of earlier versions must have
+        /// looked at what they replace.
+        known_versions: u32,
     },
     /// Another field says when the documents of a table end; `None`: they do not.
     ChangeTtl {
@@ -39,6 +42,13 @@ pub enum Proposal {
         /// Its fields.
         fields: String,
     },
+    /// Documents of a table have come to a newer version of its schema.
+    Migrate {
+        /// The table.
+        table: TableId,
+        /// How far.
+        migrated: Migrated,
+    },
     /// Runs that were bulk-loaded join, and their rows replace what was there.
     Ingest {
         /// The runs, newest first.
@@ -47,6 +57,8 @@ pub enum Proposal {
         reads: Option<ReadSet>,
         /// The position at which the load was announced.
         begun: Seq,
+        /// Whose rows they hold, and the version of the schema that these were written under.
+        written_under: (TableId, u32),
     },
 }
 
@@ -118,6 +130,20 @@ impl Documents {
         version.ok_or(Refusal::FactsTooOld)
     }
 
+    /// Whether a document may be written as one of its version of the schema.
+    fn check_version(&self, change: &Change, knows_all: bool) -> Result<(), Refusal> {
+        let entry = self.catalogue.table(change.table).ok_or(Refusal::UnknownTable(change.table))?;
+        let ChangeKind::Put(row) = &change.kind else { return Ok(()) };
+        if entry.versions().len() == 1 {
+            return Ok(());
+        }
+        // A row of an unknown kind is refused by whoever reads it.
+        let version = row::schema_version(row).unwrap_or(u32::MAX);
+        entry.check_accepted(version)?;
+        // It was not known that there is something to keep of what it replaces.
+        if version < entry.schema().version() && !knows_all { Err(Refusal::FactsTooOld) } else { Ok(()) }
+    }
+
     fn check(
         &self,
         group: &Group,
@@ -127,9 +153,6 @@ impl Documents {
         wall_ms: u64,
     ) -> Result<(), Refusal> {
         let Change { table, key, condition, .. } = change;
-        if self.catalogue.table(*table).is_none() {
-            return Err(Refusal::UnknownTable(*table));
-        }
         if *condition == Condition::Always {
             return Ok(());
         }
@@ -166,7 +189,19 @@ impl Documents {
                 let payload = self.catalogue.change_ttl(table, field.as_deref())?;
                 Ok(Validated::new(RecordKind::Schema, payload))
             }
-            Proposal::Ingest { tiers, reads, begun } => {
+            Proposal::Migrate { table, migrated } => {
+                let payload = self.catalogue.migrate(*table, *migrated)?;
+                Ok(Validated::new(RecordKind::Schema, payload))
+            }
+            Proposal::Ingest { tiers, reads, begun, written_under: (table, version) } => {
+                let entry = self.catalogue.table(*table).ok_or(Refusal::UnknownTable(*table))?;
+                entry.check_accepted(*version)?;
+                let newest = entry.schema().version();
+                if reads.is_none() && *version < newest {
+                    // It would replace what it does not know.
+                    let table = entry.schema().table().to_owned();
+                    return Err(Refusal::OutdatedVersion { table, version: *version, accepts: newest });
+                }
                 if let Some(reads) = reads {
                     self.check_reads_behind(group, reads)?;
                 }
@@ -176,12 +211,14 @@ impl Documents {
                 let brings = tree.runs().map(|run| run.meta().name.to_string()).collect();
                 Ok(Validated { kind: RecordKind::Ingest, payload, brings, ends: Some(*begun) })
             }
-            Proposal::Write { transaction, reads, facts, wall_ms } => {
+            Proposal::Write { transaction, reads, facts, wall_ms, known_versions } => {
+                let knows_all = *known_versions == self.catalogue.known_versions();
                 if let Some(reads) = reads {
                     self.check_reads_behind(group, reads)?;
                 }
                 let mut own = Group::default();
                 for change in &transaction.changes {
+                    self.check_version(change, knows_all)?;
                     self.check(group, &own, change, facts.as_ref(), *wall_ms)?;
                     let exists = matches!(change.kind, ChangeKind::Put(_));
                     own.write(change.table, change.key.clone(), exists);

@@ -136,9 +136,15 @@ impl<'de, 'l> Columns<'de, 'l> {
         }))
     }
 
+    /// What is in no column, as a map; nothing, if it is empty.
+    #[inline]
+    pub(super) fn rest_bytes(&self) -> &'de [u8] {
+        self.body.get(self.rest_at..).unwrap_or_default()
+    }
+
     /// What is in no column: its entries, and how many.
     pub(super) fn rest(&self) -> Result<(MessagePack<'de>, usize), RowError> {
-        let rest = self.body.get(self.rest_at..).unwrap_or_default();
+        let rest = self.rest_bytes();
         if rest.is_empty() {
             return Ok((MessagePack::nested(&[]), 0));
         }

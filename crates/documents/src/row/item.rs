@@ -8,6 +8,7 @@ use super::RowError;
 use super::message_pack::{Head, MessagePack, text};
 
 /// The value of a column.
+#[derive(Clone, Copy)]
 pub(super) enum Item<'de> {
     /// Neither a list nor a map.
     Scalar(Head<'de>),

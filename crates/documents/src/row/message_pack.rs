@@ -62,6 +62,11 @@ impl<'de> MessagePack<'de> {
         if self.rest.is_empty() { Ok(()) } else { Err(RowError::custom("there are bytes behind the document")) }
     }
 
+    /// What was not read yet.
+    pub(super) fn remaining(&self) -> &'de [u8] {
+        self.rest
+    }
+
     /// Goes past one value.
     pub(super) fn skip(&mut self) -> Result<(), RowError> {
         let values = match self.head()? {

@@ -7,8 +7,9 @@ use serde_json::{Map, Value};
 
 use super::columns::{Columns, State};
 use super::item::Item;
-use super::message_pack::{Head, MessagePack, text};
+use super::message_pack::{Head, MessagePack, NIL, text};
 use super::reader::Document;
+use super::translated::{Names, Stored};
 use super::{AnyValue, RowError};
 
 /// A value as it is stored: the document itself, or one in it. It is seen as [`decode_value`](super::decode_value) would
@@ -23,6 +24,8 @@ enum Place<'a> {
     Columns(Columns<'a, 'a>),
     Scalar(Head<'a>),
     MessagePack(&'a [u8]),
+    /// A document whose fields may have other names, or be missing, in the version that it is read as.
+    Translated(&'a (Stored<'a>, Names<'a>)),
 }
 
 /// What a [`Node`] is.
@@ -49,6 +52,15 @@ impl<'a> Node<'a> {
         Self { place: Place::Columns(columns) }
     }
 
+    pub(super) fn translated(document: &'a (Stored<'a>, Names<'a>)) -> Self {
+        Self { place: Place::Translated(document) }
+    }
+
+    /// Whether it is null, and no number that JSON lacks.
+    pub(super) fn is_nil(&self) -> bool {
+        matches!(self.place, Place::Scalar(Head::Nil) | Place::MessagePack([NIL]))
+    }
+
     /// Of one value.
     pub(super) fn message_pack(bytes: &'a [u8]) -> Self {
         Self { place: Place::MessagePack(bytes) }
@@ -70,6 +82,8 @@ impl<'a> Node<'a> {
                 Ok((Head::Map(entries), MessagePack::nested(&[])))
             }
             Place::Scalar(head) => Ok((head, MessagePack::nested(&[]))),
+            Place::Translated((Stored::Columns(_), _)) => Ok((Head::Map(0), MessagePack::nested(&[]))),
+            Place::Translated((Stored::MessagePack(bytes), _)) => Self::message_pack(bytes).head(),
             Place::MessagePack(bytes) => {
                 let mut source = MessagePack::nested(bytes);
                 Ok((source.head()?, source))
@@ -106,6 +120,9 @@ impl<'a> Node<'a> {
     /// If it is damaged.
     #[inline]
     pub fn field(&self, name: &str) -> Result<Option<Self>, RowError> {
+        if let Place::Translated((stored, names)) = self.place {
+            return names.field(*stored, name);
+        }
         let Place::Columns(columns) = self.place else {
             let (Head::Map(entries), source) = self.head()? else { return Ok(None) };
             return entry(source, entries, name);
@@ -143,6 +160,11 @@ impl<'a> Node<'a> {
             Place::Columns(columns) => AnyValue.deserialize(Document::new(columns)),
             Place::Scalar(head) => AnyValue.deserialize(Item::Scalar(head)),
             Place::MessagePack(bytes) => AnyValue.deserialize(Item::MessagePack(bytes)),
+            Place::Translated((stored, names)) => match (names.all(*stored)?, stored) {
+                (Some(document), _) => AnyValue.deserialize(document),
+                (None, Stored::Columns(columns)) => AnyValue.deserialize(Document::new(*columns)),
+                (None, Stored::MessagePack(bytes)) => AnyValue.deserialize(Item::MessagePack(bytes)),
+            },
         }
     }
 

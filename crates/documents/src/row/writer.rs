@@ -250,13 +250,13 @@ impl<'a> Writer<'a> {
 }
 
 /// Appends a value as MessagePack.
-fn append<T: Serialize + ?Sized>(buffer: &mut Vec<u8>, value: &T) -> Result<(), WriteError> {
+pub(super) fn append<T: Serialize + ?Sized>(buffer: &mut Vec<u8>, value: &T) -> Result<(), WriteError> {
     let mut serializer = rmp_serde::Serializer::new(buffer).with_struct_map();
     value.serialize(&mut serializer).map_err(WriteError::custom)
 }
 
 /// That so many values can be read: the serialiser has no limit of depth that holds for lists, and believes any length.
-fn check(written: &[u8], values: usize) -> Result<(), WriteError> {
+pub(super) fn check(written: &[u8], values: usize) -> Result<(), WriteError> {
     let mut written = MessagePack::nested(written);
     for _ in 0..values {
         written.skip()?;
@@ -264,7 +264,7 @@ fn check(written: &[u8], values: usize) -> Result<(), WriteError> {
     Ok(written.end()?)
 }
 
-fn put_map_head(buffer: &mut Vec<u8>, entries: usize) -> Result<(), WriteError> {
+pub(super) fn put_map_head(buffer: &mut Vec<u8>, entries: usize) -> Result<(), WriteError> {
     match (u8::try_from(entries), u16::try_from(entries)) {
         (Ok(entries @ 0..=15), _) => buffer.push(0x80 | entries),
         (_, Ok(entries)) => {

@@ -208,6 +208,31 @@ impl Filter {
         self.expression.paths()
     }
 
+    /// The same filter of documents whose fields have other names.
+    #[must_use]
+    pub fn with_fields<'a>(&'a self, name_of: &impl Fn(&'a str) -> &'a str) -> Self {
+        let renamed = |path: &'a Path| path.with_first_field(name_of);
+        let all = |filters: &'a [Self]| filters.iter().map(|filter| filter.with_fields(name_of)).collect();
+        Self::of(match &self.expression {
+            Expression::And(filters) => Expression::And(all(filters)),
+            Expression::Or(filters) => Expression::Or(all(filters)),
+            Expression::Not(filter) => Expression::Not(Box::new(filter.with_fields(name_of))),
+            Expression::Compare { path, comparison, value } => {
+                Expression::Compare { path: renamed(path), comparison: *comparison, value: value.clone() }
+            }
+            Expression::In { path, values } => Expression::In { path: renamed(path), values: values.clone() },
+            Expression::Between { path, low, high } => {
+                Expression::Between { path: renamed(path), low: low.clone(), high: high.clone() }
+            }
+            Expression::StartsWith { path, prefix } => {
+                Expression::StartsWith { path: renamed(path), prefix: prefix.clone() }
+            }
+            Expression::Contains { path, value } => Expression::Contains { path: renamed(path), value: value.clone() },
+            Expression::Exists { path } => Expression::Exists { path: renamed(path) },
+            Expression::IsNull { path } => Expression::IsNull { path: renamed(path) },
+        })
+    }
+
     /// What the filter is made of.
     #[must_use]
     pub fn expression(&self) -> &Expression {

@@ -82,6 +82,19 @@ impl Order {
         &self.terms
     }
 
+    /// The fields of documents in which its paths begin.
+    pub fn fields(&self) -> impl Iterator<Item = &str> {
+        self.terms.iter().filter_map(|term| term.path.first_field())
+    }
+
+    /// The same order of documents whose fields have other names.
+    #[must_use]
+    pub fn with_fields<'a>(&'a self, name_of: impl Fn(&'a str) -> &'a str) -> Self {
+        let term =
+            |term: &'a OrderTerm| OrderTerm { path: term.path.with_first_field(&name_of), direction: term.direction };
+        Self { terms: self.terms.iter().map(term).collect() }
+    }
+
     /// Whether it orders by nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -88,6 +88,25 @@ impl Path {
         self.segments.contains(&Segment::AnyElement)
     }
 
+    /// The field of the document in which the path begins.
+    #[must_use]
+    pub fn first_field(&self) -> Option<&str> {
+        match self.segments.first() {
+            Some(Segment::Field(name)) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The same path in documents whose fields have other names.
+    #[must_use]
+    pub fn with_first_field<'a>(&'a self, name_of: impl FnOnce(&'a str) -> &'a str) -> Self {
+        let mut renamed = self.clone();
+        if let (Some(name), Some(Segment::Field(field))) = (self.first_field(), renamed.segments.first_mut()) {
+            name_of(name).clone_into(field);
+        }
+        renamed
+    }
+
     /// The values in a document that the path leads to, in the order of the document.
     ///
     /// None if a field or an element on the way is missing; a `null` is a value. Without `[*]` at most one.

@@ -434,7 +434,7 @@ fn a_row_is_read_by_the_layout_of_its_own_version() {
 fn only_declared_fields_make_columns() {
     let value = Value::Object(Map::from_iter([("x".to_owned(), json!(1))]));
     assert_eq!(row::encode(&value, &open()).unwrap()[0], KIND_MESSAGE_PACK);
-    let field = Field { name: "x".to_owned(), field_type: FieldType::of::<i8>() };
+    let field = Field::new("x", FieldType::of::<i8>());
     let schema = Schema::builder("t").field::<i8>("x").finish();
     assert_eq!(schema.fields(), [field]);
 }
