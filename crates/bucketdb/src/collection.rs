@@ -157,7 +157,8 @@ impl Collection {
     /// wrote. Gives the document as it was written.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if there is no such document; [`Error::InvalidKey`] if `change` changes its key.
+    /// [`Error::NotFound`] if there is no such document; [`Error::InvalidKey`] if `change` changes its key;
+    /// [`Error::InvalidDocument`] if only a program's own step makes the document one of the newest version.
     pub async fn update(&self, key: &Value, mut change: impl FnMut(&mut Value)) -> Result<Value> {
         let not_found = || Error::NotFound { table: self.name.clone(), key: key.to_string() };
         let table = self.find().await?.ok_or_else(not_found)?;

@@ -103,8 +103,8 @@ pub use batch::{Batch, Nested, Root};
 pub use bucketdb_derive::Document;
 pub use bucketdb_documents::row::RowError;
 pub use bucketdb_documents::{
-    AsKey, DocumentKey, EncodedKey, Field, FieldType, InvalidSchema, KeyField, KeyPart, KeyType, Schema, SchemaBuilder,
-    TableStats,
+    AsKey, DocumentKey, EncodedKey, Field, FieldType, InvalidSchema, KeyField, KeyPart, KeyType, Presence,
+    RemovedField, Schema, SchemaBuilder, StandIn, TableStats,
 };
 #[cfg(unix)]
 pub use bucketdb_driver::FileDriver;

@@ -30,11 +30,11 @@ pub struct Migration {
 }
 
 impl Migration {
-    /// Whether all documents are of the newest version, and no others may be written.
+    /// Whether all documents are of the newest version, and no others may be written: also if there was never another one.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         let newest = self.versions.last().map_or(0, Schema::version);
-        self.has == newest || newest == 0
+        self.has == newest || self.versions.len() == 1
     }
 }
 

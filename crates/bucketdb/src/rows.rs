@@ -163,7 +163,7 @@ impl TableRef {
     }
 
     /// Whether a row may be written again as one of the version of the layouts without a program's own step.
-    pub(crate) fn check_current(&self, key: &EncodedKey, row: &Bytes) -> Result<()> {
+    fn check_current(&self, key: &EncodedKey, row: &Bytes) -> Result<()> {
         let reached = row::schema_version(row).and_then(|written| check_reachable(written, &self.layouts));
         reached.map_err(|error| self.invalid_document(key, error))
     }

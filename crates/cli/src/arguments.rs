@@ -95,7 +95,7 @@ pub(crate) enum Command {
     /// List the tables
     Tables,
     /// Show the key, the fields and the indexes of a table
-    Schema { table: String },
+    Schema(Schema),
     /// Add an index to a table, or drop one
     #[command(subcommand)]
     Index(Index),
@@ -121,6 +121,17 @@ pub(crate) enum Command {
     Doctor(Doctor),
     /// Print the changes of a table, or of all, in the order of their commits
     Watch(Watch),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Schema {
+    pub(crate) table: String,
+    /// Show every version of the schema, and how many documents there are of each: all are read
+    #[arg(long, conflicts_with = "finish")]
+    pub(crate) versions: bool,
+    /// Make all documents ones of the newest version, and refuse programs of earlier versions from then on
+    #[arg(long)]
+    pub(crate) finish: bool,
 }
 
 #[derive(Debug, Subcommand)]

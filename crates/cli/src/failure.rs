@@ -179,6 +179,7 @@ fn kind_of(error: &Error) -> &'static str {
         Error::WriteTooLarge { .. } => "write_too_large",
         Error::UnknownTable { .. } => "unknown_table",
         Error::Schema(_) => "invalid_schema",
+        Error::OutdatedSchema { .. } => "outdated_schema",
         Error::InvalidKey { .. } => "invalid_key",
         Error::InvalidDocument { .. } => "invalid_document",
         Error::Parse(_) => "parse",

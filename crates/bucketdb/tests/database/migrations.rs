@@ -488,6 +488,8 @@ async fn steps_lead_from_version_to_version() {
     let error = db.finish_migration("members", |_| ()).await.unwrap_err();
     assert!(error.to_string().contains("only a program's own step leads to version 4"), "{error}");
     assert_eq!(db.collection("members").get(&json!(2)).await.unwrap().unwrap()["name"], "Alan M. Turing");
+    let error = db.collection("members").update(&json!(2), |member| member["id"] = json!(2)).await.unwrap_err();
+    assert!(error.to_string().contains("only a program's own step"), "{error}");
     let done = new.finish_migration(|_| ()).await.unwrap();
     assert_eq!((done.documents, done.rewritten), (3, 2));
     let found = new.query().filter(Counted::GIVEN.eq("Ada")).by_index("given").fetch().await.unwrap();

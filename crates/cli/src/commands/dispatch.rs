@@ -1,6 +1,6 @@
 use super::{
-    compact, delete, demo, doctor, export, gc, get, import, index, patch, put, query, schema, stats, tables, ttl,
-    update, verify, watch,
+    compact, delete, demo, doctor, export, gc, get, import, index, patch, put, query, schema, schema_history, stats, tables,
+    ttl, update, verify, watch,
 };
 use crate::arguments::{Arguments, Command};
 use crate::failure::Failure;
@@ -20,7 +20,9 @@ pub(crate) async fn run(arguments: &Arguments, output: &mut Output) -> Result<()
         Command::Patch { table, key, patch } => patch::run(global, table, key, patch, output).await,
         Command::Query(options) => query::run(global, options, output).await,
         Command::Tables => tables::run(global, output).await,
-        Command::Schema { table } => schema::run(global, table, output).await,
+        Command::Schema(asked) if asked.finish => schema_history::finish(global, &asked.table, output).await,
+        Command::Schema(asked) if asked.versions => schema_history::show(global, &asked.table, output).await,
+        Command::Schema(asked) => schema::run(global, &asked.table, output).await,
         Command::Index(action) => index::run(global, action, output).await,
         Command::Ttl { table, field, .. } => ttl::run(global, table, field.as_deref(), output).await,
         Command::Stats => stats::run(global, output).await,

@@ -21,6 +21,7 @@ mod patch;
 mod put;
 mod query;
 mod schema;
+mod schema_history;
 mod stats;
 mod table;
 mod tables;

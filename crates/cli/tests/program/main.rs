@@ -13,3 +13,5 @@ mod stories;
 mod upkeep;
 #[cfg(test)]
 mod usage;
+#[cfg(test)]
+mod versions;
