@@ -290,7 +290,7 @@ impl Catalogue {
             self.known_versions += 1;
             wanted = entry.add_version(schema.clone().declaration());
         }
-        if schema.ttl().is_some() {
+        if schema.ttl().is_some() && schema.version() >= entry.schema().version() {
             entry.set_ttl(schema.ttl())?;
             self.has_ttls = true;
         }

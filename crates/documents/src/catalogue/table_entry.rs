@@ -110,7 +110,9 @@ impl TableEntry {
     #[must_use]
     pub fn has(&self, schema: &Schema) -> bool {
         let is_declared = self.versions.iter().any(|known| known.is_same_declaration(schema));
-        let has_ttl = schema.ttl().is_none_or(|field| self.ends_by(field));
+        // Programs of an earlier version do not take back what a later one, or somebody else, said since.
+        let is_earlier = schema.version() < self.schema().version();
+        let has_ttl = is_earlier || schema.ttl().is_none_or(|field| self.ends_by(field));
         is_declared && has_ttl && schema.indexes().iter().all(|wanted| self.has_index(wanted))
     }
 

@@ -134,6 +134,7 @@ fn entries_of_indexes_take_a_few_times_the_memory_of_their_rows() {
             reads: None,
             facts: None,
             wall_ms: 0,
+            known_versions: 0,
         };
         let (mut without, mut with) = (with_table(Documents::default()), with_index("tags[*]"));
         commit(&mut without, 3, &write());
@@ -158,7 +159,7 @@ fn an_index_has_what_is_there_now_however_large_the_rows_were() {
         // The second row of a record counts.
         let changes = vec![put_tags(number, 7..8).0, put_tags(number, tags).0];
         let transaction = Transaction { changes };
-        commit(&mut documents, 3 + at as u64, &Proposal::Write { transaction, reads: None, facts: None, wall_ms: 0 });
+        commit(&mut documents, 3 + at as u64, &Proposal::Write { transaction, reads: None, facts: None, wall_ms: 0, known_versions: 0 });
         let expected: Vec<EncodedKey> = match at {
             0 => vec![key(1)],
             1 | 2 => vec![key(1), key(2)],
