@@ -50,13 +50,13 @@ struct Present {
 }
 
 impl Present {
-    async fn index_work(&self, moment: &Moment, piece: Option<IndexPiece>) -> Result<IndexWork> {
+    async fn index_work(&self, moment: &Moment, ended_ms: u64, piece: Option<IndexPiece>) -> Result<IndexWork> {
         let Self { base, ingests, tables, catalogue, .. } = self;
         let is_loaded = |table: &TableId| ingests.iter().any(|(_, tiers)| has_any(tiers, *table));
         let indexed = catalogue.indexed_tables().map(|entry| entry.id);
         let (loaded, indexed): (Vec<TableId>, Vec<TableId>) = indexed.partition(is_loaded);
         let written: Vec<TableId> = indexed.into_iter().filter(|table| tables.contains(table)).collect();
-        let builder = IndexBuilder { catalogue, base, written: &written, loaded: &loaded, moment, piece };
+        let builder = IndexBuilder { catalogue, base, written: &written, loaded: &loaded, moment, ended_ms, piece };
         builder.build().await
     }
 }
@@ -93,10 +93,11 @@ impl Inner {
         let base = present.base.clone();
         let store = self.runs();
         let options = RunOptions { block_bytes: self.log.options().block_bytes as usize };
+        let ended_ms = self.ended_ms(&present.catalogue, captured.time().unix_ms()).await?.max(base.ended_ms);
         let can_wait = self.log.is_full() || self.is_full()?;
         let piece = (!can_wait).then_some(self.maintenance.index_piece);
-        let IndexWork { entries, indexes, next_group, goes_on: builds_on } = present.index_work(moment, piece).await?;
-        let ended_ms = self.ended_ms(&present.catalogue, captured.time().unix_ms()).await?.max(base.ended_ms);
+        let IndexWork { entries, indexes, next_group, goes_on: builds_on } =
+            present.index_work(moment, ended_ms, piece).await?;
         let endings = Endings::new(&present.catalogue, ended_ms);
         let fates = |entry: &RunEntry| match () {
             () if Base::is_abandoned(&indexes, &entry.key) => Fate::Abandoned,
@@ -123,7 +124,8 @@ impl Inner {
         let keep = options.history.unwrap_or(options.grace);
         let present = retained_as(&base, last.as_ref(), ingested.iter().cloned().collect());
         let retained = retain(&base.retained, present, keep, time_ms);
-        let next = Base { covers, time_ms, ended_ms, tree, retained, indexes, next_group };
+        let ttls = captured.value.catalogue.ttls_hash();
+        let next = Base { covers, time_ms, ended_ms, ttls, tree, retained, indexes, next_group };
         let kept: BTreeSet<String> = next.objects().collect();
         let before: BTreeSet<String> = base.objects().chain(last.map(|last| last.manifest)).collect();
         let brings: Vec<String> =
@@ -226,6 +228,7 @@ fn retained_as(base: &Base, checkpoint: Option<&CheckpointRef>, loaded: Vec<Stri
     Retained {
         covers: base.covers,
         time_ms: base.time_ms,
+        ttls: base.ttls,
         manifest: checkpoint.map(|checkpoint| checkpoint.manifest.clone()).unwrap_or_default(),
         hash: checkpoint.map(|checkpoint| checkpoint.manifest_hash.0).unwrap_or_default(),
         runs: base.tree.runs().map(|run| run.meta().name.to_string()).collect(),
@@ -248,7 +251,9 @@ fn retain(earlier: &[Retained], last: Retained, keep: Duration, now_ms: u64) -> 
     let apart_ms = keep_ms / KEPT_CHECKPOINTS;
     let mut index = 1;
     while let (Some(before), Some(after)) = (retained.get(index - 1), retained.get(index + 1)) {
-        if after.time_ms.saturating_sub(before.time_ms) >= apart_ms {
+        // Where another field came to say when documents end, the log does not lead from the one before to the one behind.
+        let says_the_same = retained.get(index).is_some_and(|it| it.ttls == before.ttls && it.ttls == after.ttls);
+        if after.time_ms.saturating_sub(before.time_ms) >= apart_ms || !says_the_same {
             index += 1;
             continue;
         }
@@ -269,6 +274,7 @@ mod tests {
         Retained {
             covers: Seq(covers),
             time_ms: time_s * 1_000,
+            ttls: 0,
             manifest: format!("manifest/{covers}"),
             hash: [0; 16],
             runs: vec![format!("run/{covers}")],

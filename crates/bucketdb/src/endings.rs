@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bucketdb_documents::{
-    Catalogue, Documents, Proposal, Refusal, TableId, Transaction, Ttl, index_run_entry_ends_ms, is_index_group,
+    Catalogue, Documents, MOST_SKEW_MS, Proposal, Refusal, TableId, Ttl, index_run_entry_ends_ms, is_index_group,
 };
 use bucketdb_log::planted::{PlantedBug, is_planted};
 use bucketdb_log::{CommitError, Freshness};
@@ -10,9 +10,6 @@ use bucketdb_runs::RunEntry;
 
 use crate::database::Inner;
 use crate::{Collection, Database, Document, Error, Result, Table};
-
-/// So far from the store's may the clock of a machine be that judges whether documents have ended.
-const MOST_SKEW_MS: u64 = 5 * 60 * 1_000;
 
 /// Which entries of runs have ended: merges leave them out.
 pub(crate) struct Endings {
@@ -59,12 +56,12 @@ impl Inner {
     ///
     /// # Errors
     /// [`Error::WrongClock`] if that is far from the store's (H13). A store that does not tell the time is no judge.
-    pub(crate) async fn check_clock(&self, transaction: &Transaction) -> Result<()> {
-        let has_end = |documents: &Documents, _| {
+    pub(crate) async fn check_clock(&self, mut tables: impl Iterator<Item = TableId>) -> Result<()> {
+        let mut has_end = |documents: &Documents, _| {
             let has_end = |table| documents.catalogue().table(table).is_some_and(|entry| entry.ttl().is_some());
-            documents.catalogue().has_ttls() && transaction.changes.iter().any(|change| has_end(change.table))
+            documents.catalogue().has_ttls() && tables.any(has_end)
         };
-        if !self.log.read(has_end)? || is_planted(PlantedBug::WriteByWrongClock) {
+        if !self.log.read(&mut has_end)? || is_planted(PlantedBug::WriteByWrongClock) {
             return Ok(());
         }
         match self.log.clock_ahead_ms().await {

@@ -34,6 +34,12 @@ impl Default for IndexPiece {
     }
 }
 
+/// So many bytes may the entries take that come and go with the rows of one table that a checkpoint writes.
+const MOST_FOLLOWED_BYTES: usize = 64 << 20;
+
+/// What an entry takes in memory beside its key, about.
+const ENTRY_OVERHEAD_BYTES: usize = 100;
+
 /// What a checkpoint does for the indexes.
 #[derive(Debug, Default)]
 pub(crate) struct IndexWork {
@@ -56,6 +62,8 @@ pub(crate) struct IndexBuilder<'a> {
     pub(crate) loaded: &'a [TableId],
     /// What the checkpoint is to cover.
     pub(crate) moment: &'a Moment,
+    /// Documents that ended up to then are left out of what the checkpoint covers, in milliseconds since 1970.
+    pub(crate) ended_ms: u64,
     /// How much is done of what can wait; `None` if writers wait, and it does.
     pub(crate) piece: Option<IndexPiece>,
 }
@@ -76,6 +84,7 @@ impl IndexBuilder<'_> {
         for table in self.written {
             self.follow_writes(*table, &mut work).await?;
         }
+        self.forget_ended_duplicates(&mut work).await?;
         if let Some(piece) = self.piece {
             self.build_piece(piece, &mut work).await?;
             self.check_unique(piece, &mut work).await?;
@@ -130,6 +139,7 @@ impl IndexBuilder<'_> {
         let Some(entry) = self.catalogue.table(table) else { return Ok(()) };
         let (layouts, ends_ms) = (entry.layouts(), ends_ms_by(entry.ttl()));
         let mut range = KeyRange::all(table);
+        let mut entry_bytes = 0;
         loop {
             let scan = Scan { range: range.clone(), at: self.moment.seq(), limit: PAGE_ROWS };
             let page = self.moment.read(|documents, at| documents.scan(&Scan { at, ..scan }))?;
@@ -161,10 +171,46 @@ impl IndexBuilder<'_> {
                     entries.extend(new.iter().filter(is_new).map(|values| entry(values, true)));
                 }
             }
+            entry_bytes += entries.iter().map(|entry: &RunEntry| entry.key.len() + ENTRY_OVERHEAD_BYTES).sum::<usize>();
             work.entries.extend(entries);
+            if entry_bytes > MOST_FOLLOWED_BYTES {
+                self.begin_anew(table, work);
+                return Ok(());
+            }
             let Some(last) = rows.last().filter(|_| rows.len() == PAGE_ROWS) else { return Ok(()) };
             range.start = Bound::Excluded(last.key.clone());
         }
+    }
+
+    /// Has the indexes of a table built piece by piece, of whose rows more was written than one checkpoint has room for.
+    fn begin_anew(&self, table: TableId, work: &mut IndexWork) {
+        let mut next_group = work.next_group;
+        for (_, known) in self.of_table(table, work) {
+            known.group = next_group;
+            next_group += 1;
+            known.built = IndexBuilt::UpTo(None);
+            (known.unchecked_since, known.checked_up_to, known.duplicate) = (None, None, None);
+        }
+        work.next_group = next_group;
+        let indexes = &work.indexes;
+        work.entries.retain(|entry| !Base::is_abandoned(indexes, &entry.key));
+    }
+
+    /// Of two documents that had the same values, one may have ended, which nobody writes.
+    async fn forget_ended_duplicates(&self, work: &mut IndexWork) -> Result<()> {
+        for (table, index) in self.catalogue.indexes() {
+            let Some(ttl) = table.ttl() else { continue };
+            let Some(known) = work.indexes.iter_mut().find(|known| known.id == index.id) else { continue };
+            let Some((first, second)) = known.duplicate.clone() else { continue };
+            let lookups = [&first, &second].map(|key| RunLookup::in_base(self.base, table.id, key));
+            let found = RunLookup::get_many(&lookups).await.map_err(|error| self.moment.explain(error))?;
+            let has_ended = |row: &Bytes| ttl.ends_ms(row).is_some_and(|ends_ms| ends_ms <= self.ended_ms);
+            if found.iter().any(|found| found.as_ref().is_none_or(|found| has_ended(&found.row))) {
+                (known.duplicate, known.unchecked_since) = (None, Some(self.moment.seq()));
+                known.checked_up_to = None;
+            }
+        }
+        Ok(())
     }
 
     /// What the base has of rows that were written again.
@@ -225,7 +271,6 @@ impl IndexBuilder<'_> {
     /// checkpoint that built it. What is written later is refused if it is there already, so what was looked at stays true.
     async fn check_unique(&self, piece: IndexPiece, work: &mut IndexWork) -> Result<()> {
         let is_due = |index: &&mut BaseIndex| index.unchecked_since.is_some_and(|since| self.base.covers > since);
-        let now_ms = self.moment.wall_ms();
         let mut read_bytes = 0;
         for known in work.indexes.iter_mut().filter(is_due) {
             let Some((_, index)) = self.catalogue.indexes().find(|(_, index)| index.id == known.id) else { continue };
@@ -236,7 +281,7 @@ impl IndexBuilder<'_> {
             let since = known.unchecked_since.take();
             known.duplicate = None;
             while let Some(entry) = scan.next().await.map_err(|error| self.moment.explain(error))? {
-                if entry.has_ended(self.base.ended_ms.max(now_ms)) {
+                if entry.has_ended(self.ended_ms) {
                     continue;
                 }
                 if let Some(before) = before.filter(|before| before.values() == entry.values())

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use bucketdb_documents::{Base, EncodedKey, Index, IndexBaseScan, IndexEntry, IndexRange, KeyRange, ScanRow};
 
+use crate::Result;
 use crate::origin::View;
 use crate::row_scan::RowScan;
 use crate::rows::TableRef;
-use crate::{Error, Result};
 
 /// How many entries of an index are read together, at first and at most: who wants a few documents need not read many.
 const FIRST_PAGE: usize = 64;
@@ -54,9 +54,8 @@ impl IndexScan {
             if self.open.is_none() {
                 let (table, index) = (self.table.id, &self.index);
                 let page = self.view.moment.read(|documents, at| documents.index_page(table, index, range, at))?;
-                let gone =
-                    || Error::UnknownIndex { table: self.table.name().to_owned(), fields: index.order.to_string() };
-                let page = page.ok_or_else(gone)?;
+                // The position was given up, or the index is no more since the query was planned.
+                let page = page.ok_or_else(|| self.view.moment.expired())?;
                 let scan = page.group.map(|group| IndexBaseScan::new(&page.base, group, range));
                 self.open = Some(OpenRange { base: page.base, scan, written: page.entries.into() });
             }

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-use bucketdb_documents::{Documents, Expiry, TableId};
+use bucketdb_documents::{Documents, Expiry, TableId, Ttl};
 use bucketdb_log::{Log, Seq};
 
 use crate::database::Inner;
@@ -39,14 +39,13 @@ impl Moment {
 
     /// Which rows of a table have ended at this moment; `None` if they have no end.
     pub(crate) fn expiry(&self, table: TableId) -> Result<Option<Expiry>> {
-        self.read(|documents, at| documents.expiry(table, at, self.wall_ms()))
-    }
-
-    /// What had ended by then is not seen at this moment, in milliseconds since 1970.
-    pub(crate) fn wall_ms(&self) -> u64 {
         match self {
-            Self::Pinned(pin) => pin.wall_ms,
-            Self::Replayed(replayed) => replayed.time_ms,
+            Self::Pinned(pin) => {
+                let Some((_, ttl)) = pin.ttls.iter().find(|(of, _)| *of == table) else { return Ok(None) };
+                let ended_ms = self.read(|documents, at| documents.ended_ms(at))?.ok_or_else(|| self.expired())?;
+                Ok(Some(Expiry::new(ttl.clone(), pin.now_ms.max(ended_ms))))
+            }
+            Self::Replayed(replayed) => Ok(replayed.documents.expiry(table, replayed.seq, replayed.time_ms)),
         }
     }
 
@@ -119,16 +118,17 @@ impl Moment {
 pub(crate) struct Pin {
     inner: Arc<Inner>,
     seq: Seq,
-    /// What the clock said when it was made: what had ended by then is not seen, however long it is held.
-    wall_ms: u64,
+    /// The time when it was made, in milliseconds since 1970: what had ended by then is not seen, however long it is held.
+    now_ms: u64,
+    /// By which fields that is told, whatever is changed about it.
+    ttls: Vec<(TableId, Arc<Ttl>)>,
     has_expired: AtomicBool,
 }
 
 impl Pin {
-    /// Takes over a pin that was made in the state already.
+    /// Takes over a pin that was made in the state already, to read all that is there, be it that it has ended.
     pub(crate) fn adopt(inner: Arc<Inner>, seq: Seq) -> Self {
-        let wall_ms = inner.wall_ms();
-        Self { inner, seq, wall_ms, has_expired: AtomicBool::new(false) }
+        Self { inner, seq, now_ms: 0, ttls: Vec::new(), has_expired: AtomicBool::new(false) }
     }
 
     fn log(&self) -> &Log<Documents> {
@@ -139,25 +139,35 @@ impl Pin {
 impl Inner {
     /// Holds on to the present state for a reader that takes its time.
     pub(crate) fn pin(self: &Arc<Self>) -> Result<Moment> {
+        Ok(Moment::Pinned(Arc::new(self.new_pin()?)))
+    }
+
+    fn new_pin(self: &Arc<Self>) -> Result<Pin> {
         // A broken log is an error here, not at the first page.
         self.log.read(|_, _| ())?;
         let most_bytes = self.memory.earlier_bytes;
-        let seq = self.log.adjust(|documents, seq| {
+        let wall_ms = self.wall_ms();
+        let (seq, now_ms, ttls) = self.log.adjust(|documents, seq| {
             // A process that only reads makes no checkpoint of its own at whose end this would be done.
             documents.limit_earlier(most_bytes);
             documents.pin(seq);
-            seq
+            (seq, documents.now_ms(wall_ms), documents.ttls())
         });
-        Ok(Moment::Pinned(Arc::new(Pin::adopt(self.clone(), seq))))
+        let mut pin = Pin::adopt(self.clone(), seq);
+        (pin.now_ms, pin.ttls) = (now_ms, ttls);
+        Ok(pin)
     }
 
-    /// As [`pin`](Self::pin), if the database is at that position.
-    pub(crate) fn pin_at(self: &Arc<Self>, wanted: Seq) -> Result<Option<Moment>> {
+    /// As [`pin`](Self::pin), if the database is at that position, in whose record is that time: what had ended later than
+    /// that is seen.
+    pub(crate) fn pin_at(self: &Arc<Self>, wanted: Seq, time_ms: u64) -> Result<Option<Moment>> {
         // The database goes on at any moment; a pin of a later position than the one wanted is simply dropped.
         if self.log.position() != wanted {
             return Ok(None);
         }
-        Ok(Some(self.pin()?).filter(|moment| moment.seq() == wanted))
+        let mut pin = self.new_pin()?;
+        pin.now_ms = time_ms;
+        Ok(Some(Moment::Pinned(Arc::new(pin))).filter(|moment| moment.seq() == wanted))
     }
 }
 

@@ -116,8 +116,11 @@ impl Inner {
     }
 
     async fn try_moment_at(self: &Arc<Self>, seq: Seq) -> Result<Moment> {
-        if let Some(present) = self.pin_at(seq)? {
-            return Ok(present);
+        if self.log.position() == seq {
+            let time_ms = self.existing_record(seq).await?.time.unix_ms();
+            if let Some(present) = self.pin_at(seq, time_ms)? {
+                return Ok(present);
+            }
         }
         let floor = self.log.floor();
         if seq < floor {

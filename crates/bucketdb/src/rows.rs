@@ -295,12 +295,11 @@ impl Inner {
             let rests_on_rows = is_conditional
                 || rests_on_kept
                 || self.log.read(|documents, _| documents.has_unique_index(transaction))?;
-            let facts = if rests_on_rows {
-                self.check_clock(transaction).await?;
-                self.facts(transaction).await?
-            } else {
-                None
-            };
+            if rests_on_rows || reads.is_some() {
+                let read = reads.iter().flat_map(ReadSet::tables);
+                self.check_clock(transaction.changes.iter().map(|change| change.table).chain(read)).await?;
+            }
+            let facts = if rests_on_rows { self.facts(transaction).await? } else { None };
             let left = timeout.saturating_sub(self.log.env().monotonic().saturating_sub(started));
             let proposal = Proposal::Write {
                 transaction: transaction.clone(),
@@ -354,8 +353,11 @@ impl Inner {
 
     /// Registers a schema, unless it is registered already, and tells its table.
     pub(crate) async fn register(self: &Arc<Self>, schema: &Schema) -> Result<TableRef> {
-        let known = self.log.read(|documents, _| registered(documents, schema))?;
-        if let Some(table) = known {
+        let (known, lacks_ttl) = self.log.read(|documents, _| {
+            let entry = documents.catalogue().by_name(schema.table());
+            (registered(documents, schema), entry.is_some_and(|entry| entry.lacks_ttl(schema)))
+        })?;
+        if let Some(table) = known.filter(|_| !lacks_ttl) {
             return Ok(table);
         }
         self.await_room(self.commit_timeout).await?;

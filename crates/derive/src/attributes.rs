@@ -10,7 +10,6 @@ use syn::{Attribute, Ident, LitInt, LitStr, Path, Token};
 const STRUCT_HAS: &str = "a struct can have `table`, `version`, `crate`, `index(...)`, `unique(...)`, `removed(...)`, \
                           `migrate_from` and `with`";
 
-
 /// `#[document(...)]` on a struct.
 #[derive(Default)]
 pub(crate) struct ContainerAttributes {
@@ -201,7 +200,10 @@ impl FieldAttributes {
                 let name = name_of(&meta.path);
                 Err(meta.error(format!("`{name}` belongs on the struct, not on a field")))
             } else {
-                Err(unsupported(&meta, "a field can have `key`, `index`, `unique`, `ttl`, `default` and `renamed_from`"))
+                Err(unsupported(
+                    &meta,
+                    "a field can have `key`, `index`, `unique`, `ttl`, `default` and `renamed_from`",
+                ))
             }
         })?;
         Ok(read)

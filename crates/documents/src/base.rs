@@ -20,6 +20,8 @@ pub struct Base {
     pub time_ms: u64,
     /// Documents that ended up to then may be missing here, in milliseconds since 1970: whoever reads here sees none of them.
     pub ended_ms: u64,
+    /// Stands for which fields said then when documents end; 0 if none did.
+    pub ttls: u64,
     /// The runs.
     pub tree: Tree,
     /// Earlier checkpoints from which states of the past can still be made, oldest first.
@@ -37,6 +39,9 @@ pub struct Retained {
     pub covers: Seq,
     /// The time in the record there, in milliseconds since 1970.
     pub time_ms: u64,
+    /// What stood there for the fields that say when documents end: what a merge left out by one field, another one, or
+    /// none, does not.
+    pub ttls: u64,
     /// The name of its manifest.
     pub manifest: String,
     /// The hash of that object.
@@ -58,6 +63,7 @@ impl Default for Base {
             covers: Seq::default(),
             time_ms: 0,
             ended_ms: 0,
+            ttls: 0,
             tree: Tree::default(),
             retained: Vec::new(),
             indexes,
@@ -87,7 +93,7 @@ impl Base {
     }
 
     /// What a checkpoint record, and its manifest, say of it: the time (numbers are varints), the time up to which documents
-    /// that ended may be missing, the tree, the names of all
+    /// that ended may be missing, what stands for the fields that say so, the tree, the names of all
     /// runs that retained checkpoints need, in order, each once, and then these checkpoints, which have most of them in
     /// common: as stretches of that list. In the end, the indexes.
     #[must_use]
@@ -95,6 +101,7 @@ impl Base {
         let mut buffer = Vec::new();
         codec::put_varint(&mut buffer, self.time_ms);
         codec::put_varint(&mut buffer, self.ended_ms);
+        codec::put_varint(&mut buffer, self.ttls);
         self.tree.encode(&mut buffer);
         let names: BTreeSet<&String> =
             self.retained.iter().flat_map(|kept| kept.runs.iter().chain(&kept.loaded)).collect();
@@ -107,6 +114,7 @@ impl Base {
         for retained in &self.retained {
             codec::put_varint(&mut buffer, retained.covers.0);
             codec::put_varint(&mut buffer, retained.time_ms);
+            codec::put_varint(&mut buffer, retained.ttls);
             codec::put_bytes(&mut buffer, retained.manifest.as_bytes());
             buffer.extend_from_slice(&retained.hash);
             put_references(&mut buffer, &retained.runs, &names);
@@ -122,12 +130,12 @@ impl Base {
     /// If it is something else.
     pub(crate) fn decode(covers: Seq, bytes: Bytes, store: &RunStore) -> Result<Arc<Self>, Malformed> {
         let mut reader = Reader::new(bytes);
-        let (time_ms, ended_ms) = (reader.varint()?, reader.varint()?);
+        let (time_ms, ended_ms, ttls) = (reader.varint()?, reader.varint()?, reader.varint()?);
         let tree = Tree::decode(&mut reader, store)?;
         let retained = decode_retained(&mut reader)?;
         let (next_group, indexes) = base_index::decode(&mut reader)?;
         reader.finish()?;
-        Ok(Arc::new(Self { covers, time_ms, ended_ms, tree, retained, indexes, next_group }))
+        Ok(Arc::new(Self { covers, time_ms, ended_ms, ttls, tree, retained, indexes, next_group }))
     }
 
     /// The names of all objects that it needs to be read, those of what is retained included.
@@ -187,6 +195,7 @@ fn decode_retained(reader: &mut Reader) -> Result<Vec<Retained>, Malformed> {
         retained.push(Retained {
             covers: Seq(reader.varint()?),
             time_ms: reader.varint()?,
+            ttls: reader.varint()?,
             manifest: reader.text()?,
             hash: reader.array()?,
             runs: decode_references(reader, &names, &mut left)?,
@@ -211,6 +220,7 @@ mod tests {
         (any::<u32>(), runs(), runs()).prop_map(|(covers, runs, loaded)| Retained {
             covers: Seq(u64::from(covers)),
             time_ms: u64::from(covers) * 3,
+            ttls: u64::from(covers) * 5,
             manifest: format!("manifest/{covers}"),
             hash: [7; 16],
             runs,
@@ -218,12 +228,12 @@ mod tests {
         })
     }
 
-    /// Behind the times (two bytes) and an empty tree (two), before the indexes.
+    /// Behind the times and the fields (three bytes) and an empty tree (two), before the indexes.
     fn encoded(retained: &[Retained]) -> Bytes {
         let encoded = Base { retained: retained.to_vec(), ..Base::default() }.encode();
         let mut no_indexes = Vec::new();
         base_index::encode(&mut no_indexes, base_index::FIRST_INDEX_GROUP, &[]);
-        encoded.slice(4..encoded.len() - no_indexes.len())
+        encoded.slice(5..encoded.len() - no_indexes.len())
     }
 
     proptest! {
@@ -253,6 +263,7 @@ mod tests {
         let kept = |covers| Retained {
             covers: Seq(covers),
             time_ms: covers,
+            ttls: 0,
             manifest: "manifest".to_owned(),
             hash: [0; 16],
             runs: runs.clone(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bucketdb_log::codec::{self, Malformed, Reader};
+use bucketdb_log::format::chain_hash;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +54,21 @@ impl Catalogue {
     /// The tables in the order of their names.
     pub fn tables(&self) -> impl Iterator<Item = &TableEntry> {
         self.by_name.values().filter_map(|id| self.tables.get(id))
+    }
+
+    /// Stands for which fields say when documents end; 0 if none does.
+    #[must_use]
+    pub fn ttls_hash(&self) -> u64 {
+        let mut named = Vec::new();
+        for (table, ttl) in self.tables.values().filter_map(|entry| Some((entry.id, entry.ttl()?))) {
+            codec::put_varint(&mut named, u64::from(table.0));
+            codec::put_bytes(&mut named, ttl.field().as_bytes());
+        }
+        if named.is_empty() {
+            return 0;
+        }
+        let hash = chain_hash(&named).0;
+        hash.first_chunk().map_or(1, |first| u64::from_le_bytes(*first).max(1))
     }
 
     /// Whether there is a table whose documents have an end.
@@ -166,7 +182,7 @@ impl Catalogue {
                 let known = entry.versions.iter().find(|known| known.version() == schema.version());
                 if let Some(known) = known {
                     known.check_successor(schema).map_err(Refusal::Schema)?;
-                    if entry.has(schema) {
+                    if entry.has(schema) && !entry.lacks_ttl(schema) {
                         return Err(Refusal::AlreadyRegistered(entry.id));
                     }
                     return Ok(registration(entry.id, schema).into());
@@ -286,11 +302,12 @@ impl Catalogue {
             migrated: Migrated::default(),
         });
         let mut wanted = Vec::new();
-        if !entry.versions.iter().any(|known| known.version() == schema.version()) {
+        let is_new = !entry.versions.iter().any(|known| known.version() == schema.version());
+        if is_new {
             self.known_versions += 1;
             wanted = entry.add_version(schema.clone().declaration());
         }
-        if schema.ttl().is_some() && schema.version() >= entry.schema().version() {
+        if schema.ttl().is_some() && (is_new || entry.ttl.is_none()) {
             entry.set_ttl(schema.ttl())?;
             self.has_ttls = true;
         }

@@ -17,12 +17,15 @@ use crate::overlay::{Overlay, Replaced};
 use crate::recent_writes::RecentWrites;
 use crate::{
     Base, Before, Catalogue, ChangeKind, EncodedKey, Expiry, Group, Loaded, Lookup, Refusal, RunLookup, Scan, TableId,
-    Transaction, WrittenRow, run_key,
+    Transaction, Ttl, WrittenRow, run_key,
 };
 
 pub use indexes::{IndexPage, IndexState, has_any};
 pub use unique::Claim;
 pub use validation::Proposal;
+
+/// So far may clocks be apart of machines that judge whether documents have ended.
+pub const MOST_SKEW_MS: u64 = 5 * 60 * 1_000;
 
 /// Opens the runs of a database, once its id is known.
 pub type RunStoreFor = Arc<dyn Fn(DatabaseId) -> RunStore + Send + Sync>;
@@ -38,6 +41,10 @@ pub struct Documents {
     /// Earlier bases with what was written on them, oldest first, for those who still read there.
     earlier: Vec<Epoch>,
     recent: RecentWrites,
+    /// The time in the last record, in milliseconds since 1970, as far as it brought changes.
+    time_ms: u64,
+    /// The last record that changed which field says when documents end: what was read before it counts no more.
+    ttls_since: Seq,
 }
 
 /// How much a table holds.
@@ -111,6 +118,28 @@ impl Documents {
         std::iter::once(&self.present).chain(self.earlier.iter().rev()).find(|epoch| epoch.base.covers <= at)
     }
 
+    /// What somebody whose clock says `wall_ms` (milliseconds since 1970) takes the time to be: no earlier than the last record
+    /// says, unless that is too far ahead to be believed.
+    #[must_use]
+    pub fn now_ms(&self, wall_ms: u64) -> u64 {
+        wall_ms.max(self.time_ms.min(wall_ms.saturating_add(MOST_SKEW_MS)))
+    }
+
+    /// The field of each table that says when its documents end, for whoever goes on reading as it is now.
+    #[must_use]
+    pub fn ttls(&self) -> Vec<(TableId, Arc<Ttl>)> {
+        if !self.catalogue.has_ttls() {
+            return Vec::new();
+        }
+        self.catalogue.tables().filter_map(|entry| Some((entry.id, entry.ttl()?.clone()))).collect()
+    }
+
+    /// Up to when documents that ended are missing in the runs that are read at a position; `None` if it is not kept.
+    #[must_use]
+    pub fn ended_ms(&self, at: Seq) -> Option<u64> {
+        self.epoch(at).map(|epoch| epoch.base.ended_ms)
+    }
+
     /// Which rows of a table have ended for somebody who reads at a position and whose clock says `wall_ms` (milliseconds since
     /// 1970); `None` if they have no end. What merges left out of the runs there has ended for everybody.
     #[must_use]
@@ -119,7 +148,7 @@ impl Documents {
             return None;
         }
         let ttl = self.catalogue.table(table)?.ttl()?.clone();
-        Some(Expiry { ttl, now_ms: wall_ms.max(self.epoch(at)?.base.ended_ms) })
+        Some(Expiry::new(ttl, self.now_ms(wall_ms).max(self.epoch(at)?.base.ended_ms)))
     }
 
     /// How much a table holds.
@@ -283,8 +312,9 @@ impl StateMachine for Documents {
 
     fn apply(&mut self, record: &Record) -> Result<(), Malformed> {
         let payload = || record.entries.first().map(|entry| entry.payload.clone()).unwrap_or_default();
+        self.time_ms = record.time.unix_ms();
         match record.kind {
-            RecordKind::Schema => return self.apply_schema(payload()),
+            RecordKind::Schema => return self.apply_schema(record.seq, payload()),
             RecordKind::Ingest => return self.apply_ingest(record.seq, record.ingest()?.payload),
             _ => {}
         }
@@ -299,12 +329,16 @@ impl StateMachine for Documents {
                 ChangeKind::Delete => None,
             };
             let table = self.catalogue.table(change.table).filter(|table| !table.indexes().is_empty());
-            let indexed = row.clone().zip(table);
+            let written = row.clone();
             let replaced = self.present.overlay.write(change.table, &change.key, row, record.seq);
-            if let Some((row, table)) = indexed {
-                for claim in self.present.overlay.index_row(table, &row, record.seq, &replaced) {
-                    self.recent.claim(claim);
+            match (table, written) {
+                (Some(table), Some(row)) => {
+                    for claim in self.present.overlay.index_row(table, &row, record.seq, &replaced) {
+                        self.recent.claim(claim);
+                    }
                 }
+                (Some(table), None) => self.present.overlay.doubt_earlier(table, record.seq, &replaced),
+                (None, _) => {}
             }
             let Replaced { key, version } = replaced;
             let before = match version {
@@ -332,6 +366,7 @@ impl StateMachine for Documents {
         self.catalogue = self.catalogue.decode(reader.bytes()?)?;
         let base = Base::decode(covers, reader.bytes()?, self.store()?)?;
         reader.finish()?;
+        self.time_ms = base.time_ms;
         self.present = Epoch { base, overlay: Overlay::over_runs(), ..Epoch::default() };
         self.recent.forget_up_to(covers);
         Ok(())
@@ -356,8 +391,18 @@ impl StateMachine for Documents {
 }
 
 impl Documents {
-    fn apply_schema(&mut self, payload: Bytes) -> Result<(), Malformed> {
-        for (table, index) in self.catalogue.apply(payload)? {
+    fn apply_schema(&mut self, seq: Seq, payload: Bytes) -> Result<(), Malformed> {
+        let before = self.ttls();
+        let added = self.catalogue.apply(payload)?;
+        let fields = |ttls: &[(TableId, Arc<Ttl>)]| -> Vec<(TableId, String)> {
+            ttls.iter().map(|(table, ttl)| (*table, ttl.field())).collect()
+        };
+        if fields(&before) != fields(&self.ttls()) {
+            // What was there may be gone, and what was gone may be there.
+            self.ttls_since = seq;
+            self.recent.forget_up_to(seq);
+        }
+        for (table, index) in added {
             if let Some(table) = self.catalogue.table(table) {
                 self.present.overlay.index_rows(table, &index);
             }

@@ -1,3 +1,4 @@
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
@@ -25,6 +26,9 @@ pub struct IndexDefinition {
 
 /// Of a list with more elements than that, an index over its elements does not hold each.
 const MAX_ELEMENTS: usize = 1000;
+
+/// Nor of one whose entries would take more bytes than that, all values of the index included.
+const MAX_ELEMENT_BYTES: usize = 64 << 10;
 
 /// The largest number of fields.
 const MAX_FIELDS: usize = 16;
@@ -83,7 +87,8 @@ impl Index {
 
     /// What a document has in this index: once, or once for each different element if the index is over those of a list.
     /// Every document is there: without the value, as missing, and with a list of more than a thousand elements once in
-    /// front of all others, as one that has to be looked at for whatever is asked.
+    /// front of all others, as one that has to be looked at for whatever is asked; so is one whose elements, with the other values
+    /// of the index, take more than 64 KiB.
     #[must_use]
     pub fn values(&self, document: &Value) -> BTreeSet<IndexValues> {
         let start = IndexValues { bytes: Vec::with_capacity(32), has_null: false, is_cut: false };
@@ -103,6 +108,9 @@ impl Index {
                 values
             };
             all = all.iter().flat_map(|values| found.iter().map(move |value| with(values, *value))).collect();
+            if all.len() > 1 && all.iter().map(|values| values.bytes.len()).sum::<usize>() > MAX_ELEMENT_BYTES {
+                return [IndexValues { bytes: vec![LARGE_LIST], has_null: false, is_cut: true }].into();
+            }
         }
         all.into_iter().collect()
     }
@@ -153,8 +161,8 @@ impl Index {
     }
 }
 
-/// One document in one place of an index: where it is ordered, then its key.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// One document in one place of an index: where it is ordered, then its key. Entries compare by that, and by nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexEntry {
     /// The values, then the key: entries compare by them.
     pub bytes: Bytes,
@@ -162,6 +170,18 @@ pub struct IndexEntry {
     pub values_len: usize,
     /// When the document ends, in milliseconds since 1970, if it does.
     pub ends_ms: Option<u64>,
+}
+
+impl Ord for IndexEntry {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.bytes.cmp(&other.bytes)
+    }
+}
+
+impl PartialOrd for IndexEntry {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl IndexEntry {

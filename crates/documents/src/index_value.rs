@@ -55,7 +55,8 @@ pub(crate) fn put_text_prefix(buffer: &mut Vec<u8>, prefix: &str, is_descending:
 }
 
 fn finish(buffer: &mut Vec<u8>, start: usize, is_descending: bool) -> bool {
-    let is_cut = buffer.len() - start > MAX_VALUE_BYTES;
+    // One that just fits counts too: it cannot be told from one that was cut.
+    let is_cut = buffer.len() - start >= MAX_VALUE_BYTES;
     buffer.truncate(start + MAX_VALUE_BYTES);
     if is_descending {
         for byte in buffer.iter_mut().skip(start) {
@@ -286,8 +287,13 @@ mod tests {
     #[test]
     fn long_values_are_cut_and_say_so() {
         let mut buffer = Vec::new();
-        assert!(!put_value(&mut buffer, Some(&json!("x".repeat(MAX_VALUE_BYTES - 2))), false));
-        for value in [json!("x".repeat(MAX_VALUE_BYTES)), json!("\0".repeat(600)), json!(vec![1; 200])] {
+        assert!(!put_value(&mut buffer, Some(&json!("x".repeat(MAX_VALUE_BYTES - 3))), false));
+        for value in [
+            json!("x".repeat(MAX_VALUE_BYTES - 2)),
+            json!("x".repeat(MAX_VALUE_BYTES)),
+            json!("\0".repeat(600)),
+            json!(vec![1; 200]),
+        ] {
             buffer.clear();
             assert!(put_value(&mut buffer, Some(&value), true));
             assert_eq!(buffer.len(), MAX_VALUE_BYTES);

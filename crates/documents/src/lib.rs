@@ -45,7 +45,9 @@ pub use base::{Base, Retained};
 pub use base_index::{BaseIndex, IndexBuilt};
 pub use base_scan::{BaseScan, IndexBaseScan, index_run_entry, index_run_entry_ends_ms, run_entry};
 pub use catalogue::{Catalogue, Migrated, TableEntry, TableId};
-pub use documents::{Claim, Documents, IndexPage, IndexState, Proposal, RunStoreFor, ScanPage, TableStats, has_any};
+pub use documents::{
+    Claim, Documents, IndexPage, IndexState, MOST_SKEW_MS, Proposal, RunStoreFor, ScanPage, TableStats, has_any,
+};
 pub use evolution::Evolution;
 pub use facts::Facts;
 pub use field::{Field, FieldType, Presence};

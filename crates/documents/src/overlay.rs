@@ -135,21 +135,27 @@ impl Overlay {
     ) -> Vec<ClaimHash> {
         let mut claims = Vec::new();
         let layouts = table.layouts();
-        let same_record = replaced.version.as_ref().filter(|version| version.seq == seq);
+        self.doubt_earlier(table, seq, replaced);
+        let by = replaced.version.as_ref().is_none_or(|version| version.seq != seq).then_some(seq);
         for index in table.indexes() {
-            let of = table.id;
-            if let Some(earlier) = same_record.and_then(|version| version.row.as_ref()) {
-                // The record does not say any more which of its rows stands there.
-                let values = index.values_of_row(earlier, &layouts);
-                self.indexes.add(of, index, (&replaced.key, earlier), values, None);
-            }
             let values = index.values_of_row(row, &layouts);
             if index.is_unique {
                 claims.extend(values.iter().map(|values| claim_hash(index.id, &values.bytes)));
             }
-            self.indexes.add(of, index, (&replaced.key, row), values, same_record.is_none().then_some(seq));
+            self.indexes.add(table.id, index, (&replaced.key, row), values, by);
         }
         claims
+    }
+
+    /// After the record at `seq` wrote a row, or removed it, that it had written before: it does not say any more which of
+    /// its rows stands in an index.
+    pub(crate) fn doubt_earlier(&mut self, table: &TableEntry, seq: Seq, replaced: &Replaced) {
+        let earlier = replaced.version.as_ref().filter(|version| version.seq == seq);
+        let Some(earlier) = earlier.and_then(|version| version.row.as_ref()) else { return };
+        for index in table.indexes() {
+            let values = index.values_of_row(earlier, &table.layouts());
+            self.indexes.add(table.id, index, (&replaced.key, earlier), values, None);
+        }
     }
 
     /// Notes where the rows that are here stand in an index that is new, those of earlier versions included.

@@ -36,6 +36,11 @@ pub struct KeyRange {
 }
 
 impl ReadSet {
+    /// The tables of which something was read, some of them several times.
+    pub fn tables(&self) -> impl Iterator<Item = TableId> {
+        self.keys.iter().map(|(table, _)| *table).chain(self.ranges.iter().map(|range| range.table))
+    }
+
     /// Nothing read yet, at this position.
     #[must_use]
     pub fn new(at: Seq) -> Self {

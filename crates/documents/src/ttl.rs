@@ -68,11 +68,17 @@ pub(crate) fn ttl_field(table: &str, field: &str) -> Result<Path, InvalidSchema>
 /// Which rows of a table have ended, for somebody who looks at one time.
 #[derive(Clone, Debug)]
 pub struct Expiry {
-    pub(crate) ttl: Arc<Ttl>,
-    pub(crate) now_ms: u64,
+    ttl: Arc<Ttl>,
+    now_ms: u64,
 }
 
 impl Expiry {
+    /// By a table's field, at a time in milliseconds since 1970.
+    #[must_use]
+    pub fn new(ttl: Arc<Ttl>, now_ms: u64) -> Self {
+        Self { ttl, now_ms }
+    }
+
     /// The time, in milliseconds since 1970.
     #[must_use]
     pub fn now_ms(&self) -> u64 {

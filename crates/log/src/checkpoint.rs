@@ -1,9 +1,10 @@
 use std::time::{Duration, UNIX_EPOCH};
 
-use bucketdb_env::Random;
+use bucketdb_env::{Environment, Random};
 use bytes::Bytes;
 
 use crate::checkpoint_record::CheckpointRecord;
+use crate::housekeeping::HeardTime;
 use crate::layout::ObjectKind;
 use crate::manifest::Manifest;
 use crate::shared::Shared;
@@ -106,6 +107,9 @@ pub enum CheckpointError {
     #[error(transparent)]
     Log(#[from] LogError),
 }
+
+/// After so long, the store is asked again what time it is, where that matters.
+const HEAR_AGAIN_AFTER: Duration = Duration::from_secs(10 * 60);
 
 impl<M: StateMachine> Log<M> {
     /// A new name for an object that a later record is to bring. Draw it before anything is written under it: a sweep
@@ -227,19 +231,21 @@ impl<M: StateMachine> Log<M> {
 
 impl<M: StateMachine> Log<M> {
     /// A time that lies behind `time_ms`, and behind the store's clock too, where that tells the time: as this process heard
-    /// it last, which it does with checkpoints, so that only the first call takes a request. In milliseconds since 1970; 0
-    /// if the store does not say now.
+    /// it last, which takes a request only if that is more than ten minutes ago. In milliseconds since 1970; 0 if the store
+    /// does not say now.
     pub async fn settled_time_ms(&self, time_ms: u64) -> u64 {
         if !self.shared.store.capabilities().server_time {
             return time_ms;
         }
-        time_ms.min(self.shared.heard_time_ms().await.unwrap_or_default())
+        time_ms.min(self.shared.heard_time().await.map_or(0, |heard| heard.store_ms))
     }
 
-    /// How far this machine's wall clock is ahead of the store's, in milliseconds, where that tells the time: as this process
-    /// found it last, as [`settled_time_ms`](Self::settled_time_ms) does.
+    /// How far this machine's wall clock is ahead of the store's, in milliseconds, where that tells the time. Takes a request
+    /// if this process never heard it, or not for ten minutes.
     pub async fn clock_ahead_ms(&self) -> Option<i64> {
-        self.shared.heard_time_ms().await.map(|_| self.shared.housekeeping.lock().ahead_ms)
+        let heard = self.shared.heard_time().await?;
+        let env = &self.shared.env;
+        Some(heard.ahead_ms(env.wall_clock().0, env.monotonic()))
     }
 }
 
@@ -258,13 +264,16 @@ impl<M: StateMachine> Shared<M> {
         (head_covers, self.store_time_ms().await)
     }
 
-    /// What the store's clock said when this process heard it last, which is now if it never did.
-    async fn heard_time_ms(&self) -> Option<u64> {
-        let heard = self.housekeeping.lock().store_time_ms;
-        match heard {
-            Some(heard) => Some(heard),
-            None => self.store_time_ms().await,
+    /// What the store's clock said when this process heard it last, which is now if that is long ago.
+    async fn heard_time(&self) -> Option<HeardTime> {
+        let heard = self.housekeeping.lock().heard;
+        let is_young = |heard: &HeardTime| self.env.monotonic().saturating_sub(heard.monotonic) < HEAR_AGAIN_AFTER;
+        if heard.as_ref().is_some_and(is_young) {
+            return heard;
         }
+        self.store_time_ms().await;
+        // What was heard before is better than nothing.
+        self.housekeeping.lock().heard
     }
 
     /// The store's clock in Unix milliseconds, where it tells it.
@@ -274,9 +283,7 @@ impl<M: StateMachine> Shared<M> {
         }
         let time = self.store.server_time().await.ok()??;
         let time_ms = time.duration_since(UNIX_EPOCH).ok()?.as_millis() as u64;
-        let mut housekeeping = self.housekeeping.lock();
-        housekeeping.store_time_ms = housekeeping.store_time_ms.max(Some(time_ms));
-        housekeeping.ahead_ms = (self.env.wall_clock().0 as i64).saturating_sub(time_ms as i64);
+        self.housekeeping.lock().heard = Some(HeardTime { store_ms: time_ms, monotonic: self.env.monotonic() });
         Some(time_ms)
     }
 

@@ -22,10 +22,25 @@ pub(crate) struct Housekeeping {
     pub(crate) collected: Seq,
     /// Records below this position were deleted.
     pub(crate) log_begins: Seq,
-    /// What the store's clock said last, in milliseconds since 1970; `None` if this process never heard it.
-    pub(crate) store_time_ms: Option<u64>,
-    /// How far the wall clock was ahead of it then, in milliseconds.
-    pub(crate) ahead_ms: i64,
+    /// What the store's clock said last; `None` if this process never heard it.
+    pub(crate) heard: Option<HeardTime>,
+}
+
+/// What the store's clock said, and when.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HeardTime {
+    /// In milliseconds since 1970.
+    pub(crate) store_ms: u64,
+    pub(crate) monotonic: Duration,
+}
+
+impl HeardTime {
+    /// How far a wall clock is ahead of the store's by now, in milliseconds: as far as it was, and as much more as it has gone
+    /// on than time has.
+    pub(crate) fn ahead_ms(&self, wall_ms: u64, monotonic: Duration) -> i64 {
+        let passed_ms = monotonic.saturating_sub(self.monotonic).as_millis() as i64;
+        (wall_ms as i64).saturating_sub(self.store_ms as i64).saturating_sub(passed_ms)
+    }
 }
 
 /// Positions and the moments, by the monotonic clock, at which something was known of them. Both ascend.

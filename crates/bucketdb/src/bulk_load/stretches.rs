@@ -189,6 +189,7 @@ impl Stretches {
         if self.duplicates == Duplicates::Replace || self.inner.is_table_empty(self.table.id)? {
             return Ok(());
         }
+        self.inner.check_clock(std::iter::once(self.table.id)).await?;
         let mut existing = Vec::new();
         for first in (0..rows.len()).step_by(KEYS_TOGETHER) {
             let places = first..rows.len().min(first + KEYS_TOGETHER);

@@ -1,6 +1,6 @@
 use super::{
-    compact, delete, demo, doctor, export, gc, get, import, index, patch, put, query, schema, schema_history, stats, tables,
-    ttl, update, verify, watch,
+    compact, delete, demo, doctor, export, gc, get, import, index, patch, put, query, schema, schema_history, stats,
+    tables, ttl, update, verify, watch,
 };
 use crate::arguments::{Arguments, Command};
 use crate::failure::Failure;

@@ -110,10 +110,14 @@ impl TableEntry {
     #[must_use]
     pub fn has(&self, schema: &Schema) -> bool {
         let is_declared = self.versions.iter().any(|known| known.is_same_declaration(schema));
-        // Programs of an earlier version do not take back what a later one, or somebody else, said since.
-        let is_earlier = schema.version() < self.schema().version();
-        let has_ttl = is_earlier || schema.ttl().is_none_or(|field| self.ends_by(field));
-        is_declared && has_ttl && schema.indexes().iter().all(|wanted| self.has_index(wanted))
+        is_declared && schema.indexes().iter().all(|wanted| self.has_index(wanted))
+    }
+
+    /// Whether a schema that is [there](Self::has) says when documents end, and nobody has yet. What was said once, programs
+    /// that declare another field leave as it is: there may be several, side by side.
+    #[must_use]
+    pub fn lacks_ttl(&self, schema: &Schema) -> bool {
+        self.ttl.is_none() && schema.ttl().is_some()
     }
 
     fn has_index(&self, wanted: &IndexDefinition) -> bool {

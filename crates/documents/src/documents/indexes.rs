@@ -69,9 +69,11 @@ impl Documents {
     pub fn index_page(&self, table: TableId, index: &Index, range: &IndexRange, at: Seq) -> Option<IndexPage> {
         let IndexState::Usable { .. } = self.index_state(table, index, at) else { return None };
         let epoch = self.epoch(at)?;
-        let entries = epoch.overlay.index_entries(self.catalogue.table(table)?, index, range, at);
+        let entry = self.catalogue.table(table)?;
+        let entries = epoch.overlay.index_entries(entry, index, range, at);
         let base = epoch.base.clone();
-        Some(IndexPage { entries, group: base.index(index.id).map(|index| index.group), base })
+        let in_step = base.index(index.id).filter(|known| known.is_in_step(entry));
+        Some(IndexPage { entries, group: in_step.map(|index| index.group), base })
     }
 
     /// Which of these rows were written behind a base, up to a position that is pinned: what an index in the base says of

@@ -18,7 +18,13 @@ fn put(number: i128) -> Change {
 }
 
 fn write(number: i128, reads: Option<ReadSet>) -> Proposal {
-    Proposal::Write { transaction: Transaction { changes: vec![put(number)] }, reads, facts: None, wall_ms: 0, known_versions: 0 }
+    Proposal::Write {
+        transaction: Transaction { changes: vec![put(number)] },
+        reads,
+        facts: None,
+        wall_ms: 0,
+        known_versions: 0,
+    }
 }
 
 /// Applies what a proposal adds to the log at a position.
@@ -103,7 +109,11 @@ fn a_deletion_before_the_first_checkpoint_is_kept_for_it() {
     commit(&mut documents, 2, &write(5, None));
     let delete = Change { kind: ChangeKind::Delete, ..put(5) };
     let transaction = Transaction { changes: vec![delete] };
-    commit(&mut documents, 3, &Proposal::Write { transaction, reads: None, facts: None, wall_ms: 0, known_versions: 0 });
+    commit(
+        &mut documents,
+        3,
+        &Proposal::Write { transaction, reads: None, facts: None, wall_ms: 0, known_versions: 0 },
+    );
     let page = documents.scan(&Scan { range: KeyRange::all(TABLE), at: Seq(3), limit: 9 }).unwrap();
     assert_eq!(page.rows, [WrittenRow { key: key(5), row: None, version: Seq(3) }]);
     assert_eq!((documents.stats(TABLE).documents, documents.stats(TABLE).is_exact), (0, true));
@@ -159,7 +169,11 @@ fn an_index_has_what_is_there_now_however_large_the_rows_were() {
         // The second row of a record counts.
         let changes = vec![put_tags(number, 7..8).0, put_tags(number, tags).0];
         let transaction = Transaction { changes };
-        commit(&mut documents, 3 + at as u64, &Proposal::Write { transaction, reads: None, facts: None, wall_ms: 0, known_versions: 0 });
+        commit(
+            &mut documents,
+            3 + at as u64,
+            &Proposal::Write { transaction, reads: None, facts: None, wall_ms: 0, known_versions: 0 },
+        );
         let expected: Vec<EncodedKey> = match at {
             0 => vec![key(1)],
             1 | 2 => vec![key(1), key(2)],
@@ -170,6 +184,11 @@ fn an_index_has_what_is_there_now_however_large_the_rows_were() {
         assert_eq!(numbers(&documents, 2), expected, "after step {at}");
         assert!(numbers(&documents, 7).iter().all(|found| *found == key(1) || *found == key(2)));
     }
+    let gone = Change { kind: ChangeKind::Delete, ..put(2) };
+    let changes = vec![put_tags(2, 7..8).0, gone, put_tags(2, 3..4).0];
+    let transaction = Transaction { changes };
+    let proposal = Proposal::Write { transaction, reads: None, facts: None, wall_ms: 0, known_versions: 0 };
+    commit(&mut documents, 20, &proposal);
     assert_eq!(numbers(&documents, 7), []);
     assert_eq!(numbers(&documents, 3), [key(1), key(2), key(3)]);
 }

@@ -101,18 +101,20 @@ impl Documents {
             let entry = self.catalogue.table(table).ok_or(Refusal::UnknownTable(table))?;
             let range = Index::range_of_values(&values);
             let written = self.present.overlay.index_entries(entry, &index, &range, Seq(u64::MAX));
-            let now_ms = wall_ms.max(self.present.base.ended_ms);
+            let now_ms = self.now_ms(wall_ms).max(self.present.base.ended_ms);
             let live = written.iter().filter(|entry| !entry.has_ended(now_ms));
             if let Some(holder) = live.map(IndexEntry::key).find(&is_other) {
                 return Err(refusal(&holder));
             }
             // Nobody looks up what is in no run.
-            if self.present.base.tree.is_empty() || self.present.base.index(index.id).is_none() {
+            let in_base = self.present.base.index(index.id).filter(|known| known.is_in_step(entry));
+            if self.present.base.tree.is_empty() || in_base.is_none() {
                 continue;
             }
             let claim = claim_hash(index.id, &values);
-            let Some((base, holders)) =
-                facts.and_then(|facts| Some((facts.base, facts.holders.get(&(index.id, values))?)))
+            let Some((base, holders)) = facts
+                .filter(|facts| facts.at >= self.ttls_since)
+                .and_then(|facts| Some((facts.base, facts.holders.get(&(index.id, values))?)))
             else {
                 return Err(Refusal::FactsTooOld);
             };

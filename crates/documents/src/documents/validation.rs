@@ -121,7 +121,7 @@ impl Documents {
             return Ok(None);
         }
         // Nothing behind what was read may have been written without being at hand here.
-        let read = facts.filter(|facts| {
+        let read = facts.filter(|facts| facts.at >= self.ttls_since).filter(|facts| {
             let holds = facts.at >= self.present.base.covers && last_ingest.is_none_or(|ingest| facts.at >= ingest);
             holds || self.recent.covers(facts.at).is_ok() && !self.recent.is_written(table, key, facts.at)
         });
