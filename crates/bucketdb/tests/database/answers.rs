@@ -494,7 +494,9 @@ async fn what_two_indexes_have_in_common_is_what_both_conditions_are_true_of() {
     assert!(chosen >= 4, "{chosen} of 15");
     let both = || things.query().filter_text("a = 7 and b = 7").unwrap();
     let text = both().explain().await.unwrap().unwrap().to_string();
-    assert!(text.starts_with("reads by what indexes on b and a have in common: about "), "{text}");
+    let is_common =
+        ["a and b", "b and a"].map(|both| format!("reads by what indexes on {both} have in common: about "));
+    assert!(is_common.iter().any(|common| text.starts_with(common)), "{text}");
     assert!(both().limit(1).by_index("a").explain().await.unwrap().unwrap().chosen.what.starts_with("index on a"));
 }
 
