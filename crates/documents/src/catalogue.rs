@@ -157,15 +157,15 @@ impl Catalogue {
         }
         for _ in 0..reader.length()? {
             let table = TableId(number(&mut reader)?);
-            let migrated = Migrated { accepts: number(&mut reader)?, has: number(&mut reader)? };
-            let entry = catalogue.tables.get_mut(&table).ok_or(Malformed("what was migrated is of no table"))?;
-            entry.migrated = migrated;
-        }
-        for _ in 0..reader.length()? {
-            let table = TableId(number(&mut reader)?);
             let entry = catalogue.tables.get_mut(&table).ok_or(Malformed("an end of documents is of no table"))?;
             entry.set_ttl(Some(&reader.text()?))?;
             catalogue.has_ttls = true;
+        }
+        for _ in 0..reader.length()? {
+            let table = TableId(number(&mut reader)?);
+            let migrated = Migrated { accepts: number(&mut reader)?, has: number(&mut reader)? };
+            let entry = catalogue.tables.get_mut(&table).ok_or(Malformed("what was migrated is of no table"))?;
+            entry.migrated = migrated;
         }
         reader.finish()?;
         Ok(catalogue)

@@ -21,7 +21,7 @@ fn indexes(catalogue: &Catalogue) -> Vec<(u32, String)> {
 
 #[test]
 fn an_index_follows_its_field_to_a_new_name() {
-    let first = users(1).field::<String>("mail").unique("mail").index("mail, id desc").finish();
+    let first = users(1).field::<String>("mail").unique("mail").index("mail, id desc").ttl("mail.ends").finish();
     let second = users(2).field::<String>("email").renamed_from("mail").unique("email").finish();
     let (catalogue, added) = registered(&[first.clone(), second.clone()]);
     assert_eq!(added, [""; 0], "what is asked for by the new name is there");
@@ -30,8 +30,15 @@ fn an_index_follows_its_field_to_a_new_name() {
     let entry = catalogue.by_name("users").unwrap();
     assert_eq!(entry.index("mail"), entry.index("email"));
     assert!(entry.has(&first) && entry.has(&second), "programs of both versions ask for what is there");
+    assert_eq!(entry.ttl().unwrap().field(), "email.ends");
+    let id = entry.id;
+    assert_eq!(catalogue.change_ttl("users", Some("mail.ends")), Err(Refusal::AlreadyRegistered(id)));
+    let mut catalogue = catalogue;
+    let payload = catalogue.migrate(id, Migrated { accepts: 2, has: 0 }).unwrap();
+    catalogue.apply(payload).unwrap();
     let again = catalogue.decode(catalogue.encode()).unwrap();
     assert_eq!((indexes(&again), again.encode()), (expected, catalogue.encode()));
+    assert_eq!(again.by_name("users").unwrap().ttl().unwrap().field(), "email.ends");
 }
 
 #[test]
