@@ -109,6 +109,11 @@ async fn check(deploy: &Deploy, model: &BTreeMap<u32, Known>) {
         assert_eq!(by_old.iter().map(|user| user.id).collect::<Vec<_>>(), ids, "{name}");
         let by_new = deploy.new.query().filter(Second::FULL_NAME.eq(name.clone())).by_index("full_name");
         assert_eq!(by_new.fetch().await.unwrap().iter().map(|user| user.id).collect::<Vec<_>>(), ids, "{name}");
+        // From the index alone, where that has all of it under that name.
+        let count = deploy.old.query().filter(First::NAME.eq(name.clone())).count().await.unwrap();
+        assert_eq!(count, ids.len() as u64, "{name}");
+        let count = deploy.new.query().filter(Second::FULL_NAME.eq(name.clone())).count().await.unwrap();
+        assert_eq!(count, ids.len() as u64, "{name}");
     }
     for email in ["unknown", "b3@example.org", "c1@example.org"] {
         let has = |known: &Known| known.email.as_deref().unwrap_or("unknown") == email;
@@ -131,7 +136,7 @@ async fn act(deploy: &Deploy, round: u32, model: &mut BTreeMap<u32, Known>) {
     let id = round * 7 % 16;
     let name = format!("{}{}", if round.is_multiple_of(2) { "b" } else { "c" }, round % 5);
     let known = model.get(&id).cloned();
-    match round % 12 {
+    match round % 15 {
         0 => {
             let written = first(id, &name);
             old.put(&written).await.unwrap();
@@ -215,6 +220,28 @@ async fn act(deploy: &Deploy, round: u32, model: &mut BTreeMap<u32, Known>) {
             }
         }
         10 => {
+            let names: Vec<u32> = model.iter().filter(|(_, known)| known.name == name).map(|(id, _)| *id).collect();
+            let count = old.query().filter(First::NAME.eq(name)).update(|user| user.age = 5).await.unwrap();
+            assert_eq!(count, names.len() as u64);
+            for id in names {
+                let known = model.get_mut(&id).unwrap();
+                *known = Known { age: 5, nick: Some(known.first(id).nick), ..known.clone() };
+            }
+        }
+        11 => {
+            let query = new.query().filter(Second::EMAIL.eq("unknown"));
+            query.patch(&json!({"address": "patched"})).await.unwrap();
+            for known in model.values_mut().filter(|known| known.email.as_deref().unwrap_or("unknown") == "unknown") {
+                known.email = Some("unknown".to_owned());
+                known.address = Some("patched".to_owned());
+            }
+        }
+        12 => {
+            let written = old.upsert(id, |found| found.unwrap_or_else(|| first(id, &name))).await.unwrap();
+            let Known { email, address, .. } = known.unwrap_or_else(|| Known::of_first(&written));
+            model.insert(id, Known { email, address, ..Known::of_first(&written) });
+        }
+        13 => {
             old_db.checkpoint().await.unwrap();
         }
         _ => {
@@ -222,7 +249,7 @@ async fn act(deploy: &Deploy, round: u32, model: &mut BTreeMap<u32, Known>) {
         }
     }
     // What a program of the first version updates, it writes whole.
-    if matches!(round % 12, 2)
+    if matches!(round % 15, 2)
         && let Some(known) = model.get_mut(&id)
     {
         known.nick = Some(known.first(id).nick);
@@ -235,7 +262,7 @@ async fn a_rolling_deploy_loses_nothing_and_ends() {
     let mut model: BTreeMap<u32, Known> =
         (0..10).map(|id| (id, Known::of_first(&first(id, &format!("a{id}"))))).collect();
     check(&deploy, &model).await;
-    for round in 0..180 {
+    for round in 0..225 {
         act(&deploy, round, &mut model).await;
         if round % 6 == 5 {
             check(&deploy, &model).await;
