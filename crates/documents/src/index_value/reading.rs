@@ -86,7 +86,7 @@ fn text(bytes: &[u8]) -> Option<(String, &[u8])> {
 fn number(ordered: u64, above: u16) -> Option<Value> {
     let bits = if ordered >> 63 == 1 { ordered & !(1 << 63) } else { !ordered };
     let (double, above) = (f64::from_bits(bits), i128::from(above) - 0x8000);
-    let whole = double as i128 + above;
+    let whole = (double as i128).saturating_add(above);
     let is_whole = double.fract() == 0.0 && (i128::from(i64::MIN)..=i128::from(u64::MAX)).contains(&whole);
     if is_whole {
         return i64::try_from(whole).map(Value::from).or_else(|_| u64::try_from(whole).map(Value::from)).ok();
