@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bucketdb::{AnyColumn, Collection, Database, Document, Duplicates, Environment, Error, MemoryDriver, Snapshot};
+use bucketdb::{
+    AnyColumn, Collection, Database, Document, Duplicates, Environment, Error, MemoryDriver, Order, Path, Snapshot,
+};
+use futures::TryStreamExt;
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -342,4 +345,62 @@ async fn a_type_says_when_its_documents_end() {
     assert_eq!(sessions.get("a").await.unwrap(), Some(session("a", Some(now_s + 5_000))));
     assert!(matches!(db.set_ttl("sessions", Some("a[*]")).await, Err(Error::Schema(_))));
     assert!(matches!(db.set_ttl("nothing", None).await, Err(Error::Schema(_))));
+}
+
+#[tokio::test]
+async fn a_document_whose_end_was_put_off_is_not_missed_over_a_checkpoint() {
+    let (store, clock) = (MemoryDriver::new(), Skipping::default());
+    let db = open(&store, &clock).await;
+    let things = db.collection("things");
+    let ends = clock.wall_clock().0 / 1_000 + 1_000;
+    things.put(&json!({"id": 0, "user": 0, "ends": ends})).await.unwrap();
+    things.set_ttl(Some("ends")).await.unwrap();
+    things.create_index("user").await.unwrap();
+    let mut batch = db.batch();
+    for id in 1..200 {
+        batch.put_into(&things, &json!({"id": id, "user": id, "ends": ends})).unwrap();
+    }
+    batch.commit().await.unwrap();
+    db.checkpoint().await.unwrap();
+    // Whatever ends a page of the index.
+    for id in [15, 16, 17, 63, 64, 65, 127, 128, 191, 192] {
+        things.put(&json!({"id": id, "user": id, "ends": ends + id})).await.unwrap();
+    }
+    let query = things.query().filter_text("user >= 0").unwrap().order_by(Order::ascending(Path::field("user")));
+    let mut found = std::pin::pin!(query.by_index("user").stream().await.unwrap());
+    let mut ids = Vec::new();
+    while let Some(document) = found.try_next().await.unwrap() {
+        ids.push(document["id"].as_u64().unwrap());
+        if ids.len() == 1 {
+            db.checkpoint().await.unwrap();
+        }
+    }
+    assert_eq!(ids, (0..200).collect::<Vec<u64>>());
+}
+
+#[tokio::test]
+async fn a_snapshot_stays_as_it_was_whatever_comes_to_say_when_documents_end() {
+    let (store, clock) = (MemoryDriver::new(), Skipping::default());
+    let db = open(&store, &clock).await;
+    let things = db.collection("things");
+    let now_s = clock.wall_clock().0 / 1_000;
+    things.put(&json!({"id": 1, "first": now_s - 1_000, "second": now_s + 1_000})).await.unwrap();
+    things.set_ttl(Some("first")).await.unwrap();
+    let written = things.put(&json!({"id": 2, "first": now_s + 1_000, "second": now_s - 1_000})).await.unwrap();
+    let ids = async |snapshot: &Snapshot| -> Vec<u64> {
+        let found = snapshot.collection("things").query().fetch().await.unwrap();
+        found.iter().map(|found| found["id"].as_u64().unwrap()).collect()
+    };
+    let snapshot = db.snapshot().await.unwrap();
+    assert_eq!(ids(&snapshot).await, [2]);
+    things.set_ttl(Some("second")).await.unwrap();
+    db.compact().await.unwrap();
+    assert_eq!(ids(&snapshot).await, [2]);
+    assert_eq!(ids(&db.snapshot().await.unwrap()).await, [1]);
+    things.set_ttl(None).await.unwrap();
+    assert_eq!(ids(&snapshot).await, [2]);
+    // A position of the past shows what had not ended at the time of its record, be it the newest or not.
+    assert_eq!(ids(&db.at(written.seq).await.unwrap()).await, [2]);
+    let verification = db.verify(|_| {}).await.unwrap();
+    assert!(verification.is_clean(), "{:?}", verification.findings);
 }
