@@ -220,7 +220,8 @@ pub(crate) fn write() -> Result<()> {
         write!(page, "\n## {}. {question}\n\n", number + 1)?;
         let asked = [&["query"], *arguments].concat();
         program.show(&mut page, &asked)?;
-        let explained = program.run(&[asked.as_slice(), &["--explain"]].concat())?;
+        let explained =
+            program.run(&[without(&asked, &["--select", "--format"]).as_slice(), &["--explain"]].concat())?;
         write!(page, "\n```text\n{}\n```\n", explained.trim_end())?;
     }
     let path = workspace::root().join("docs/real-data.md");
@@ -269,6 +270,20 @@ impl Program {
     }
 }
 
+/// The arguments without these options and what follows them: those that say how an answer is shown.
+fn without<'a>(arguments: &[&'a str], options: &[&str]) -> Vec<&'a str> {
+    let mut left = Vec::new();
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        if options.contains(argument) {
+            arguments.next();
+        } else {
+            left.push(*argument);
+        }
+    }
+    left
+}
+
 /// An argument as a shell takes it.
 fn quoted(argument: &str) -> String {
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:,".contains(letter);
@@ -283,6 +298,11 @@ mod tests {
     fn arguments_are_quoted_where_they_must_be() {
         assert_eq!(quoted("--where"), "--where");
         assert_eq!(quoted("a = \"b\""), "'a = \"b\"'");
+    }
+
+    #[test]
+    fn options_are_left_out_with_their_values() {
+        assert_eq!(without(&["query", "t", "--select", "a", "--count"], &["--select"]), ["query", "t", "--count"]);
     }
 
     #[test]
