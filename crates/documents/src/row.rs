@@ -13,6 +13,7 @@ mod item;
 mod message_pack;
 mod name;
 mod node;
+mod patching;
 mod reader;
 mod refusing;
 mod rewriting;
@@ -33,6 +34,7 @@ use self::columns::Columns;
 pub(crate) use self::columns::blank;
 use self::message_pack::MessagePack;
 pub use self::node::{Elements, Kind, Node};
+pub use self::patching::patched;
 use self::reader::Document;
 pub use self::rewriting::{Keep, keep, upgraded};
 use self::translated::{Names, Stored};
@@ -249,6 +251,13 @@ fn open<'de, 'l>(row: &'de [u8], layouts: &'l Layouts) -> Result<(u32, Body<'de,
         _ => Body::MessagePack(body),
     };
     Ok((u32::try_from(version).unwrap_or(u32::MAX), body))
+}
+
+fn with_stored<T>(body: &Body<'_, '_>, act: impl FnOnce(Stored<'_>) -> Result<T, RowError>) -> Result<T, RowError> {
+    match body {
+        Body::MessagePack(body) => act(Stored::MessagePack(body)),
+        Body::Columns(body, layout) => act(Stored::Columns(Columns::open(body, layout)?)),
+    }
 }
 
 /// The kind, the version of the schema, and what is behind it.

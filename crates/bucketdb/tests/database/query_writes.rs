@@ -270,6 +270,81 @@ async fn updates_by_query_lose_nothing_when_they_meet() {
     assert!(totals(&first).await.iter().all(|(_, total)| *total == 30), "{:?}", totals(&first).await);
 }
 
+/// What a field can hold that JSON has no place for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Document)]
+#[document(table = "readings")]
+struct Reading {
+    #[document(key)]
+    id: u64,
+    highest: Option<f64>,
+    by_hour: BTreeMap<u8, f64>,
+    total: u128,
+    address: std::net::IpAddr,
+    raw: Raw,
+    note: String,
+}
+
+/// Written as bytes.
+#[derive(Clone, Debug, PartialEq)]
+struct Raw(Vec<u8>);
+
+impl Serialize for Raw {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct BytesOnly;
+        impl serde::de::Visitor<'_> for BytesOnly {
+            type Value = Raw;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("bytes")
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Raw, E> {
+                Ok(Raw(bytes.to_vec()))
+            }
+        }
+        deserializer.deserialize_bytes(BytesOnly)
+    }
+}
+
+#[tokio::test]
+async fn a_patch_keeps_all_of_the_fields_that_it_does_not_name() {
+    let db = in_memory().await;
+    let readings = db.table::<Reading>().await.unwrap();
+    let mut reading = Reading {
+        id: 1,
+        highest: Some(f64::INFINITY),
+        by_hour: BTreeMap::from([(7, 0.5), (8, f64::NEG_INFINITY)]),
+        total: u128::MAX - 1,
+        address: [10, 0, 0, 1].into(),
+        raw: Raw(vec![0, 255, 7]),
+        note: "as written".to_owned(),
+    };
+    readings.insert(&reading).await.unwrap();
+    let mut check = async |note: &str| {
+        reading.note = note.to_owned();
+        assert_eq!(readings.get(1).await.unwrap().as_ref(), Some(&reading));
+        reading.clone()
+    };
+    let patched = readings.patch(1, &json!({"note": "alone"})).await.unwrap();
+    assert_eq!(patched, check("alone").await);
+    assert_eq!(readings.query().patch(&json!({"note": "by query"})).await.unwrap(), 1);
+    check("by query").await;
+    let patched: Reading =
+        db.transact(async |tx| tx.patch(1, &json!({"note": "in a transaction"})).await).await.unwrap();
+    assert_eq!(patched, check("in a transaction").await);
+    db.collection("readings").patch(&json!(1), &json!({"note": "as JSON"})).await.unwrap();
+    check("as JSON").await;
+    // Inside a field that is named, too.
+    let patched = readings.patch(1, &json!({"by_hour": {"7": 1.5}})).await.unwrap();
+    assert_eq!(patched.by_hour, BTreeMap::from([(7, 1.5), (8, f64::NEG_INFINITY)]));
+}
+
 #[tokio::test]
 async fn one_document_is_patched_or_refused() {
     let db = in_memory().await;

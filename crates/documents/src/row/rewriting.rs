@@ -2,12 +2,11 @@
 
 use bytes::Bytes;
 
-use super::columns::Columns;
 use super::item::Item;
 use super::message_pack::{Head, MessagePack, NIL};
 use super::translated::{Key, Names, Stored, Translated};
 use super::writer::put_map_head;
-use super::{Body, RowError, encode, open};
+use super::{RowError, encode, open, with_stored};
 use crate::Layouts;
 
 /// What of an earlier row is kept in the one that takes its place.
@@ -121,11 +120,4 @@ pub fn upgraded(row: &Bytes, layouts: &Layouts) -> Result<Option<Bytes>, RowErro
         let translated = names.own(stored)?;
         translated.map(|document| encode(&document, layouts)).transpose()
     })
-}
-
-fn with_stored<T>(body: &Body<'_, '_>, act: impl FnOnce(Stored<'_>) -> Result<T, RowError>) -> Result<T, RowError> {
-    match body {
-        Body::MessagePack(body) => act(Stored::MessagePack(body)),
-        Body::Columns(body, layout) => act(Stored::Columns(Columns::open(body, layout)?)),
-    }
 }
