@@ -64,15 +64,18 @@ impl ExactSum {
         if count == 0 {
             return None;
         }
-        Some(match self.total() {
-            Total::Fraction(sum) => sum / count as f64,
-            Total::Whole(sum) => {
+        Some(match &self.floats {
+            Some(floats) => {
+                let mut all = floats.clone();
+                all.add_whole(self.whole);
+                all.divided(count)
+            }
+            None => {
                 // Exact before the one division: the whole part, and what is left.
-                let count = i128::from(count);
+                let (sum, count) = (self.whole, i128::from(count));
                 let (quotient, rest) = (sum.div_euclid(count), sum.rem_euclid(count));
                 if rest == 0 { quotient as f64 } else { sum as f64 / count as f64 }
             }
-            _ => return None,
         })
     }
 }
@@ -131,6 +134,11 @@ impl FloatSum {
 
     /// The nearest float; of two, the even one.
     fn rounded(&self) -> f64 {
+        self.divided(1)
+    }
+
+    /// A part of the sum, rounded once to the nearest float; of two, the even one.
+    fn divided(&self, parts: u64) -> f64 {
         let mut digits = self.clone();
         digits.carry();
         let is_negative = digits.digits.last().is_some_and(|highest| *highest < 0);
@@ -140,20 +148,33 @@ impl FloatSum {
             }
             digits.carry();
         }
-        let Some(top) = digits.digits.iter().rposition(|digit| *digit != 0) else { return 0.0 };
+        // As on paper, from the highest digit down. What is left at the end decides on rounding only.
+        let (mut left, parts) = (0_u128, u128::from(parts));
+        for digit in digits.digits.iter_mut().rev() {
+            let dividend = left << DIGIT_BITS | u128::from(digit.unsigned_abs());
+            *digit = (dividend / parts) as i64;
+            left = dividend % parts;
+        }
+        let top = digits.digits.iter().rposition(|digit| *digit != 0).unwrap_or_default();
         // Four digits hold all the bits that a float has; of those below, only whether there are any.
         let lowest = top.saturating_sub(3);
-        let mut leading = digits
-            .digits
-            .iter()
-            .skip(lowest)
-            .take(4)
-            .rev()
-            .fold(0_u128, |leading, digit| leading << DIGIT_BITS | u128::from(digit.unsigned_abs()));
-        if digits.digits.iter().take(lowest).any(|digit| *digit != 0) {
-            leading |= 1;
+        let leading = digits.digits.iter().skip(lowest).take(4).rev();
+        let mut leading =
+            leading.fold(0_u128, |leading, digit| leading << DIGIT_BITS | u128::from(digit.unsigned_abs()));
+        let mut exponent = LEAST_EXPONENT + (lowest as i32) * DIGIT_BITS as i32;
+        if leading < 1 << f64::MANTISSA_DIGITS {
+            // No float is between this multiple of 2^-1074 and the next.
+            let is_up = 2 * left > parts || 2 * left == parts && leading % 2 == 1;
+            leading += u128::from(is_up);
+        } else {
+            if leading < 1 << 64 {
+                // Room for what is below, so that it is no half.
+                leading <<= 2;
+                exponent -= 2;
+            }
+            let has_more = left != 0 || digits.digits.iter().take(lowest).any(|digit| *digit != 0);
+            leading |= u128::from(has_more);
         }
-        let exponent = LEAST_EXPONENT + (lowest as i32) * DIGIT_BITS as i32;
         let magnitude = scaled(leading as f64, exponent);
         if is_negative { -magnitude } else { magnitude }
     }
@@ -209,6 +230,31 @@ mod tests {
         assert_eq!((sum.total(), sum.average(5)), (Total::Fraction(-2.5), Some(-0.5)));
     }
 
+    fn average(numbers: &[f64]) -> f64 {
+        let mut sum = ExactSum::default();
+        for number in numbers {
+            sum.add_float(*number);
+        }
+        sum.average(numbers.len() as u64).unwrap()
+    }
+
+    #[test]
+    fn an_average_is_rounded_once() {
+        assert_eq!(average(&[1.7e308, 1.7e308]), 1.7e308);
+        assert_eq!(average(&[-f64::MAX; 7]), -f64::MAX);
+        assert_eq!(average(&[f64::MAX, -f64::MAX, 3.0]), 1.0);
+        assert_eq!(average(&[0.1, 0.2, 0.3]), 0.2);
+        // To the even one of two multiples of the least float, whichever sign.
+        for (sum, expected) in [(1, 0), (2, 1), (3, 2), (5, 2), (6, 3), (7, 4)] {
+            let least = |multiple: u64| f64::from_bits(multiple);
+            assert_eq!(average(&[least(sum), 0.0]), least(expected), "{sum} halves");
+            assert_eq!(average(&[-least(sum), 0.0]), -least(expected), "{sum} halves");
+        }
+        let edge = f64::from_bits((1 << 53) + 1);
+        assert_eq!(average(&[edge, edge, edge]), edge);
+        assert_eq!(average(&[0.0, -0.0]).to_bits(), 0);
+    }
+
     fn any_finite() -> impl Strategy<Value = f64> {
         any::<f64>().prop_filter("finite", |number| number.is_finite())
     }
@@ -217,6 +263,24 @@ mod tests {
         #[test]
         fn one_number_is_its_own_sum(number in any_finite()) {
             prop_assert_eq!(sum(&[number]), number);
+        }
+
+        #[test]
+        fn the_average_of_the_same_numbers_is_one_of_them(number in any_finite(), count in 1..20_usize) {
+            prop_assert_eq!(average(&vec![number; count]), number);
+        }
+
+        #[test]
+        fn one_number_is_divided_as_the_machine_does(number in any_finite(), zeros in 0..20_usize) {
+            let numbers = [vec![0.0; zeros], vec![number]].concat();
+            prop_assert_eq!(average(&numbers), number / (zeros as f64 + 1.0));
+        }
+
+        #[test]
+        fn numbers_near_the_least_are_divided_as_the_machine_does(bits in 0..1_u64 << 56, zeros in 0..20_usize) {
+            let number = f64::from_bits(bits);
+            let numbers = [vec![0.0; zeros], vec![number]].concat();
+            prop_assert_eq!(average(&numbers), number / (zeros as f64 + 1.0));
         }
 
         #[test]
