@@ -73,8 +73,8 @@ impl Accumulator {
         }
     }
 
-    /// Takes a value that is not null. How many bytes of memory it takes more.
-    pub(super) fn add(&mut self, value: ValueRef<'_>) -> Result<usize, Refused> {
+    /// Takes a value that is not null. How many bytes of memory it takes more; less than zero: fewer.
+    pub(super) fn add(&mut self, value: ValueRef<'_>) -> Result<isize, Refused> {
         match self {
             Self::Count(count) => *count += 1,
             Self::Different(different) => {
@@ -82,7 +82,7 @@ impl Accumulator {
                 put_identity(&mut identity, value);
                 let size_bytes = identity.len() + OVERHEAD_BYTES;
                 if different.insert(identity.into()) {
-                    return Ok(size_bytes);
+                    return Ok(size_bytes as isize);
                 }
             }
             Self::Sum { sum, is_whole } => match number(value)? {
@@ -122,8 +122,8 @@ impl Accumulator {
     }
 }
 
-fn added(sum: &mut ExactSum, number: f64) -> usize {
-    if sum.add_float(number) { ExactSum::FLOAT_BYTES } else { 0 }
+fn added(sum: &mut ExactSum, number: f64) -> isize {
+    if sum.add_float(number) { ExactSum::FLOAT_BYTES as isize } else { 0 }
 }
 
 /// A number that is whole, or one that is not. However it is written: the sum is the same from an index.
@@ -144,13 +144,25 @@ fn scalar(value: ValueRef<'_>) -> ValueRef<'_> {
     }
 }
 
-/// What a text takes more than the one that it replaces is not much; what is large is counted once.
-fn replaced(kept: &mut Option<Value>, value: ValueRef<'_>) -> usize {
-    let size_bytes = match value {
-        ValueRef::Text(text) if kept.is_none() => text.len(),
-        ValueRef::Nested(_) if kept.is_none() => 256,
-        _ => 0,
-    };
-    *kept = Some(canonical(value));
-    size_bytes
+/// How many bytes of memory what is kept takes more than what was.
+fn replaced(kept: &mut Option<Value>, value: ValueRef<'_>) -> isize {
+    let before = kept.as_ref().map_or(0, held_bytes);
+    let value = canonical(value);
+    let after = held_bytes(&value);
+    *kept = Some(value);
+    after as isize - before as isize
+}
+
+/// What a value takes in memory beside its own place, about.
+fn held_bytes(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(elements) => elements.iter().map(|element| size_of::<Value>() + held_bytes(element)).sum(),
+        Value::Object(fields) => {
+            let of_field =
+                |(name, value): (&String, &Value)| OVERHEAD_BYTES + size_of::<Value>() + name.len() + held_bytes(value);
+            fields.iter().map(of_field).sum()
+        }
+    }
 }

@@ -148,7 +148,8 @@ impl Groups {
 
     /// A new group with these values. Gives its place.
     fn begin<E>(&mut self, identity: &[u8], values: Vec<Value>) -> Result<usize, AggregateError<E>> {
-        self.takes(OVERHEAD_BYTES + size_of::<Accumulator>() * self.terms.len() + 2 * identity.len())?;
+        let size_bytes = OVERHEAD_BYTES + size_of::<Accumulator>() * self.terms.len() + 2 * identity.len();
+        self.takes(size_bytes as isize)?;
         let place = self.groups.len();
         self.groups.push(self.group(values));
         self.places.insert(identity.into(), place);
@@ -176,17 +177,27 @@ impl Groups {
             if all.len().saturating_mul(found.len()) > MOST_ALTERNATIVES {
                 return Err(AggregateError::TooMany { most_bytes: self.most_bytes });
             }
-            let with = |(identity, values): &Identified, (more, value): &(Vec<u8>, Value)| {
-                let values = values.iter().chain([value]).cloned().collect();
-                ([identity.as_slice(), more].concat(), values)
-            };
-            all = all.iter().flat_map(|some| found.iter().map(|value| with(some, value)).collect::<Vec<_>>()).collect();
+            let mut longer = Vec::new();
+            let mut size_bytes = 0;
+            for (identity, values) in &all {
+                for (more, value) in &found {
+                    // Each is in memory before the first is put into its group.
+                    size_bytes += size_of::<Identified>() + 2 * (identity.len() + more.len());
+                    if size_bytes > self.most_bytes {
+                        return Err(AggregateError::TooMany { most_bytes: self.most_bytes });
+                    }
+                    let values = values.iter().chain([value]).cloned().collect();
+                    longer.push(([identity.as_slice(), more].concat(), values));
+                }
+            }
+            all = longer;
         }
         Ok(all)
     }
 
-    fn takes<E>(&mut self, size_bytes: usize) -> Result<(), AggregateError<E>> {
-        self.size_bytes += size_bytes;
+    /// That so many bytes of memory more are taken; less than zero: fewer.
+    fn takes<E>(&mut self, size_bytes: isize) -> Result<(), AggregateError<E>> {
+        self.size_bytes = self.size_bytes.saturating_add_signed(size_bytes);
         let most_bytes = self.most_bytes;
         if self.size_bytes > most_bytes { Err(AggregateError::TooMany { most_bytes }) } else { Ok(()) }
     }

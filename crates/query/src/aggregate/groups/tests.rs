@@ -176,6 +176,41 @@ fn memory_is_bounded_by_the_groups_and_different_values() {
 }
 
 #[test]
+fn memory_is_bounded_by_the_values_that_are_kept() {
+    let greatest = term(Function::Max, &Path::field("v"));
+    let least = term(Function::Min, &Path::field("v"));
+    let with = |term: &AggregateTerm, values: &[Value]| {
+        let mut groups = Groups::new(Vec::new(), vec![term.clone()], 64 << 10);
+        values.iter().try_for_each(|value| groups.push(&json!({"v": value}))).is_ok()
+    };
+    let long = "x".repeat(100 << 10);
+    let large = |value: Value| json!(vec![value; 10_000]);
+    for value in
+        [json!(long), json!([long]), json!({"a": long}), json!({long.as_str(): 1}), large(json!(1)), large(json!([]))]
+    {
+        assert!(!with(&greatest, std::slice::from_ref(&value)), "a first value");
+        assert!(!with(&greatest, &[json!(false), value.clone()]), "in the place of a small one");
+        assert!(!with(&least, &[json!({"~": null}), json!({"a": [value]})]), "in a nested one");
+    }
+    // What is given up for a greater one does not count any more.
+    let alike: Vec<Value> =
+        (0..1_000).map(|number| json!(format!("{number:04}{}", "x".repeat(number % 2 * 1_000)))).collect();
+    assert!(with(&greatest, &alike));
+}
+
+#[test]
+fn memory_is_bounded_while_the_groups_of_one_document_are_found() {
+    let paths = ["a[*]", "b[*]"].map(|path| path.parse().unwrap());
+    let texts = |letter: &str| (0..300).map(|number| format!("{}{number}", letter.repeat(1_000))).collect::<Vec<_>>();
+    let document = json!({"a": texts("a"), "b": texts("b")});
+    // Of all ways to take one of each, as many as fit are made: 90,000 would be 180 MB, twice.
+    let mut groups = Groups::new(paths.into(), Vec::new(), 1 << 20);
+    assert!(matches!(groups.alternatives(&document), Err(AggregateError::TooMany { .. })));
+    assert!(groups.push(&document).is_err());
+    assert!(groups.push(&json!({"a": ["x", "y"], "b": [1, 2]})).is_ok());
+}
+
+#[test]
 fn identities_of_floats_and_whole_numbers_agree() {
     for number in [0.0, -0.0, 1.0, -9_223_372_036_854_775_808.0, 18_446_744_073_709_549_568.0] {
         let (mut float, mut whole) = (Vec::new(), Vec::new());
