@@ -25,7 +25,7 @@ struct Part<R> {
     /// Where it is; not only at the top of the document.
     paths: Vec<Path>,
     /// What is made of the document without what is not needed.
-    read: fn(Value, &Selection) -> serde_json::Result<R>,
+    read: fn(Value, &Layouts, &Selection) -> Result<R, row::RowError>,
 }
 
 impl<R: Stored> Projection<R> {
@@ -40,7 +40,8 @@ impl<R: DeserializeOwned> Projection<R> {
     fn typed() -> Self {
         let part = fields_of::<R>().map(|names| Part {
             paths: names.iter().map(|name| Path::field(*name)).collect(),
-            read: |part, _| serde_json::from_value(part),
+            // As it is read in a row: a type can have one form in JSON and another one there.
+            read: |part, layouts, _| row::decode(&row::encode(&part, layouts)?, layouts),
         });
         Self { selection: Selection::all(), read: |row, layouts, _| row::decode(row, layouts), part }
     }
@@ -48,7 +49,7 @@ impl<R: DeserializeOwned> Projection<R> {
 
 impl Projection<Value> {
     fn fields(selection: Selection) -> Self {
-        let read = |part, selection: &Selection| Ok(selection.apply(&part));
+        let read = |part, _: &Layouts, selection: &Selection| Ok(selection.apply(&part));
         let part = Part { paths: selection.paths().to_vec(), read };
         Self { part: (!selection.is_all()).then_some(part), selection, read: selected }
     }
@@ -71,7 +72,8 @@ impl<R> Projection<R> {
             (Seen::Row(ScanRow { key, row }), _) => self.decode(table, key, row),
             (Seen::Entry(entry), Some(part)) => {
                 let document = entry.part(&part.paths);
-                (part.read)(document, &self.selection).map_err(|error| table.invalid_document(&entry.key, error))
+                (part.read)(document, &table.layouts, &self.selection)
+                    .map_err(|error| table.invalid_document(&entry.key, error))
             }
             (Seen::Entry(entry), None) => Err(table.invalid_document(&entry.key, "only a part of it was read")),
         }

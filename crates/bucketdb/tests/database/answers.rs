@@ -389,6 +389,40 @@ async fn a_part_that_an_index_has_is_not_read_in_rows() {
     assert!(!explained.unwrap().unwrap().chosen.is_covering);
 }
 
+/// A type that has one form in JSON and another one in rows, which are not made for people to read.
+#[tokio::test]
+async fn a_part_reads_from_an_index_as_it_does_from_rows() {
+    let db = in_memory().await;
+    let schema = Schema::builder("hosts").field::<String>("id").field::<String>("name").key(&["id"]).finish();
+    let hosts = db.create_collection(schema.with_key_types(&[KeyType::Text])).await.unwrap();
+    for id in ["10.0.0.1", "10.0.0.2"] {
+        hosts.insert(&json!({"id": id, "name": "a"})).await.unwrap();
+    }
+    hosts.create_index("name").await.unwrap();
+    db.build_indexes().await.unwrap();
+    #[derive(Debug, serde::Deserialize)]
+    #[expect(dead_code, reason = "shown only")]
+    struct Host {
+        id: std::net::IpAddr,
+        name: String,
+    }
+    #[derive(Debug, serde::Deserialize)]
+    #[expect(dead_code, reason = "shown only")]
+    struct Named {
+        id: String,
+        name: Option<char>,
+    }
+    let outcomes = async |query: &dyn Fn() -> Query<Value>| {
+        let named = query().select::<Named>().fetch().await;
+        assert_eq!(named.as_ref().map(Vec::len).ok(), Some(2));
+        let hosts = query().select::<Host>().fetch().await;
+        (format!("{named:?}"), hosts.map(|hosts| format!("{hosts:?}")).map_err(|error| error.to_string()))
+    };
+    let by_index = || hosts.query().order_by("name".parse::<OrderBy>().unwrap()).by_index("name");
+    assert!(by_index().select::<Host>().explain().await.unwrap().unwrap().chosen.is_covering);
+    assert_eq!(outcomes(&by_index).await, outcomes(&|| hosts.query().without_index()).await);
+}
+
 #[tokio::test]
 async fn what_an_index_does_not_have_to_the_letter_is_read_in_the_row() {
     let db = in_memory().await;
