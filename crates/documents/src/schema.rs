@@ -252,7 +252,7 @@ impl Schema {
     }
 
     /// Whether `newer` may be registered where this one is, as far as key and version tell; see also
-    /// [`check_succession`](crate::succession::check_succession).
+    /// `check_succession`.
     ///
     /// # Errors
     /// The reason why not, with the field that it is about.

@@ -9,7 +9,7 @@ use crate::layout::AllLayouts;
 use crate::ttl::ttl_field;
 use crate::{Index, IndexDefinition, IndexId, InvalidSchema, Layouts, Refusal, Schema, Ttl};
 
-/// One table of a [`Catalogue`].
+/// One table of a [`Catalogue`](crate::Catalogue).
 #[derive(Clone, Debug)]
 pub struct TableEntry {
     /// Its number.
