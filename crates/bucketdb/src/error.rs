@@ -232,6 +232,9 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A page was asked for of a query whose limit is 0: there would be no document behind which the next one begins.
+    #[error("a page has one document at least, and the limit of the query is 0")]
+    EmptyPage,
     /// The changes that a feed was to go on with were given up: what lies between is lost to it. Read the tables as
     /// they are, and follow from there.
     #[error("the changes to be read next are not kept any more; the oldest that are begin at cursor {resume_from}")]

@@ -48,11 +48,15 @@ impl<T: Stored, R: Send + 'static> Query<T, R> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::InvalidCursor`] if the cursor is of another table, filter, order or range of keys.
+    /// [`Error::InvalidCursor`] if the cursor is of another table, filter, order or range of keys; [`Error::EmptyPage`] if
+    /// the limit is 0.
     pub async fn page(self, cursor: Option<PageCursor>) -> Result<DocumentPage<R>> {
         let Self { request, projection, .. } = self;
-        let mut request = request.pinned().await?;
         let size = request.limit.unwrap_or(DEFAULT_PAGE);
+        if size == 0 {
+            return Err(Error::EmptyPage);
+        }
+        let mut request = request.pinned().await?;
         // One more tells whether there are more.
         request.limit = Some(size.saturating_add(1));
         let view = request.origin.open().await?;

@@ -186,6 +186,7 @@ fn kind_of(error: &Error) -> &'static str {
         Error::InvalidUrl { .. } => "invalid_url",
         Error::StoreUnavailable { .. } => "store_unavailable",
         Error::InvalidCursor { .. } => "invalid_cursor",
+        Error::EmptyPage => "empty_page",
         Error::InvalidPoint { .. } => "invalid_point",
         Error::FeedExpired { .. } => "feed_expired",
         Error::SnapshotExpired { .. } => "snapshot_expired",

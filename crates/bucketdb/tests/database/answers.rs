@@ -389,6 +389,14 @@ async fn a_part_that_an_index_has_is_not_read_in_rows() {
     assert!(!explained.unwrap().unwrap().chosen.is_covering);
 }
 
+#[tokio::test]
+async fn a_page_of_no_documents_is_refused() {
+    let (_db, users) = users(3).await;
+    assert!(matches!(users.query().limit(0).page(None).await, Err(Error::EmptyPage)));
+    let first = users.query().limit(1).page(None).await.unwrap();
+    assert!(matches!(users.query().limit(0).page(first.next).await, Err(Error::EmptyPage)));
+}
+
 /// A type that has one form in JSON and another one in rows, which are not made for people to read.
 #[tokio::test]
 async fn a_part_reads_from_an_index_as_it_does_from_rows() {
