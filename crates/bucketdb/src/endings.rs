@@ -76,8 +76,8 @@ impl Database {
     /// `None`: they do not end any more. One put, and no request if it is so already.
     ///
     /// From then on nobody sees a document that has ended, in whichever process: not by its key, in no query, and another
-    /// one may take its unique values. Merges of runs leave it out, at no request of their own: until then it takes room, and
-    /// counts in [`stats`](Self::stats). A feed tells nothing when a document ends. A document in which the field is missing,
+    /// one may take its unique values. Merges of runs leave it out: until then it takes room, and counts in
+    /// [`stats`](Self::stats). A feed tells nothing when a document ends. A document in which the field is missing,
     /// or no number, does not end. Indexes of the table are built anew: until they are, queries take other ways, and unique ones
     /// refuse nothing.
     ///

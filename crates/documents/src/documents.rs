@@ -1,3 +1,4 @@
+mod endings;
 mod indexes;
 mod unique;
 mod validation;
@@ -16,16 +17,14 @@ use crate::epoch::{Epoch, Ingest};
 use crate::overlay::{Overlay, Replaced};
 use crate::recent_writes::RecentWrites;
 use crate::{
-    Base, Before, Catalogue, ChangeKind, EncodedKey, Expiry, Group, Loaded, Lookup, Refusal, RunLookup, Scan, TableId,
+    Base, Before, Catalogue, ChangeKind, EncodedKey, Group, Loaded, Lookup, Refusal, RunLookup, Scan, TableId,
     Transaction, Ttl, WrittenRow, run_key,
 };
 
+pub use endings::MOST_SKEW_MS;
 pub use indexes::{IndexPage, IndexState, has_any};
 pub use unique::Claim;
 pub use validation::Proposal;
-
-/// So far may clocks be apart of machines that judge whether documents have ended.
-pub const MOST_SKEW_MS: u64 = 5 * 60 * 1_000;
 
 /// Opens the runs of a database, once its id is known.
 pub type RunStoreFor = Arc<dyn Fn(DatabaseId) -> RunStore + Send + Sync>;
@@ -116,39 +115,6 @@ impl Documents {
     /// What is needed to read at a position.
     fn epoch(&self, at: Seq) -> Option<&Epoch> {
         std::iter::once(&self.present).chain(self.earlier.iter().rev()).find(|epoch| epoch.base.covers <= at)
-    }
-
-    /// What somebody whose clock says `wall_ms` (milliseconds since 1970) takes the time to be: no earlier than the last record
-    /// says, unless that is too far ahead to be believed.
-    #[must_use]
-    pub fn now_ms(&self, wall_ms: u64) -> u64 {
-        wall_ms.max(self.time_ms.min(wall_ms.saturating_add(MOST_SKEW_MS)))
-    }
-
-    /// The field of each table that says when its documents end, for whoever goes on reading as it is now.
-    #[must_use]
-    pub fn ttls(&self) -> Vec<(TableId, Arc<Ttl>)> {
-        if !self.catalogue.has_ttls() {
-            return Vec::new();
-        }
-        self.catalogue.tables().filter_map(|entry| Some((entry.id, entry.ttl()?.clone()))).collect()
-    }
-
-    /// Up to when documents that ended are missing in the runs that are read at a position; `None` if it is not kept.
-    #[must_use]
-    pub fn ended_ms(&self, at: Seq) -> Option<u64> {
-        self.epoch(at).map(|epoch| epoch.base.ended_ms)
-    }
-
-    /// Which rows of a table have ended for somebody who reads at a position and whose clock says `wall_ms` (milliseconds since
-    /// 1970); `None` if they have no end. What merges left out of the runs there has ended for everybody.
-    #[must_use]
-    pub fn expiry(&self, table: TableId, at: Seq, wall_ms: u64) -> Option<Expiry> {
-        if !self.catalogue.has_ttls() {
-            return None;
-        }
-        let ttl = self.catalogue.table(table)?.ttl()?.clone();
-        Some(Expiry::new(ttl, self.now_ms(wall_ms).max(self.epoch(at)?.base.ended_ms)))
     }
 
     /// How much a table holds.
