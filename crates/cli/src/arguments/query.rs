@@ -1,3 +1,5 @@
+use std::num::NonZeroUsize;
+
 use bucketdb::{PageCursor, Point};
 use clap::{Args, ValueEnum};
 
@@ -28,7 +30,7 @@ pub(crate) struct Query {
     pub(crate) computed: Computed,
     /// Print so many documents, and the cursor that --after takes to go on behind them
     #[arg(long, value_name = "NUMBER", conflicts_with_all = ["limit", "count", "explain", "Computed"])]
-    pub(crate) page_size: Option<usize>,
+    pub(crate) page_size: Option<NonZeroUsize>,
     /// Go on behind the page that ended with this cursor, of the same query
     #[arg(long, value_name = "CURSOR", requires = "page_size")]
     pub(crate) after: Option<PageCursor>,

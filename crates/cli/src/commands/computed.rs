@@ -49,6 +49,13 @@ impl Computation {
         }
         let (offset, limit) = (options.offset, options.limit.unwrap_or(usize::MAX));
         let mut computation = Self { groups, aggregates, order: None, offset, limit };
+        let mut names = computation.names();
+        names.sort_unstable();
+        if let Some([name, _]) = names.array_windows().find(|[name, next]| name == next) {
+            return Err(Failure::usage(format!(
+                "the result would have two columns {name}, and its rows have one of each name"
+            )));
+        }
         if computation.has_groups() {
             computation.order = order.map(|order| computation.order_of_rows(order)).transpose()?;
         }
@@ -64,7 +71,8 @@ impl Computation {
         let names = self.names();
         let term = |term: &OrderTerm| {
             let name = match term.path.segments() {
-                [Segment::Field(name)] => name.clone(),
+                // Such as "sum(age)"; other names are shown in quotes where they need them.
+                [Segment::Field(name)] if names.contains(name) => name.clone(),
                 _ => term.path.to_string(),
             };
             if !names.contains(&name) {

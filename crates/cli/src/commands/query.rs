@@ -78,7 +78,7 @@ async fn answer(
     let first = if selection.is_all() { key_names(&schema) } else { Vec::new() };
     let format = options.format.unwrap_or(if output.is_json() { QueryFormat::Json } else { QueryFormat::Table });
     if let Some(size) = options.page_size {
-        return pages::show(query.limit(size), options.after.clone(), format, &first, output).await;
+        return pages::show(query.limit(size.get()), options.after.clone(), format, &first, output).await;
     }
     match format {
         QueryFormat::Table => {

@@ -115,6 +115,20 @@ fn sums_and_groups_are_computed() {
 }
 
 #[test]
+fn columns_have_names_of_their_own() {
+    let sandbox = with_people();
+    let (odd, quoted) = (r#"{"id": "odd", "odd name": 7, "count": 3}"#, r#""odd name""#);
+    sandbox.ok(&["put", "people", odd]);
+    let query = ["query", "people", "--group-by", quoted, "--count", "--order", r#""odd name" desc"#];
+    assert_eq!(sandbox.json(&query)[0], json!({ quoted: 7, "count": 1 }));
+    let query = ["query", "people", "--group-by", "tags[*]", "--sum", "age", "--order", r#""sum(age)""#];
+    assert!(sandbox.json(&query).is_array());
+    sandbox.run(&["query", "people", "--group-by", "count", "--count"]).failed(2, &["two columns count"]);
+    assert_eq!(sandbox.json(&["query", "people", "--group-by", "count", "--sum", "age"])[0]["count"], json!(null));
+    sandbox.run(&["query", "people", "--page-size", "0"]).failed(2, &["--page-size"]);
+}
+
+#[test]
 fn pages_go_on_where_the_last_one_ended() {
     let sandbox = with_people();
     let page = |arguments: &[&str]| sandbox.json(&[&["query", "people", "--order", "age"], arguments].concat());
