@@ -60,8 +60,8 @@ fn planted_bugs_are_found() {
     for bug in bugs {
         assert!(find(bug, 0..200).is_some(), "{bug:?} was not found");
     }
-    // About one seed in 800 finds this one: the search begins near it.
-    assert!(find(PlantedBug::ListingWithoutRun, 750..1_000).is_some(), "it was not found");
+    // Few seeds find this one: the search begins near one of them.
+    assert!(find(PlantedBug::ListingWithoutRun, 70..300).is_some(), "it was not found");
 }
 
 #[test]
