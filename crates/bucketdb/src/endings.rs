@@ -20,8 +20,7 @@ pub(crate) struct Endings {
 
 impl Endings {
     pub(crate) fn new(catalogue: &Catalogue, ended_ms: u64) -> Self {
-        let ttls = catalogue.tables().filter_map(|entry| Some((entry.id, entry.ttl()?.clone())));
-        Self { ttls: ttls.collect(), ended_ms }
+        Self { ttls: catalogue.ttls().map(|(table, ttl)| (table, ttl.clone())).collect(), ended_ms }
     }
 
     pub(crate) fn has_ended(&self, entry: &RunEntry) -> bool {

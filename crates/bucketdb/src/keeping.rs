@@ -39,9 +39,7 @@ impl Inner {
     ) -> Result<(Option<Kept>, u32)> {
         let (outdated, known_versions) =
             self.log.read(|documents, _| (outdated(documents, transaction), documents.catalogue().known_versions()))?;
-        if outdated.iter().all(Option::is_none) {
-            return Ok((None, known_versions));
-        }
+        let Some(outdated) = outdated else { return Ok((None, known_versions)) };
         let mut rests_on = HashSet::new();
         // What each row was before the change at hand; `None` if it was not there, or what it was does not matter.
         let mut before: HashMap<(TableId, EncodedKey), Option<Bytes>> = HashMap::new();
@@ -108,8 +106,9 @@ impl Inner {
     }
 }
 
-/// For each change, its table as the program has it, if it writes a document of a version that is not the newest.
-fn outdated(documents: &Documents, transaction: &Transaction) -> Vec<Option<TableRef>> {
+/// For each change, its table as the program has it, if it writes a document of a version that is not the newest. `None` if
+/// there is none.
+fn outdated(documents: &Documents, transaction: &Transaction) -> Option<Vec<Option<TableRef>>> {
     let table = |change: &Change| {
         let entry = documents.catalogue().table(change.table).filter(|entry| entry.versions().len() > 1)?;
         let ChangeKind::Put(row) = &change.kind else { return None };
@@ -119,7 +118,9 @@ fn outdated(documents: &Documents, transaction: &Transaction) -> Vec<Option<Tabl
         table.schema = entry.versions().iter().find(|schema| schema.version() == version)?.clone();
         Some(table)
     };
-    transaction.changes.iter().map(table).collect()
+    // Most often there is none, and then nothing is gathered.
+    let is_any = transaction.changes.iter().any(|change| table(change).is_some());
+    is_any.then(|| transaction.changes.iter().map(table).collect())
 }
 
 impl TableRef {

@@ -37,6 +37,14 @@ impl Moment {
         }
     }
 
+    /// The database, unless it is gone and this was made from its log.
+    fn inner(&self) -> Option<Arc<Inner>> {
+        match self {
+            Self::Pinned(pin) => Some(pin.inner.clone()),
+            Self::Replayed(replayed) => replayed.inner.upgrade(),
+        }
+    }
+
     /// Which rows of a table have ended at this moment; `None` if they have no end.
     pub(crate) fn expiry(&self, table: TableId) -> Result<Option<Expiry>> {
         match self {
@@ -56,7 +64,7 @@ impl Moment {
                 pin.has_expired.store(true, Ordering::Relaxed);
                 pin.inner.expired()
             }
-            Self::Replayed(replayed) => match replayed.inner.upgrade() {
+            Self::Replayed(replayed) => match self.inner() {
                 Some(inner) => inner.expired(),
                 None => Error::SnapshotExpired { floor: replayed.seq.next() },
             },
@@ -70,20 +78,12 @@ impl Moment {
 
     /// Whether what it takes to read here may be removed by now.
     pub(crate) fn is_given_up(&self) -> bool {
-        let (seq, inner) = match self {
-            Self::Pinned(pin) => (pin.seq, Some(pin.inner.clone())),
-            Self::Replayed(replayed) => (replayed.seq, replayed.inner.upgrade()),
-        };
-        inner.is_some_and(|inner| seq < inner.log.floor())
+        self.inner().is_some_and(|inner| self.seq() < inner.log.floor())
     }
 
     /// Whether the database still needs an object, by its full key, for its present or for a past that it keeps.
     pub(crate) fn keeps(&self, object: &str) -> bool {
-        let inner = match self {
-            Self::Pinned(pin) => Some(pin.inner.clone()),
-            Self::Replayed(replayed) => replayed.inner.upgrade(),
-        };
-        let Some(inner) = inner else { return true };
+        let Some(inner) = self.inner() else { return true };
         let name = object.strip_prefix(inner.log.layout().prefix()).unwrap_or(object);
         inner.log.read(|documents, _| documents.keeps(name)).unwrap_or(true)
     }
@@ -106,11 +106,7 @@ impl Moment {
 
     /// How many bytes the groups of a query may take: a quarter of what the database may.
     pub(crate) fn most_group_bytes(&self) -> usize {
-        let inner = match self {
-            Self::Pinned(pin) => Some(pin.inner.clone()),
-            Self::Replayed(replayed) => replayed.inner.upgrade(),
-        };
-        inner.map_or(usize::MAX, |inner| inner.memory.load_bytes)
+        self.inner().map_or(usize::MAX, |inner| inner.memory.load_bytes)
     }
 }
 

@@ -12,6 +12,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::database::Inner;
 use crate::moment::Moment;
+use crate::row_scan::is_live;
 use crate::{Error, Result};
 
 /// How often a read of the present begins anew because the runs that it began with are gone.
@@ -165,10 +166,7 @@ async fn holders(
 
 /// What was found, unless it has ended.
 fn living(found: Option<Found>, expiry: Option<&Expiry>) -> Option<Found> {
-    match expiry {
-        Some(expiry) => found.filter(|found| !expiry.has_ended(&found.row)),
-        None => found,
-    }
+    found.filter(|found| is_live(expiry, &found.row))
 }
 
 /// What runs have to be asked for; `None` if the position is not kept any more.

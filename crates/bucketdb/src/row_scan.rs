@@ -74,7 +74,7 @@ impl RowScan {
         let open = self.base.as_mut().filter(|open| has_runs_only && open.next.is_none() && !open.is_over)?;
         loop {
             let WrittenRow { key, row, .. } = open.scan.next_ready()?;
-            if let Some(row) = row.filter(|row| !self.expiry.as_ref().is_some_and(|expiry| expiry.has_ended(row))) {
+            if let Some(row) = row.filter(|row| is_live(self.expiry.as_ref(), row)) {
                 return Some(ScanRow { key, row });
             }
         }
@@ -95,7 +95,7 @@ impl RowScan {
             if let Some(visited) = &mut self.visited {
                 visited.up_to(Bound::Included(key.clone()))?;
             }
-            if let Some(row) = row.filter(|row| !self.expiry.as_ref().is_some_and(|expiry| expiry.has_ended(row))) {
+            if let Some(row) = row.filter(|row| is_live(self.expiry.as_ref(), row)) {
                 return Ok(Some(ScanRow { key, row }));
             }
         }
@@ -172,6 +172,11 @@ impl RowScan {
         open.is_over = open.next.is_none();
         Ok(())
     }
+}
+
+/// Whether a row has not ended.
+pub(crate) fn is_live(expiry: Option<&Expiry>, row: &[u8]) -> bool {
+    expiry.is_none_or(|expiry| !expiry.has_ended(row))
 }
 
 impl Visited {

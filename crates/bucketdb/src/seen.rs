@@ -32,20 +32,21 @@ impl Reach for Entry {
     type Error = Infallible;
 
     fn any(&self, path: &Path, mut holds: impl FnMut(ValueRef<'_>) -> bool) -> Result<bool, Infallible> {
-        let place = self.paths.iter().position(|known| known == path);
-        let value = place.and_then(|place| self.values.get(place)).and_then(Option::as_ref);
-        Ok(value.is_some_and(|value| holds(value.into())))
+        Ok(self.value(path).is_some_and(|value| holds(value.into())))
     }
 }
 
 impl Entry {
+    fn value(&self, path: &Path) -> Option<&Value> {
+        let place = self.paths.iter().position(|known| known == path)?;
+        self.values.get(place)?.as_ref()
+    }
+
     /// The fields at the top of the document that are known, in the order of the paths.
     pub(crate) fn part(&self, paths: &[Path]) -> Value {
         let mut part = Map::new();
         for path in paths {
-            let place = self.paths.iter().position(|known| known == path);
-            let value = place.and_then(|place| self.values.get(place)).and_then(Option::as_ref);
-            if let (Some(value), Some(Segment::Field(name))) = (value, path.segments().first()) {
+            if let (Some(value), Some(Segment::Field(name))) = (self.value(path), path.segments().first()) {
                 part.insert(name.clone(), value.clone());
             }
         }

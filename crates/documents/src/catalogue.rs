@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::layout::AllLayouts;
 use crate::succession::check_succession;
 use crate::ttl::ttl_field;
-use crate::{Index, IndexDefinition, IndexId, InvalidSchema, Refusal, Schema};
+use crate::{Index, IndexDefinition, IndexId, InvalidSchema, Refusal, Schema, Ttl};
 
 pub use self::table_entry::{Migrated, TableEntry};
 
@@ -56,11 +56,16 @@ impl Catalogue {
         self.by_name.values().filter_map(|id| self.tables.get(id))
     }
 
+    /// The tables whose documents have an end, and the fields that say so.
+    pub fn ttls(&self) -> impl Iterator<Item = (TableId, &Arc<Ttl>)> {
+        self.tables.values().filter_map(|entry| Some((entry.id, entry.ttl()?)))
+    }
+
     /// Stands for which fields say when documents end; 0 if none does.
     #[must_use]
     pub fn ttls_hash(&self) -> u64 {
         let mut named = Vec::new();
-        for (table, ttl) in self.tables.values().filter_map(|entry| Some((entry.id, entry.ttl()?))) {
+        for (table, ttl) in self.ttls() {
             codec::put_varint(&mut named, u64::from(table.0));
             codec::put_bytes(&mut named, ttl.field().as_bytes());
         }
@@ -119,9 +124,8 @@ impl Catalogue {
             buffer.push(u8::from(index.is_unique));
             codec::put_bytes(&mut buffer, index.order.to_string().as_bytes());
         }
-        let ttls = || self.tables.values().filter_map(|entry| Some((entry.id, entry.ttl.as_ref()?)));
-        codec::put_varint(&mut buffer, ttls().count() as u64);
-        for (table, ttl) in ttls() {
+        codec::put_varint(&mut buffer, self.ttls().count() as u64);
+        for (table, ttl) in self.ttls() {
             codec::put_varint(&mut buffer, u64::from(table.0));
             codec::put_bytes(&mut buffer, ttl.field().as_bytes());
         }
@@ -275,7 +279,8 @@ impl Catalogue {
                 let field = std::str::from_utf8(&field).map_err(|_| Malformed("a field's name is no text"))?;
                 let entry = self.tables.get_mut(&id).ok_or(Malformed("an end of documents is of no table"))?;
                 entry.set_ttl(Some(field).filter(|field| !field.is_empty()))?;
-                self.has_ttls = self.tables.values().any(|entry| entry.ttl.is_some());
+                let has_ttls = self.ttls().next().is_some();
+                self.has_ttls = has_ttls;
                 return Ok(Vec::new());
             }
             MIGRATE => {

@@ -18,7 +18,7 @@ use crate::overlay::{Overlay, Replaced};
 use crate::recent_writes::RecentWrites;
 use crate::{
     Base, Before, Catalogue, ChangeKind, EncodedKey, Group, Loaded, Lookup, Refusal, RunLookup, Scan, TableId,
-    Transaction, Ttl, WrittenRow, run_key,
+    Transaction, WrittenRow, run_key,
 };
 
 pub use endings::MOST_SKEW_MS;
@@ -358,12 +358,9 @@ impl StateMachine for Documents {
 
 impl Documents {
     fn apply_schema(&mut self, seq: Seq, payload: Bytes) -> Result<(), Malformed> {
-        let before = self.ttls();
+        let before = self.catalogue.ttls_hash();
         let added = self.catalogue.apply(payload)?;
-        let fields = |ttls: &[(TableId, Arc<Ttl>)]| -> Vec<(TableId, String)> {
-            ttls.iter().map(|(table, ttl)| (*table, ttl.field())).collect()
-        };
-        if fields(&before) != fields(&self.ttls()) {
+        if before != self.catalogue.ttls_hash() {
             // What was there may be gone, and what was gone may be there.
             self.ttls_since = seq;
             self.recent.forget_up_to(seq);

@@ -130,10 +130,10 @@ impl Index {
             .collect()
     }
 
-    /// What the document in a row has in this index. One that does not read stands where one without any field does.
+    /// What the document in a row has in this index.
     #[must_use]
     pub fn values_of_row(&self, row: &Bytes, layouts: &Layouts) -> BTreeSet<IndexValues> {
-        self.values(&row::decode_value(row, layouts).unwrap_or(Value::Null))
+        self.values(&indexed_document(row, layouts))
     }
 
     /// Whether values may stand in a unique index more than once: one of them is missing or null, or not held whole.
@@ -159,6 +159,13 @@ impl Index {
     pub fn has_values(&self, row: &Bytes, layouts: &Layouts, wanted: &[u8]) -> bool {
         self.values_of_row(row, layouts).iter().any(|values| values.bytes == wanted)
     }
+}
+
+/// The document in a row, for the [`Index::values`] of all indexes of its table. One that does not read stands where one
+/// without any field does.
+#[must_use]
+pub fn indexed_document(row: &Bytes, layouts: &Layouts) -> Value {
+    row::decode_value(row, layouts).unwrap_or(Value::Null)
 }
 
 /// One document in one place of an index: where it is ordered, then its key. Entries compare by that, and by nothing else.

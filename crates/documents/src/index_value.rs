@@ -17,6 +17,8 @@
 
 mod reading;
 
+use std::borrow::Cow;
+
 use serde_json::{Number, Value};
 
 pub(crate) use self::reading::read_value;
@@ -84,16 +86,15 @@ pub(crate) const CODES_OF_VALUES: (u8, u8) = (NULL + 1, u8::MAX);
 /// The codes of what is missing or null.
 pub(crate) const CODES_OF_NULL: (u8, u8) = (MISSING, NULL + 1);
 
+/// As many bytes as a value has at most, as they are in ascending order.
+fn ascending(bytes: &[u8], is_descending: bool) -> Cow<'_, [u8]> {
+    let bytes = bytes.get(..MAX_VALUE_BYTES).unwrap_or(bytes);
+    if is_descending { bytes.iter().map(|byte| !byte).collect() } else { bytes.into() }
+}
+
 /// Whether the value that bytes begin with is missing or null, and how many bytes it takes.
 pub(crate) fn first_value(bytes: &[u8], is_descending: bool) -> (bool, usize) {
-    let bytes = bytes.get(..MAX_VALUE_BYTES).unwrap_or(bytes);
-    let ascending: Vec<u8>;
-    let bytes = if is_descending {
-        ascending = bytes.iter().map(|byte| !byte).collect();
-        &ascending
-    } else {
-        bytes
-    };
+    let bytes = &*ascending(bytes, is_descending);
     let is_null = bytes.first().is_some_and(|code| (CODES_OF_NULL.0..CODES_OF_NULL.1).contains(code));
     (is_null, bytes.len() - skip(bytes).len())
 }

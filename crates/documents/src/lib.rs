@@ -52,7 +52,7 @@ pub use evolution::Evolution;
 pub use facts::Facts;
 pub use field::{Field, FieldType, Presence};
 pub use group::Group;
-pub use index::{Index, IndexDefinition, IndexEntry, IndexId, IndexValues};
+pub use index::{Index, IndexDefinition, IndexEntry, IndexId, IndexValues, indexed_document};
 pub use index_range::{IndexCondition, IndexRange};
 pub use key::{EncodedKey, InvalidKeyBytes, KeyPart, MAX_KEY_BYTES};
 pub use key_type::{AsKey, DocumentKey, KeyFromValueError, KeyType, key_from_text, key_from_value};

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::overlay_index::{Candidate, OverlayIndexes};
 use crate::pins::Pins;
 use crate::recent_writes::{ClaimHash, claim_hash};
-use crate::{EncodedKey, Index, IndexEntry, IndexRange, KeyRange, TableEntry, TableId};
+use crate::{EncodedKey, Index, IndexEntry, IndexRange, KeyRange, TableEntry, TableId, indexed_document};
 
 /// The rows of all tables in memory, in the order of their keys, with the versions that open snapshots still read.
 #[derive(Clone, Debug, Default)]
@@ -134,11 +134,11 @@ impl Overlay {
         replaced: &Replaced,
     ) -> Vec<ClaimHash> {
         let mut claims = Vec::new();
-        let layouts = table.layouts();
         self.doubt_earlier(table, seq, replaced);
+        let document = indexed_document(row, &table.layouts());
         let by = replaced.version.as_ref().is_none_or(|version| version.seq != seq).then_some(seq);
         for index in table.indexes() {
-            let values = index.values_of_row(row, &layouts);
+            let values = index.values(&document);
             if index.is_unique {
                 claims.extend(values.iter().map(|values| claim_hash(index.id, &values.bytes)));
             }
@@ -152,9 +152,9 @@ impl Overlay {
     pub(crate) fn doubt_earlier(&mut self, table: &TableEntry, seq: Seq, replaced: &Replaced) {
         let earlier = replaced.version.as_ref().filter(|version| version.seq == seq);
         let Some(earlier) = earlier.and_then(|version| version.row.as_ref()) else { return };
+        let document = indexed_document(earlier, &table.layouts());
         for index in table.indexes() {
-            let values = index.values_of_row(earlier, &table.layouts());
-            self.indexes.add(table.id, index, (&replaced.key, earlier), values, None);
+            self.indexes.add(table.id, index, (&replaced.key, earlier), index.values(&document), None);
         }
     }
 

@@ -199,58 +199,42 @@ impl<T: Stored> Query<T> {
     }
 }
 
-impl<T: Document> Query<T> {
-    /// Changes all documents that the query finds, and tells how many.
-    ///
-    /// The closure is called again for the same documents if others wrote to them meanwhile.
-    ///
-    /// # Errors
-    /// As [`delete`](Self::delete); [`Error::InvalidKey`] if `change` changes a key; [`Error::UniqueViolation`].
-    pub async fn update(self, mut change: impl FnMut(&mut T) + Send) -> Result<u64> {
-        self.try_update(|document| {
-            change(document);
-            Ok::<_, Error>(())
-        })
-        .await
-    }
+/// The same calls for documents with a type and without.
+macro_rules! update_calls {
+    ($document:ty, $put:path) => {
+        /// Changes all documents that the query finds, and tells how many.
+        ///
+        /// The closure is called again for the same documents if others wrote to them meanwhile.
+        ///
+        /// # Errors
+        /// As [`delete`](Self::delete); [`Error::InvalidKey`] if `change` changes a key; [`Error::UniqueViolation`].
+        pub async fn update(self, mut change: impl FnMut(&mut $document) + Send) -> Result<u64> {
+            self.try_update(|document| {
+                change(document);
+                Ok::<_, Error>(())
+            })
+            .await
+        }
 
-    /// As [`update`](Self::update), with a closure that may refuse: then nothing is written, or, in pieces, nothing more.
-    ///
-    /// # Errors
-    /// The closure's, and those of [`update`](Self::update).
-    pub async fn try_update<E: From<Error>>(
-        self,
-        change: impl FnMut(&mut T) -> Result<(), E> + Send,
-    ) -> Result<u64, E> {
-        self.update_with(TableRef::put_document, change).await
-    }
+        /// As [`update`](Self::update), with a closure that may refuse: then nothing is written, or, in pieces, nothing more.
+        ///
+        /// # Errors
+        /// The closure's, and those of [`update`](Self::update).
+        pub async fn try_update<E: From<Error>>(
+            self,
+            change: impl FnMut(&mut $document) -> Result<(), E> + Send,
+        ) -> Result<u64, E> {
+            self.update_with($put, change).await
+        }
+    };
+}
+
+impl<T: Document> Query<T> {
+    update_calls!(T, TableRef::put_document);
 }
 
 impl Query<Value> {
-    /// Changes all documents that the query finds, and tells how many.
-    ///
-    /// The closure is called again for the same documents if others wrote to them meanwhile.
-    ///
-    /// # Errors
-    /// As [`delete`](Self::delete); [`Error::InvalidKey`] if `change` changes a key; [`Error::UniqueViolation`].
-    pub async fn update(self, mut change: impl FnMut(&mut Value) + Send) -> Result<u64> {
-        self.try_update(|document| {
-            change(document);
-            Ok::<_, Error>(())
-        })
-        .await
-    }
-
-    /// As [`update`](Self::update), with a closure that may refuse: then nothing is written, or, in pieces, nothing more.
-    ///
-    /// # Errors
-    /// The closure's, and those of [`update`](Self::update).
-    pub async fn try_update<E: From<Error>>(
-        self,
-        change: impl FnMut(&mut Value) -> Result<(), E> + Send,
-    ) -> Result<u64, E> {
-        self.update_with(TableRef::put_value, change).await
-    }
+    update_calls!(Value, TableRef::put_value);
 }
 
 /// Changes for one commit.

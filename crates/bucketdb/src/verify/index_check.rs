@@ -1,7 +1,9 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use bucketdb_documents::{BaseIndex, Index, IndexBaseScan, IndexEntry, KeyRange, Layouts, TableId, Ttl};
+use bucketdb_documents::{
+    BaseIndex, Index, IndexBaseScan, IndexEntry, KeyRange, Layouts, TableId, Ttl, indexed_document,
+};
 use bucketdb_log::format::chain_hash;
 
 use crate::Result;
@@ -42,9 +44,10 @@ pub(super) async fn wrong_indexes(
     let mut rows = RowScan::live(View { moment: moment.clone(), transaction: None }, KeyRange::all(table))?;
     while let Some(row) = rows.next().await? {
         let ends_ms = ttl.as_ref().and_then(|ttl| ttl.ends_ms(&row.row));
+        let document = indexed_document(&row.row, layouts);
         for ((index, known), sum) in in_base.iter().zip(&mut expected) {
             if known.has_row(&row.key) {
-                for values in index.values_of_row(&row.row, layouts) {
+                for values in index.values(&document) {
                     sum.add(&IndexEntry::new(&values.bytes, &row.key).ending(ends_ms));
                 }
             }

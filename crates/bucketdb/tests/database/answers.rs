@@ -9,7 +9,7 @@ use bucketdb::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Order, User, in_memory, metered, on, order, user};
+use crate::support::{Order, User, in_memory, metered, on, order, user, with_users};
 
 /// What is asked, beside the columns.
 #[derive(Clone, Debug)]
@@ -198,20 +198,9 @@ pub(crate) async fn check_documents(queries: &[impl Fn() -> Query<Value>], asked
     assert_eq!(pages, expected.len().div_ceil(size).max(1), "the last page says that it is");
 }
 
-async fn users(count: u32) -> (Database, bucketdb::Table<User>) {
-    let db = in_memory().await;
-    let users = db.table::<User>().await.unwrap();
-    let mut batch = db.batch();
-    for number in 0..count {
-        batch.insert(&user(number)).unwrap();
-    }
-    batch.commit().await.unwrap();
-    (db, users)
-}
-
 #[tokio::test]
 async fn typed_aggregates_have_types() {
-    let (_db, users) = users(100).await;
+    let (_db, users) = with_users(100).await;
     let all: Vec<User> = (0..100).map(user).collect();
     let ages = || all.iter().map(|user| i128::from(user.age));
     let sum: i128 = users.query().sum(User::AGE).await.unwrap();
@@ -264,7 +253,7 @@ async fn of_nothing_there_are_totals_too() {
 
 #[tokio::test]
 async fn what_is_no_number_is_told_with_field_and_key() {
-    let (db, users) = users(3).await;
+    let (db, users) = with_users(3).await;
     let things = db.collection("users");
     let mut odd: Value = serde_json::to_value(user(7)).unwrap();
     odd["age"] = json!("old");
@@ -391,7 +380,7 @@ async fn a_part_that_an_index_has_is_not_read_in_rows() {
 
 #[tokio::test]
 async fn a_page_of_no_documents_is_refused() {
-    let (_db, users) = users(3).await;
+    let (_db, users) = with_users(3).await;
     assert!(matches!(users.query().limit(0).page(None).await, Err(Error::EmptyPage)));
     let first = users.query().limit(1).page(None).await.unwrap();
     assert!(matches!(users.query().limit(0).page(first.next).await, Err(Error::EmptyPage)));
@@ -587,7 +576,7 @@ async fn groups_take_bounded_memory() {
 
 #[tokio::test]
 async fn a_transaction_sees_its_own_writes_and_conflicts_over_what_it_counted() {
-    let (db, users) = users(20).await;
+    let (db, users) = with_users(20).await;
     let things = db.collection("users");
     let asked = |filter: &str, order: &str| Asked {
         filter: filter.to_owned(),
@@ -653,7 +642,7 @@ async fn a_transaction_sees_its_own_writes_and_conflicts_over_what_it_counted() 
 
 #[tokio::test]
 async fn pages_stay_right_while_others_write() {
-    let (_db, users) = users(50).await;
+    let (_db, users) = with_users(50).await;
     let query = || users.query().order_by(User::AGE.desc()).limit(10);
     let first = query().page(None).await.unwrap();
     let ages: Vec<u8> = first.documents.iter().map(|user| user.age).collect();
@@ -670,7 +659,7 @@ async fn pages_stay_right_while_others_write() {
 
 #[tokio::test]
 async fn a_cursor_of_another_query_is_refused() {
-    let (_db, users) = users(5).await;
+    let (_db, users) = with_users(5).await;
     let query = || users.query().filter(User::AGE.ge(1)).order_by(User::AGE).limit(2);
     let cursor = query().page(None).await.unwrap().next.unwrap();
     assert_eq!(query().limit(1).page(Some(cursor.clone())).await.unwrap().documents, [user(3)], "another size will do");

@@ -4,18 +4,7 @@ use bucketdb::{Error, Filter, Path};
 use futures::TryStreamExt;
 use serde_json::{Value, json};
 
-use crate::support::{Address, Order, User, in_memory, order, user};
-
-async fn with_users(count: u32) -> (bucketdb::Database, bucketdb::Table<User>) {
-    let db = in_memory().await;
-    let users = db.table::<User>().await.unwrap();
-    let mut batch = db.batch();
-    for number in 0..count {
-        batch.insert(&user(number)).unwrap();
-    }
-    batch.commit().await.unwrap();
-    (db, users)
-}
+use crate::support::{Address, Order, User, in_memory, order, user, with_users};
 
 #[tokio::test]
 async fn filters_orders_and_limits_agree_with_plain_code() {

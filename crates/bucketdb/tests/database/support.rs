@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bucketdb::{
-    Database, DatabaseBuilder, Document, Driver, Environment, MemoryDriver, MeteredDriver, StoreCheck,
+    Database, DatabaseBuilder, Document, Driver, Environment, MemoryDriver, MeteredDriver, StoreCheck, Table,
     TokioEnvironment, WallTime,
 };
 use futures::future::BoxFuture;
@@ -67,6 +67,18 @@ pub(crate) async fn in_memory() -> Database {
 
 pub(crate) fn metered(store: &MemoryDriver) -> MeteredDriver {
     MeteredDriver::new(store.clone(), TokioEnvironment::new())
+}
+
+/// A new database with so many users.
+pub(crate) async fn with_users(count: u32) -> (Database, Table<User>) {
+    let db = in_memory().await;
+    let users = db.table::<User>().await.unwrap();
+    let mut batch = db.batch();
+    for number in 0..count {
+        batch.insert(&user(number)).unwrap();
+    }
+    batch.commit().await.unwrap();
+    (db, users)
 }
 
 /// An environment whose clocks can be moved on.

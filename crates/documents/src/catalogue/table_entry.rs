@@ -100,12 +100,6 @@ impl TableEntry {
         self.migrated
     }
 
-    /// Whether there may be documents that only a program's own step makes ones of the newest version.
-    #[must_use]
-    pub fn awaits_step(&self) -> bool {
-        self.evolution.step_between(self.migrated.has, self.schema().version()).is_some()
-    }
-
     /// Whether nothing is to be done to register a schema.
     #[must_use]
     pub fn has(&self, schema: &Schema) -> bool {

@@ -22,7 +22,7 @@ impl Documents {
         if !self.catalogue.has_ttls() {
             return Vec::new();
         }
-        self.catalogue.tables().filter_map(|entry| Some((entry.id, entry.ttl()?.clone()))).collect()
+        self.catalogue.ttls().map(|(table, ttl)| (table, ttl.clone())).collect()
     }
 
     /// Up to when documents that ended are missing in the runs that are read at a position; `None` if it is not kept.

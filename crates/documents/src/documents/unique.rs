@@ -7,6 +7,7 @@ use super::{Documents, IndexState};
 use crate::recent_writes::claim_hash;
 use crate::{
     ChangeKind, EncodedKey, Facts, Group, Index, IndexEntry, IndexRange, Refusal, TableEntry, TableId, Transaction,
+    indexed_document,
 };
 
 /// What a document that is to be written has in a unique index.
@@ -46,8 +47,14 @@ impl Documents {
         let mut claims = Vec::new();
         for ((table, key), kind) in last {
             let (ChangeKind::Put(row), Some(entry)) = (kind, self.catalogue.table(table)) else { continue };
-            for index in entry.indexes().iter().filter(|index| index.is_unique && self.is_enforced(entry, index)) {
-                let values = index.values_of_row(row, &entry.layouts()).into_iter();
+            let is_due = |index: &&Index| index.is_unique && self.is_enforced(entry, index);
+            let mut due = entry.indexes().iter().filter(is_due).peekable();
+            if due.peek().is_none() {
+                continue;
+            }
+            let document = indexed_document(row, &entry.layouts());
+            for index in due {
+                let values = index.values(&document).into_iter();
                 claims.extend(values.filter(|values| !values.has_null).map(|values| Claim {
                     table,
                     key: key.clone(),

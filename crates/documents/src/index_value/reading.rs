@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Number, Value};
 
-use super::{END, FALSE, LIST, MAX_VALUE_BYTES, MISSING, NULL, NUMBER, OBJECT, TEXT, TRUE};
+use super::{END, FALSE, LIST, MAX_VALUE_BYTES, MISSING, NULL, NUMBER, OBJECT, TEXT, TRUE, ascending};
 
 /// How deep lists and objects may be nested for their values to be read here.
 const MAX_DEPTH: usize = 64;
@@ -10,14 +10,7 @@ const MAX_DEPTH: usize = 64;
 /// The value that bytes begin with, `None` if it is missing, and how many bytes it takes. Of values that compare as equal it
 /// is the one that [`bucketdb_query::canonical`] gives. Nothing if it may have been cut, or cannot be read.
 pub(crate) fn read_value(bytes: &[u8], is_descending: bool) -> Option<(Option<Value>, usize)> {
-    let bytes = bytes.get(..MAX_VALUE_BYTES).unwrap_or(bytes);
-    let ascending: Vec<u8>;
-    let bytes = if is_descending {
-        ascending = bytes.iter().map(|byte| !byte).collect();
-        &ascending
-    } else {
-        bytes
-    };
+    let bytes = &*ascending(bytes, is_descending);
     if let [MISSING, ..] = bytes {
         return Some((None, 1));
     }

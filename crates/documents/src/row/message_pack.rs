@@ -7,12 +7,13 @@
 //!
 //! Source of the format: the MessagePack specification, <https://github.com/msgpack/msgpack/blob/master/spec.md>.
 
+use std::marker::PhantomData;
 use std::str;
 
-use serde::de::value::SeqDeserializer;
+use serde::de::value::{MapAccessDeserializer, SeqDeserializer};
 use serde::de::{
-    self, DeserializeSeed, Deserializer, EnumAccess, Error, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
-    VariantAccess, Visitor,
+    self, DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, IntoDeserializer, MapAccess, SeqAccess,
+    Unexpected, VariantAccess, Visitor,
 };
 use serde::forward_to_deserialize_any;
 
@@ -234,6 +235,20 @@ pub(super) fn text(bytes: &[u8]) -> Result<&str, RowError> {
 
 pub(super) fn all_taken(left: usize) -> Result<(), RowError> {
     if left == 0 { Ok(()) } else { Err(RowError(format!("{left} values are left over"))) }
+}
+
+/// Reads a document as an enum whose only field is named as the variant.
+pub(super) fn variant<'de, A: MapAccess<'de, Error = RowError>, V: Visitor<'de>>(
+    mut entries: A,
+    name: &'static str,
+    variants: &'static [&'static str],
+    visitor: V,
+) -> Result<V::Value, RowError> {
+    let value = MapAccessDeserializer::new(&mut entries).deserialize_enum(name, variants, visitor)?;
+    match entries.next_key_seed(PhantomData::<IgnoredAny>)? {
+        None => Ok(value),
+        Some(_) => Err(RowError::custom("it is no variant")),
+    }
 }
 
 impl Error for RowError {

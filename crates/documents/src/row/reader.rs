@@ -1,13 +1,13 @@
 //! Reads a row that is laid out by columns into whatever serde can fill.
 
-use serde::de::value::{MapAccessDeserializer, StrDeserializer};
+use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::RowError;
 use super::columns::{Columns, State};
 use super::item::Item;
-use super::message_pack::{MessagePack, all_taken, text};
+use super::message_pack::{MessagePack, all_taken, text, variant};
 use crate::FieldType;
 use crate::layout::Column;
 
@@ -80,12 +80,7 @@ impl<'de> Deserializer<'de> for Document<'de, '_> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, RowError> {
-        let mut entries = Entries::new(self.columns);
-        let value = MapAccessDeserializer::new(&mut entries).deserialize_enum(name, variants, visitor)?;
-        match entries.next_key_seed(std::marker::PhantomData::<serde::de::IgnoredAny>)? {
-            None => Ok(value),
-            Some(_) => Err(RowError::custom("it is no variant")),
-        }
+        variant(Entries::new(self.columns), name, variants, visitor)
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, RowError> {

@@ -1,16 +1,14 @@
 //! A row of one version of the schema, read as one of another.
 
-use std::marker::PhantomData;
-
-use serde::de::value::{BorrowedStrDeserializer, MapAccessDeserializer};
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::value::BorrowedStrDeserializer;
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use serde::forward_to_deserialize_any;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::RowError;
 use super::columns::Columns;
 use super::item::Item;
-use super::message_pack::{Head, MessagePack, NIL, all_taken, text};
+use super::message_pack::{Head, MessagePack, NIL, all_taken, text, variant};
 use super::node::Node;
 use crate::evolution::{Evolution, FieldIndex};
 
@@ -210,12 +208,7 @@ impl<'de> Deserializer<'de> for Translated<'de> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, RowError> {
-        let mut entries = Entries::new(self);
-        let value = MapAccessDeserializer::new(&mut entries).deserialize_enum(name, variants, visitor)?;
-        match entries.next_key_seed(PhantomData::<IgnoredAny>)? {
-            None => Ok(value),
-            Some(_) => Err(RowError::custom("it is no variant")),
-        }
+        variant(Entries::new(self), name, variants, visitor)
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, RowError> {

@@ -198,39 +198,35 @@ pub(crate) async fn unique_among_all(stage: Stage) -> Outcome {
 }
 
 /// The clock of whoever merges is an hour ahead, and so are the times in its records: what ends in half an hour stays (H13).
-pub(crate) async fn ends_by_the_store(mut stage: Stage) -> Outcome {
-    stage.tells_time = true;
-    let (a, b) = two(&stage).await?;
-    in_half_an_hour(&a).await?;
-    b.refresh().await?;
-    b.clock.skew(3_600_000);
+pub(crate) async fn ends_by_the_store(stage: Stage) -> Outcome {
+    let (a, b) = one_an_hour_ahead(stage).await?;
     b.write("y", 2).await?;
     b.compact().await?;
-    a.refresh().await?;
     let found = a.read("x").await.map_err(|error| error.to_string())?;
     must(found == Some(json!(1)), format!("what ends in half an hour is {found:?}"))
 }
 
 /// A node whose clock is an hour ahead takes no document for ended that ends in half an hour, and writes nothing in its
 /// place (H13).
-pub(crate) async fn wrong_clocks_write_nothing(mut stage: Stage) -> Outcome {
-    stage.tells_time = true;
-    let (a, b) = two(&stage).await?;
-    in_half_an_hour(&a).await?;
-    b.refresh().await?;
-    b.clock.skew(3_600_000);
+pub(crate) async fn wrong_clocks_write_nothing(stage: Stage) -> Outcome {
+    let (a, b) = one_an_hour_ahead(stage).await?;
     let inserted = b.collection().insert(&json!({"id": "x", "value": 2})).await;
-    a.refresh().await?;
     let found = a.read("x").await.map_err(|error| error.to_string())?;
     must(found == Some(json!(1)), format!("an insert came to {inserted:?}, and what was there is {found:?}"))
 }
 
-/// Writes a document that ends then.
-async fn in_half_an_hour(actor: &Actor) -> Outcome {
-    let now_s = actor.write("x", 0).await?.time.unix_ms() / 1_000;
-    actor.collection().set_ttl(Some("ends")).await.map_err(|error| error.to_string())?;
+/// Two nodes on a store that tells the time. The clock of the second one is an hour ahead, and it knows of `x`, which ends
+/// in half an hour.
+async fn one_an_hour_ahead(mut stage: Stage) -> Outcome<(Actor, Actor)> {
+    stage.tells_time = true;
+    let (a, b) = two(&stage).await?;
+    let now_s = a.write("x", 0).await?.time.unix_ms() / 1_000;
+    a.collection().set_ttl(Some("ends")).await.map_err(|error| error.to_string())?;
     let document = json!({"id": "x", "value": 1, "ends": now_s + 1_800});
-    actor.collection().put(&document).await.map(|_| ()).map_err(|error| error.to_string())
+    a.collection().put(&document).await.map_err(|error| error.to_string())?;
+    b.refresh().await?;
+    b.clock.skew(3_600_000);
+    Ok((a, b))
 }
 
 /// All values in the order of the index over them; `None` if it is of no use.
