@@ -50,14 +50,19 @@ struct Present {
 }
 
 impl Present {
-    async fn index_work(&self, moment: &Moment, ended_ms: u64, piece: Option<IndexPiece>) -> Result<IndexWork> {
+    async fn index_work(
+        &self,
+        moment: &Moment,
+        ended_ms: u64,
+        (piece, is_pressing): (IndexPiece, bool),
+    ) -> Result<IndexWork> {
         let Self { base, ingests, tables, catalogue, .. } = self;
         let is_loaded = |table: &TableId| ingests.iter().any(|(_, tiers)| has_any(tiers, *table));
         let indexed = catalogue.indexed_tables().map(|entry| entry.id);
         let (loaded, indexed): (Vec<TableId>, Vec<TableId>) = indexed.partition(is_loaded);
         let written: Vec<TableId> = indexed.into_iter().filter(|table| tables.contains(table)).collect();
-        let builder = IndexBuilder { catalogue, base, written: &written, loaded: &loaded, moment, ended_ms, piece };
-        builder.build().await
+        let (written, loaded) = (&written, &loaded);
+        IndexBuilder { catalogue, base, written, loaded, moment, ended_ms, piece, is_pressing }.build().await
     }
 }
 
@@ -94,8 +99,8 @@ impl Inner {
         let store = self.runs();
         let options = RunOptions { block_bytes: self.log.options().block_bytes as usize };
         let ended_ms = self.ended_ms(&present.catalogue, captured.time().unix_ms()).await?.max(base.ended_ms);
-        let can_wait = self.log.is_full() || self.is_full()?;
-        let piece = (!can_wait).then_some(self.maintenance.index_piece);
+        let is_pressing = self.log.is_full() || self.is_full()?;
+        let piece = (self.maintenance.index_piece, is_pressing);
         let IndexWork { entries, indexes, next_group, goes_on: builds_on } =
             present.index_work(moment, ended_ms, piece).await?;
         let endings = Endings::new(&present.catalogue, ended_ms);

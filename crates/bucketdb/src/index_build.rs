@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use bucketdb_documents::{
     Base, BaseIndex, Catalogue, Documents, EncodedKey, Index, IndexBaseScan, IndexBuilt, IndexEntry, IndexValues,
-    KeyRange, RunLookup, Scan, TableEntry, TableId, Ttl, WrittenRow, index_run_entry,
+    KeyRange, RunLookup, Scan, TableEntry, TableId, Ttl, WrittenRow, index_run_entry, indexed_document,
 };
 use bucketdb_runs::RunEntry;
 use bytes::Bytes;
+use serde_json::Value;
 
 use crate::Result;
 use crate::database::Inner;
@@ -26,16 +27,16 @@ pub(crate) struct IndexPiece {
     /// So many bytes of rows, or of entries, are read at most, so that a checkpoint does not take long, whatever the size of
     /// the documents.
     pub(crate) read_bytes: usize,
+    /// So many bytes may the entries take that come and go with the rows of one table that the checkpoint writes, those of
+    /// unique indexes not counted; if there are more, the table's other indexes are built anew.
+    pub(crate) followed_bytes: usize,
 }
 
 impl Default for IndexPiece {
     fn default() -> Self {
-        Self { entry_bytes: 16 << 20, read_bytes: 64 << 20 }
+        Self { entry_bytes: 16 << 20, read_bytes: 64 << 20, followed_bytes: 64 << 20 }
     }
 }
-
-/// So many bytes may the entries take that come and go with the rows of one table that a checkpoint writes.
-const MOST_FOLLOWED_BYTES: usize = 64 << 20;
 
 /// What an entry takes in memory beside its key, about.
 const ENTRY_OVERHEAD_BYTES: usize = 100;
@@ -64,8 +65,9 @@ pub(crate) struct IndexBuilder<'a> {
     pub(crate) moment: &'a Moment,
     /// Documents that ended up to then are left out of what the checkpoint covers, in milliseconds since 1970.
     pub(crate) ended_ms: u64,
-    /// How much is done of what can wait; `None` if writers wait, and it does.
-    pub(crate) piece: Option<IndexPiece>,
+    pub(crate) piece: IndexPiece,
+    /// Whether writers wait: then nothing is done that can wait.
+    pub(crate) is_pressing: bool,
 }
 
 impl IndexBuilder<'_> {
@@ -85,9 +87,9 @@ impl IndexBuilder<'_> {
             self.follow_writes(*table, &mut work).await?;
         }
         self.forget_ended_duplicates(&mut work).await?;
-        if let Some(piece) = self.piece {
-            self.build_piece(piece, &mut work).await?;
-            self.check_unique(piece, &mut work).await?;
+        if !self.is_pressing {
+            self.build_piece(&mut work).await?;
+            self.check_unique(&mut work).await?;
         }
         work.entries.sort_unstable_by(|first, second| first.key.cmp(&second.key));
         work.indexes.sort_unstable_by_key(|index| index.id);
@@ -103,25 +105,13 @@ impl IndexBuilder<'_> {
         if let Some(known) = self.base.index(index.id).filter(is_in_step) {
             return known.clone();
         }
-        let group = *next_group;
-        *next_group += 1;
-        let built = match self.base.has_nothing_of(table.id) && !is_loaded {
-            true => IndexBuilt::Whole,
-            false => IndexBuilt::UpTo(None),
-        };
-        // What was written before the index was created may have the same values twice.
-        let is_unchecked = index.is_unique && built == IndexBuilt::Whole;
-        let unchecked_since = is_unchecked.then(|| self.moment.seq());
-        BaseIndex {
-            id: index.id,
-            group,
-            built,
-            has_cut_values: false,
-            unchecked_since,
-            checked_up_to: None,
-            ttl: table.ttl().map(|ttl| ttl.field()).unwrap_or_default(),
-            duplicate: None,
+        let mut begun = empty(table, index, next_group);
+        if self.base.has_nothing_of(table.id) && !is_loaded {
+            begun.built = IndexBuilt::Whole;
+            // What was written before the index was created may have the same values twice.
+            begun.unchecked_since = index.is_unique.then(|| self.moment.seq());
         }
+        begun
     }
 
     /// The indexes of a table with what the base has of them.
@@ -145,51 +135,54 @@ impl IndexBuilder<'_> {
             let page = self.moment.read(|documents, at| documents.scan(&Scan { at, ..scan }))?;
             let rows = page.ok_or_else(|| self.moment.expired())?.rows;
             let before = self.rows_before(table, &rows).await?;
-            let mut entries = Vec::new();
-            for (index, known) in self.of_table(table, work) {
+            let mut entries: Vec<RunEntry> = Vec::new();
+            let mut together = self.of_table(table, work);
+            for (_, known) in &mut together {
                 let is_written = |key: &EncodedKey| rows.iter().any(|row| row.key == *key);
                 if known.duplicate.as_ref().is_some_and(|(first, second)| is_written(first) || is_written(second)) {
                     // They may not have the same values any more, and there may be others.
-                    (known.duplicate, known.unchecked_since) = (None, Some(self.moment.seq()));
-                    known.checked_up_to = None;
+                    known.check_again(self.moment.seq());
                 }
-                for (row, before) in rows.iter().zip(&before) {
-                    if !known.has_row(&row.key) {
-                        continue;
-                    }
-                    let places =
-                        |row: Option<&Bytes>| row.map(|row| index.values_of_row(row, &layouts)).unwrap_or_default();
-                    let (old, new) = (places(before.as_ref()), places(row.row.as_ref()));
+            }
+            for (row, before) in rows.iter().zip(&before) {
+                let document = |row: Option<&Bytes>| row.map(|row| indexed_document(row, &layouts));
+                let (old, new) = (document(before.as_ref()), document(row.row.as_ref()));
+                let (ended, ends) = (before.as_ref().and_then(&ends_ms), row.row.as_ref().and_then(&ends_ms));
+                for (index, known) in together.iter_mut().filter(|(_, known)| known.has_row(&row.key)) {
+                    let places = |document: &Option<Value>| {
+                        document.as_ref().map(|document| index.values(document)).unwrap_or_default()
+                    };
+                    let (old, new) = (places(&old), places(&new));
                     known.has_cut_values |= new.iter().any(|values| values.is_cut);
-                    let (ended, ends) = (before.as_ref().and_then(&ends_ms), row.row.as_ref().and_then(&ends_ms));
                     let entry = |values: &IndexValues, is_there| {
                         let entry = IndexEntry::new(&values.bytes, &row.key).ending(ends);
                         index_run_entry(known.group, &entry, is_there, row.version)
                     };
-                    entries.extend(old.difference(&new).map(|values| entry(values, false)));
                     let is_new = |values: &&IndexValues| ended != ends || !old.contains(*values);
+                    let before = entries.len();
+                    entries.extend(old.difference(&new).map(|values| entry(values, false)));
                     entries.extend(new.iter().filter(is_new).map(|values| entry(values, true)));
+                    if !index.is_unique {
+                        let added = entries.iter().skip(before);
+                        entry_bytes += added.map(|entry| entry.key.len() + ENTRY_OVERHEAD_BYTES).sum::<usize>();
+                    }
                 }
             }
-            entry_bytes += entries.iter().map(|entry: &RunEntry| entry.key.len() + ENTRY_OVERHEAD_BYTES).sum::<usize>();
             work.entries.extend(entries);
-            if entry_bytes > MOST_FOLLOWED_BYTES {
-                self.begin_anew(table, work);
-                return Ok(());
+            if entry_bytes > self.piece.followed_bytes {
+                self.begin_anew(entry, work);
             }
             let Some(last) = rows.last().filter(|_| rows.len() == PAGE_ROWS) else { return Ok(()) };
             range.start = Bound::Excluded(last.key.clone());
         }
     }
 
-    /// Has the indexes of a table built piece by piece, of whose rows more was written than one checkpoint has room for.
-    fn begin_anew(&self, table: TableId, work: &mut IndexWork) {
+    /// Has the indexes of a table built piece by piece, of whose rows more was written than one checkpoint has room for. Not
+    /// those that are unique: they would refuse nothing until they are built.
+    fn begin_anew(&self, table: &TableEntry, work: &mut IndexWork) {
         let mut next_group = work.next_group;
-        for (_, known) in self.of_table(table, work) {
-            known.group = next_group;
-            next_group += 1;
-            known.built = IndexBuilt::UpTo(None);
-            (known.unchecked_since, known.checked_up_to, known.duplicate) = (None, None, None);
+        for (index, known) in self.of_table(table.id, work).into_iter().filter(|(index, _)| !index.is_unique) {
+            *known = empty(table, index, &mut next_group);
         }
         work.next_group = next_group;
         let indexes = &work.indexes;
@@ -206,8 +199,7 @@ impl IndexBuilder<'_> {
             let found = RunLookup::get_many(&lookups).await.map_err(|error| self.moment.explain(error))?;
             let has_ended = |row: &Bytes| ttl.ends_ms(row).is_some_and(|ends_ms| ends_ms <= self.ended_ms);
             if found.iter().any(|found| found.as_ref().is_none_or(|found| has_ended(&found.row))) {
-                (known.duplicate, known.unchecked_since) = (None, Some(self.moment.seq()));
-                known.checked_up_to = None;
+                known.check_again(self.moment.seq());
             }
         }
         Ok(())
@@ -224,7 +216,7 @@ impl IndexBuilder<'_> {
     }
 
     /// Puts the next rows of a table into those of its indexes that have come equally far.
-    async fn build_piece(&self, piece: IndexPiece, work: &mut IndexWork) -> Result<()> {
+    async fn build_piece(&self, work: &mut IndexWork) -> Result<()> {
         let is_unbuilt = |index: &&BaseIndex| !index.is_whole();
         let Some(first) = work.indexes.iter().find(is_unbuilt).cloned() else { return Ok(()) };
         let Some((table, _)) = self.catalogue.indexes().find(|(_, index)| index.id == first.id) else {
@@ -242,15 +234,16 @@ impl IndexBuilder<'_> {
         let (mut entries, mut size_bytes, mut read_bytes, mut last) = (Vec::new(), 0, 0, None);
         while let Some(row) = rows.next().await? {
             read_bytes += row.row.len();
+            let (document, ends) = (indexed_document(&row.row, &layouts), ends_ms(&row.row));
             for (index, known) in &mut together {
-                for values in index.values_of_row(&row.row, &layouts) {
+                for values in index.values(&document) {
                     known.has_cut_values |= values.is_cut;
-                    let entry = IndexEntry::new(&values.bytes, &row.key).ending(ends_ms(&row.row));
+                    let entry = IndexEntry::new(&values.bytes, &row.key).ending(ends);
                     size_bytes += entry.bytes.len();
                     entries.push(index_run_entry(known.group, &entry, true, self.moment.seq()));
                 }
             }
-            if size_bytes >= piece.entry_bytes || read_bytes >= piece.read_bytes {
+            if size_bytes >= self.piece.entry_bytes || read_bytes >= self.piece.read_bytes {
                 last = Some(row.key);
                 break;
             }
@@ -269,7 +262,7 @@ impl IndexBuilder<'_> {
     /// Looks whether a unique index that was built has the same values twice, in as many checkpoints as it takes. Not before
     /// everything is in the base that was written by those who did not know yet that it is whole: by all before the
     /// checkpoint that built it. What is written later is refused if it is there already, so what was looked at stays true.
-    async fn check_unique(&self, piece: IndexPiece, work: &mut IndexWork) -> Result<()> {
+    async fn check_unique(&self, work: &mut IndexWork) -> Result<()> {
         let is_due = |index: &&mut BaseIndex| index.unchecked_since.is_some_and(|since| self.base.covers > since);
         let mut read_bytes = 0;
         for known in work.indexes.iter_mut().filter(is_due) {
@@ -281,6 +274,7 @@ impl IndexBuilder<'_> {
             let since = known.unchecked_since.take();
             known.duplicate = None;
             while let Some(entry) = scan.next().await.map_err(|error| self.moment.explain(error))? {
+                read_bytes += entry.bytes.len();
                 if entry.has_ended(self.ended_ms) {
                     continue;
                 }
@@ -290,8 +284,7 @@ impl IndexBuilder<'_> {
                     known.duplicate = Some((before.key(), entry.key()));
                     break;
                 }
-                read_bytes += entry.bytes.len();
-                if read_bytes >= piece.read_bytes {
+                if read_bytes >= self.piece.read_bytes {
                     (known.unchecked_since, known.checked_up_to) = (since, Some(entry.bytes));
                     return Ok(());
                 }
@@ -299,6 +292,22 @@ impl IndexBuilder<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// An index that has nothing yet, in a group of its own.
+fn empty(table: &TableEntry, index: &Index, next_group: &mut u32) -> BaseIndex {
+    let group = *next_group;
+    *next_group += 1;
+    BaseIndex {
+        id: index.id,
+        group,
+        built: IndexBuilt::UpTo(None),
+        has_cut_values: false,
+        unchecked_since: None,
+        checked_up_to: None,
+        ttl: table.ttl().map(|ttl| ttl.field()).unwrap_or_default(),
+        duplicate: None,
     }
 }
 
@@ -334,22 +343,34 @@ mod tests {
     use super::*;
     use crate::{Database, Error, MemoryDriver};
 
-    /// The documents that are found to have the same values where a checkpoint looks at a few entries only, and how many
-    /// checkpoints it took.
-    async fn duplicate(numbers: impl Iterator<Item = u64>) -> (Option<(String, String)>, u64) {
+    /// A database whose checkpoints do little, with things of these numbers, in runs, and one of the number 0.
+    async fn with_numbers(piece: IndexPiece, numbers: impl Iterator<Item = u64>) -> Database {
         let mut builder = Database::builder().driver(MemoryDriver::new());
-        builder.index_piece = IndexPiece { entry_bytes: 256, read_bytes: 512 };
+        builder.index_piece = piece;
         let db = builder.open().await.unwrap();
+        db.collection("things").put(&json!({"id": 0, "number": 0})).await.unwrap();
+        put(&db, numbers).await;
+        db.checkpoint().await.unwrap();
+        db
+    }
+
+    /// Gives things these numbers, from the one with the id 1 on.
+    async fn put(db: &Database, numbers: impl Iterator<Item = u64>) {
         let things = db.collection("things");
-        things.put(&json!({"id": 0, "number": 0})).await.unwrap();
         let mut batch = db.batch();
         for (at, number) in numbers.enumerate() {
             batch.put_into(&things, &json!({"id": at as u64 + 1, "number": number})).unwrap();
         }
         batch.commit().await.unwrap();
-        db.checkpoint().await.unwrap();
+    }
+
+    /// The documents that are found to have the same values where a checkpoint looks at a few entries only, and how many
+    /// checkpoints it took.
+    async fn duplicate(numbers: impl Iterator<Item = u64>) -> (Option<(String, String)>, u64) {
+        let piece = IndexPiece { entry_bytes: 256, read_bytes: 512, ..IndexPiece::default() };
+        let db = with_numbers(piece, numbers).await;
         let before = db.stats().unwrap().position;
-        things.create_unique_index("number").await.unwrap();
+        db.create_unique_index("things", "number").await.unwrap();
         let found = match db.build_indexes().await {
             Ok(()) => None,
             Err(Error::UniqueViolation { holder, key, .. }) => Some((holder, key)),
@@ -368,5 +389,31 @@ mod tests {
             let (found, _) = duplicate((1..200).chain([twice])).await;
             assert_eq!(found, Some((twice.to_string(), "200".to_owned())));
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_too_much_to_follow_is_built_anew() {
+        let piece = IndexPiece { entry_bytes: 1_000, followed_bytes: 5_000, ..IndexPiece::default() };
+        let db = with_numbers(piece, 1..200).await;
+        db.create_index("things", "number").await.unwrap();
+        db.create_unique_index("things", "number, id").await.unwrap();
+        db.build_indexes().await.unwrap();
+        let group_of = |index: usize| db.inner.log.read(|documents, _| documents.base().indexes[index].group).unwrap();
+        let (group, unique) = (|| group_of(0), group_of(1));
+        let by_index = async || db.collection("things").query().by_index("number").count().await;
+        let first = group();
+        put(&db, 300..305).await;
+        db.checkpoint().await.unwrap();
+        assert_eq!((group(), by_index().await.unwrap()), (first, 200), "a little is followed");
+        put(&db, 400..599).await;
+        db.checkpoint().await.unwrap();
+        assert!(group() > first, "much is not");
+        assert!(matches!(by_index().await, Err(Error::UnknownIndex { .. })), "it has not all rows yet");
+        assert_eq!(group_of(1), unique, "what is unique is, however much is written");
+        assert_eq!(db.collection("things").query().by_index("number, id").count().await.unwrap(), 200);
+        assert!(db.verify(|_| {}).await.unwrap().is_clean());
+        db.build_indexes().await.unwrap();
+        assert_eq!(by_index().await.unwrap(), 200);
+        assert!(db.verify(|_| {}).await.unwrap().is_clean());
     }
 }

@@ -25,9 +25,13 @@ pub fn set_policy(mut builder: DatabaseBuilder, policy: Policy) -> DatabaseBuild
     builder
 }
 
-/// How much of the indexes that are being built one checkpoint does: so many bytes of entries, from so many bytes of rows.
-pub fn set_index_piece(mut builder: DatabaseBuilder, (entry_bytes, read_bytes): (usize, usize)) -> DatabaseBuilder {
-    builder.index_piece = IndexPiece { entry_bytes, read_bytes };
+/// How much of the indexes that are being built one checkpoint does: so many bytes of entries, from so many bytes of rows;
+/// and how many bytes of entries may come and go with what it writes.
+pub fn set_index_piece(
+    mut builder: DatabaseBuilder,
+    (entry_bytes, read_bytes, followed_bytes): (usize, usize, usize),
+) -> DatabaseBuilder {
+    builder.index_piece = IndexPiece { entry_bytes, read_bytes, followed_bytes };
     builder
 }
 

@@ -46,6 +46,11 @@ impl BaseIndex {
         self.ttl == table.ttl().map(|ttl| ttl.field()).unwrap_or_default()
     }
 
+    /// It is to be looked for documents with the same values from the beginning, once what is written up to `since` is there.
+    pub fn check_again(&mut self, since: Seq) {
+        (self.duplicate, self.checked_up_to, self.unchecked_since) = (None, None, Some(since));
+    }
+
     /// Whether what it says of a row is all there is to say.
     #[must_use]
     pub fn has_row(&self, key: &EncodedKey) -> bool {

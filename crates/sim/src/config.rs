@@ -66,8 +66,9 @@ pub struct Storage {
     pub earlier_bytes: usize,
     /// How runs are merged.
     pub policy: Policy,
-    /// How much of the indexes that are being built one checkpoint does: bytes of entries, and of rows.
-    pub index_piece: (usize, usize),
+    /// How much of the indexes that are being built one checkpoint does: bytes of entries, and of rows; and how many bytes of
+    /// entries may come and go with what it writes.
+    pub index_piece: (usize, usize, usize),
     /// How long it takes on average until the keeper of a process does something; `None` if there are none.
     pub keeper: Option<Duration>,
 }
@@ -173,16 +174,19 @@ fn storage(random: &mut SimRandom, grace: Option<Duration>, lies: bool) -> Stora
         _ => Some(random.magnitude(SECOND, MINUTE)),
     };
     let keeper = random.chance(0.6).then(|| random.magnitude(SECOND, MINUTE));
+    let block_bytes = *random.pick(&[1_024, 1_024, 4_096]).unwrap_or(&1_024);
+    let overlay_bytes = *random.pick(&[2_000, 8_000, 1 << 20]).unwrap_or(&8_000);
     Storage {
         // What was removed can tell nobody of a lie: nothing is.
         grace: if lies { Some(Duration::from_secs(10 * 24 * 3600)) } else { grace },
         history,
         tail_limits,
-        block_bytes: *random.pick(&[1_024, 1_024, 4_096]).unwrap_or(&1_024),
-        overlay_bytes: *random.pick(&[2_000, 8_000, 1 << 20]).unwrap_or(&8_000),
+        block_bytes,
+        overlay_bytes,
         earlier_bytes: *random.pick(&[4_000, 1 << 20, 1 << 20]).unwrap_or(&4_000),
         policy,
-        index_piece: (200, 2_000),
+        // Where little may be in memory, much is written between two checkpoints.
+        index_piece: (200, 2_000, if overlay_bytes < 8_000 { 4_000 } else { 1 << 20 }),
         keeper,
     }
 }
