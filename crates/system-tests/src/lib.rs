@@ -8,10 +8,12 @@ mod bank;
 mod documents;
 mod line;
 mod lists;
+mod profile;
 mod toil;
 
 pub use bank::{ACCOUNTS, Account, INITIAL_BALANCE, Receipt};
 pub use documents::{COUNTER, Counter, Entry, Member};
 pub use line::{InvalidLine, Line};
 pub use lists::{FULL_LIST, LISTS, List};
+pub use profile::{FirstProfile, PROFILES, Profile, SecondProfile, profile_of};
 pub use toil::{PIECES, Piece, Toil};

@@ -6,6 +6,7 @@ mod bank;
 mod claim;
 mod client;
 mod count;
+mod deploy;
 mod insert;
 mod race;
 mod session;
@@ -17,7 +18,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use bucketdb::{Database, Operation};
-use bucketdb_system_tests::Line;
+use bucketdb_system_tests::{FirstProfile, Line, SecondProfile};
 use clap::{Args, Parser, Subcommand};
 
 /// A further process of a database, for the tests of the whole system.
@@ -71,6 +72,14 @@ enum Role {
         /// The number of the last operation.
         #[arg(long)]
         operations: u64,
+    },
+    /// Writes and reads profiles as one version of a program, until the standard input is closed or that version is refused.
+    Deploy {
+        #[arg(long)]
+        worker: u32,
+        /// Otherwise the first one.
+        #[arg(long)]
+        second: bool,
     },
     /// Opens the database at the first line of the standard input, and inserts an entry for each further line.
     Insert {
@@ -128,6 +137,8 @@ async fn work(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         Role::Care { what } => toil::care(arguments, what).await,
         Role::Claim { worker } => claim::claim(arguments, worker).await,
         Role::Count { worker, operations } => count::count(arguments, worker, operations).await,
+        Role::Deploy { worker, second: false } => deploy::deploy::<FirstProfile>(arguments, worker).await,
+        Role::Deploy { worker, second: true } => deploy::deploy::<SecondProfile>(arguments, worker).await,
         Role::Insert { worker } => insert::insert(arguments, worker).await,
         Role::Toil { first, bulk } => toil::toil(arguments, first, bulk).await,
         Role::Race { worker, workers, rounds } => race::race(arguments, worker, workers, rounds).await,

@@ -15,6 +15,8 @@ mod counting;
 #[cfg(test)]
 mod creation;
 #[cfg(test)]
+mod deploys;
+#[cfg(test)]
 mod engine_kills;
 #[cfg(test)]
 mod freshness;
