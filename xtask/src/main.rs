@@ -2,6 +2,7 @@
 
 mod check;
 mod clock;
+mod fuzz;
 mod interrupt;
 mod ports;
 mod process;
@@ -18,6 +19,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::fuzz::FuzzOptions;
 use crate::servers::ServerKind;
 use crate::suite::TestOptions;
 
@@ -41,6 +43,9 @@ enum Command {
     },
     /// Imports a public data set, asks twenty questions of it, and writes docs/real-data.md. Needs npm and Node.js.
     RealData,
+    /// Feeds everything that reads stored bytes or a user's text with what a fuzzer makes of them. Needs a nightly compiler
+    /// and cargo-fuzz.
+    Fuzz(FuzzOptions),
     /// Checks format, lints, documentation and the rules of this repository. Runs no tests.
     Check,
 }
@@ -52,6 +57,7 @@ fn main() -> ExitCode {
         Command::Test(options) => suite::test(&options),
         Command::Servers { only } => suite::serve(&only),
         Command::RealData => real_data::write(),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Check => check::check(),
     });
     match outcome {

@@ -222,6 +222,11 @@ impl Log {
         options.open(&self.path).with_context(|| format!("cannot write {}", self.path.display()))
     }
 
+    /// What it holds; nothing if it cannot be read.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.path).unwrap_or_default()).into_owned()
+    }
+
     /// Prints the whole log to standard error.
     pub(crate) fn show(&self) {
         let bytes = std::fs::read(&self.path).unwrap_or_default();
@@ -230,8 +235,7 @@ impl Log {
 
     /// An error that ends with the last lines of the log.
     pub(crate) fn explain(&self, what: String) -> anyhow::Error {
-        let bytes = std::fs::read(&self.path).unwrap_or_default();
-        let text = String::from_utf8_lossy(&bytes);
+        let text = self.text();
         let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
         let tail = lines.iter().skip(lines.len().saturating_sub(TAIL_LINES));
         let tail: String = tail.map(|line| format!("\n  | {line}")).collect();

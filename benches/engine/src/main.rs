@@ -3,6 +3,7 @@
 mod bucket;
 mod document;
 mod engine;
+mod index;
 #[cfg(feature = "peers")]
 mod lite;
 mod load;
@@ -42,6 +43,11 @@ enum Command {
     UpdatesOne(updates::OneOptions),
     /// Point reads and scans, warm: rates.
     Reads(reads::Options),
+    /// Adding an index while another process writes: what it does to the writes.
+    Index(index::Options),
+    /// What a process of its own does for `index`.
+    #[command(hide = true)]
+    IndexWriter(index::WriterOptions),
     /// Writes docs/benchmarks-engine.md from the results that were kept.
     Publish,
 }
@@ -59,6 +65,8 @@ fn main() -> anyhow::Result<()> {
             Some(report) => report.finish(&arguments.results),
             None => Ok(()),
         },
+        Command::Index(options) => runtime.block_on(index::run(options))?.finish(&arguments.results),
+        Command::IndexWriter(options) => runtime.block_on(index::write(options)),
         Command::Publish => {
             let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/benchmarks-engine.md");
             report::publish(&arguments.results, document.as_ref())

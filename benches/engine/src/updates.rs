@@ -232,13 +232,33 @@ fn start(engine: &str, documents: u64, batch: u64) -> Result<Measured> {
 pub fn run(options: Options) -> Result<Report> {
     let Options { documents, batch } = options;
     let names: &[&str] = if cfg!(feature = "peers") { &["BucketDB", "SlateDB"] } else { &["BucketDB"] };
-    let all: Vec<Measured> = names.iter().map(|name| start(name, documents, batch)).collect::<Result<_>>()?;
+    let (mut measured, mut names_of, mut failures) = (Vec::new(), Vec::new(), Vec::new());
+    for (place, name) in names.iter().enumerate() {
+        match start(name, documents, batch) {
+            Ok(of_engine) => {
+                measured.push(of_engine);
+                names_of.push(*name);
+            }
+            // A peer that does not come to the end of it has no figures, and that is told.
+            Err(error) if place > 0 => failures.push(failure(name, &error.to_string())),
+            Err(error) => return Err(error),
+        }
+    }
     let mut tables = Vec::new();
-    for (name, measured) in names.iter().zip(&all) {
+    for (name, measured) in names_of.iter().zip(&measured) {
         tables.push(growth(name, measured, documents, batch));
     }
-    tables.push(end(names, &all));
+    let mut end = end(&names_of, &measured);
+    failures.into_iter().for_each(|failure| end.note(failure));
+    tables.push(end);
     Ok(Report::new(&format!("updates-{documents}"), tables))
+}
+
+/// What a peer said when it failed, without the stack.
+fn failure(name: &str, output: &str) -> String {
+    let told = output.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("thread '"));
+    let told: Vec<&str> = told.take_while(|line| !line.starts_with("stack backtrace")).take(3).collect();
+    format!("{name} did not come to the end of it, and so has no figures: {}", told.join(" ").replace('|', "/"))
 }
 
 fn growth(name: &str, measured: &Measured, documents: u64, batch: u64) -> Table {

@@ -126,6 +126,10 @@ impl Checksums {
     /// The checksum of the part of object `name` that begins at `offset` and has these `bytes`.
     #[must_use]
     pub fn of_part(&self, name: &str, offset: u64, bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {
+        if cfg!(fuzzing) {
+            // A fuzzer is to get behind the checks.
+            return [0; CHECKSUM_BYTES];
+        }
         let mut hasher = self.base.clone();
         hasher.update(&(name.len() as u64).to_le_bytes());
         hasher.update(name.as_bytes());
@@ -138,6 +142,9 @@ impl Checksums {
 /// The hash that the next record has to carry.
 #[must_use]
 pub fn chain_hash(record: &[u8]) -> ChainHash {
+    if cfg!(fuzzing) {
+        return ChainHash([0; 16]);
+    }
     ChainHash(first_128(&blake3::hash(record)))
 }
 

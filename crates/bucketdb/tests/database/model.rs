@@ -199,7 +199,7 @@ async fn check(orders: &Table<Order>, model: &Model) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(crate::support::cases(64))]
 
     #[test]
     fn the_database_does_what_a_map_does(steps in prop::collection::vec((any::<bool>(), any_step()), 1..40)) {

@@ -418,7 +418,7 @@ enum Step {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(crate::support::cases(24))]
     #[test]
     fn a_write_by_query_is_what_a_model_makes_of_it(
         steps in prop::collection::vec(

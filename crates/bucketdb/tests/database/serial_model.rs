@@ -131,7 +131,7 @@ async fn check(plan: Vec<Vec<Vec<Step>>>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(crate::support::cases(128))]
 
     #[test]
     fn concurrent_transactions_do_what_serial_ones_would(

@@ -9,6 +9,7 @@ use bucketdb::{
     TokioEnvironment, WallTime,
 };
 use futures::future::BoxFuture;
+use proptest::prelude::ProptestConfig;
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Document)]
@@ -35,6 +36,12 @@ pub(crate) struct Order {
     #[document(key)]
     pub(crate) number: u64,
     pub(crate) total: i64,
+}
+
+/// So many cases of a property; `BUCKETDB_TEST_CASES` times as many if that is set.
+pub(crate) fn cases(ordinary: u32) -> ProptestConfig {
+    let times = std::env::var("BUCKETDB_TEST_CASES").map_or(1, |times| times.parse().unwrap());
+    ProptestConfig::with_cases(ordinary * times)
 }
 
 pub(crate) fn user(number: u32) -> User {

@@ -1,0 +1,43 @@
+//! Keys: bytes that are read as one are what its parts encode to, and keys compare as their parts do.
+#![no_main]
+
+use arbitrary::Arbitrary;
+use bucketdb_documents::{EncodedKey, KeyPart};
+use bytes::Bytes;
+use libfuzzer_sys::fuzz_target;
+
+#[derive(Arbitrary, Debug)]
+enum Part {
+    Bytes(Vec<u8>),
+    Text(String),
+    Integer(i64),
+    Large(u64),
+    Boolean(bool),
+}
+
+impl From<Part> for KeyPart {
+    fn from(part: Part) -> Self {
+        match part {
+            Part::Bytes(bytes) => Self::Bytes(bytes),
+            Part::Text(text) => Self::Text(text),
+            Part::Integer(number) => Self::Integer(number.into()),
+            Part::Large(number) => Self::Integer(number.into()),
+            Part::Boolean(value) => Self::Boolean(value),
+        }
+    }
+}
+
+fuzz_target!(|input: (Vec<u8>, Vec<Part>, Vec<Part>)| {
+    let (bytes, first, second) = input;
+    if let Ok(key) = EncodedKey::from_bytes(Bytes::from(bytes.clone())) {
+        assert_eq!(EncodedKey::new(&key.parts().unwrap()).unwrap().as_bytes(), bytes);
+        let _ = key.to_string();
+    }
+    let parts = |parts: Vec<Part>| parts.into_iter().map(KeyPart::from).collect::<Vec<_>>();
+    let (first, second) = (parts(first), parts(second));
+    if let (Ok(a), Ok(b)) = (EncodedKey::new(&first), EncodedKey::new(&second)) {
+        assert_eq!(a.parts().as_ref(), Ok(&first));
+        // The parts are declared in the order of their codes, and a key that another one begins with is before it.
+        assert_eq!(a.cmp(&b), first.cmp(&second), "{first:?} and {second:?}");
+    }
+});

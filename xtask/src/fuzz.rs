@@ -1,0 +1,75 @@
+//! Every fuzz target for a while; what they are is in `fuzz/`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+
+use crate::process::{Log, Tool};
+use crate::report;
+use crate::workspace;
+
+/// How long building them may take, and how much longer than asked for a target may run.
+const PATIENCE: Duration = Duration::from_secs(30 * 60);
+
+/// More than this in memory at once, or in one piece, is a finding: no input accounts for it.
+const MEMORY_MIB: &str = "-rss_limit_mb=2048";
+const PIECE_MIB: &str = "-malloc_limit_mb=512";
+
+/// A single input that takes longer is a finding.
+const INPUT_SECONDS: &str = "-timeout=60";
+
+#[derive(Debug, Args)]
+pub(crate) struct FuzzOptions {
+    /// How long each target runs.
+    #[arg(long, default_value_t = 600)]
+    seconds: u64,
+    /// Only these targets.
+    targets: Vec<String>,
+}
+
+/// Runs the targets one after the other, and says how many inputs each of them tried; fails at the first finding.
+pub(crate) fn run(options: &FuzzOptions) -> Result<()> {
+    let folder = workspace::root().join("fuzz");
+    let targets = if options.targets.is_empty() { all(&folder)? } else { options.targets.clone() };
+    let cargo_fuzz = Tool::new("cargo").args(["+nightly", "fuzz"]).in_folder(&folder);
+    let logs = workspace::target().join("fuzz");
+    fs::create_dir_all(&logs).with_context(|| format!("cannot make {}", logs.display()))?;
+    let log = |name: &str| Log::fresh(logs.join(format!("{name}.log")));
+    report::step("fuzz", "targets built", || {
+        let built = cargo_fuzz.clone().arg("build").run(&log("build")?, PATIENCE);
+        built.context("the fuzz targets need `rustup toolchain install nightly` and `cargo install cargo-fuzz`")
+    })?;
+    for target in &targets {
+        let seconds = format!("-max_total_time={}", options.seconds);
+        let run = cargo_fuzz.clone().args(["run", target, "--"]);
+        let run = run.args([&seconds, MEMORY_MIB, PIECE_MIB, INPUT_SECONDS, "-print_final_stats=1"]);
+        let log = log(target)?;
+        run.run(&log, PATIENCE + Duration::from_secs(options.seconds))
+            .with_context(|| format!("target {target} found something; the input is in fuzz/artifacts/{target}"))?;
+        report::line(target, format!("{} inputs, no finding", inputs(&log)?));
+    }
+    Ok(())
+}
+
+/// The names of the targets.
+fn all(folder: &Path) -> Result<Vec<String>> {
+    let files = fs::read_dir(folder.join("fuzz_targets")).context("cannot list the fuzz targets")?;
+    let paths: Vec<PathBuf> = files.map(|file| Ok(file?.path())).collect::<Result<_>>()?;
+    let stem = |path: &PathBuf| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let mut names: Vec<String> = paths.iter().filter_map(stem).collect();
+    names.sort();
+    ensure!(!names.is_empty(), "there are no fuzz targets");
+    Ok(names)
+}
+
+/// What the fuzzer says at its end of how many inputs it tried.
+fn inputs(log: &Log) -> Result<String> {
+    let text = log.text();
+    match text.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:")) {
+        Some(number) => Ok(number.trim().to_owned()),
+        None => bail!("it did not say how many inputs it tried"),
+    }
+}
