@@ -9,7 +9,8 @@ use serde::de::DeserializeOwned;
 
 use crate::plan::{Explanation, Needs};
 use crate::request::{Request, Source};
-use crate::rows::Stored;
+use crate::rows::{Stored, TableRef};
+use crate::seen::Seen;
 use crate::{Error, Filter, Query, Result};
 
 /// A query whose documents are put into groups: see [`Query::group_by`].
@@ -221,8 +222,15 @@ impl Request {
         let paths = paths(&columns, &terms);
         let most_bytes = self.origin.open().await?.moment.most_group_bytes();
         let mut groups = Groups::new(columns, terms, most_bytes);
-        self.visit(&paths, |table, seen| seen.join(&mut groups, table)).await?;
-        Ok(groups.finish().collect())
+        let mut types = None;
+        let join = |table: &TableRef, seen: &Seen| {
+            if types.is_none() {
+                types = Some(table.types.clone());
+            }
+            seen.join(&mut groups, table)
+        };
+        self.visit(&paths, join).await?;
+        Ok(groups.finish_typed(&types.unwrap_or_default()).collect())
     }
 }
 

@@ -1,5 +1,6 @@
 use bucketdb_documents::{Condition, EncodedKey, Found, KeyType, Layouts, TableId, Transaction};
 use bucketdb_log::{Commit, Freshness, Seq};
+use bucketdb_query::TextTypes;
 use serde_json::Value;
 
 use crate::origin::Origin;
@@ -302,7 +303,8 @@ impl Collection {
         schema.check()?;
         // A document that cannot be stored must not leave an empty collection behind whose key it decided.
         let layouts = Layouts::of_schema(&schema);
-        let trial = TableRef { id: TableId(u32::MAX), schema, layouts, reading: Reading::Value };
+        let types = TextTypes::default();
+        let trial = TableRef { id: TableId(u32::MAX), schema, layouts, reading: Reading::Value, types };
         check_size(&Transaction { changes: vec![trial.put_value(first, Condition::Always)?] })?;
         // Somebody else may make it at the same time, with another key: then theirs it is.
         match self.db.inner.register(&trial.schema).await {

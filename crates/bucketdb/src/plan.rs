@@ -7,10 +7,8 @@ mod explanation;
 
 use std::ops::Bound;
 
-use bucketdb_documents::{
-    Documents, Index, IndexCondition, IndexRange, IndexState, KeyPart, KeyRange, KeyType, TableEntry, run_group,
-};
-use bucketdb_query::{Filter, Order, Path};
+use bucketdb_documents::{Documents, Index, IndexCondition, IndexRange, IndexState, KeyRange, TableEntry, run_group};
+use bucketdb_query::{Filter, Order, Path, TextTypes};
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -122,7 +120,10 @@ impl Plan {
     /// # Errors
     /// If the store fails.
     pub(crate) async fn choose(view: &View, table: &TableRef, asked: &Asked<'_>) -> Result<Self> {
-        let renamed = view.moment.read(|documents, _| Renamed::of(documents.catalogue().table(table.id)?, asked))?;
+        let (renamed, types) = view.moment.read(|documents, _| match documents.catalogue().table(table.id) {
+            Some(entry) => (Renamed::of(entry, asked), entry.types().clone()),
+            None => (None, TextTypes::default()),
+        })?;
         let with_names;
         let asked = match &renamed {
             None => asked,
@@ -134,10 +135,13 @@ impl Plan {
         };
         let empty = Filter::all();
         let conditions = Conditions::of(asked.filter.unwrap_or(&empty));
+        // With values as indexes have them.
+        let comparable = asked.filter.filter(|_| !types.is_empty()).map(|filter| filter.clone().comparable(&types));
+        let comparable = Conditions::of(comparable.as_ref().or(asked.filter).unwrap_or(&empty));
         let total = view.moment.read(|documents, _| documents.stats(table.id).documents)?;
         let mut candidates = Vec::new();
         for index in usable(view, table, asked.hint)? {
-            if let Some(candidate) = by_index(view, table, asked, &conditions, index, total).await? {
+            if let Some(candidate) = by_index(view, table, asked, &comparable, index, total).await? {
                 candidates.push(candidate);
             }
         }
@@ -206,6 +210,10 @@ fn usable(view: &View, table: &TableRef, hint: Option<&Hint>) -> Result<Vec<(Ind
     view.moment.read(|documents: &Documents, at| {
         let Some(entry) = documents.catalogue().table(table.id) else { return Vec::new() };
         let version = table.layouts.version();
+        if entry.types_in(version) != table.types {
+            // A version was registered just now by which rows compare otherwise than this query knows.
+            return Vec::new();
+        }
         if let Reading::Version(..) = table.reading
             && entry.evolution().step_between(entry.migrated().has, version).is_some()
         {
@@ -241,13 +249,13 @@ async fn by_keys(
         let mut next = (Bound::Unbounded, Bound::Unbounded);
         for field in table.schema.key() {
             let of_field = conditions.of_field(&field.name);
-            if let Some(part) = of_field.equal().and_then(|value| key_part(field.key_type, value)) {
+            if let Some(part) = of_field.equal().and_then(|value| field.key_type.part(value)) {
                 equal.push(part);
                 continue;
             }
             let part = |bound: &Bound<Value>| match bound {
                 Bound::Included(value) | Bound::Excluded(value) => {
-                    key_part(field.key_type, value).map_or(Bound::Unbounded, Bound::Included)
+                    field.key_type.part(value).map_or(Bound::Unbounded, Bound::Included)
                 }
                 Bound::Unbounded => Bound::Unbounded,
             };
@@ -428,16 +436,4 @@ async fn estimate_keys(view: &View, range: &KeyRange, total: u64) -> Result<f64>
     let in_base = base.tree.totals(group).rows;
     // What was written since may all lie there.
     Ok(rows as f64 + total.saturating_sub(in_base) as f64)
-}
-
-fn key_part(key_type: KeyType, value: &Value) -> Option<KeyPart> {
-    match (key_type, value) {
-        (KeyType::Text, Value::String(text)) => Some(KeyPart::Text(text.clone())),
-        (KeyType::Integer, Value::Number(number)) => {
-            let integer = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
-            integer.map(KeyPart::Integer)
-        }
-        (KeyType::Boolean, Value::Bool(value)) => Some(KeyPart::Boolean(*value)),
-        _ => None,
-    }
 }

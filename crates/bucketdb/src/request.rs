@@ -86,10 +86,19 @@ impl Request {
     }
 
     pub(crate) fn source(&self, view: &View) -> Result<Option<TableRef>> {
-        match &self.table {
-            Source::Table(table) => Ok(Some(table.clone())),
-            Source::Name(name, reading) => Ok(view.find(name)?.map(|table| table.reading(*reading))),
-        }
+        let table = match &self.table {
+            Source::Table(table) => table.clone(),
+            Source::Name(name, reading) => match view.find(name)? {
+                Some(table) => table.reading(*reading),
+                None => return Ok(None),
+            },
+        };
+        // Its indexes go by what the newest version of its schema says, and so must who asks.
+        let types = view.moment.read(|documents, _| {
+            let entry = documents.catalogue().table(table.id)?;
+            Some(entry.types_in(table.layouts.version()))
+        })?;
+        Ok(Some(TableRef { types: types.unwrap_or_default(), ..table }))
     }
 
     pub(crate) async fn plan(
@@ -134,7 +143,7 @@ impl Request {
         let (offset, limit) = (self.offset, self.limit.unwrap_or(usize::MAX));
         if let Access::Index { index, ranges, covers: true, .. } = plan.access {
             let entries = EntryRows::new(view, table.clone(), index, ranges)?.plain(paths.unwrap_or_default());
-            let sieve = self.sieve();
+            let sieve = self.sieve(&table);
             let seen = matching(Visited::Entries(Box::new(entries)), sieve, table.clone());
             return Ok(Some((table, seen.skip(offset).take(limit).left_stream())));
         }
@@ -153,7 +162,7 @@ impl Request {
         let mut rows = self.rows(view, table, plan.access)?;
         let (offset, limit) = (self.offset, self.limit.unwrap_or(usize::MAX));
         let order = self.order.clone().filter(|order| !order.is_empty() && !plan.is_ordered);
-        let sieve = self.sieve();
+        let sieve = self.sieve(table);
         let Some(order) = order else {
             let seen = matching(Visited::Rows(rows), sieve, table.clone());
             let matches = seen.try_filter_map(|seen| std::future::ready(Ok(seen.into_match())));
@@ -170,8 +179,9 @@ impl Request {
         Ok(stream::iter(matches).right_stream())
     }
 
-    pub(crate) fn sieve(self) -> Sieve {
-        Sieve { filter: self.filter, predicates: self.predicates, after: self.after }
+    pub(crate) fn sieve(self, table: &TableRef) -> Sieve {
+        let filter = self.filter.map(|filter| filter.comparable(&table.types));
+        Sieve { filter, predicates: self.predicates, after: self.after }
     }
 
     /// Shows every document that matches, of which no more is needed than the values at some paths. In no order, unless
@@ -213,7 +223,7 @@ impl Request {
             }
             access => Visited::Rows(self.rows(view, table, access)?),
         };
-        let sieve = self.sieve();
+        let sieve = self.sieve(table);
         while left > 0 {
             let Some(seen) = all.next().await? else { break };
             if !sieve.accepts_seen(table, &seen)? {

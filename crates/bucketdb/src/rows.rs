@@ -9,7 +9,7 @@ use bucketdb_documents::{
 use bucketdb_env::Environment;
 use bucketdb_log::format::MAX_BODY_BYTES;
 use bucketdb_log::{Commit, CommitError, Freshness, Seq};
-use bucketdb_query::{Filter, Order, Segment};
+use bucketdb_query::{Filter, Order, Segment, TextTypes};
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -69,12 +69,15 @@ pub(crate) struct TableRef {
     /// To write rows under that schema, and to read those of any version.
     pub(crate) layouts: Layouts,
     pub(crate) reading: Reading,
+    /// What the texts of its fields stand for, as far as is known: a query asks at its moment.
+    pub(crate) types: TextTypes,
 }
 
 impl From<&TableEntry> for TableRef {
     /// Under the newest version of its schema.
     fn from(entry: &TableEntry) -> Self {
-        Self { id: entry.id, schema: entry.schema().clone(), layouts: entry.layouts(), reading: Reading::Value }
+        let (schema, layouts, types) = (entry.schema().clone(), entry.layouts(), entry.types().clone());
+        Self { id: entry.id, schema, layouts, reading: Reading::Value, types }
     }
 }
 
@@ -188,22 +191,32 @@ impl TableRef {
         }
     }
 
-    /// Whether a filter accepts a row, of which no more is read than what the filter asks for.
+    /// Whether a filter accepts a row, of which no more is read than what the filter asks for. The filter was made
+    /// [comparable](Filter::comparable) with the table's types.
     pub(crate) fn matches(&self, filter: &Filter, key: &EncodedKey, row: &Bytes) -> Result<bool> {
         let row = self.current(key, row)?;
-        row::look(&row, &self.layouts, |document| filter.matches_in(&StoredDocument(document)))
+        row::look(&row, &self.layouts, |document| filter.matches_in(&StoredDocument { document, types: &self.types }))
             .map_err(|error| self.invalid_document(key, error))
     }
 
-    /// The part of a row by which an order compares it: every field in which one of its paths begins.
+    /// The part of a row by which an order compares it: every field in which one of its paths begins, with values that
+    /// are comparable.
     pub(crate) fn ordered_part(&self, order: &Order, key: &EncodedKey, row: &Bytes) -> Result<Value> {
         let names = order.terms().iter().filter_map(|term| match term.path.segments().first() {
             Some(Segment::Field(name)) => Some(name.as_str()),
             _ => None,
         });
         let row = self.current(key, row)?;
-        row::look(&row, &self.layouts, |document| document.to_object(names))
-            .map_err(|error| self.invalid_document(key, error))
+        let mut part = row::look(&row, &self.layouts, |document| document.to_object(names))
+            .map_err(|error| self.invalid_document(key, error))?;
+        if let (Value::Object(fields), false) = (&mut part, self.types.is_empty()) {
+            for (name, value) in fields {
+                if let Some(text_type) = self.types.of_field(name) {
+                    *value = text_type.comparable(value.take());
+                }
+            }
+        }
+        Ok(part)
     }
 
     pub(crate) fn decode_versioned<T: Stored>(&self, key: &EncodedKey, found: &Found) -> Result<Versioned<T>> {
@@ -437,5 +450,11 @@ pub(crate) fn registered(documents: &Documents, schema: &Schema) -> Option<Table
     }
     let known = entry.versions().iter().find(|known| known.is_same_declaration(schema))?;
     let layouts = entry.layouts().for_version(known.version());
-    Some(TableRef { id: entry.id, schema: known.clone(), layouts, reading: Reading::Value })
+    Some(TableRef {
+        id: entry.id,
+        schema: known.clone(),
+        layouts,
+        reading: Reading::Value,
+        types: entry.types().clone(),
+    })
 }

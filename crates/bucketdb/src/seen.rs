@@ -74,8 +74,9 @@ impl Seen {
     pub(crate) fn join(&self, groups: &mut Groups, table: &TableRef) -> Result<()> {
         let (key, joined) = match self {
             Self::Row(ScanRow { key, row }) => {
-                let row = table.current(key, row)?;
-                let joined = row::look(&row, &table.layouts, |document| Ok(groups.push(&StoredDocument(document))));
+                let (row, types) = (table.current(key, row)?, &table.types);
+                let joined =
+                    row::look(&row, &table.layouts, |document| Ok(groups.push(&StoredDocument { document, types })));
                 (key, joined.map_err(|error| table.invalid_document(key, error))?)
             }
             Self::Entry(entry) => (&entry.key, groups.push(entry).map_err(readable)),
@@ -89,7 +90,7 @@ impl Seen {
         })
     }
 
-    /// The value that a path leads to.
+    /// The value that a path leads to, as a group of its equals shows it.
     pub(crate) fn value(&self, path: &Path, table: &TableRef) -> Result<Option<Value>> {
         let mut found = None;
         let mut take = |value: ValueRef<'_>| {
@@ -98,16 +99,21 @@ impl Seen {
         };
         match self {
             Self::Row(ScanRow { key, row }) => {
-                let row = table.current(key, row)?;
-                row::look(&row, &table.layouts, |document| StoredDocument(document).any(path, &mut take))
-                    .map_err(|error| table.invalid_document(key, error))?;
+                let (row, types) = (table.current(key, row)?, &table.types);
+                row::look(&row, &table.layouts, |document| {
+                    StoredDocument { document, types }.any_comparable(path, &mut take)
+                })
+                .map_err(|error| table.invalid_document(key, error))?;
             }
             Self::Entry(entry) => match entry.any(path, take) {
                 Ok(_) => {}
                 Err(impossible) => match impossible {},
             },
         }
-        Ok(found)
+        Ok(match table.types.of_path(path) {
+            Some(text_type) => found.map(|found| text_type.shown(found)),
+            None => found,
+        })
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bucketdb_log::codec::{self, Malformed, Reader};
 use bucketdb_log::format::chain_hash;
+use bucketdb_query::TextTypes;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -302,6 +303,7 @@ impl Catalogue {
             versions: Vec::new(),
             indexes: Vec::new(),
             ttl: None,
+            types: TextTypes::default(),
             layouts,
             evolution: Arc::default(),
             migrated: Migrated::default(),

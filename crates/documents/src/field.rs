@@ -4,6 +4,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bucketdb_query::TextType;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -84,6 +85,14 @@ pub enum FieldType {
     Text,
     /// Bytes, as types have them that serialise as bytes and not as a list of numbers.
     Bytes,
+    /// A UUID, as a text; 16 bytes in a row.
+    Uuid,
+    /// A moment, as a text of RFC 3339; 12 bytes in a row.
+    Timestamp,
+    /// A day, as a text such as `2026-01-31`; 4 bytes in a row.
+    Date,
+    /// A decimal number, as a text; 16 bytes in a row.
+    Decimal,
     /// Anything else.
     Any,
 }
@@ -104,6 +113,10 @@ impl fmt::Display for FieldType {
             Self::F64 => "f64",
             Self::Text => "text",
             Self::Bytes => "bytes",
+            Self::Uuid => "uuid",
+            Self::Timestamp => "timestamp",
+            Self::Date => "date",
+            Self::Decimal => "decimal",
             Self::Any => "any",
         })
     }
@@ -118,6 +131,26 @@ impl FieldType {
         let is = |types: &[TypeId]| types.contains(&wanted);
         macro_rules! either {
             ($($rust:ty),+) => { is(&[$(TypeId::of::<$rust>(), TypeId::of::<Option<$rust>>()),+]) };
+        }
+        #[cfg(feature = "uuid")]
+        if either!(uuid::Uuid) {
+            return Self::Uuid;
+        }
+        #[cfg(feature = "jiff")]
+        if either!(jiff::Timestamp) {
+            return Self::Timestamp;
+        } else if either!(jiff::civil::Date) {
+            return Self::Date;
+        }
+        #[cfg(feature = "chrono")]
+        if either!(chrono::DateTime<chrono::Utc>) {
+            return Self::Timestamp;
+        } else if either!(chrono::NaiveDate) {
+            return Self::Date;
+        }
+        #[cfg(feature = "rust_decimal")]
+        if either!(rust_decimal::Decimal) {
+            return Self::Decimal;
         }
         match () {
             () if either!(bool) => Self::Bool,
@@ -160,6 +193,18 @@ impl FieldType {
         }
     }
 
+    /// What its texts stand for, if they have an order of their own.
+    #[must_use]
+    pub fn text_type(self) -> Option<TextType> {
+        match self {
+            Self::Uuid => Some(TextType::Uuid),
+            Self::Timestamp => Some(TextType::Timestamp),
+            Self::Date => Some(TextType::Date),
+            Self::Decimal => Some(TextType::Decimal),
+            _ => None,
+        }
+    }
+
     /// How many bytes it takes where its place in the row is fixed; `None` if that depends on the value.
     pub(crate) fn fixed_bytes(self) -> Option<usize> {
         match self {
@@ -167,6 +212,7 @@ impl FieldType {
             Self::I16 | Self::U16 => Some(2),
             Self::I32 | Self::U32 | Self::F32 => Some(4),
             Self::I64 | Self::U64 | Self::F64 => Some(8),
+            Self::Uuid | Self::Timestamp | Self::Date | Self::Decimal => self.text_type().map(TextType::stored_bytes),
             Self::Text | Self::Bytes | Self::Any => None,
         }
     }
@@ -186,5 +232,13 @@ mod tests {
         assert_eq!(FieldType::of::<Option<Option<u8>>>(), FieldType::Any);
         assert_eq!(FieldType::of::<u128>(), FieldType::Any);
         assert_eq!(FieldType::of::<str>(), FieldType::Any);
+        #[cfg(feature = "uuid")]
+        assert_eq!(FieldType::of::<Option<uuid::Uuid>>(), FieldType::Uuid);
+        #[cfg(feature = "jiff")]
+        assert_eq!(FieldType::of::<jiff::Timestamp>(), FieldType::Timestamp);
+        #[cfg(feature = "chrono")]
+        assert_eq!(FieldType::of::<Option<chrono::NaiveDate>>(), FieldType::Date);
+        #[cfg(feature = "rust_decimal")]
+        assert_eq!(FieldType::of::<rust_decimal::Decimal>(), FieldType::Decimal);
     }
 }

@@ -2,7 +2,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
-use bucketdb_query::{Direction, Order, Path};
+use bucketdb_query::{Direction, Order, Path, TextTypes};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -65,6 +65,8 @@ pub struct Index {
     pub order: Order,
     /// Whether no two documents may have the same values.
     pub is_unique: bool,
+    /// What the texts of its fields stand for. It never changes.
+    pub types: TextTypes,
 }
 
 /// What one document has in an index: the values by which it is ordered, as bytes.
@@ -99,6 +101,14 @@ impl Index {
             if found.len() > MAX_ELEMENTS {
                 return [IndexValues { bytes: vec![LARGE_LIST], has_null: false, is_cut: true }].into();
             }
+            let comparable: Vec<Value>;
+            let found: Vec<&Value> = match self.types.of_path(&term.path) {
+                None => found,
+                Some(text_type) => {
+                    comparable = found.into_iter().map(|value| text_type.comparable(value.clone())).collect();
+                    comparable.iter().collect()
+                }
+            };
             let found: Vec<Option<&Value>> =
                 if found.is_empty() { vec![None] } else { found.into_iter().map(Some).collect() };
             let with = |values: &IndexValues, value: Option<&Value>| {
@@ -231,7 +241,7 @@ mod tests {
 
     fn index(fields: &str) -> Index {
         let order = IndexDefinition { fields: fields.to_owned(), is_unique: false }.order("t").unwrap();
-        Index { id: IndexId(1), order, is_unique: false }
+        Index { id: IndexId(1), order, is_unique: false, types: TextTypes::default() }
     }
 
     fn refused(fields: &str) -> String {

@@ -8,7 +8,7 @@ use crate::Index;
 use crate::index_value::{CODES_OF_NULL, CODES_OF_VALUES, LARGE_LIST, codes_of_type, put_text_prefix, put_value};
 use crate::read_set::is_empty_range;
 
-/// What is asked of one field of an index. Where values are too long to be held whole, a range has more than what was asked
+/// What is asked of one field of an index, with values as its [`types`](Index::types) make them comparable. Where values are too long to be held whole, a range has more than what was asked
 /// for, never less: whoever reads looks at the documents too.
 #[derive(Clone, Debug, PartialEq)]
 pub enum IndexCondition {
@@ -40,7 +40,8 @@ impl Index {
         let mut prefix = Vec::new();
         let mut terms = self.order.terms().iter();
         for condition in conditions {
-            let is_descending = terms.next()?.direction == Direction::Descending;
+            let term = terms.next()?;
+            let is_descending = term.direction == Direction::Descending;
             let value = |value: Option<&Value>| {
                 let mut bytes = prefix.clone();
                 let is_cut = put_value(&mut bytes, value, is_descending);
@@ -48,6 +49,10 @@ impl Index {
             };
             match condition {
                 IndexCondition::Equal(equal) => prefix = value(equal.as_ref()).0,
+                // Values are not in the order of their texts.
+                IndexCondition::StartsWith(_) if self.types.of_path(&term.path).is_some() => {
+                    return between_codes(&prefix, codes_of_type(&Value::String(String::new())), is_descending);
+                }
                 IndexCondition::StartsWith(text) => {
                     put_text_prefix(&mut prefix, text, is_descending);
                 }
@@ -125,7 +130,7 @@ fn end_behind(prefix: Vec<u8>) -> Bound<Bytes> {
 mod tests {
     use std::ops::RangeBounds;
 
-    use bucketdb_query::{Filter, Path};
+    use bucketdb_query::{Filter, Path, TextType, TextTypes, Typed};
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -134,7 +139,7 @@ mod tests {
 
     fn index(fields: &str) -> Index {
         let order = IndexDefinition { fields: fields.to_owned(), is_unique: false }.order("t").unwrap();
-        Index { id: IndexId(1), order, is_unique: false }
+        Index { id: IndexId(1), order, is_unique: false, types: TextTypes::default() }
     }
 
     fn any_value() -> impl Strategy<Value = Value> {
@@ -192,8 +197,84 @@ mod tests {
         }
     }
 
+    /// Texts of which some stand for the same, and texts and numbers that stand for nothing.
+    fn any_standing() -> impl Strategy<Value = Value> {
+        let texts = [
+            "2026-01-01T00:00:00Z",
+            "2026-01-01T01:00:00+01:00",
+            "2026-01-01T00:00:00.5Z",
+            "2026-01-01",
+            "2026-01-02",
+            "-000001-01-01",
+            "1.1",
+            "1.10",
+            "-2",
+            "-2.5",
+            "10",
+            "9",
+            "",
+            "\0",
+            "2",
+            "x",
+        ];
+        prop_oneof![
+            4 => prop::sample::select(texts.to_vec()).prop_map(Value::from),
+            1 => prop::sample::select(vec![json!(1.1), json!(10), json!(1e300), Value::Null]),
+        ]
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4_000))]
+        #[test]
+        fn a_range_of_what_texts_stand_for_has_what_its_conditions_accept(
+            document in (any_standing(), any_standing()), wanted in any_standing(), same in any::<bool>(),
+            bounds in (any_standing(), any_standing(), 0..4), begins in "(2|2026-01-01T0|1[.]1|-)?", kind in 0..4,
+            types in (0..4usize, 0..4usize), descends in any::<bool>(),
+        ) {
+            let all = [TextType::Uuid, TextType::Timestamp, TextType::Date, TextType::Decimal];
+            let types: TextTypes = [("a", all[types.0]), ("b", all[types.1])].into_iter().collect();
+            let index = Index { types: types.clone(), ..index(if descends { "a, b desc" } else { "a desc, b" }) };
+            let wanted = if same { document.0.clone() } else { wanted };
+            let document = json!({"a": document.0, "b": document.1});
+            let condition = match kind {
+                0 => IndexCondition::Equal(Some(bounds.0)),
+                1 => IndexCondition::StartsWith(begins),
+                _ => {
+                    let bound = |value, open| if open { Bound::Excluded(value) } else { Bound::Included(value) };
+                    let (low, high) = (bound(bounds.0, bounds.2 & 1 == 1), bound(bounds.1, bounds.2 & 2 == 2));
+                    if kind == 2 { IndexCondition::Between { low, high } } else { IndexCondition::Between { low, high: Bound::Unbounded } }
+                }
+            };
+            let whole = filter("a", &IndexCondition::Equal(Some(wanted.clone()))).and(filter("b", &condition));
+            let Ok(is_wanted) = whole.clone().comparable(&types).matches_in(&Typed { document: &document, types: &types });
+            // What the index is asked for comes out of the comparable filter.
+            let comparable = |path: &str, value: &Value| {
+                let filter = Filter::eq(path.parse().unwrap(), value.clone()).comparable(&types);
+                let bucketdb_query::Expression::Compare { value, .. } = filter.expression() else { unreachable!() };
+                value.clone()
+            };
+            let condition = match condition {
+                IndexCondition::Equal(value) => IndexCondition::Equal(value.map(|value| comparable("b", &value))),
+                IndexCondition::Between { low, high } => IndexCondition::Between {
+                    low: low.map(|value| comparable("b", &value)),
+                    high: high.map(|value| comparable("b", &value)),
+                },
+                other => other,
+            };
+            if let IndexCondition::Between { low: Bound::Included(low) | Bound::Excluded(low), high } = &condition
+                && let Bound::Included(high) | Bound::Excluded(high) = high
+            {
+                prop_assume!(codes_of_type(low) == codes_of_type(high));
+            }
+            let is_exact = !matches!(condition, IndexCondition::StartsWith(_));
+            let key = EncodedKey::new(&[KeyPart::Integer(1)]).unwrap();
+            let values = index.values(&document).into_iter().next().unwrap();
+            let entry = IndexEntry::new(&values.bytes, &key);
+            let range = index.range(&[IndexCondition::Equal(Some(comparable("a", &wanted))), condition]);
+            let is_there = range.is_some_and(|range| range.contains(&entry.bytes));
+            prop_assert!(if is_exact { is_there == is_wanted } else { is_there || !is_wanted }, "{whole} on {document}");
+        }
+
         #[test]
         fn a_range_has_what_its_conditions_accept(
             first in prop::option::of(any_value()), second in any_value(), key in 0_i128..300,

@@ -1,12 +1,14 @@
 //! Keys as bytes that compare as the keys do.
 //!
 //! The encoding is the tuple layer's of FoundationDB (its specification, "FDB Tuple layer typecodes"), of which it uses
-//! byte strings, texts, integers and booleans: a type code, then the value. Integers of all widths share one order: the
+//! byte strings, texts, integers, booleans and UUIDs: a type code, then the value. Integers of all widths share one order: the
 //! code counts their bytes, below 0x14 for negative ones, whose bytes are complemented. Texts and byte strings end in a
-//! zero byte, and a zero byte inside is followed by 0xff. A key of several fields is one part after the other.
+//! zero byte, and a zero byte inside is followed by 0xff. Of the codes that it leaves to its users, moments and days take
+//! two: seconds (8 bytes) and nanoseconds (4), and days (4), big-endian, numbers with a sign with their sign turned. A key of several fields is one part after the other.
 
 use std::fmt;
 
+use bucketdb_query::TextValue;
 use bytes::Bytes;
 
 use crate::index_range::behind;
@@ -16,6 +18,11 @@ const CODE_TEXT: u8 = 0x02;
 const CODE_ZERO: u8 = 0x14;
 const CODE_FALSE: u8 = 0x26;
 const CODE_TRUE: u8 = 0x27;
+const CODE_UUID: u8 = 0x30;
+const CODE_TIMESTAMP: u8 = 0x40;
+const CODE_DATE: u8 = 0x41;
+
+pub(crate) const NANOS_OF_SECOND: u32 = 1_000_000_000;
 
 /// The longest encoded key in bytes.
 pub const MAX_KEY_BYTES: usize = 4096;
@@ -35,6 +42,17 @@ pub enum KeyPart {
     Integer(i128),
     /// False before true.
     Boolean(bool),
+    /// A UUID, in the order of its bytes.
+    Uuid([u8; 16]),
+    /// A moment, in the order of time.
+    Timestamp {
+        /// Since 1970, the beginning of the second.
+        seconds: i64,
+        /// Behind that, below 10^9.
+        nanos: u32,
+    },
+    /// A day, counted from 1970-01-01.
+    Date(i32),
 }
 
 /// Bytes that are no key.
@@ -117,6 +135,9 @@ fn encoded_length(part: &KeyPart) -> usize {
         KeyPart::Bytes(value) => terminated(value),
         KeyPart::Text(value) => terminated(value.as_bytes()),
         KeyPart::Boolean(_) => 1,
+        KeyPart::Uuid(_) => 17,
+        KeyPart::Timestamp { .. } => 13,
+        KeyPart::Date(_) => 5,
         KeyPart::Integer(value) => 1 + (u64::BITS - (value.unsigned_abs() as u64).leading_zeros()).div_ceil(8) as usize,
     }
 }
@@ -126,6 +147,22 @@ fn encode_part(bytes: &mut Vec<u8>, part: &KeyPart) -> Result<(), InvalidKeyByte
         KeyPart::Bytes(value) => encode_terminated(bytes, CODE_BYTES, value),
         KeyPart::Text(value) => encode_terminated(bytes, CODE_TEXT, value.as_bytes()),
         KeyPart::Boolean(value) => bytes.push(if *value { CODE_TRUE } else { CODE_FALSE }),
+        KeyPart::Uuid(value) => {
+            bytes.push(CODE_UUID);
+            bytes.extend_from_slice(value);
+        }
+        KeyPart::Timestamp { seconds, nanos } => {
+            if *nanos >= NANOS_OF_SECOND {
+                return Err(InvalidKeyBytes("a moment has more than a second behind its second"));
+            }
+            bytes.push(CODE_TIMESTAMP);
+            bytes.extend_from_slice(&(seconds ^ i64::MIN).to_be_bytes());
+            bytes.extend_from_slice(&nanos.to_be_bytes());
+        }
+        KeyPart::Date(days) => {
+            bytes.push(CODE_DATE);
+            bytes.extend_from_slice(&(days ^ i32::MIN).to_be_bytes());
+        }
         KeyPart::Integer(value) => {
             if *value < i128::from(i64::MIN) || *value > i128::from(u64::MAX) {
                 return Err(InvalidKeyBytes("an integer is out of range"));
@@ -162,6 +199,14 @@ fn decode_part(code: u8, rest: &[u8]) -> Result<(KeyPart, &[u8]), InvalidKeyByte
         }
         CODE_FALSE => Ok((KeyPart::Boolean(false), rest)),
         CODE_TRUE => Ok((KeyPart::Boolean(true), rest)),
+        CODE_UUID => take(rest).map(|(value, rest)| (KeyPart::Uuid(value), rest)),
+        CODE_TIMESTAMP => {
+            let (seconds, rest) = take(rest)?;
+            let (nanos, rest) = take(rest)?;
+            let (seconds, nanos) = (i64::from_be_bytes(seconds) ^ i64::MIN, u32::from_be_bytes(nanos));
+            Ok((KeyPart::Timestamp { seconds, nanos }, rest))
+        }
+        CODE_DATE => take(rest).map(|(days, rest)| (KeyPart::Date(i32::from_be_bytes(days) ^ i32::MIN), rest)),
         0x0c..=0x1c => {
             let negative = code < CODE_ZERO;
             let width = usize::from(code.abs_diff(CODE_ZERO));
@@ -177,6 +222,11 @@ fn decode_part(code: u8, rest: &[u8]) -> Result<(KeyPart, &[u8]), InvalidKeyByte
         }
         _ => Err(InvalidKeyBytes("it has a type that this version does not know")),
     }
+}
+
+fn take<const N: usize>(bytes: &[u8]) -> Result<([u8; N], &[u8]), InvalidKeyBytes> {
+    let taken = bytes.split_first_chunk().map(|(value, rest)| (*value, rest));
+    taken.ok_or(InvalidKeyBytes("it ends inside a value"))
 }
 
 fn decode_terminated(mut rest: &[u8]) -> Result<(Vec<u8>, &[u8]), InvalidKeyBytes> {
@@ -197,9 +247,37 @@ fn decode_terminated(mut rest: &[u8]) -> Result<(Vec<u8>, &[u8]), InvalidKeyByte
     }
 }
 
+impl KeyPart {
+    /// What is to be compared with texts of documents.
+    #[must_use]
+    pub fn text_value(&self) -> Option<TextValue> {
+        match self {
+            Self::Uuid(value) => Some(TextValue::Uuid(*value)),
+            Self::Timestamp { seconds, nanos } => Some(TextValue::Timestamp { seconds: *seconds, nanos: *nanos }),
+            Self::Date(days) => Some(TextValue::Date(*days)),
+            Self::Bytes(_) | Self::Text(_) | Self::Integer(_) | Self::Boolean(_) => None,
+        }
+    }
+
+    /// The part of a key that a text stands for; `None` for a type that no key has.
+    #[must_use]
+    pub fn of_text_value(value: TextValue) -> Option<Self> {
+        match value {
+            TextValue::Uuid(value) => Some(Self::Uuid(value)),
+            TextValue::Timestamp { seconds, nanos } => Some(Self::Timestamp { seconds, nanos }),
+            TextValue::Date(days) => Some(Self::Date(days)),
+            TextValue::Decimal(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for KeyPart {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(value) = self.text_value() {
+            return value.fmt(formatter);
+        }
         match self {
+            Self::Uuid(_) | Self::Timestamp { .. } | Self::Date(_) => Ok(()),
             Self::Bytes(value) => value.iter().try_for_each(|byte| write!(formatter, "{byte:02x}")),
             Self::Text(value) => write!(formatter, "{value:?}"),
             Self::Integer(value) => value.fmt(formatter),
@@ -244,6 +322,10 @@ mod tests {
             "[\\x00a-c\u{ff}\u{10ffff}]{0,6}".prop_map(KeyPart::Text),
             integer.prop_map(KeyPart::Integer),
             any::<bool>().prop_map(KeyPart::Boolean),
+            any::<[u8; 16]>().prop_map(KeyPart::Uuid),
+            (prop_oneof![-2..2i64, any::<i64>()], prop_oneof![0..2u32, 0..NANOS_OF_SECOND])
+                .prop_map(|(seconds, nanos)| KeyPart::Timestamp { seconds, nanos }),
+            prop_oneof![-2..2i32, any::<i32>()].prop_map(KeyPart::Date),
         ]
     }
 
@@ -271,7 +353,7 @@ mod tests {
         }
 
         #[test]
-        fn bytes_that_pass_have_one_form(bytes in prop::collection::vec(prop_oneof![0u8..0x30, any::<u8>()], 0..20)) {
+        fn bytes_that_pass_have_one_form(bytes in prop::collection::vec(prop_oneof![0u8..0x42, any::<u8>()], 0..20)) {
             if let Ok(key) = EncodedKey::from_bytes(bytes.clone().into()) {
                 let again = EncodedKey::new(&key.parts().unwrap()).unwrap();
                 prop_assert_eq!(again.as_bytes(), bytes.as_slice());
@@ -286,6 +368,13 @@ mod tests {
         assert_eq!(key(KeyPart::Integer(255)), [0x15, 0xff]);
         assert_eq!(key(KeyPart::Integer(-1)), [0x13, 0xfe]);
         assert_eq!(key(KeyPart::Text("a\0b".to_owned())), [2, b'a', 0, 0xff, b'b', 0]);
+        assert_eq!(key(KeyPart::Uuid([7; 16])), [vec![0x30], vec![7; 16]].concat());
+        assert_eq!(
+            key(KeyPart::Timestamp { seconds: -1, nanos: 2 }),
+            [0x40, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 2]
+        );
+        assert_eq!(key(KeyPart::Date(1)), [0x41, 0x80, 0, 0, 1]);
+        assert!(EncodedKey::new(&[KeyPart::Timestamp { seconds: 0, nanos: NANOS_OF_SECOND }]).is_err());
         assert!(EncodedKey::new(&[KeyPart::Integer(i128::from(u64::MAX) + 1)]).is_err());
         assert!(EncodedKey::new(&[KeyPart::Text("x".repeat(5000))]).is_err());
         assert!(EncodedKey::new(&[]).is_err());

@@ -1,9 +1,12 @@
 use std::fmt;
 
+use bucketdb_query::TextType;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::key::InvalidKeyBytes;
+#[cfg(feature = "jiff")]
+use crate::key::NANOS_OF_SECOND;
 use crate::{EncodedKey, KeyPart};
 
 /// What kind of value a field of a key holds.
@@ -16,8 +19,14 @@ pub enum KeyType {
     Integer,
     /// True or false.
     Boolean,
-    /// Bytes, such as a UUID's.
+    /// Bytes, such as a hash.
     Bytes,
+    /// A UUID, as a text in JSON.
+    Uuid,
+    /// A moment, as a text of RFC 3339 in JSON.
+    Timestamp,
+    /// A day, as a text such as `2026-01-31` in JSON.
+    Date,
 }
 
 impl fmt::Display for KeyType {
@@ -27,12 +36,49 @@ impl fmt::Display for KeyType {
             Self::Integer => "integer",
             Self::Boolean => "boolean",
             Self::Bytes => "bytes",
+            Self::Uuid => "uuid",
+            Self::Timestamp => "timestamp",
+            Self::Date => "date",
         })
     }
 }
 
+impl KeyType {
+    /// What its texts stand for, if they have an order of their own.
+    #[must_use]
+    pub fn text_type(self) -> Option<TextType> {
+        match self {
+            Self::Uuid => Some(TextType::Uuid),
+            Self::Timestamp => Some(TextType::Timestamp),
+            Self::Date => Some(TextType::Date),
+            Self::Text | Self::Integer | Self::Boolean | Self::Bytes => None,
+        }
+    }
+
+    /// The part of a key that a value of JSON is; `None` if it is of another type.
+    #[must_use]
+    pub fn part(self, value: &Value) -> Option<KeyPart> {
+        match (self, value) {
+            (Self::Text, Value::String(text)) => Some(KeyPart::Text(text.clone())),
+            (Self::Boolean, Value::Bool(value)) => Some(KeyPart::Boolean(*value)),
+            (Self::Integer, Value::Number(number)) => {
+                let signed = number.as_i64().map(i128::from);
+                signed.or_else(|| number.as_u64().map(i128::from)).map(KeyPart::Integer)
+            }
+            (Self::Bytes, Value::Array(items)) => {
+                let bytes: Option<Vec<u8>> =
+                    items.iter().map(|item| item.as_u64().and_then(|byte| u8::try_from(byte).ok())).collect();
+                bytes.map(KeyPart::Bytes)
+            }
+            (wanted, Value::String(text)) => KeyPart::of_text_value(wanted.text_type()?.parse(text)?),
+            _ => None,
+        }
+    }
+}
+
 /// A Rust type that can be the primary key of a document: text, integers up to 64 bits, `bool`, `[u8; 16]`, and tuples
-/// of up to four of them.
+/// of up to four of them; with the features of those names also `uuid::Uuid`, `jiff::Timestamp`, `jiff::civil::Date`,
+/// `chrono::DateTime<Utc>` and `chrono::NaiveDate`.
 pub trait DocumentKey: Clone + Send + Sync + 'static {
     /// The types of its fields.
     fn types() -> Vec<KeyType>;
@@ -93,6 +139,36 @@ single_key! {
     i16 => Integer, value => KeyPart::Integer(i128::from(*value));
     i32 => Integer, value => KeyPart::Integer(i128::from(*value));
     i64 => Integer, value => KeyPart::Integer(i128::from(*value));
+}
+
+#[cfg(feature = "uuid")]
+single_key! {
+    uuid::Uuid => Uuid, value => KeyPart::Uuid(*value.as_bytes());
+}
+
+#[cfg(feature = "jiff")]
+single_key! {
+    jiff::Timestamp => Timestamp, value => {
+        let nanos = value.as_nanosecond();
+        let second = i128::from(NANOS_OF_SECOND);
+        // A moment of this type is far within 64 bits of seconds.
+        KeyPart::Timestamp { seconds: nanos.div_euclid(second) as i64, nanos: nanos.rem_euclid(second) as u32 }
+    };
+    jiff::civil::Date => Date, value => KeyPart::Date(value.duration_since(EPOCH).as_hours().div_euclid(24) as i32);
+}
+
+#[cfg(feature = "jiff")]
+const EPOCH: jiff::civil::Date = jiff::civil::Date::constant(1970, 1, 1);
+
+#[cfg(feature = "chrono")]
+single_key! {
+    chrono::DateTime<chrono::Utc> => Timestamp, value => {
+        KeyPart::Timestamp { seconds: value.timestamp(), nanos: value.timestamp_subsec_nanos() }
+    };
+    chrono::NaiveDate => Date, value => {
+        // Counted from the day before year 1.
+        KeyPart::Date(chrono::Datelike::num_days_from_ce(value) - 719_163)
+    };
 }
 
 /// Implements the traits for a tuple: a key of several fields.
@@ -164,21 +240,7 @@ pub fn key_from_value(types: &[KeyType], values: &[&Value]) -> Result<EncodedKey
 }
 
 fn part_from_value(wanted: KeyType, value: &Value) -> Result<KeyPart, KeyFromValueError> {
-    let part = match (wanted, value) {
-        (KeyType::Text, Value::String(text)) => Some(KeyPart::Text(text.clone())),
-        (KeyType::Boolean, Value::Bool(value)) => Some(KeyPart::Boolean(*value)),
-        (KeyType::Integer, Value::Number(number)) => {
-            let signed = number.as_i64().map(i128::from);
-            signed.or_else(|| number.as_u64().map(i128::from)).map(KeyPart::Integer)
-        }
-        (KeyType::Bytes, Value::Array(items)) => {
-            let bytes: Option<Vec<u8>> =
-                items.iter().map(|item| item.as_u64().and_then(|byte| u8::try_from(byte).ok())).collect();
-            bytes.map(KeyPart::Bytes)
-        }
-        _ => None,
-    };
-    part.ok_or_else(|| KeyFromValueError::WrongType { found: shorten(&value.to_string()), wanted })
+    wanted.part(value).ok_or_else(|| KeyFromValueError::WrongType { found: shorten(&value.to_string()), wanted })
 }
 
 /// The key that a person wrote on a command line: for a single field the bare text of it, for several a JSON list.
@@ -186,8 +248,10 @@ fn part_from_value(wanted: KeyType, value: &Value) -> Result<KeyPart, KeyFromVal
 /// # Errors
 /// If it does not fit the types.
 pub fn key_from_text(types: &[KeyType], text: &str) -> Result<EncodedKey, KeyFromValueError> {
-    if let [KeyType::Text] = types {
-        return Ok(EncodedKey::new(&[KeyPart::Text(text.to_owned())])?);
+    if let [single] = types
+        && (*single == KeyType::Text || single.text_type().is_some())
+    {
+        return key_from_value(types, &[&Value::from(text)]);
     }
     let wanted = types.first().copied().unwrap_or(KeyType::Text);
     let value: Value = serde_json::from_str(text)

@@ -3,6 +3,8 @@
 //!
 //! - Kind 1 is MessagePack with structs as maps by field name: it keeps integers of 64 bits, floats and bytes apart, which
 //!   JSON would not. Documents of a schema without declared fields are stored so.
+//!   Types that have a form for people and another for machines, such as IP addresses, are stored in that for people: it is
+//!   what JSON has, and so what filters, orders and indexes see.
 //! - Kind 2 is laid out by the fields that the schema declares, so that each is reached without looking at the others; the
 //!   diagram is in `columns.rs`. Every document can be stored so in which no field is there twice: what was not declared,
 //!   or is of another type than declared, is in a map in MessagePack behind the columns. Both kinds read as the same
@@ -95,7 +97,7 @@ pub fn encode_into<T: Serialize + ?Sized>(
     buffer.push(KIND_MESSAGE_PACK);
     codec::put_varint(buffer, u64::from(layouts.version()));
     let body = buffer.len();
-    let mut serializer = rmp_serde::Serializer::new(&mut *buffer).with_struct_map();
+    let mut serializer = rmp_serde::Serializer::new(&mut *buffer).with_struct_map().with_human_readable();
     document.serialize(&mut serializer).map_err(|error| RowError(error.to_string()))?;
     // The serialiser has no limit of depth that holds for lists, and nothing may be stored that could not be read.
     let mut written = MessagePack::new(buffer.get(body..).unwrap_or_default());

@@ -236,6 +236,15 @@ impl Schema {
             if self.key.iter().take(index).any(|earlier| earlier.name == field.name) {
                 return Err(self.invalid(format!("field {:?} is in the key twice", field.name)));
             }
+            let declared = self.fields.iter().find(|declared| declared.name == field.name);
+            let stands_for = declared.and_then(|declared| declared.field_type.text_type());
+            if let Some(stands_for) = stands_for.filter(|_| stands_for != field.key_type.text_type()) {
+                let (name, key_type) = (&field.name, field.key_type);
+                // What is read would not have the key that was written.
+                return Err(
+                    self.invalid(format!("field {name:?} is declared as {stands_for}, and {key_type} in the key"))
+                );
+            }
             if self.version > 0 && !self.declares(&field.name) {
                 return Err(self.invalid(format!("field {:?} is in the key and not declared", field.name)));
             }

@@ -30,6 +30,9 @@
 //! fields sorted by name. An [`Order`] sorts by that total order. A [`Filter`] uses it within one type only: `<` and
 //! its kin are false between values of different types.
 //!
+//! Where a table says that the texts of a field stand for UUIDs, moments, days or decimal numbers, they compare by these:
+//! see [`TextType`].
+//!
 //! # The text of a filter
 //!
 //! | text | true if |
@@ -61,6 +64,7 @@ mod path;
 mod reach;
 mod selection;
 mod text;
+mod text_type;
 mod top_k;
 
 pub use aggregate::{
@@ -75,4 +79,5 @@ pub use path::{Path, Segment, Values};
 pub use reach::{Reach, ValueRef};
 pub use selection::Selection;
 pub use text::ParseError;
+pub use text_type::{Decimal, ShortText, TextType, TextTypes, TextValue, Typed};
 pub use top_k::{AsDocument, TopK};

@@ -17,6 +17,16 @@ pub trait Reach {
     /// # Errors
     /// If the document is damaged where the path leads.
     fn any(&self, path: &Path, holds: impl FnMut(ValueRef<'_>) -> bool) -> Result<bool, Self::Error>;
+
+    /// As [`any`](Self::any), with values as [`TextType::comparable`](crate::TextType::comparable) makes them in a field
+    /// that has a type.
+    ///
+    /// # Errors
+    /// If the document is damaged where the path leads.
+    #[inline]
+    fn any_comparable(&self, path: &Path, holds: impl FnMut(ValueRef<'_>) -> bool) -> Result<bool, Self::Error> {
+        self.any(path, holds)
+    }
 }
 
 impl Reach for Value {

@@ -24,6 +24,10 @@ pub(super) fn is_covered(
 ) -> bool {
     let Needs::Paths { paths, is_order_free } = asked.needs else { return false };
     let terms = index.order.terms();
+    // Of what texts stand for, it has the order, and not the texts.
+    if !index.types.is_empty() {
+        return false;
+    }
     let has_all_orders = is_ordered && (is_order_free || order == RowOrder::Index);
     if !has_all_orders || asked.after.is_some() || terms.iter().any(|term| term.path.is_multiple()) {
         return false;

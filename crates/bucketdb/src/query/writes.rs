@@ -152,8 +152,9 @@ impl<T: Stored> Query<T> {
         db: &Database,
         change: &Mutex<impl FnMut(&TableRef, &Match) -> Result<Change, E>>,
     ) -> Result<u64, E> {
-        let sieve = self.request.clone().sieve();
+        let request = self.request.clone();
         let Some((table, matches)) = self.request.run().await? else { return Ok(0) };
+        let sieve = request.sieve(&table);
         let (table, sieve, mut matches) = (&table, &sieve, pin!(matches));
         let mut count = 0;
         loop {

@@ -1,5 +1,5 @@
 use bucketdb_documents::{FieldType, Layouts, Schema, row};
-use bucketdb_query::{Comparison, Filter, Order, Path, Selection};
+use bucketdb_query::{Comparison, Filter, Order, Path, Selection, TextType, Typed};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -9,6 +9,28 @@ use serde_json::{Value, json};
 use super::*;
 
 const NAMES: [&str; 5] = ["a", "b", "c", "1", "true"];
+
+/// Texts that stand for something, several of them for the same.
+const STANDING: [&str; 12] = [
+    "2026-01-01T00:00:00Z",
+    "2026-01-01T01:00:00.0+01:00",
+    "2026-01-01T00:00:00.5Z",
+    "2026-01-01",
+    "-000001-01-01",
+    "1.1",
+    "1.10",
+    "-2",
+    "10",
+    "67e55044-10b1-426f-9247-bb680e5fe0c8",
+    "67E5504410B1426F9247BB680E5FE0C8",
+    "07e55044-10b1-426f-9247-bb680e5fe0c8",
+];
+
+fn any_types() -> impl Strategy<Value = TextTypes> {
+    let all = vec![TextType::Uuid, TextType::Timestamp, TextType::Date, TextType::Decimal];
+    (subsequence(NAMES.to_vec(), 0..=5), vec(select(all), 5))
+        .prop_map(|(names, types)| names.into_iter().zip(types).collect())
+}
 
 fn any_name() -> impl Strategy<Value = &'static str> {
     select(NAMES.to_vec())
@@ -25,6 +47,7 @@ fn any_value() -> impl Strategy<Value = Value> {
         select(vec![-1.0, 0.5, 1.0]).prop_map(|number: f64| Value::from(number)),
         any_name().prop_map(Value::from),
         any::<String>().prop_map(Value::from),
+        select(STANDING.to_vec()).prop_map(Value::from),
     ];
     scalar.prop_recursive(3, 12, 3, |inner| {
         prop_oneof![
@@ -124,8 +147,8 @@ impl Serialize for Document {
 }
 
 fn any_layouts() -> impl Strategy<Value = Layouts> {
-    use FieldType::{Any, Bool, Bytes, F32, F64, I8, I64, Text, U16, U64};
-    let types = vec![Bool, I8, I64, U16, U64, F32, F64, Text, Bytes, Any];
+    use FieldType::{Any, Bool, Bytes, Date, Decimal, F32, F64, I8, I64, Text, Timestamp, U16, U64, Uuid};
+    let types = vec![Bool, I8, I64, U16, U64, F32, F64, Text, Bytes, Any, Uuid, Timestamp, Date, Decimal];
     (subsequence(NAMES.to_vec(), 0..=5).prop_shuffle(), vec(select(types), 5)).prop_map(|(names, types)| {
         let schema = names
             .into_iter()
@@ -136,7 +159,8 @@ fn any_layouts() -> impl Strategy<Value = Layouts> {
 }
 
 fn matches(filter: &Filter, row: &bytes::Bytes, layouts: &Layouts) -> bool {
-    row::look(row, layouts, |document| filter.matches_in(&StoredDocument(document))).unwrap()
+    row::look(row, layouts, |document| filter.matches_in(&StoredDocument { document, types: &TextTypes::default() }))
+        .unwrap()
 }
 
 proptest! {
@@ -148,6 +172,7 @@ proptest! {
         filters in vec(any_filter(), 8),
         layouts in any_layouts(),
         declares_nothing: bool,
+        types in any_types(),
     ) {
         let layouts = if declares_nothing {
             Layouts::of_schema(&Schema::open("t", "id", bucketdb_documents::KeyType::Text))
@@ -158,6 +183,13 @@ proptest! {
         let value = row::decode_value(&row, &layouts).unwrap();
         for filter in filters {
             prop_assert_eq!(matches(&filter, &row, &layouts), filter.matches(&value), "{} on {}", filter, value);
+            // And whatever texts stand for, be it in columns or not.
+            let comparable = filter.clone().comparable(&types);
+            let in_row = row::look(&row, &layouts, |document| {
+                comparable.matches_in(&StoredDocument { document, types: &types })
+            });
+            let Ok(in_value) = comparable.matches_in(&Typed { document: &value, types: &types });
+            prop_assert_eq!(in_row, Ok(in_value), "{} on {} with {:?}", filter, value, types);
         }
     }
 
@@ -196,5 +228,9 @@ fn a_filter_does_not_look_at_what_it_does_not_ask_for() {
     assert!(matches(&"age > 39".parse().unwrap(), &damaged, &layouts));
     assert!(matches(&"tags[*] = 'x'".parse().unwrap(), &row, &layouts));
     let filter: Filter = "tags[*] = 'x'".parse().unwrap();
-    assert!(row::look(&damaged, &layouts, |node| filter.matches_in(&StoredDocument(node))).is_err());
+    assert!(
+        row::look(&damaged, &layouts, |node| filter
+            .matches_in(&StoredDocument { document: node, types: &TextTypes::default() }))
+        .is_err()
+    );
 }

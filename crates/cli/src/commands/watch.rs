@@ -102,7 +102,11 @@ fn key_to_json(parts: &[KeyPart]) -> Value {
 }
 
 fn part_to_json(part: &KeyPart) -> Value {
+    if let Some(value) = part.text_value() {
+        return Value::from(value.to_string());
+    }
     match part {
+        KeyPart::Uuid(_) | KeyPart::Timestamp { .. } | KeyPart::Date(_) => Value::Null,
         KeyPart::Bytes(bytes) => bytes.iter().copied().collect(),
         KeyPart::Text(text) => Value::from(text.as_str()),
         KeyPart::Boolean(value) => Value::from(*value),

@@ -104,7 +104,11 @@ impl Target {
             let invalid = |reason: &str| Failure::new("invalid_key", format!("field {name:?}, the key, {reason}"));
             let value = document.get(name).ok_or_else(|| invalid("is missing"))?;
             let wanted = self.schema.as_ref().and_then(|schema| schema.key().get(values.len()));
+            let declared = wanted.map(|field| field.key_type).filter(|wanted| wanted.text_type().is_some());
             let key_type = match value {
+                _ if declared.is_some_and(|declared| declared.part(value).is_some()) => {
+                    declared.unwrap_or(KeyType::Text)
+                }
                 Value::String(_) => KeyType::Text,
                 Value::Bool(_) => KeyType::Boolean,
                 Value::Number(number) if !number.is_f64() => KeyType::Integer,

@@ -1,7 +1,8 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bucketdb_log::codec::Malformed;
-use bucketdb_query::Order;
+use bucketdb_query::{Order, Segment, TextType, TextTypes};
 
 use super::TableId;
 use crate::evolution::Evolution;
@@ -18,6 +19,8 @@ pub struct TableEntry {
     pub(super) versions: Vec<Schema>,
     pub(super) indexes: Vec<Index>,
     pub(super) ttl: Option<Arc<Ttl>>,
+    /// What the texts of its fields stand for, by the names of the newest version.
+    pub(super) types: TextTypes,
     pub(super) layouts: AllLayouts,
     pub(super) evolution: Arc<Evolution>,
     pub(super) migrated: Migrated,
@@ -100,6 +103,26 @@ impl TableEntry {
         self.migrated
     }
 
+    /// What the texts of its fields stand for, by the names that fields have in the newest version: of a field of the key as
+    /// the key says, of another as the newest version says that declares it. Documents of all versions are compared by that.
+    #[must_use]
+    pub fn types(&self) -> &TextTypes {
+        &self.types
+    }
+
+    /// The same, by the names that fields have in another version.
+    #[must_use]
+    pub fn types_in(&self, version: u32) -> TextTypes {
+        let name_in =
+            |name: &str| self.evolution.find(name).map(|field| self.evolution.name(field, version).to_owned());
+        let is_same = |name: &str| name_in(name).is_none_or(|own| own == *name);
+        if self.types.iter().all(|(name, _)| is_same(name)) {
+            return self.types.clone();
+        }
+        let types = self.types.iter();
+        types.map(|(name, text_type)| (name_in(name).unwrap_or_else(|| name.to_owned()), text_type)).collect()
+    }
+
     /// Whether nothing is to be done to register a schema.
     #[must_use]
     pub fn has(&self, schema: &Schema) -> bool {
@@ -145,16 +168,25 @@ impl TableEntry {
         let is_first = self.versions.len() == 1;
         self.layouts.add(self.id, self.schema(), &evolution);
         let before = std::mem::replace(&mut self.evolution, evolution);
+        let types = types_of(&self.versions, &self.evolution);
+        let types_before = std::mem::replace(&mut self.types, types);
         if is_first {
             return Vec::new();
         }
         let (after, versions) = (&self.evolution, &self.versions);
         let is_stale = |index: &Index| {
-            index.order.fields().any(|name| !after.reads_as_before(&before, name, versions.iter().map(Schema::version)))
+            let is_other_type = |name: &str| {
+                types_before.of_field(before.newest_name(name)) != self.types.of_field(after.newest_name(name))
+            };
+            let is_stale_in = |name| {
+                !after.reads_as_before(&before, name, versions.iter().map(Schema::version)) || is_other_type(name)
+            };
+            index.order.fields().any(is_stale_in)
         };
         let (stale, mut kept): (Vec<Index>, Vec<Index>) = self.indexes.drain(..).partition(is_stale);
         for index in &mut kept {
             index.order = index.order.with_fields(|name| after.newest_name(name));
+            index.types = types_at(&index.order, &self.types);
         }
         self.indexes = kept;
         let after = self.evolution.clone();
@@ -171,7 +203,9 @@ impl TableEntry {
 
     pub(super) fn new_index(&self, id: IndexId, definition: &IndexDefinition) -> Result<Index, Malformed> {
         let order = definition.order(self.schema().table()).map_err(|_| Malformed("an index cannot be"))?;
-        Ok(Index { id, order: self.newest_order(&order), is_unique: definition.is_unique })
+        let order = self.newest_order(&order);
+        let types = types_at(&order, &self.types);
+        Ok(Index { id, order, is_unique: definition.is_unique, types })
     }
 
     /// Whether documents of a version may be written.
@@ -185,4 +219,24 @@ impl TableEntry {
         }
         Err(Refusal::OutdatedVersion { table: self.schema().table().to_owned(), version, accepts })
     }
+}
+
+/// The types of the fields that an order has: others may come and go while there is an index over it.
+fn types_at(order: &Order, types: &TextTypes) -> TextTypes {
+    let typed = order.terms().iter().filter_map(|term| match term.path.segments() {
+        [Segment::Field(name)] => Some((name.clone(), types.of_field(name)?)),
+        _ => None,
+    });
+    typed.collect()
+}
+
+/// What texts stand for by all versions of a schema, oldest first.
+fn types_of(versions: &[Schema], evolution: &Evolution) -> TextTypes {
+    let mut types: BTreeMap<&str, Option<TextType>> = BTreeMap::new();
+    for schema in versions {
+        let fields = schema.fields().iter().map(|field| (&field.name, field.field_type.text_type()));
+        let key = schema.key().iter().map(|field| (&field.name, field.key_type.text_type()));
+        types.extend(fields.chain(key).map(|(name, text_type)| (evolution.newest_name(name), text_type)));
+    }
+    types.into_iter().filter_map(|(name, text_type)| Some((name, text_type?))).collect()
 }

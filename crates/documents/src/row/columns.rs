@@ -4,7 +4,8 @@
 //! kind 2 (1) | schema version (varint) | width (1) | states | fixed | ends | heap | rest
 //!
 //! states  2 bits for each column, the first in the lowest: 0 value, 1 null, 2 absent, 3 in the rest
-//! fixed   numbers (little-endian) and booleans (0 or 1, one byte), each where the layout says
+//! fixed   numbers (little-endian), booleans (0 or 1, one byte) and texts that stand for something (as
+//!         `bucketdb_query::TextValue` stores them), each where the layout says
 //! ends    where each other column ends in the heap, little-endian, `width` bytes each: 1, 2 or 4
 //! heap    text as UTF-8, bytes as they are, any other value as MessagePack
 //! rest    a map in MessagePack, or nothing if it is empty
@@ -14,6 +15,7 @@
 //! a value takes no room in the heap, and its room in the fixed part is zero.
 
 use bucketdb_log::codec;
+use bucketdb_query::{TextType, TextValue};
 
 use super::item::Item;
 use super::message_pack::{Head, MessagePack};
@@ -130,6 +132,10 @@ impl<'de, 'l> Columns<'de, 'l> {
             FieldType::U64 => Head::Unsigned(u64::from_le_bytes(self.number(column)?)),
             FieldType::F32 => Head::Float32(f32::from_le_bytes(self.number(column)?)),
             FieldType::F64 => Head::Float64(f64::from_le_bytes(self.number(column)?)),
+            FieldType::Uuid => self.text_value::<16>(TextType::Uuid, column)?,
+            FieldType::Timestamp => self.text_value::<12>(TextType::Timestamp, column)?,
+            FieldType::Date => self.text_value::<4>(TextType::Date, column)?,
+            FieldType::Decimal => self.text_value::<16>(TextType::Decimal, column)?,
             FieldType::Text => Head::Text(self.in_heap(column)?),
             FieldType::Bytes => Head::Binary(self.in_heap(column)?),
             FieldType::Any => return self.in_heap(column).map(Item::MessagePack),
@@ -140,6 +146,11 @@ impl<'de, 'l> Columns<'de, 'l> {
     #[inline]
     pub(super) fn rest_bytes(&self) -> &'de [u8] {
         self.body.get(self.rest_at..).unwrap_or_default()
+    }
+
+    fn text_value<const N: usize>(&self, text_type: TextType, column: &Column) -> Result<Head<'de>, RowError> {
+        let value = TextValue::from_stored(text_type, &self.number::<N>(column)?);
+        value.map(Head::TextValue).ok_or_else(|| RowError(format!("it has no {text_type} where one should be")))
     }
 
     /// What is in no column: its entries, and how many.

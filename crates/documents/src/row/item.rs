@@ -36,7 +36,7 @@ impl<'de> Deserializer<'de> for Item<'de> {
     type Error = RowError;
 
     fn is_human_readable(&self) -> bool {
-        false
+        true
     }
 
     #[inline]
@@ -154,6 +154,7 @@ impl<'de> Head<'de> {
             Self::Float32(number) => visitor.visit_f32(number),
             Self::Float64(number) => visitor.visit_f64(number),
             Self::Text(bytes) => visitor.visit_borrowed_str(text(bytes)?),
+            Self::TextValue(value) => visitor.visit_str(&value.text()),
             Self::Binary(bytes) => visitor.visit_borrowed_bytes(bytes),
             Self::List(_) | Self::Map(_) => Err(RowError::custom("a list or a map is no scalar")),
         }

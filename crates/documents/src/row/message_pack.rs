@@ -10,6 +10,7 @@
 use std::marker::PhantomData;
 use std::str;
 
+use bucketdb_query::TextValue;
 use serde::de::value::{MapAccessDeserializer, SeqDeserializer};
 use serde::de::{
     self, DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, IntoDeserializer, MapAccess, SeqAccess,
@@ -37,6 +38,8 @@ pub(super) enum Head<'de> {
     Float32(f32),
     Float64(f64),
     Text(&'de [u8]),
+    /// Of a column that stores what its texts stand for; in MessagePack there is none.
+    TextValue(TextValue),
     Binary(&'de [u8]),
     /// With the number of items.
     List(usize),
@@ -219,6 +222,7 @@ impl<'de> Head<'de> {
     pub(super) fn variant<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, RowError> {
         match self {
             Self::Text(name) => visitor.visit_enum(text(name)?.into_deserializer()),
+            Self::TextValue(name) => visitor.visit_enum((&*name.text()).into_deserializer()),
             Self::Unsigned(index) => {
                 let index = u32::try_from(index).map_err(RowError::custom)?;
                 visitor.visit_enum(index.into_deserializer())
@@ -262,7 +266,7 @@ impl<'de> Deserializer<'de> for &mut MessagePack<'de> {
 
     /// As whoever wrote it.
     fn is_human_readable(&self) -> bool {
-        false
+        true
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, RowError> {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use bucketdb_query::TextValue;
 use serde::de::DeserializeSeed;
 use serde_json::{Map, Value};
 
@@ -41,6 +42,8 @@ pub enum Kind<'a> {
     Float(f64),
     /// Text.
     Text(&'a str),
+    /// A text, stored as what it stands for.
+    TextValue(TextValue),
     /// A list, or bytes.
     List,
     /// A document, or a map.
@@ -109,6 +112,7 @@ impl<'a> Node<'a> {
             Head::Float32(number) => float(number.into()),
             Head::Float64(number) => float(number),
             Head::Text(bytes) => Kind::Text(text(bytes)?),
+            Head::TextValue(value) => Kind::TextValue(value),
             Head::Binary(_) | Head::List(_) => Kind::List,
             Head::Map(_) => Kind::Map,
         })

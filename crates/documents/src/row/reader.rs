@@ -41,7 +41,7 @@ impl<'de> Deserializer<'de> for Document<'de, '_> {
     type Error = RowError;
 
     fn is_human_readable(&self) -> bool {
-        false
+        true
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, RowError> {
@@ -238,7 +238,7 @@ impl<'de> Deserializer<'de> for Cell<'_, 'de, '_> {
     type Error = RowError;
 
     fn is_human_readable(&self) -> bool {
-        false
+        true
     }
 
     numbers! {

@@ -17,7 +17,7 @@ macro_rules! no_parts {
         type SerializeStructVariant = Impossible<Self::Ok, WriteError>;
 
         fn is_human_readable(&self) -> bool {
-            false
+            true
         }
 
         fn serialize_newtype_variant<T: Serialize + ?Sized>(

@@ -98,10 +98,14 @@ impl Serializer for Scalar<'_, '_> {
     }
 
     fn serialize_str(self, text: &str) -> Result<(), WriteError> {
-        match self.column.field_type {
-            FieldType::Text => self.heap(text.as_bytes()),
-            _ => Err(WriteError::DoesNotFit),
+        let field_type = self.column.field_type;
+        if field_type == FieldType::Text {
+            return self.heap(text.as_bytes());
         }
+        let value = field_type.text_type().and_then(|text_type| text_type.parse(text));
+        let (value, bytes) = value.zip(field_type.fixed_bytes()).ok_or(WriteError::DoesNotFit)?;
+        self.writer.put_fixed(self.index, self.column, value.to_stored().get(..bytes).unwrap_or_default());
+        Ok(())
     }
 
     fn serialize_bytes(self, bytes: &[u8]) -> Result<(), WriteError> {

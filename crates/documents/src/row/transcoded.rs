@@ -48,6 +48,7 @@ impl Serialize for Head<'_> {
             Self::Float32(number) => serializer.serialize_f32(number),
             Self::Float64(number) => serializer.serialize_f64(number),
             Self::Text(bytes) => serializer.serialize_str(text(bytes).map_err(S::Error::custom)?),
+            Self::TextValue(value) => serializer.serialize_str(&value.text()),
             Self::Binary(bytes) => serializer.serialize_bytes(bytes),
             Self::List(_) | Self::Map(_) => Err(S::Error::custom("a list or a map is no scalar")),
         }

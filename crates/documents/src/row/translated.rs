@@ -184,7 +184,7 @@ impl<'de> Deserializer<'de> for Translated<'de> {
     type Error = RowError;
 
     fn is_human_readable(&self) -> bool {
-        false
+        true
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, RowError> {

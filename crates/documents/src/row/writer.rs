@@ -251,7 +251,7 @@ impl<'a> Writer<'a> {
 
 /// Appends a value as MessagePack.
 pub(super) fn append<T: Serialize + ?Sized>(buffer: &mut Vec<u8>, value: &T) -> Result<(), WriteError> {
-    let mut serializer = rmp_serde::Serializer::new(buffer).with_struct_map();
+    let mut serializer = rmp_serde::Serializer::new(buffer).with_struct_map().with_human_readable();
     value.serialize(&mut serializer).map_err(WriteError::custom)
 }
 

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::accumulator::Accumulator;
 use super::canonical::{canonical, put_identity};
-use super::{AggregateTerm, Total};
-use crate::{Path, Reach, ValueRef, compare};
+use super::{AggregateTerm, Function, Total};
+use crate::{Path, Reach, TextTypes, ValueRef, compare};
 
 /// Puts documents into groups and computes the same of each group. Memory is taken for every group, not for documents.
 ///
@@ -116,7 +116,7 @@ impl Groups {
                 put_identity(&mut identity, value);
                 true
             };
-            if !document.any(path, put).map_err(AggregateError::Document)? {
+            if !document.any_comparable(path, put).map_err(AggregateError::Document)? {
                 put_identity(&mut identity, ValueRef::Null);
             }
         }
@@ -133,13 +133,31 @@ impl Groups {
 
     /// The groups in the order of their values, each with its totals.
     pub fn finish(self) -> impl Iterator<Item = (Vec<Value>, Vec<Total>)> {
+        self.finish_typed(&TextTypes::default())
+    }
+
+    /// As [`finish`](Self::finish), of documents whose fields have types, which [`Reach::any_comparable`] heeded.
+    pub fn finish_typed(self, types: &TextTypes) -> impl Iterator<Item = (Vec<Value>, Vec<Total>)> + use<> {
+        let shown = |path: Option<&Path>, value: Value| match path.and_then(|path| types.of_path(path)) {
+            Some(text_type) => text_type.shown(value),
+            None => value,
+        };
         let mut groups = self.groups;
         let in_order = |left: &Group, right: &Group| {
             let mut pairs = left.values.iter().zip(&right.values);
             pairs.find_map(|(left, right)| Some(compare(Some(left), Some(right))).filter(|order| order.is_ne()))
         };
         groups.sort_by(|left, right| in_order(left, right).unwrap_or(std::cmp::Ordering::Equal));
-        groups.into_iter().map(|group| (group.values, group.accumulators.into_iter().map(Accumulator::total).collect()))
+        let (paths, terms) = (&self.paths, &self.terms);
+        let groups = groups.into_iter().map(|group| {
+            let values = paths.iter().zip(group.values).map(|(path, value)| shown(Some(path), value)).collect();
+            let totals = terms.iter().zip(group.accumulators).map(|(term, accumulator)| match accumulator.total() {
+                Total::Value(value) => Total::Value(value.map(|value| shown(term.path.as_ref(), value))),
+                total => total,
+            });
+            (values, totals.collect())
+        });
+        groups.collect::<Vec<_>>().into_iter()
     }
 
     fn group(&self, values: Vec<Value>) -> Group {
@@ -167,7 +185,7 @@ impl Groups {
                 found.push((identity, canonical(value)));
                 false
             };
-            document.any(path, &mut add).map_err(AggregateError::Document)?;
+            document.any_comparable(path, &mut add).map_err(AggregateError::Document)?;
             if !path.is_multiple() {
                 add(ValueRef::Null);
                 found.truncate(1);
@@ -222,7 +240,12 @@ impl Groups {
                 }
                 refused.is_some()
             };
-            document.any(path, add).map_err(AggregateError::Document)?;
+            // What is added up is numbers.
+            let outcome = match term.function {
+                Function::Sum { .. } | Function::Average => document.any(path, add),
+                _ => document.any_comparable(path, add),
+            };
+            outcome.map_err(AggregateError::Document)?;
             if let Some(found) = refused {
                 let wanted = if found.is_number() { "whole numbers" } else { "numbers" };
                 let (path, function) = (path.clone(), term.function.name());
@@ -237,7 +260,7 @@ impl Groups {
 /// The value that a path leads to; null if there is none.
 fn first<D: Reach>(path: &Path, document: &D) -> Result<Value, D::Error> {
     let mut found = Value::Null;
-    document.any(path, |value| {
+    document.any_comparable(path, |value| {
         found = canonical(value);
         true
     })?;

@@ -148,12 +148,12 @@ impl Expression {
             }
             Self::Not(filter) => Ok(!filter.matches_in(document)?),
             Self::Compare { path, comparison, value: right } => {
-                document.any(path, |left| comparison.between(left, right))
+                document.any_comparable(path, |left| comparison.between(left, right))
             }
             Self::In { path, values } => {
-                document.any(path, |left| values.iter().any(|right| compare_to(left, right).is_eq()))
+                document.any_comparable(path, |left| values.iter().any(|right| compare_to(left, right).is_eq()))
             }
-            Self::Between { path, low, high } => document.any(path, |value| {
+            Self::Between { path, low, high } => document.any_comparable(path, |value| {
                 Comparison::GreaterOrEqual.between(value, low) && Comparison::LessOrEqual.between(value, high)
             }),
             Self::StartsWith { path, prefix } => document.any(path, |value| starts_with(value, prefix)),

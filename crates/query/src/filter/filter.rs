@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{Comparison, Expression};
 use crate::text::{ParseError, parse_filter};
-use crate::{Path, Reach};
+use crate::{Path, Reach, TextTypes};
 
 /// Which documents a query wants: a condition, or several joined by [`and`](Self::and), [`or`](Self::or) and
 /// [`not`](Self::not).
@@ -230,6 +230,38 @@ impl Filter {
             Expression::Contains { path, value } => Expression::Contains { path: renamed(path), value: value.clone() },
             Expression::Exists { path } => Expression::Exists { path: renamed(path) },
             Expression::IsNull { path } => Expression::IsNull { path: renamed(path) },
+        })
+    }
+
+    /// The same filter for documents whose fields have types: what it compares with is made comparable with what
+    /// [`Reach::any_comparable`] gives. To be done once.
+    #[must_use]
+    pub fn comparable(self, types: &TextTypes) -> Self {
+        if types.is_empty() {
+            return self;
+        }
+        let asked = |path: &Path, value: Value| match types.of_path(path) {
+            Some(text_type) => text_type.asked(value),
+            None => value,
+        };
+        let all = |filters: Vec<Self>| filters.into_iter().map(|filter| filter.comparable(types)).collect();
+        Self::of(match self.expression {
+            Expression::And(filters) => Expression::And(all(filters)),
+            Expression::Or(filters) => Expression::Or(all(filters)),
+            Expression::Not(filter) => Expression::Not(Box::new(filter.comparable(types))),
+            Expression::Compare { path, comparison, value } => {
+                let value = asked(&path, value);
+                Expression::Compare { path, comparison, value }
+            }
+            Expression::In { path, values } => {
+                let values = values.into_iter().map(|value| asked(&path, value)).collect();
+                Expression::In { path, values }
+            }
+            Expression::Between { path, low, high } => {
+                let (low, high) = (asked(&path, low), asked(&path, high));
+                Expression::Between { path, low, high }
+            }
+            other => other,
         })
     }
 

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use bucketdb_query::{TextType, TextValue};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, subsequence};
@@ -10,7 +11,7 @@ use crate::row::tests::{Everything, everything, open};
 use crate::row::{self, KIND_COLUMNS, KIND_MESSAGE_PACK};
 use crate::{Field, FieldType, KeyType, Layouts, Schema};
 
-const TYPES: [FieldType; 14] = [
+const TYPES: [FieldType; 18] = [
     FieldType::Bool,
     FieldType::I8,
     FieldType::I16,
@@ -24,6 +25,10 @@ const TYPES: [FieldType; 14] = [
     FieldType::F64,
     FieldType::Text,
     FieldType::Bytes,
+    FieldType::Uuid,
+    FieldType::Timestamp,
+    FieldType::Date,
+    FieldType::Decimal,
     FieldType::Any,
 ];
 
@@ -88,6 +93,7 @@ fn any_value() -> impl Strategy<Value = Value> {
         (-10i32..10).prop_map(|number| Value::from(f64::from(number))),
         ".{0,20}".prop_map(Value::from),
         "[a-z]{0,300}".prop_map(Value::from),
+        any_standing_text().prop_map(Value::from),
     ];
     scalar.prop_recursive(3, 12, 4, |inner| {
         prop_oneof![
@@ -95,6 +101,19 @@ fn any_value() -> impl Strategy<Value = Value> {
             vec(("[a-c]", inner), 0..4).prop_map(|entries| Value::Object(entries.into_iter().collect())),
         ]
     })
+}
+
+/// Texts that stand for something, as they are written in the end, and some that look like it.
+fn any_standing_text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any::<[u8; 16]>().prop_map(|bytes| TextValue::Uuid(bytes).text().to_string()),
+        (-99_999_999_999..999_999_999_999i64, prop_oneof![Just(0), 0..1_000_000_000u32])
+            .prop_map(|(seconds, nanos)| TextValue::Timestamp { seconds, nanos }.text().to_string()),
+        (-1_000_000..4_000_000i32).prop_map(|days| TextValue::Date(days).text().to_string()),
+        "-?(0|[1-9][0-9]{0,9})([.][0-9]{1,9})?",
+        "-?[0-9]{1,20}[.]?[0-9]{0,20}",
+        "20[0-9]{2}-[0-1][0-9]-[0-3][0-9](T[0-2][0-9]:00:[0-6][0-9]Z)?",
+    ]
 }
 
 pub(in crate::row) const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "a longer name"];
@@ -173,6 +192,75 @@ fn sorted(value: &Value) -> Value {
         }
         Value::Array(elements) => elements.iter().map(sorted).collect(),
         other => other.clone(),
+    }
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+struct Texts {
+    uuid: Option<String>,
+    at: Option<String>,
+    day: Option<String>,
+    price: Option<String>,
+}
+
+fn of_texts() -> Layouts {
+    layouts(&[
+        ("uuid", FieldType::Uuid),
+        ("at", FieldType::Timestamp),
+        ("day", FieldType::Date),
+        ("price", FieldType::Decimal),
+    ])
+}
+
+#[test]
+fn texts_that_stand_for_something_take_few_bytes() {
+    let document = json!({
+        "uuid": "01020304-0506-0708-090a-0b0c0d0e0f10", "at": "1970-01-01T00:00:01.000000002Z", "day": "1969-12-31",
+        "price": "-2.50",
+    });
+    let row = row::encode(&document, &of_texts()).unwrap();
+    let expected: Vec<u8> = [
+        &[2, 0xac, 0x02, 1][..],
+        &[0],
+        &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16],
+        &[1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0],
+        &[0xff, 0xff, 0xff, 0xff],
+        &[250, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0, 0],
+    ]
+    .concat();
+    assert_eq!(row, expected);
+    assert_eq!(row::decode_value(&row, &of_texts()).unwrap(), document);
+    // A moment without a second, and a decimal number with 29 digits behind the point.
+    for (place, byte) in [(33, 0xff), (row.len() - 4, 29), (row.len() - 3, 2), (row.len() - 1, 1)] {
+        let mut damaged = row.to_vec();
+        damaged[place - usize::from(place == 33)] = byte;
+        assert!(row::decode_value(&damaged.into(), &of_texts()).is_err(), "{place}");
+    }
+    // In other words, the same row.
+    let same = json!({
+        "uuid": "urn:uuid:0102030405060708090A0B0C0D0E0F10", "at": "1970-01-01T01:00:01.000000002+01:00",
+        "day": "1969-12-31", "price": "-2.50",
+    });
+    assert_eq!(row::encode(&same, &of_texts()).unwrap(), row);
+}
+
+proptest! {
+    #[test]
+    fn other_texts_stay_as_they_are(texts in vec(prop::option::of(prop_oneof![any_standing_text(), ".{0,5}"]), 4)) {
+        let [uuid, at, day, price] = <[_; 4]>::try_from(texts).unwrap();
+        let document = json!({"uuid": uuid, "at": at, "day": day, "price": price});
+        let row = row::encode(&document, &of_texts()).unwrap();
+        let seen = |text_type: TextType, text: &Option<String>| {
+            let text = text.as_ref()?;
+            Some(text_type.parse(text).map_or_else(|| text.clone(), |value| value.to_string()))
+        };
+        let expected = Texts {
+            uuid: seen(TextType::Uuid, &uuid),
+            at: seen(TextType::Timestamp, &at),
+            day: seen(TextType::Date, &day),
+            price: seen(TextType::Decimal, &price),
+        };
+        prop_assert_eq!(row::decode::<Texts>(&row, &of_texts()).unwrap(), expected);
     }
 }
 

@@ -15,6 +15,7 @@ fn check(node: Node<'_>, value: &Value) -> Result<(), RowError> {
         (Kind::Integer(left), Value::Number(right)) => assert_eq!(left.to_string(), right.to_string()),
         (Kind::Float(left), Value::Number(right)) => assert!(right.is_f64() && right.as_f64() == Some(left)),
         (Kind::Text(left), Value::String(right)) => assert_eq!(left, right),
+        (Kind::TextValue(left), Value::String(right)) => assert_eq!(&*left.text(), right),
         (Kind::List, Value::Array(elements)) => {
             assert_eq!(node.elements()?.count(), elements.len());
             for (node, value) in node.elements()?.zip(elements) {
