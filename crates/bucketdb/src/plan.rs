@@ -8,7 +8,7 @@ mod explanation;
 use std::ops::Bound;
 
 use bucketdb_documents::{Documents, Index, IndexCondition, IndexRange, IndexState, KeyRange, TableEntry, run_group};
-use bucketdb_query::{Filter, Order, Path, TextTypes};
+use bucketdb_query::{Filter, Order, Path};
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -120,10 +120,7 @@ impl Plan {
     /// # Errors
     /// If the store fails.
     pub(crate) async fn choose(view: &View, table: &TableRef, asked: &Asked<'_>) -> Result<Self> {
-        let (renamed, types) = view.moment.read(|documents, _| match documents.catalogue().table(table.id) {
-            Some(entry) => (Renamed::of(entry, asked), entry.types().clone()),
-            None => (None, TextTypes::default()),
-        })?;
+        let renamed = view.moment.read(|documents, _| Renamed::of(documents.catalogue().table(table.id)?, asked))?;
         let with_names;
         let asked = match &renamed {
             None => asked,
@@ -136,7 +133,8 @@ impl Plan {
         let empty = Filter::all();
         let conditions = Conditions::of(asked.filter.unwrap_or(&empty));
         // With values as indexes have them.
-        let comparable = asked.filter.filter(|_| !types.is_empty()).map(|filter| filter.clone().comparable(&types));
+        let types = &table.types;
+        let comparable = asked.filter.filter(|_| !types.is_empty()).map(|filter| filter.clone().comparable(types));
         let comparable = Conditions::of(comparable.as_ref().or(asked.filter).unwrap_or(&empty));
         let total = view.moment.read(|documents, _| documents.stats(table.id).documents)?;
         let mut candidates = Vec::new();
@@ -210,7 +208,7 @@ fn usable(view: &View, table: &TableRef, hint: Option<&Hint>) -> Result<Vec<(Ind
     view.moment.read(|documents: &Documents, at| {
         let Some(entry) = documents.catalogue().table(table.id) else { return Vec::new() };
         let version = table.layouts.version();
-        if entry.types_in(version) != table.types {
+        if *entry.types() != table.types {
             // A version was registered just now by which rows compare otherwise than this query knows.
             return Vec::new();
         }

@@ -94,10 +94,7 @@ impl Request {
             },
         };
         // Its indexes go by what the newest version of its schema says, and so must who asks.
-        let types = view.moment.read(|documents, _| {
-            let entry = documents.catalogue().table(table.id)?;
-            Some(entry.types_in(table.layouts.version()))
-        })?;
+        let types = view.moment.read(|documents, _| Some(documents.catalogue().table(table.id)?.types().clone()))?;
         Ok(Some(TableRef { types: types.unwrap_or_default(), ..table }))
     }
 

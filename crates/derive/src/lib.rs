@@ -37,7 +37,8 @@ use proc_macro::TokenStream;
 /// # On a field
 ///
 /// - `#[document(key)]`: the field is the primary key. On several fields, the key is the tuple of them in order.
-/// - `#[document(ttl)]`: the field holds when the document ends, in seconds since 1970: a number, or an option of one.
+/// - `#[document(ttl)]`: the field holds when the document ends, in seconds since 1970: a number, or an option of one; or a
+///   moment, such as a `jiff::Timestamp`.
 /// - `#[document(default)]`, `#[document(default = expression)]`: what documents of earlier versions have that lack the field:
 ///   the default of its type, or that value. It is evaluated when the schema is registered, and must be the same every time.
 /// - `#[document(renamed_from = "mail")]`: the name that the field has in the version before, as it is stored.

@@ -190,6 +190,11 @@ impl Evolution {
         versions.filter(|version| *version < self.newest).all(is_same)
     }
 
+    /// All names that fields ever had.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.by_name.keys().map(|name| &**name)
+    }
+
     /// The name that the newest version has for a field of that name, or had when it was last declared.
     #[must_use]
     pub fn newest_name<'a>(&'a self, name: &'a str) -> &'a str {

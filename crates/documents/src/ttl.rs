@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
-use bucketdb_query::{Path, Segment};
+use bucketdb_query::{Path, Segment, TextType, TextValue};
 
 use crate::row::{self, Kind, RowError};
 use crate::{InvalidSchema, Layouts};
 
-/// Until when the documents of a table live: a field of theirs says it, as seconds since 1970. A document in which it is
-/// missing, or no number, lives for ever.
+/// Until when the documents of a table live: a field of theirs says it, as seconds since 1970 or as a moment in RFC 3339. A
+/// document in which it is missing, or neither, lives for ever.
 #[derive(Clone, Debug)]
 pub struct Ttl {
     field: Path,
@@ -46,9 +46,19 @@ impl Ttl {
             Kind::Integer(seconds) => Some(u64::try_from(seconds.max(0)).unwrap_or(u64::MAX).saturating_mul(1_000)),
             // The cast saturates.
             Kind::Float(seconds) => Some((seconds * 1e3).ceil() as u64),
+            Kind::TextValue(value) => moment_ms(value),
+            // The same, in whichever version of the schema it was written.
+            Kind::Text(text) => TextType::Timestamp.parse(text).and_then(moment_ms),
             _ => None,
         })
     }
+}
+
+/// When a moment is, rounded up; it is after 1970 or counts as its beginning.
+fn moment_ms(value: TextValue) -> Option<u64> {
+    let TextValue::Timestamp { seconds, nanos } = value else { return None };
+    let ms = i128::from(seconds) * 1_000 + i128::from(nanos.div_ceil(1_000_000));
+    Some(u64::try_from(ms.max(0)).unwrap_or(u64::MAX))
 }
 
 /// The field that a text names, if documents can say there when they end.
@@ -97,19 +107,20 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{KeyType, Schema};
+    use crate::{FieldType, KeyType, Schema};
 
     fn ends_ms(document: &Value, field: &str) -> Option<u64> {
         let schemas = [
             Schema::open("t", "id", KeyType::Integer),
             Schema::builder("t").field::<u64>("id").field::<Option<i64>>("ends").key(&["id"]).finish(),
+            Schema::builder("t").field_of_type("ends", FieldType::Timestamp).key(&["ends"]).finish(),
         ];
         let found = schemas.map(|schema| {
             let layouts = Layouts::of_schema(&schema);
             let row = row::encode(document, &layouts).unwrap();
             Ttl::new(ttl_field("t", field).unwrap(), layouts).ends_ms(&row)
         });
-        assert_eq!(found[0], found[1], "{document} as it is declared");
+        assert!(found.iter().all(|other| *other == found[0]), "{document} as it is declared");
         found[0]
     }
 
@@ -125,6 +136,10 @@ mod tests {
             (json!(1e300), Some(u64::MAX)),
             (json!(null), None),
             (json!("tomorrow"), None),
+            (json!("2023-11-14T22:13:20Z"), Some(1_700_000_000_000)),
+            (json!("2023-11-14T23:13:20.0005+01:00"), Some(1_700_000_000_001)),
+            (json!("1969-12-31T00:00:00Z"), Some(0)),
+            (json!("2023-11-14"), None),
             (json!([1]), None),
         ] {
             assert_eq!(ends_ms(&json!({"id": 1, "ends": ends}), "ends"), expected, "{ends}");

@@ -19,7 +19,7 @@ pub struct TableEntry {
     pub(super) versions: Vec<Schema>,
     pub(super) indexes: Vec<Index>,
     pub(super) ttl: Option<Arc<Ttl>>,
-    /// What the texts of its fields stand for, by the names of the newest version.
+    /// What the texts of its fields stand for.
     pub(super) types: TextTypes,
     pub(super) layouts: AllLayouts,
     pub(super) evolution: Arc<Evolution>,
@@ -103,24 +103,11 @@ impl TableEntry {
         self.migrated
     }
 
-    /// What the texts of its fields stand for, by the names that fields have in the newest version: of a field of the key as
-    /// the key says, of another as the newest version says that declares it. Documents of all versions are compared by that.
+    /// What the texts of its fields stand for, by all names that fields ever had: of a field of the key as the key says, of
+    /// another as the newest version says that declares it. Documents of all versions are compared by that.
     #[must_use]
     pub fn types(&self) -> &TextTypes {
         &self.types
-    }
-
-    /// The same, by the names that fields have in another version.
-    #[must_use]
-    pub fn types_in(&self, version: u32) -> TextTypes {
-        let name_in =
-            |name: &str| self.evolution.find(name).map(|field| self.evolution.name(field, version).to_owned());
-        let is_same = |name: &str| name_in(name).is_none_or(|own| own == *name);
-        if self.types.iter().all(|(name, _)| is_same(name)) {
-            return self.types.clone();
-        }
-        let types = self.types.iter();
-        types.map(|(name, text_type)| (name_in(name).unwrap_or_else(|| name.to_owned()), text_type)).collect()
     }
 
     /// Whether nothing is to be done to register a schema.
@@ -175,9 +162,7 @@ impl TableEntry {
         }
         let (after, versions) = (&self.evolution, &self.versions);
         let is_stale = |index: &Index| {
-            let is_other_type = |name: &str| {
-                types_before.of_field(before.newest_name(name)) != self.types.of_field(after.newest_name(name))
-            };
+            let is_other_type = |name| types_before.of_field(name) != self.types.of_field(name);
             let is_stale_in = |name| {
                 !after.reads_as_before(&before, name, versions.iter().map(Schema::version)) || is_other_type(name)
             };
@@ -238,5 +223,9 @@ fn types_of(versions: &[Schema], evolution: &Evolution) -> TextTypes {
         let key = schema.key().iter().map(|field| (&field.name, field.key_type.text_type()));
         types.extend(fields.chain(key).map(|(name, text_type)| (evolution.newest_name(name), text_type)));
     }
+    // Whoever asks may use any name that a field had.
+    let names = evolution.names().filter(|name| evolution.newest_name(name) != *name);
+    let earlier: Vec<_> = names.filter_map(|name| Some((name, *types.get(evolution.newest_name(name))?))).collect();
+    types.extend(earlier);
     types.into_iter().filter_map(|(name, text_type)| Some((name, text_type?))).collect()
 }

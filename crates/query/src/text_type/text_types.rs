@@ -35,11 +35,6 @@ impl TextTypes {
         }
     }
 
-    /// The fields that have a type.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, TextType)> {
-        self.fields.iter().flat_map(|fields| fields.iter()).map(|(name, text_type)| (&**name, *text_type))
-    }
-
     /// Whether no field has one.
     #[must_use]
     pub fn is_empty(&self) -> bool {
