@@ -221,16 +221,16 @@ impl Request {
     ) -> Result<Vec<(Vec<serde_json::Value>, Vec<Total>)>> {
         let paths = paths(&columns, &terms);
         let most_bytes = self.origin.open().await?.moment.most_group_bytes();
-        let mut groups = Groups::new(columns, terms, most_bytes);
-        let mut types = None;
-        let join = |table: &TableRef, seen: &Seen| {
-            if types.is_none() {
-                types = Some(table.types.clone());
-            }
-            seen.join(&mut groups, table)
-        };
+        let view = self.origin.open().await?;
+        let types = self.source(&view)?.map(|table| table.types).unwrap_or_default();
+        drop(view);
+        let begin = |types| Groups::typed(columns.clone(), terms.clone(), types, most_bytes);
+        let mut groups = None;
+        // By what the table that is read says, should a version of its schema have been registered just now.
+        let join =
+            |table: &TableRef, seen: &Seen| seen.join(groups.get_or_insert_with(|| begin(table.types.clone())), table);
         self.visit(&paths, join).await?;
-        Ok(groups.finish_typed(&types.unwrap_or_default()).collect())
+        Ok(groups.unwrap_or_else(|| begin(types)).finish().collect())
     }
 }
 

@@ -92,6 +92,9 @@ impl EntryRows {
 /// the top, or a field of the key.
 pub(crate) fn is_plain(table: &TableRef, path: &Path) -> bool {
     let is_it = |field: &&Field| matches!(path.segments(), [Segment::Field(name)] if *name == field.name);
+    if table.types.of_path(path).is_some() {
+        return false;
+    }
     let declared = table.schema.fields().iter().find(is_it).map(|field| field.field_type);
     matches!(declared, Some(FieldType::Text | FieldType::Bool)) || key_paths(table).any(|key| key == *path)
 }

@@ -1,7 +1,8 @@
 use std::ops::Bound;
 
-use bucketdb_query::Order;
+use bucketdb_query::{Order, OrderTerm};
 use futures::stream::StreamExt;
+use serde_json::Value;
 
 use crate::key_bounds::KeyBounds;
 use crate::page_cursor::{After, Fingerprint, PageCursor, beginning};
@@ -72,7 +73,7 @@ impl<T: Stored, R: Send + 'static> Query<T, R> {
                 return Err(Error::InvalidCursor { reason: reason.to_owned() });
             }
             request.offset = 0;
-            request.after = Some(After::new(request.order.as_ref(), cursor));
+            request.after = Some(After::new(request.order.as_ref(), cursor, &table.types));
         }
         let order = request.order.clone();
         let Some((table, matches)) = request.run().await? else {
@@ -102,7 +103,15 @@ fn cursor_behind(
     let mut values = Vec::new();
     if let Some(order) = order.filter(|order| !order.is_empty()) {
         let part = table.ordered_part(order, &last.key, &last.row)?;
-        values = order.positions(&part).into_iter().map(|value| value.cloned()).collect();
+        // As JSON has them, so that the cursor goes on should a field stand for something else by then.
+        let shown = |(term, value): (&OrderTerm, Option<&Value>)| {
+            let value = value.cloned();
+            match table.types.of_path(&term.path) {
+                Some(text_type) => value.map(|value| text_type.shown(value)),
+                None => value,
+            }
+        };
+        values = order.terms().iter().zip(order.positions(&part)).map(shown).collect();
     }
     Ok(PageCursor { fingerprint, key: last.key.clone(), values })
 }

@@ -17,7 +17,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bucketdb_documents::EncodedKey;
 use bucketdb_log::codec::{self, Reader};
-use bucketdb_query::Order;
+use bucketdb_query::{Order, OrderTerm, TextTypes};
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
@@ -125,8 +125,15 @@ pub(crate) struct After {
 }
 
 impl After {
-    pub(crate) fn new(order: Option<&Order>, cursor: PageCursor) -> Self {
-        Self { order: order.cloned().unwrap_or_default(), values: cursor.values, key: cursor.key }
+    /// In a table whose fields have these types.
+    pub(crate) fn new(order: Option<&Order>, cursor: PageCursor, types: &TextTypes) -> Self {
+        let order = order.cloned().unwrap_or_default();
+        let comparable = |(term, value): (&OrderTerm, Option<Value>)| match types.of_path(&term.path) {
+            Some(text_type) => value.map(|value| text_type.comparable(value)),
+            None => value,
+        };
+        let values = order.terms().iter().zip(cursor.values).map(comparable).collect();
+        Self { order, values, key: cursor.key }
     }
 
     pub(crate) fn key(&self) -> &EncodedKey {

@@ -24,8 +24,8 @@ pub(super) fn is_covered(
 ) -> bool {
     let Needs::Paths { paths, is_order_free } = asked.needs else { return false };
     let terms = index.order.terms();
-    // Of what texts stand for, it has the order, and not the texts.
-    if !index.types.is_empty() {
+    // Of what texts stand for, it has that, and not the texts.
+    if asked.filter.is_some_and(|filter| filter.looks_into_texts(&index.types)) {
         return false;
     }
     let has_all_orders = is_ordered && (is_order_free || order == RowOrder::Index);

@@ -364,6 +364,7 @@ async fn check_parts(asked: &Asked, mixed: &Collection, documents: &[Places], in
     let mut different = groups.clone();
     different.dedup();
     let mut known: Option<Vec<(Value, u64)>> = None;
+    let mut summed: Option<Option<(Value, Option<f64>)>> = None;
     for query in ways {
         let (mut cursor, mut ids) = (None, Vec::new());
         loop {
@@ -387,6 +388,13 @@ async fn check_parts(asked: &Asked, mixed: &Collection, documents: &[Places], in
         let found: Vec<u64> = counts.iter().map(|(_, count)| *count).collect();
         assert_eq!(found, different.iter().map(sizes).collect::<Vec<_>>(), "{counts:?} of {text}");
         assert_eq!(known.get_or_insert_with(|| counts.clone()), &counts, "every way shows a group alike: {text}");
+        let different: Vec<Value> = counts.iter().map(|(value, _)| value.clone()).collect();
+        assert_eq!(query.clone().distinct(column(field)).await.unwrap(), different, "{text}");
+        assert_eq!(query.clone().count().await.unwrap(), expected.len() as u64, "{text}");
+        let sum = query.clone().aggregate((column(field).sum(), column(field).avg())).await.ok();
+        assert_eq!(summed.get_or_insert_with(|| sum.clone()), &sum, "every way adds up alike: {text}");
+        let parts = query.clone().select_fields(["id", FIELDS[field].0]).unwrap().fetch().await;
+        assert_eq!(parts.unwrap(), selected(&query, FIELDS[field].0).await, "{text}");
         let there = || counts.iter().map(|(value, _)| value).filter(|value| !value.is_null());
         let least = query.clone().min(column(field)).await.unwrap();
         let greatest = query.clone().max(column(field)).await.unwrap();
@@ -400,6 +408,15 @@ async fn check_parts(asked: &Asked, mixed: &Collection, documents: &[Places], in
         let all = documents.iter().filter(|places| rank(field, places[field]) == Some(*group)).count();
         assert_eq!(same.count().await.unwrap(), all as u64, "{value}");
     }
+}
+
+/// What is selected, from whole documents.
+async fn selected(query: &bucketdb::Query<Value>, field: &str) -> Vec<Value> {
+    let mut documents = query.clone().fetch().await.unwrap();
+    for document in &mut documents {
+        document.as_object_mut().unwrap().retain(|name, _| name == "id" || name == field);
+    }
+    documents
 }
 
 fn asked() -> impl Strategy<Value = Asked> {

@@ -3,10 +3,11 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use super::canonical::{canonical, put_identity, whole, whole_of};
+use super::decimal_sum::DecimalSum;
 use super::exact_sum::ExactSum;
 use super::{AggregateTerm, Function};
-use crate::ValueRef;
 use crate::compare::compare_to;
+use crate::{Decimal, TextType, TextValue, ValueRef};
 
 /// What an aggregate comes to.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +18,8 @@ pub enum Total {
     Whole(i128),
     /// A sum in which there was a fraction.
     Fraction(f64),
+    /// A sum of decimal numbers, as its text.
+    Decimal(String),
     /// An average; none of nothing.
     Average(Option<f64>),
     /// One of the values; none of nothing.
@@ -31,6 +34,7 @@ impl Total {
             Self::Count(count) => count.into(),
             Self::Whole(sum) => whole(sum),
             Self::Fraction(sum) => canonical(ValueRef::Float(sum)),
+            Self::Decimal(sum) => sum.into(),
             Self::Average(average) => average.map_or(Value::Null, Value::from),
             Self::Value(value) => value.unwrap_or(Value::Null),
         }
@@ -44,6 +48,8 @@ pub(super) enum Accumulator {
     Different(HashSet<Box<[u8]>>),
     Sum { sum: ExactSum, is_whole: bool },
     Average { sum: ExactSum, count: u64 },
+    DecimalSum(DecimalSum),
+    DecimalAverage { sum: DecimalSum, count: u64 },
     Least(Option<Value>),
     Greatest(Option<Value>),
 }
@@ -55,8 +61,12 @@ pub(super) struct Refused;
 const OVERHEAD_BYTES: usize = 48;
 
 impl Accumulator {
-    pub(super) fn new(term: &AggregateTerm) -> Self {
+    /// Of values that are [comparable](TextType::comparable) in a field of that type.
+    pub(super) fn new(term: &AggregateTerm, text_type: Option<TextType>) -> Self {
+        let is_decimal = text_type == Some(TextType::Decimal);
         match term.function {
+            Function::Sum { .. } if is_decimal => Self::DecimalSum(DecimalSum::default()),
+            Function::Average if is_decimal => Self::DecimalAverage { sum: DecimalSum::default(), count: 0 },
             Function::Count => Self::Count(0),
             Function::CountDistinct => Self::Different(HashSet::new()),
             Function::Sum { is_whole } => Self::Sum { sum: ExactSum::default(), is_whole },
@@ -97,6 +107,11 @@ impl Accumulator {
                     Err(number) => return Ok(added(sum, number)),
                 }
             }
+            Self::DecimalSum(sum) => sum.add(decimal(value)?),
+            Self::DecimalAverage { sum, count } => {
+                *count += 1;
+                sum.add(decimal(value)?);
+            }
             Self::Least(least) => {
                 if least.as_ref().is_none_or(|least| compare_to(value, least).is_lt()) {
                     return Ok(replaced(least, value));
@@ -117,6 +132,8 @@ impl Accumulator {
             Self::Different(different) => Total::Count(different.len() as u64),
             Self::Sum { sum, .. } => sum.total(),
             Self::Average { sum, count } => Total::Average(sum.average(count)),
+            Self::DecimalSum(sum) => Total::Decimal(sum.to_string()),
+            Self::DecimalAverage { sum, count } => Total::Average(sum.average(count)),
             Self::Least(value) | Self::Greatest(value) => Total::Value(value),
         }
     }
@@ -132,6 +149,15 @@ fn number(value: ValueRef<'_>) -> Result<Result<i128, f64>, Refused> {
         ValueRef::Integer(number) => Ok(Ok(number)),
         ValueRef::Float(number) => Ok(whole_of(number).ok_or(number)),
         ValueRef::Nested(Value::Number(_)) => number(scalar(value)),
+        _ => Err(Refused),
+    }
+}
+
+/// The decimal number that a comparable value is. A number is none if it was not made comparable as one.
+fn decimal(value: ValueRef<'_>) -> Result<Decimal, Refused> {
+    let ValueRef::Text(key) = scalar(value) else { return Err(Refused) };
+    match TextValue::from_key(TextType::Decimal, key) {
+        Some(TextValue::Decimal(number)) => Ok(number),
         _ => Err(Refused),
     }
 }

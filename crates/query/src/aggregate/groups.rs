@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::accumulator::Accumulator;
 use super::canonical::{canonical, put_identity};
-use super::{AggregateTerm, Function, Total};
-use crate::{Path, Reach, TextTypes, ValueRef, compare};
+use super::{AggregateTerm, Total};
+use crate::{Path, Reach, TextType, TextTypes, ValueRef, compare};
 
 /// Puts documents into groups and computes the same of each group. Memory is taken for every group, not for documents.
 ///
@@ -30,6 +30,7 @@ use crate::{Path, Reach, TextTypes, ValueRef, compare};
 pub struct Groups {
     paths: Vec<Path>,
     terms: Vec<AggregateTerm>,
+    types: TextTypes,
     /// In which place of `groups` that with some values is.
     places: HashMap<Box<[u8]>, usize>,
     groups: Vec<Group>,
@@ -84,8 +85,14 @@ impl Groups {
     /// Of documents that have the same values there, about `most_bytes` of memory. Without paths, all are one group.
     #[must_use]
     pub fn new(paths: Vec<Path>, terms: Vec<AggregateTerm>, most_bytes: usize) -> Self {
+        Self::typed(paths, terms, TextTypes::default(), most_bytes)
+    }
+
+    /// The same, of documents whose fields have types, which [`Reach::any_comparable`] heeds.
+    #[must_use]
+    pub fn typed(paths: Vec<Path>, terms: Vec<AggregateTerm>, types: TextTypes, most_bytes: usize) -> Self {
         let (places, identity) = (HashMap::new(), Vec::new());
-        let mut groups = Self { paths, terms, places, groups: Vec::new(), size_bytes: 0, most_bytes, identity };
+        let mut groups = Self { paths, terms, types, places, groups: Vec::new(), size_bytes: 0, most_bytes, identity };
         if groups.paths.is_empty() {
             // There is a total of nothing, too.
             groups.groups.push(groups.group(Vec::new()));
@@ -133,11 +140,7 @@ impl Groups {
 
     /// The groups in the order of their values, each with its totals.
     pub fn finish(self) -> impl Iterator<Item = (Vec<Value>, Vec<Total>)> {
-        self.finish_typed(&TextTypes::default())
-    }
-
-    /// As [`finish`](Self::finish), of documents whose fields have types, which [`Reach::any_comparable`] heeded.
-    pub fn finish_typed(self, types: &TextTypes) -> impl Iterator<Item = (Vec<Value>, Vec<Total>)> + use<> {
+        let types = self.types;
         let shown = |path: Option<&Path>, value: Value| match path.and_then(|path| types.of_path(path)) {
             Some(text_type) => text_type.shown(value),
             None => value,
@@ -161,7 +164,8 @@ impl Groups {
     }
 
     fn group(&self, values: Vec<Value>) -> Group {
-        Group { values, accumulators: self.terms.iter().map(Accumulator::new).collect() }
+        let of_term = |term: &AggregateTerm| term.path.as_ref().and_then(|path| self.types.of_path(path));
+        Group { values, accumulators: self.terms.iter().map(|term| Accumulator::new(term, of_term(term))).collect() }
     }
 
     /// A new group with these values. Gives its place.
@@ -240,14 +244,18 @@ impl Groups {
                 }
                 refused.is_some()
             };
-            // What is added up is numbers.
-            let outcome = match term.function {
-                Function::Sum { .. } | Function::Average => document.any(path, add),
-                _ => document.any_comparable(path, add),
-            };
-            outcome.map_err(AggregateError::Document)?;
+            document.any_comparable(path, add).map_err(AggregateError::Document)?;
             if let Some(found) = refused {
-                let wanted = if found.is_number() { "whole numbers" } else { "numbers" };
+                let text_type = self.types.of_path(path);
+                let wanted = match text_type {
+                    Some(TextType::Decimal) => "decimal numbers",
+                    _ if found.is_number() => "whole numbers",
+                    _ => "numbers",
+                };
+                let found = match text_type {
+                    Some(text_type) => text_type.shown(found),
+                    None => found,
+                };
                 let (path, function) = (path.clone(), term.function.name());
                 let found = found.to_string().chars().take(SHOWN).collect();
                 return Err(AggregateError::NotANumber { path, found, function, wanted });

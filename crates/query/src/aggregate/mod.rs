@@ -4,6 +4,7 @@ mod accumulator;
 #[expect(clippy::module_inception, reason = "one noun per file, and this is the noun")]
 mod aggregate;
 mod canonical;
+mod decimal_sum;
 mod exact_sum;
 mod groups;
 mod number;

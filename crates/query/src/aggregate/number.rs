@@ -25,7 +25,7 @@ pub trait Number {
     type Sum: SumType;
 }
 
-/// What sums can be: `i128`, `f64`, or a JSON number.
+/// What sums can be: `i128`, `f64`, a JSON value, or a `rust_decimal::Decimal` with the feature `rust_decimal`.
 pub trait SumType: sealed::Sealed + Sized {
     /// Whether numbers with a fraction are refused.
     const IS_WHOLE: bool;
@@ -43,6 +43,8 @@ mod sealed {
     impl Sealed for i128 {}
     impl Sealed for f64 {}
     impl Sealed for serde_json::Value {}
+    #[cfg(feature = "rust_decimal")]
+    impl Sealed for rust_decimal::Decimal {}
 }
 
 impl SumType for i128 {
@@ -51,6 +53,7 @@ impl SumType for i128 {
     fn of_total(total: Total) -> Result<Self, String> {
         match total {
             Total::Whole(sum) => Ok(sum),
+            Total::Decimal(sum) => sum.parse().map_err(|_| format!("{sum} is no whole number")),
             other => impossible(&other),
         }
     }
@@ -63,6 +66,7 @@ impl SumType for f64 {
         match total {
             Total::Whole(sum) => Ok(sum as Self),
             Total::Fraction(sum) => Ok(sum),
+            Total::Decimal(sum) => sum.parse().map_err(|_| format!("{sum} is no float")),
             other => impossible(&other),
         }
     }
@@ -73,6 +77,21 @@ impl SumType for Value {
 
     fn of_total(total: Total) -> Result<Self, String> {
         Ok(total.into_value())
+    }
+}
+
+#[cfg(feature = "rust_decimal")]
+impl SumType for rust_decimal::Decimal {
+    const IS_WHOLE: bool = false;
+
+    fn of_total(total: Total) -> Result<Self, String> {
+        let sum = match total {
+            // Of nothing, or where the table does not say that its numbers are decimal.
+            Total::Whole(sum) => sum.to_string(),
+            Total::Decimal(sum) => sum,
+            other => return impossible(&other),
+        };
+        Self::from_str_exact(&sum).map_err(|_| format!("{sum} is beyond 96 bits or 28 digits behind the point"))
     }
 }
 
@@ -87,6 +106,8 @@ macro_rules! numbers {
 numbers!(i128: u8, u16, u32, u64, usize, i8, i16, i32, i64, isize);
 numbers!(f64: f32, f64);
 numbers!(Value: Value);
+#[cfg(feature = "rust_decimal")]
+numbers!(rust_decimal::Decimal: rust_decimal::Decimal);
 
 impl<N: Number> Number for Option<N> {
     type Sum = N::Sum;

@@ -265,6 +265,19 @@ impl Filter {
         })
     }
 
+    /// Whether it asks of a field that has a type what its texts begin with or contain: what is comparable does not say that.
+    #[must_use]
+    pub fn looks_into_texts(&self, types: &TextTypes) -> bool {
+        match &self.expression {
+            Expression::And(filters) | Expression::Or(filters) => {
+                filters.iter().any(|filter| filter.looks_into_texts(types))
+            }
+            Expression::Not(filter) => filter.looks_into_texts(types),
+            Expression::StartsWith { path, .. } | Expression::Contains { path, .. } => types.of_path(path).is_some(),
+            _ => false,
+        }
+    }
+
     /// What the filter is made of.
     #[must_use]
     pub fn expression(&self) -> &Expression {

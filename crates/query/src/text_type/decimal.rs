@@ -26,6 +26,16 @@ impl Decimal {
         u128::from(self.high) << 64 | u128::from(self.low)
     }
 
+    /// What is before the point, and what is behind it as a number of so many digits, both with its sign. They are at least
+    /// as many as it has.
+    pub(crate) fn parts(self, scale: u32) -> (i128, i128) {
+        let unit = 10u128.pow(u32::from(self.scale).min(scale));
+        let (whole, fraction) = (self.magnitude() / unit, self.magnitude() % unit);
+        let behind = 10u128.pow(scale.saturating_sub(self.scale.into()));
+        let signed = |number: u128| if self.is_negative { -(number as i128) } else { number as i128 };
+        (signed(whole), signed(fraction * behind))
+    }
+
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut rest = Digits(text.as_bytes());
         let is_negative = rest.one_of(b"-").is_some();

@@ -5,9 +5,9 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::Function;
 use crate::aggregate::canonical::{put_identity, whole_of};
 use crate::text::strategies::any_path;
+use crate::{Function, Typed};
 
 const PLENTY: usize = 1 << 24;
 
@@ -218,4 +218,35 @@ fn identities_of_floats_and_whole_numbers_agree() {
         put_identity(&mut whole, ValueRef::Integer(whole_of(number).unwrap()));
         assert_eq!(float, whole);
     }
+}
+
+#[test]
+fn decimal_numbers_are_added_as_such() {
+    let path = Path::field("price");
+    let types: TextTypes = [("price", TextType::Decimal), ("at", TextType::Timestamp)].into_iter().collect();
+    let add = |path: &Path, documents: &[Value]| {
+        let terms = [Function::Sum { is_whole: false }, Function::Average, Function::Min].map(|of| term(of, path));
+        let mut groups = Groups::typed(Vec::new(), terms.into(), types.clone(), PLENTY);
+        for document in documents {
+            groups.push(&Typed { document, types: &types }).map_err(|error| error.to_string())?;
+        }
+        Ok::<_, String>(groups.finish().next().unwrap().1)
+    };
+    let prices = |prices: &[Value]| prices.iter().map(|price| json!({"price": price})).collect::<Vec<_>>();
+    let sums =
+        |documents: &[Value]| add(&path, documents).map(|totals| totals.into_iter().map(Total::into_value).collect());
+    assert_eq!(sums(&[]), Ok(vec![json!("0"), Value::Null, Value::Null]));
+    let mixed = prices(&[json!("0.10"), json!(0.2), json!("-1"), json!(null), json!(3)]);
+    assert_eq!(sums(&mixed), Ok(vec![json!("2.3"), json!(0.575), json!("-1")]));
+    let most = "79228162514264337593543950335";
+    let large = prices(&[json!(most), json!(most), json!("0.0000000000000000000000000001")]);
+    assert_eq!(sums(&large).unwrap()[0], json!("158456325028528675187087900670.0000000000000000000000000001"));
+    for (odd, shown) in
+        [(json!("much"), "\"much\""), (json!(""), "\"\""), (json!(1e300), "1e+300"), (json!([1]), "[1]")]
+    {
+        let error = sums(&prices(&[odd])).unwrap_err();
+        assert_eq!(error, format!("field price is {shown}, and sum takes decimal numbers only"));
+    }
+    let error = add(&Path::field("at"), &[json!({"at": "2026-01-01T01:00:00+01:00"})]).unwrap_err();
+    assert_eq!(error, "field at is \"2026-01-01T00:00:00Z\", and sum takes numbers only");
 }
