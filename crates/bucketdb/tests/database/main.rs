@@ -26,6 +26,7 @@ mod serial_model;
 mod snapshots;
 mod support;
 mod tables;
+mod text_type_versions;
 mod text_types;
 mod transactions;
 mod ttl;
