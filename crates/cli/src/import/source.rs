@@ -148,10 +148,15 @@ fn format_of(path: &Path) -> Option<InputFormat> {
     }
 }
 
-/// A key keeps the type that the table has, and in a new table is text unless all its cells are whole numbers.
+/// A key keeps the type that the table has, and in a new table is text unless all its cells are whole numbers. Fields whose
+/// texts stand for something are texts: decimal numbers keep their digits.
 fn fit_key(columns: &mut Columns, schema: Option<&Schema>, key: &[String]) {
     let is_text = |name: &String, kind: ColumnKind| match schema {
-        Some(schema) => schema.key().iter().any(|field| field.name == *name && field.key_type == KeyType::Text),
+        Some(schema) => {
+            let is_text = |of: KeyType| of == KeyType::Text || of.text_type().is_some();
+            schema.key().iter().any(|field| field.name == *name && is_text(field.key_type))
+                || schema.fields().iter().any(|field| field.name == *name && field.field_type.text_type().is_some())
+        }
         None => key.contains(name) && kind == ColumnKind::Number,
     };
     for (name, kind) in columns.names.iter().zip(&mut columns.kinds) {
@@ -188,6 +193,7 @@ mod tests {
             (None, ColumnKind::Number, ColumnKind::Text),
             (Some(Schema::open("t", "id", KeyType::Text)), ColumnKind::Integer, ColumnKind::Text),
             (Some(Schema::open("t", "id", KeyType::Integer)), ColumnKind::Integer, ColumnKind::Integer),
+            (Some(Schema::open("t", "id", KeyType::Uuid)), ColumnKind::Integer, ColumnKind::Text),
         ] {
             let mut found = columns(kind);
             fit_key(&mut found, schema.as_ref(), &key);

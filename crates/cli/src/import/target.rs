@@ -70,7 +70,8 @@ impl Target {
 
     /// What a row comes to in this table.
     pub(super) fn prepare(&mut self, row: Row) -> Result<Pending, RowFailure> {
-        let Row { line, document } = row;
+        let Row { line, mut document } = row;
+        self.unify(&mut document);
         let (key, types) = self.key_of(&document).map_err(|failure| RowFailure::at(line, failure))?;
         if self.schema.is_none() {
             self.schema = Some(open_schema(&self.table, &self.key, &types));
@@ -78,6 +79,19 @@ impl Target {
         let key_text = key.to_string();
         let size_bytes = stored_bytes(&document) + key_text.len() + CHANGE_BYTES;
         Ok(Pending { line, key, key_text, document, size_bytes, is_duplicate: false, place: 0 })
+    }
+
+    /// Gives texts that stand for a value the form in which they are stored, so that a document that is there already is
+    /// known again.
+    fn unify(&self, document: &mut Value) {
+        for field in self.schema.iter().flat_map(Schema::fields) {
+            let Some(text_type) = field.field_type.text_type() else { continue };
+            if let Some(Value::String(text)) = document.get_mut(&field.name)
+                && let Some(value) = text_type.parse(text)
+            {
+                *text = value.to_string();
+            }
+        }
     }
 
     /// Makes the table, if it is new and a document said what its key is.
@@ -105,10 +119,15 @@ impl Target {
             let value = document.get(name).ok_or_else(|| invalid("is missing"))?;
             let wanted = self.schema.as_ref().and_then(|schema| schema.key().get(values.len()));
             let declared = wanted.map(|field| field.key_type).filter(|wanted| wanted.text_type().is_some());
+            if let Some(key_type) = declared
+                && let Some(part) = key_type.part(value).and_then(|part| part.text_value())
+            {
+                // In one form, in whichever it is written.
+                values.push(part.to_string().into());
+                types.push(key_type);
+                continue;
+            }
             let key_type = match value {
-                _ if declared.is_some_and(|declared| declared.part(value).is_some()) => {
-                    declared.unwrap_or(KeyType::Text)
-                }
                 Value::String(_) => KeyType::Text,
                 Value::Bool(_) => KeyType::Boolean,
                 Value::Number(number) if !number.is_f64() => KeyType::Integer,

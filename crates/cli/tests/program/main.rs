@@ -10,6 +10,8 @@ mod sandbox;
 #[cfg(test)]
 mod stories;
 #[cfg(test)]
+mod types;
+#[cfg(test)]
 mod upkeep;
 #[cfg(test)]
 mod usage;

@@ -90,3 +90,21 @@ fn the_same_version_says_the_same_for_ever() {
     let reason = refused(&[with_age(1), with_age(1).with_step()]);
     assert!(reason.contains("step"), "{reason}");
 }
+
+#[test]
+fn what_texts_stand_for_changes_by_a_step_only() {
+    use crate::FieldType::{self, Any, Date, Decimal, F64, I64, Text, Timestamp, Uuid};
+    let of = |version, field_type: FieldType| users(version).field_of_type("at", field_type).required();
+    for earlier in [Uuid, Timestamp, Date, Decimal] {
+        for newer in [Uuid, Timestamp, Date, Decimal, Text, Any, I64, F64] {
+            for (earlier, newer) in [(earlier, newer), (newer, earlier)] {
+                let reason = refused(&[of(1, earlier), of(2, newer)]);
+                let expected = format!(r#"field "at" is {earlier} in version 1 and {newer} in version 2"#);
+                assert_eq!(reason.contains(&expected), earlier != newer, "{earlier} to {newer}: {reason}");
+                assert_eq!(refused(&[of(1, earlier), of(2, newer).with_step()]), "");
+            }
+        }
+        let optional = users(2).field_of_type("at", earlier).optional();
+        assert_eq!(refused(&[of(1, earlier), optional]), "");
+    }
+}
