@@ -22,7 +22,8 @@ pub struct Grouped<T, G> {
 }
 
 impl<T: Stored, R: Send + 'static> Query<T, R> {
-    /// The sum of a column, 0 of nothing: an `i128` of whole numbers, an `f64` of floats, a JSON number of JSON.
+    /// The sum of a column, 0 of nothing: an `i128` of whole numbers, an `f64` of floats, a `Decimal` of decimal numbers, a
+    /// JSON number of JSON, or a text where the table has decimal numbers.
     ///
     /// Values that are missing or null are left out, here and in all that follow. Limit and offset say which documents count,
     /// as for [`count`](Self::count). Sums are exact and rounded once, at the end: they depend neither on the order in which
@@ -52,7 +53,8 @@ impl<T: Stored, R: Send + 'static> Query<T, R> {
     ///
     /// # Errors
     /// [`Error::InvalidDocument`] names a document that has no number there, or one with a fraction in a column of whole
-    /// numbers. If the store fails.
+    /// numbers; [`Error::UnexpectedValue`] if the sum of decimal numbers is beyond 96 bits, or its digits behind the point
+    /// are more than 28. If the store fails.
     pub async fn sum<V: Number>(self, column: Column<T, V>) -> Result<V::Sum> {
         self.aggregate(column.sum()).await
     }

@@ -125,8 +125,8 @@ pub use bucketdb_object_store::GcsDriver;
 pub use bucketdb_object_store::S3Driver;
 pub use bucketdb_query::{
     Aggregate, AggregateTerm, Aggregation, AnyColumn, Column, Comparison, Direction, Expression, Filter, Function,
-    Grouping, Number, Operand, Order, OrderTerm, ParseError, Path, Segment, Selection, SumType, TypedFilter,
-    TypedOrder,
+    Grouping, Number, Operand, Order, OrderTerm, ParseError, Path, Segment, Selection, SumType, TextType, TextValue,
+    TypedFilter, TypedOrder,
 };
 #[cfg(feature = "redis")]
 pub use bucketdb_redis::{RedisDriver, RedisUrl};

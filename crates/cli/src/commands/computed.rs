@@ -1,4 +1,7 @@
-use bucketdb::{Aggregate, AnyColumn, Explanation, Order, OrderTerm, Path, Query as DatabaseQuery, Segment, Selection};
+use bucketdb::{
+    Aggregate, AggregateTerm, AnyColumn, Explanation, Function, Order, OrderTerm, Path, Query as DatabaseQuery, Schema,
+    Segment, Selection,
+};
 use serde_json::{Map, Value, json};
 
 use crate::arguments::{Query, QueryFormat};
@@ -90,8 +93,35 @@ impl Computation {
         groups.chain(self.aggregates.iter().map(ToString::to_string)).collect()
     }
 
-    /// The result, row by row.
-    pub(super) async fn rows(&self, query: DatabaseQuery<Value>) -> Result<Vec<Value>, Failure> {
+    /// A row of the result by which an order compares it: values of fields whose texts stand for something compare as that.
+    fn ordered_part(&self, row: &Value, schema: &Schema) -> Value {
+        let type_of = |path: &Path| match path.segments() {
+            [Segment::Field(name)] => {
+                let declared = schema.fields().iter().find(|field| field.name == *name);
+                let in_key = schema.key().iter().find(|field| field.name == *name);
+                let of_key = in_key.and_then(|field| field.key_type.text_type());
+                of_key.or_else(|| declared?.field_type.text_type())
+            }
+            _ => None,
+        };
+        let groups = self.groups.iter().flatten().map(type_of);
+        let totals = self.aggregates.iter().map(|aggregate| match aggregate.term() {
+            AggregateTerm { function: Function::Sum { .. } | Function::Min | Function::Max, path: Some(path) } => {
+                type_of(path)
+            }
+            _ => None,
+        });
+        let mut part = row.clone();
+        for (name, text_type) in self.names().iter().zip(groups.chain(totals)) {
+            if let (Some(text_type), Some(value)) = (text_type, part.get_mut(name)) {
+                *value = text_type.comparable(value.take());
+            }
+        }
+        part
+    }
+
+    /// The result, row by row, of a table with that schema.
+    pub(super) async fn rows(&self, query: DatabaseQuery<Value>, schema: &Schema) -> Result<Vec<Value>, Failure> {
         let names = self.names();
         let row = |values: Vec<Value>| Value::Object(names.iter().cloned().zip(values).collect::<Map<_, _>>());
         let Some(groups) = &self.groups else {
@@ -101,7 +131,10 @@ impl Computation {
         let found = query.group_by(columns).aggregate(self.aggregates.clone()).await?;
         let mut rows: Vec<Value> = found.into_iter().map(|(group, totals)| row([group, totals].concat())).collect();
         if let Some(order) = &self.order {
-            rows.sort_by(|first, second| order.compare(first, second));
+            let with_part = |row: Value| (self.ordered_part(&row, schema), row);
+            let mut with_parts: Vec<(Value, Value)> = rows.into_iter().map(with_part).collect();
+            with_parts.sort_by(|(first, _), (second, _)| order.compare(first, second));
+            rows = with_parts.into_iter().map(|(_, row)| row).collect();
         }
         Ok(rows.into_iter().skip(self.offset).take(self.limit).collect())
     }

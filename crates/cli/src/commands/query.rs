@@ -1,6 +1,6 @@
 use std::pin::pin;
 
-use bucketdb::{Database, Environment, Filter, Freshness, Order, Query as DatabaseQuery, Selection, Way};
+use bucketdb::{Database, Environment, Filter, Freshness, Order, Query as DatabaseQuery, Schema, Selection, Way};
 use futures::stream::{Stream, StreamExt};
 use serde_json::{Value, json};
 
@@ -62,10 +62,10 @@ async fn answer(
         query = query.freshness(Freshness::Strict);
     }
     if options.explain {
-        return explain(query, wanted.computed, store, output).await;
+        return explain(query, wanted.computed, &schema, store, output).await;
     }
     if let Some(computed) = wanted.computed {
-        let rows = computed.rows(query).await?;
+        let rows = computed.rows(query, &schema).await?;
         return computed.show(&rows, options.format, output);
     }
     if options.count {
@@ -102,6 +102,7 @@ async fn answer(
 async fn explain(
     query: DatabaseQuery<Value>,
     computed: Option<Computation>,
+    schema: &Schema,
     store: &Store,
     output: &mut Output,
 ) -> Result<(), Failure> {
@@ -112,7 +113,7 @@ async fn explain(
     let (started, before) = (store.env.monotonic(), store.meter.usage());
     let mut found = 0_u64;
     if let Some(computed) = &computed {
-        found = computed.rows(query).await?.len() as u64;
+        found = computed.rows(query, schema).await?.len() as u64;
     } else {
         let mut documents = pin!(query.stream().await?);
         while next(&mut documents).await?.is_some() {

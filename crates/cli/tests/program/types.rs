@@ -52,7 +52,14 @@ fn csv_has_them_as_texts_and_an_import_knows_what_is_there() {
     assert_eq!(sandbox.json(&["query", "sales", "--where", "price > 9"]), json!([second]));
     let after = ["query", "sales", "--where", "at > \"2026-01-01\"", "--select", "price"];
     assert_eq!(sandbox.json(&after), json!([{"price": "9.10"}]));
-    let sums = sandbox.json(&["query", "sales", "--sum", "price"]);
-    assert!(sums.to_string().contains("\"10.6\""), "{sums}");
+    assert_eq!(sandbox.json(&["query", "sales", "--sum", "price"]), json!({"sum(price)": "10.6"}));
+    sandbox.json(&["put", "sales", &json!({"id": "0a000000-0000-0000-0000-000000000003", "price": "10"}).to_string()]);
+    let groups = ["query", "sales", "--group-by", "price", "--max", "at", "--order"];
+    let by = |order: &str| {
+        let rows = sandbox.json(&[&groups[..], &[order]].concat());
+        rows.as_array().unwrap().iter().map(|row| row["price"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(by("price"), ["1.5", "9.1", "10"]);
+    assert_eq!(by("\"max(at)\""), ["10", "1.5", "9.1"]);
     assert_eq!(sandbox.json(&["verify"])["findings"], json!([]));
 }

@@ -12,7 +12,7 @@ use crate::{Column, Path};
 /// [`Column`] makes them: `User::AGE.sum()`. `T` is the type of the documents, `R` that of the result. A value that is missing
 /// or null is left out, as SQL does. Where a path leads to several values (`scores[*]`), each of them counts.
 ///
-/// Whole numbers are added exactly, and floats are too: a sum is rounded once, at the end, and does not depend on the order
+/// Whole numbers and decimal numbers are added exactly, and floats are too: a sum is rounded once, at the end, and does not depend on the order
 /// of the documents. What `min` and `max` give is [canonical](crate::canonical).
 ///
 /// ```

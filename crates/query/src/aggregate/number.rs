@@ -3,7 +3,8 @@ use serde_json::Value;
 use super::Total;
 use super::aggregate::impossible;
 
-/// The types of a column whose values are numbers, with the type of their sum: `i128` for whole numbers, `f64` for floats.
+/// The types of a column whose values are numbers, with the type of their sum: `i128` for whole numbers, `f64` for floats,
+/// and `rust_decimal::Decimal`, with the feature `rust_decimal`, for itself.
 ///
 /// A type of your own that serialises as a number can have it too:
 ///
