@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::layout::AllLayouts;
 use crate::succession::check_succession;
-use crate::ttl::ttl_field;
+use crate::ttl::{check_end_type, ttl_field};
 use crate::{Index, IndexDefinition, IndexId, InvalidSchema, Refusal, Schema, Ttl};
 
 pub use self::table_entry::{Migrated, TableEntry};
@@ -224,7 +224,8 @@ impl Catalogue {
         let unknown = || InvalidSchema { table: table.to_owned(), reason: "there is no such table".to_owned() };
         let entry = self.by_name(table).ok_or_else(|| Refusal::Schema(unknown()))?;
         if let Some(field) = field {
-            ttl_field(table, field).map_err(Refusal::Schema)?;
+            let is_possible = ttl_field(table, field).and_then(|field| check_end_type(table, &field, &entry.types));
+            is_possible.map_err(Refusal::Schema)?;
         }
         if field.map_or(entry.ttl.is_none(), |field| entry.ends_by(field)) {
             return Err(Refusal::AlreadyRegistered(entry.id));

@@ -8,8 +8,9 @@ use crate::Index;
 use crate::index_value::{CODES_OF_NULL, CODES_OF_VALUES, LARGE_LIST, codes_of_type, put_text_prefix, put_value};
 use crate::read_set::is_empty_range;
 
-/// What is asked of one field of an index, with values as its [`types`](Index::types) make them comparable. Where values are too long to be held whole, a range has more than what was asked
-/// for, never less: whoever reads looks at the documents too.
+/// What is asked of one field of an index, with values as its [`types`](Index::types) make them comparable. Where values are
+/// too long to be held whole, a range has more than what was asked for, never less: whoever reads looks at the documents
+/// too.
 #[derive(Clone, Debug, PartialEq)]
 pub enum IndexCondition {
     /// It equals this; `None`: it is missing.
@@ -242,7 +243,7 @@ mod tests {
                 _ => {
                     let bound = |value, open| if open { Bound::Excluded(value) } else { Bound::Included(value) };
                     let (low, high) = (bound(bounds.0, bounds.2 & 1 == 1), bound(bounds.1, bounds.2 & 2 == 2));
-                    if kind == 2 { IndexCondition::Between { low, high } } else { IndexCondition::Between { low, high: Bound::Unbounded } }
+                    IndexCondition::Between { low, high: if kind == 2 { high } else { Bound::Unbounded } }
                 }
             };
             let whole = filter("a", &IndexCondition::Equal(Some(wanted.clone()))).and(filter("b", &condition));

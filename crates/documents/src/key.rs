@@ -1,10 +1,11 @@
 //! Keys as bytes that compare as the keys do.
 //!
 //! The encoding is the tuple layer's of FoundationDB (its specification, "FDB Tuple layer typecodes"), of which it uses
-//! byte strings, texts, integers, booleans and UUIDs: a type code, then the value. Integers of all widths share one order: the
-//! code counts their bytes, below 0x14 for negative ones, whose bytes are complemented. Texts and byte strings end in a
+//! byte strings, texts, integers, booleans and UUIDs: a type code, then the value. Integers of all widths share one order:
+//! the code counts their bytes, below 0x14 for negative ones, whose bytes are complemented. Texts and byte strings end in a
 //! zero byte, and a zero byte inside is followed by 0xff. Of the codes that it leaves to its users, moments and days take
-//! two: seconds (8 bytes) and nanoseconds (4), and days (4), big-endian, numbers with a sign with their sign turned. A key of several fields is one part after the other.
+//! two: seconds (8 bytes) and nanoseconds (4), and days (4), big-endian, numbers with a sign with their sign turned. A key
+//! of several fields is one part after the other.
 
 use std::fmt;
 

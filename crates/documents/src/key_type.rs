@@ -78,7 +78,16 @@ impl KeyType {
 
 /// A Rust type that can be the primary key of a document: text, integers up to 64 bits, `bool`, `[u8; 16]`, and tuples
 /// of up to four of them; with the features of those names also `uuid::Uuid`, `jiff::Timestamp`, `jiff::civil::Date`,
-/// `chrono::DateTime<Utc>` and `chrono::NaiveDate`.
+/// `chrono::DateTime<Utc>` and `chrono::NaiveDate`. Floats and decimal numbers are none:
+///
+/// ```compile_fail,E0277
+/// fn keys_by<K: bucketdb_documents::DocumentKey>() {}
+/// keys_by::<f64>();
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the primary key of a document",
+    note = "keys are texts, integers up to 64 bits, `bool`, `[u8; 16]`, and with the features of their crates UUIDs, moments and days"
+)]
 pub trait DocumentKey: Clone + Send + Sync + 'static {
     /// The types of its fields.
     fn types() -> Vec<KeyType>;

@@ -2,7 +2,7 @@ mod builder;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ttl::ttl_field;
+use crate::ttl::{check_end_type, ttl_field};
 use crate::{Field, IndexDefinition, KeyType, RemovedField};
 
 pub use self::builder::SchemaBuilder;
@@ -255,7 +255,8 @@ impl Schema {
             }
         }
         if let Some(field) = &self.ttl {
-            ttl_field(&self.table, field)?;
+            let types = self.fields.iter().filter_map(|field| Some((&field.name, field.field_type.text_type()?)));
+            check_end_type(&self.table, &ttl_field(&self.table, field)?, &types.collect())?;
         }
         self.indexes.iter().try_for_each(|index| index.order(&self.table).map(|_| ()))
     }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use bucketdb_query::{Path, Segment, TextType, TextValue};
+use bucketdb_query::{Path, Segment, TextType, TextTypes, TextValue};
 
 use crate::row::{self, Kind, RowError};
 use crate::{InvalidSchema, Layouts};
@@ -75,6 +75,23 @@ pub(crate) fn ttl_field(table: &str, field: &str) -> Result<Path, InvalidSchema>
     Ok(path)
 }
 
+/// Whether a field of a table can say when documents end if its texts stand for what `types` says.
+///
+/// # Errors
+/// If they stand for something else than moments: no document would ever end.
+pub(crate) fn check_end_type(table: &str, field: &Path, types: &TextTypes) -> Result<(), InvalidSchema> {
+    match types.of_path(field).filter(|text_type| *text_type != TextType::Timestamp) {
+        None => Ok(()),
+        Some(text_type) => {
+            let reason = format!(
+                "field {field} is of type {text_type}, and says when a document ends only as a timestamp, or a number of \
+                 seconds since 1970"
+            );
+            Err(InvalidSchema { table: table.to_owned(), reason })
+        }
+    }
+}
+
 /// Which rows of a table have ended, for somebody who looks at one time.
 #[derive(Clone, Debug)]
 pub struct Expiry {
@@ -122,6 +139,22 @@ mod tests {
         });
         assert!(found.iter().all(|other| *other == found[0]), "{document} as it is declared");
         found[0]
+    }
+
+    #[test]
+    fn no_document_ends_by_what_is_no_moment() {
+        let schema =
+            |of| Schema::builder("t").field::<u64>("id").field_of_type("ends", of).key(&["id"]).ttl("ends").finish();
+        for of in [FieldType::Uuid, FieldType::Date, FieldType::Decimal] {
+            let error = schema(of).check().unwrap_err().to_string();
+            assert!(
+                error.contains(&format!("field ends is of type {of}, and says when a document ends only")),
+                "{error}"
+            );
+        }
+        for of in [FieldType::Timestamp, FieldType::U64, FieldType::F64, FieldType::Any] {
+            assert_eq!(schema(of).check(), Ok(()));
+        }
     }
 
     #[test]
