@@ -7,8 +7,10 @@ mod explanation;
 
 use std::ops::Bound;
 
-use bucketdb_documents::{Documents, Index, IndexCondition, IndexRange, IndexState, KeyRange, TableEntry, run_group};
-use bucketdb_query::{Filter, Order, Path};
+use bucketdb_documents::{
+    Documents, Index, IndexCondition, IndexRange, IndexState, KeyPart, KeyRange, KeyType, TableEntry, run_group,
+};
+use bucketdb_query::{Filter, Order, Path, TextValue};
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -148,7 +150,7 @@ impl Plan {
         if !matches!(asked.hint, Some(Hint::Index(_))) {
             // Without another way, there is nothing to choose: no request for what would only be looked at.
             let has_choice = asked.is_explained || !candidates.is_empty();
-            candidates.push(by_keys(view, table, asked, &conditions, total, has_choice).await?);
+            candidates.push(by_keys(view, table, asked, &comparable, total, has_choice).await?);
         }
         candidates.sort_by(|first, second| first.way.cost.total_cmp(&second.way.cost));
         let ways = candidates.iter().map(|candidate| candidate.way.clone()).collect();
@@ -247,13 +249,13 @@ async fn by_keys(
         let mut next = (Bound::Unbounded, Bound::Unbounded);
         for field in table.schema.key() {
             let of_field = conditions.of_field(&field.name);
-            if let Some(part) = of_field.equal().and_then(|value| field.key_type.part(value)) {
+            if let Some(part) = of_field.equal().and_then(|value| key_part(field.key_type, value)) {
                 equal.push(part);
                 continue;
             }
             let part = |bound: &Bound<Value>| match bound {
                 Bound::Included(value) | Bound::Excluded(value) => {
-                    field.key_type.part(value).map_or(Bound::Unbounded, Bound::Included)
+                    key_part(field.key_type, value).map_or(Bound::Unbounded, Bound::Included)
                 }
                 Bound::Unbounded => Bound::Unbounded,
             };
@@ -293,6 +295,14 @@ async fn by_keys(
     };
     let way = Way { what, rows: rows.ceil() as u64, is_ordered, is_covering: false, cost: read };
     Ok(Candidate { access: Access::Keys(range), way, place: None })
+}
+
+/// The part of a key that equals a value, which is comparable.
+fn key_part(key_type: KeyType, value: &Value) -> Option<KeyPart> {
+    match key_type.text_type() {
+        Some(text_type) => KeyPart::of_text_value(TextValue::from_key(text_type, value.as_str()?)?),
+        None => key_type.part(value),
+    }
 }
 
 /// What share of the documents the conditions accept, for who stops at a limit.

@@ -190,6 +190,28 @@ proptest! {
     }
 }
 
+#[tokio::test]
+async fn a_key_of_days_and_moments_is_read_where_the_filter_says() {
+    let db = in_memory().await;
+    let readings = db.table::<SameReading>().await.unwrap();
+    let day = jiff::civil::date(2026, 1, 31);
+    for hour in 0..50_i64 {
+        let at = "2026-01-30T00:00:00Z".parse::<jiff::Timestamp>().unwrap() + jiff::SignedDuration::from_hours(hour);
+        readings.insert(&SameReading { day, at, sent: None }).await.unwrap();
+    }
+    for (filter, what, count) in [
+        ("day = '2026-01-31' and at >= '2026-01-31'", "a range of the primary key", 26),
+        ("day = '+002026-01-31' and at < '2026-01-30T02:00:00+01:00'", "a range of the primary key", 1),
+        ("day = '2026-01-31' and at = '2026-01-31'", "the primary key", 1),
+        ("day = '2026-01-31' and at = 'noon'", "a range of the primary key", 0),
+        ("day < '2026-01-31'", "a range of the primary key", 0),
+    ] {
+        let query = readings.query().filter_text(filter).unwrap();
+        assert_eq!(query.clone().explain().await.unwrap().unwrap().chosen.what, what, "{filter}");
+        assert_eq!(query.fetch().await.unwrap().len(), count, "{filter}");
+    }
+}
+
 /// What the texts of a field stand for, the least first, those together that are equal; behind them other texts. The second
 /// says whether they are texts or decimal numbers, or numbers only.
 type Pool = (&'static str, Vec<(bool, Vec<Value>)>);
