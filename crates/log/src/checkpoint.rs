@@ -9,6 +9,7 @@ use crate::layout::ObjectKind;
 use crate::manifest::Manifest;
 use crate::shared::Shared;
 use crate::state::LogState;
+use crate::stretch::{self, Stretch};
 use crate::submission::Work;
 use crate::upkeep::{CheckpointRef, Obstacle};
 use crate::{
@@ -55,6 +56,9 @@ pub struct CheckpointContent {
     /// The lowest position that may still be read. It never falls, whatever is said here, and lies behind the covered
     /// position at most.
     pub floor: Seq,
+    /// Records below the floor that are needed all the same: they can be read, and are not removed. None of them was given up
+    /// before.
+    pub spared: Vec<Stretch>,
     /// The new objects that the state refers to, by names from [`Log::new_name`]. Without the manifest.
     pub brings: Vec<String>,
     /// Objects that no position from the floor on needs: they are deleted a grace later. Earlier manifests included: see
@@ -185,6 +189,7 @@ impl<M: StateMachine> Log<M> {
             log_begins,
             head_covers,
             store_time_ms,
+            spared: stretch::union(content.spared),
             brings: content.brings,
             obsolete: content.obsolete,
             base: content.base,

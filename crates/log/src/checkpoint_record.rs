@@ -1,6 +1,7 @@
 use bytes::Bytes;
 
 use crate::codec::{self, Malformed, Reader};
+use crate::stretch::{self, Stretch};
 use crate::{ChainHash, DatabaseId, Seq};
 
 /// What the record of a checkpoint says.
@@ -17,6 +18,7 @@ use crate::{ChainHash, DatabaseId, Seq};
 ///    …   records below this position were deleted
 ///    …   `head` was known to cover the checkpoint at this position; 0 for none
 ///  1 + … 0, or 1 and the store's time behind that knowledge, in Unix milliseconds
+///    …   number of stretches of records below the floor that stay, the first and the last position of each
 ///    …   number of objects that it brings, their names
 ///    …   number of objects that it makes superfluous, their names
 ///    …   what the state machine is to know
@@ -33,6 +35,7 @@ pub(crate) struct CheckpointRecord {
     pub(crate) log_begins: Seq,
     pub(crate) head_covers: Seq,
     pub(crate) store_time_ms: Option<u64>,
+    pub(crate) spared: Vec<Stretch>,
     pub(crate) brings: Vec<String>,
     pub(crate) obsolete: Vec<String>,
     pub(crate) base: Bytes,
@@ -48,6 +51,7 @@ impl CheckpointRecord {
             codec::put_varint(&mut payload, seq.0);
         }
         codec::put_option(&mut payload, self.store_time_ms);
+        stretch::encode(&mut payload, &self.spared);
         codec::put_texts(&mut payload, &self.brings);
         codec::put_texts(&mut payload, &self.obsolete);
         codec::put_bytes(&mut payload, &self.base);
@@ -67,6 +71,7 @@ impl CheckpointRecord {
             log_begins: Seq(reader.varint()?),
             head_covers: Seq(reader.varint()?),
             store_time_ms: reader.option()?,
+            spared: stretch::decode(&mut reader)?,
             brings: reader.texts()?,
             obsolete: reader.texts()?,
             base: reader.bytes()?,
@@ -94,6 +99,7 @@ mod tests {
             log_begins: Seq(100),
             head_covers: Seq(300),
             store_time_ms: Some(1_700_000_000_000),
+            spared: vec![Stretch { first: Seq(3), last: Seq(9) }, Stretch { first: Seq(12), last: Seq(12) }],
             brings: vec!["run/a".to_owned(), "run/b".to_owned()],
             obsolete: vec!["manifest/y".to_owned()],
             base: Bytes::from_static(b"base"),

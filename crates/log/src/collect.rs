@@ -5,6 +5,7 @@ use bucketdb_env::Environment;
 
 use crate::planted::{PlantedBug, is_planted};
 use crate::shared::Shared;
+use crate::stretch::{self, Stretch};
 use crate::upkeep::Mark;
 use crate::{Layout, Log, LogError, Result, Seq, SlotNames, StateMachine, reads};
 
@@ -106,12 +107,18 @@ impl<M: StateMachine> Shared<M> {
             self.delete(&keys).await?;
             report.objects += keys.len() as u64;
         }
-        let begins = {
+        let (begins, spared) = {
             let applied = self.applied.read();
-            applied.upkeep.log_begins.max(self.housekeeping.lock().log_begins)
+            let begins = applied.upkeep.log_begins.max(self.housekeeping.lock().log_begins);
+            (begins, applied.upkeep.spared_by(mark.seq))
         };
+        let mut records = Vec::new();
+        for stretch in &mark.released {
+            records.extend(self.record_keys(stretch.first, stretch.last.next(), &spared).await?);
+        }
+        records.extend(self.record_keys(begins, mark.records_below, &spared).await?);
         // In ascending order, so that what is left of the log has no gap.
-        for keys in self.record_keys(begins, mark.records_below).await?.chunks(DELETED_TOGETHER) {
+        for keys in records.chunks(DELETED_TOGETHER) {
             self.delete(keys).await?;
             report.records += keys.len() as u64;
         }
@@ -122,17 +129,20 @@ impl<M: StateMachine> Shared<M> {
         Ok(())
     }
 
-    async fn record_keys(&self, from: Seq, below: Seq) -> Result<Vec<Key>> {
+    /// Those from `from` on and below `below` that are not spared.
+    async fn record_keys(&self, from: Seq, below: Seq, spared: &[Stretch]) -> Result<Vec<Key>> {
         if from >= below {
             return Ok(Vec::new());
         }
         match self.names {
             SlotNames::Shared => {
-                Ok((from.0..below.0).map(|seq| self.layout.key(&Layout::slot_name(Seq(seq)))).collect())
+                let positions = stretch::outside(from, below, spared);
+                Ok(positions.map(|seq| self.layout.key(&Layout::slot_name(seq))).collect())
             }
             SlotNames::PerSession => {
                 let names = self.list_from(from).await?;
-                Ok(names.iter().filter(|name| name.seq < below).map(|name| self.layout.key(&name.name)).collect())
+                let goes = |seq: Seq| seq < below && !spared.iter().any(|stretch| stretch.contains(seq));
+                Ok(names.iter().filter(|name| goes(name.seq)).map(|name| self.layout.key(&name.name)).collect())
             }
         }
     }

@@ -296,8 +296,9 @@ impl<M: StateMachine> Shared<M> {
     /// # Errors
     /// If the position was given up (H22).
     fn check_floor(&self, seq: Seq) -> Result<()> {
-        let floor = self.applied.read().floor;
-        if seq < floor && !is_planted(PlantedBug::ReadBelowFloor) {
+        let applied = self.applied.read();
+        let floor = applied.floor;
+        if seq < floor && !applied.upkeep.spares(seq) && !is_planted(PlantedBug::ReadBelowFloor) {
             return Err(LogError::BelowFloor { seq, floor });
         }
         Ok(())

@@ -172,6 +172,7 @@ mod tests {
     use crate::manifest::Manifest;
     use crate::sessions::Sessions;
     use crate::state::LogState;
+    use crate::stretch::Stretch;
     use crate::turns::Turns;
     use crate::upkeep::{Ingest, Mark, Upkeep};
     use crate::{ChainHash, Layout, LogTime, ObjectKind, Seq, SharedOptions, SlotNames};
@@ -192,6 +193,7 @@ mod tests {
             time: LogTime(7),
             names: vec!["run/a".to_owned()],
             records_below: Seq(200),
+            released: vec![Stretch { first: Seq(40), last: Seq(41) }],
             covered_ms: Some(9),
         };
         let upkeep = Upkeep {
@@ -199,6 +201,7 @@ mod tests {
             earlier: vec![checkpoint(300, 290)],
             garbage: vec![mark],
             log_begins: Seq(100),
+            spared: vec![Stretch { first: Seq(50), last: Seq(60) }],
             swept: Seq(50),
             ingests: [(
                 Seq(550),

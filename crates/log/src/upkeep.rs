@@ -7,6 +7,7 @@ use crate::checkpoint_record::CheckpointRecord;
 use crate::codec::{self, Malformed, Reader};
 use crate::ingest::IngestBegin;
 use crate::planted::{PlantedBug, is_planted};
+use crate::stretch::{self, Stretch};
 use crate::{ChainHash, Layout, LogTime, Seq};
 
 /// An ingest whose last record is so many graces old, by the time in records, does not hold up sweeps any more.
@@ -63,6 +64,8 @@ pub(crate) struct Mark {
     pub(crate) names: Vec<String>,
     /// The records below this position.
     pub(crate) records_below: Seq,
+    /// Records that were spared until then.
+    pub(crate) released: Vec<Stretch>,
     /// A moment, by the store's clock in Unix milliseconds, at which `head` was known to cover the checkpoint.
     pub(crate) covered_ms: Option<u64>,
 }
@@ -90,6 +93,8 @@ pub(crate) struct Upkeep {
     pub(crate) garbage: Vec<Mark>,
     /// Records below this position were removed.
     pub(crate) log_begins: Seq,
+    /// Records below the floor that are needed all the same.
+    pub(crate) spared: Vec<Stretch>,
     /// No record may bring an object that is named below this position.
     pub(crate) swept: Seq,
     /// The ingests that were begun and not ended, by their last records.
@@ -105,6 +110,7 @@ impl Default for Upkeep {
             earlier: Vec::new(),
             garbage: Vec::new(),
             log_begins: Seq::FIRST,
+            spared: Vec::new(),
             swept: Seq(0),
             ingests: BTreeMap::new(),
             brought: Vec::new(),
@@ -170,11 +176,26 @@ impl Upkeep {
         let may_go = if is_planted(PlantedBug::FloorIgnored) { Seq(u64::MAX) } else { floor };
         let records_below = may_go.min(content.covers.next());
         let marked = self.garbage.last().map_or(self.log_begins, |mark| mark.records_below).max(self.log_begins);
-        if records_below > marked || !content.obsolete.is_empty() {
-            let records_below = records_below.max(marked);
-            self.garbage.push(Mark { seq, time, names: content.obsolete, records_below, covered_ms: None });
+        // Behind that, what is not spared goes with the others.
+        let released = stretch::without(&self.spared, &content.spared, marked);
+        if records_below > marked || !content.obsolete.is_empty() || !released.is_empty() {
+            let (names, records_below) = (content.obsolete, records_below.max(marked));
+            self.garbage.push(Mark { seq, time, names, records_below, released, covered_ms: None });
         }
+        self.spared = content.spared;
         self.brought.retain(|(position, _)| *position > content.covers);
+    }
+
+    /// Whether a record below the floor is needed all the same.
+    pub(crate) fn spares(&self, seq: Seq) -> bool {
+        self.spared.iter().any(|stretch| stretch.contains(seq))
+    }
+
+    /// The records that are not to go with what a checkpoint at `seq` made superfluous: those that are spared still, and those
+    /// that a later checkpoint spared no more, whose own time comes later.
+    pub(crate) fn spared_by(&self, seq: Seq) -> Vec<Stretch> {
+        let later = self.garbage.iter().filter(|mark| mark.seq > seq).flat_map(|mark| &mark.released);
+        stretch::union(self.spared.iter().chain(later).copied())
     }
 
     /// All checkpoints whose manifests may be there, the newest last.
@@ -240,9 +261,11 @@ impl Upkeep {
             codec::put_varint(buffer, mark.time.0);
             codec::put_texts(buffer, &mark.names);
             codec::put_varint(buffer, mark.records_below.0);
+            stretch::encode(buffer, &mark.released);
             codec::put_option(buffer, mark.covered_ms);
         }
         codec::put_varint(buffer, self.log_begins.0);
+        stretch::encode(buffer, &self.spared);
         codec::put_varint(buffer, self.swept.0);
         codec::put_varint(buffer, self.ingests.len() as u64);
         for (seq, ingest) in &self.ingests {
@@ -272,10 +295,12 @@ impl Upkeep {
                 time: LogTime(reader.varint()?),
                 names: reader.texts()?,
                 records_below: Seq(reader.varint()?),
+                released: stretch::decode(reader)?,
                 covered_ms: reader.option()?,
             });
         }
         let log_begins = Seq(reader.varint()?);
+        let spared = stretch::decode(reader)?;
         let swept = Seq(reader.varint()?);
         let mut ingests = BTreeMap::new();
         for _ in 0..reader.varint()? {
@@ -290,7 +315,7 @@ impl Upkeep {
         for _ in 0..reader.varint()? {
             brought.push((Seq(reader.varint()?), reader.texts()?));
         }
-        Ok(Self { checkpoint, earlier, garbage, log_begins, swept, ingests, brought })
+        Ok(Self { checkpoint, earlier, garbage, log_begins, spared, swept, ingests, brought })
     }
 }
 

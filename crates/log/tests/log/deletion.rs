@@ -11,7 +11,7 @@ use bucketdb_driver::{
 };
 use bucketdb_env::{Environment, TokioEnvironment, WallTime};
 use bucketdb_log::{
-    CheckpointContent, CheckpointError, CommitError, Freshness, GarbageReport, Log, LogError, ObjectKind, Seq,
+    CheckpointContent, CheckpointError, CommitError, Freshness, GarbageReport, Log, LogError, ObjectKind, Seq, Stretch,
     TailLimits,
 };
 use bytes::Bytes;
@@ -130,6 +130,55 @@ pub(crate) async fn what_is_superfluous_goes_after_the_grace_and_not_before() {
     let report = other.collect_garbage().await.unwrap();
     assert_eq!((report.objects, report.records), (2, 1));
     assert_eq!((other_meter.usage() - used).requests(Operation::Delete), 2, "a batch of objects and one of records");
+    assert_eq!(fresh_state(&store).await, state(&log));
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_that_are_spared_stay_and_go_a_grace_after_they_are_not() {
+    let store = MemoryDriver::new();
+    let log = node(store.clone(), 1).await;
+    write(&log, 10).await;
+    let spared = Stretch { first: Seq(4), last: Seq(6) };
+    let cut = async |spared: &[Stretch]| {
+        let obsolete = log.last_checkpoint().map(|checkpoint| checkpoint.manifest);
+        let made = checkpoint(&log, |content| {
+            (content.floor, content.spared) = (Seq(u64::MAX), spared.to_vec());
+            content.obsolete.extend(obsolete);
+        });
+        made.await.unwrap();
+    };
+    let records = async || -> Vec<u64> {
+        let keys = keys(&store).await;
+        (1..=log.position().0).filter(|seq| keys.contains(&record_key(*seq).to_string())).collect()
+    };
+    cut(&[spared]).await;
+    sleep(GRACE + Duration::from_secs(1)).await;
+    assert_eq!(log.collect_garbage().await.unwrap().records, 8);
+    assert_eq!(records().await, [4, 5, 6, 12]);
+    // By whoever opens now, and what lies beside is given up.
+    let other = node(store.clone(), 2).await;
+    assert_eq!(fresh_state(&store).await, state(&log));
+    for seq in 1..=11 {
+        let record = other.record(Seq(seq)).await;
+        match spared.contains(Seq(seq)) {
+            true => assert_eq!(record.unwrap().unwrap().seq, Seq(seq)),
+            false => assert!(matches!(record, Err(LogError::BelowFloor { .. })), "{seq}"),
+        }
+    }
+    write(&log, 3).await;
+    cut(&[Stretch { first: Seq(6), last: Seq(6) }, Stretch { first: Seq(13), last: Seq(13) }]).await;
+    sleep(GRACE - Duration::from_secs(1)).await;
+    log.collect_garbage().await.unwrap();
+    assert_eq!(records().await, [4, 5, 6, 12, 13, 14, 15, 16], "whoever reads one has a grace for it");
+    assert!(matches!(log.record(Seq(5)).await, Err(LogError::BelowFloor { .. })));
+    // Another checkpoint spares nothing: what the one before it still spared has its own grace.
+    cut(&[]).await;
+    sleep(Duration::from_secs(2)).await;
+    log.collect_garbage().await.unwrap();
+    assert_eq!(records().await, [6, 13, 16, 17]);
+    sleep(GRACE).await;
+    log.collect_garbage().await.unwrap();
+    assert_eq!(records().await, [17]);
     assert_eq!(fresh_state(&store).await, state(&log));
 }
 

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use bucketdb_driver::{Condition, Driver, Key, MemoryDriver};
 use bucketdb_log::{
-    Captured, CheckpointContent, CheckpointError, CommitError, Freshness, Log, LogError, ObjectKind, Seq,
+    Captured, CheckpointContent, CheckpointError, CommitError, Freshness, Log, LogError, ObjectKind, Seq, Stretch,
 };
 use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
-use crate::support::{Claims, DEADLINE, Proposal, SeededEnvironment, fresh_state, keys, open_in, set, sleep};
+use crate::support::{
+    Claims, DEADLINE, Proposal, SeededEnvironment, fresh_state, keys, open_in, record_key, set, sleep,
+};
 
 const GRACE: Duration = Duration::from_secs(3600);
 const NODES: usize = 3;
@@ -27,6 +29,10 @@ enum Step {
     Collect(usize),
     Sweep(usize),
     Ingest(usize),
+    /// From now on, the newest record is needed.
+    Need(usize),
+    /// From now on, it is not.
+    NeedNoMore,
     Reopen(usize),
     LoseHead,
     Wait(u64),
@@ -41,6 +47,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => node.clone().prop_map(Step::Collect),
         2 => node.clone().prop_map(Step::Sweep),
         1 => node.clone().prop_map(Step::Ingest),
+        2 => node.clone().prop_map(Step::Need),
+        1 => Just(Step::NeedNoMore),
         2 => node.prop_map(Step::Reopen),
         1 => Just(Step::LoseHead),
         3 => (1u64..5000).prop_map(Step::Wait),
@@ -61,6 +69,8 @@ struct World {
     /// What was acknowledged.
     expected: BTreeMap<String, String>,
     written: u64,
+    /// Records that are needed, whatever the floor is.
+    needed: Vec<Seq>,
 }
 
 /// The run that the newest checkpoint refers to stands in the key of this name, those of ingests in others.
@@ -77,7 +87,7 @@ impl World {
         for seed in 1..=NODES as u64 {
             nodes.push(Node { log: Self::open(&store, seed).await, captured: None });
         }
-        Self { store, nodes, opened: NODES as u64, expected: BTreeMap::new(), written: 0 }
+        Self { store, nodes, opened: NODES as u64, expected: BTreeMap::new(), written: 0, needed: Vec::new() }
     }
 
     async fn object(&self, node: usize) -> String {
@@ -122,6 +132,14 @@ impl World {
                     Err(error) => panic!("{error:?}"),
                 }
             }
+            Step::Need(node) => {
+                let log = &self.nodes[node].log;
+                log.refresh(Freshness::Strict).await.unwrap();
+                self.needed.push(log.position());
+            }
+            Step::NeedNoMore => {
+                self.needed.pop();
+            }
             Step::Reopen(node) => {
                 self.opened += 1;
                 self.nodes[node] = Node { log: Self::open(&self.store, self.opened).await, captured: None };
@@ -138,10 +156,18 @@ impl World {
             obsolete.extend(self.expected.get(RUN).cloned());
             obsolete.extend(captured.last_checkpoint().map(|checkpoint| checkpoint.manifest.clone()));
         }
+        let covers = captured.seq();
         let content = CheckpointContent {
             saved: captured.value.clone(),
             base: Bytes::new(),
             floor: if cuts { Seq(u64::MAX) } else { Seq(0) },
+            // Whoever captured the state behind one knows of it.
+            spared: self
+                .needed
+                .iter()
+                .filter(|seq| **seq <= covers)
+                .map(|seq| Stretch { first: *seq, last: *seq })
+                .collect(),
             brings: vec![run.clone()],
             obsolete,
         };
@@ -163,6 +189,9 @@ impl World {
         let keys = keys(&self.store).await;
         for needed in found.0.values().filter(|value| value.starts_with("run/")) {
             assert!(keys.contains(&format!("db/{needed}")), "{needed} is gone");
+        }
+        for needed in &self.needed {
+            assert!(keys.contains(&record_key(needed.0).to_string()), "record {needed} is gone");
         }
     }
 }

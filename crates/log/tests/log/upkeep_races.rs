@@ -39,6 +39,7 @@ async fn maintain(store: &MemoryDriver, env: &SeededEnvironment, log: &Log<Claim
         saved: captured.value.clone(),
         base: run.clone().into(),
         floor: Seq(u64::MAX),
+        spared: Vec::new(),
         brings: vec![run],
         obsolete: obsolete.into_iter().collect(),
     };
