@@ -1,9 +1,8 @@
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bucketdb_documents::{Base, Catalogue, Documents, Retained, TableId, has_any};
-use bucketdb_log::{Captured, CheckpointContent, CheckpointError, CheckpointRef, Seq};
+use bucketdb_documents::{Base, Catalogue, Documents, TableId, has_any};
+use bucketdb_log::{Captured, CheckpointContent, CheckpointError, Seq};
 use bucketdb_lsm::{Built, Fate, Merging, Plan, Tier, Tree, Work, plan, plan_full};
 use bucketdb_runs::{RunEntry, RunOptions};
 
@@ -12,11 +11,8 @@ use crate::endings::Endings;
 use crate::flush::WrittenRows;
 use crate::index_build::{IndexBuilder, IndexPiece, IndexWork};
 use crate::moment::{Moment, Pin};
+use crate::retention::{Retention, retained_as};
 use crate::{Error, Result};
-
-/// Of the time for which the past is kept, so many earlier checkpoints are kept, about; positions between them are made
-/// from the log.
-const KEPT_CHECKPOINTS: u64 = 32;
 
 /// What a round of maintenance is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,24 +121,28 @@ impl Inner {
         let ingested: BTreeSet<String> = ingested
             .flat_map(|(_, tiers)| tiers.iter().flat_map(Tier::runs).map(|run| run.meta().name.to_string()))
             .collect();
+        let catalogue = &captured.value.catalogue;
         let options = self.log.options();
         let keep = options.history.unwrap_or(options.grace);
         let present = retained_as(&base, last.as_ref(), ingested.iter().cloned().collect());
-        let retained = retain(&base.retained, present, keep, time_ms);
-        let ttls = captured.value.catalogue.ttls_hash();
-        let next = Base { covers, time_ms, ended_ms, ttls, tree, retained, indexes, next_group };
+        let named: Vec<Seq> = catalogue.snapshots().iter().map(|(_, position)| position.seq).collect();
+        let Retention { retained, pinned, floor, spared } =
+            Retention::new((&base.retained, base.pinned), present, keep, (covers, time_ms), &named);
+        let ttls = catalogue.ttls_hash();
+        let next = Base { covers, time_ms, ended_ms, ttls, tree, retained, pinned, indexes, next_group };
         let kept: BTreeSet<String> = next.objects().collect();
         let before: BTreeSet<String> = base.objects().chain(last.map(|last| last.manifest)).collect();
         let brings: Vec<String> =
             kept.iter().filter(|name| !before.contains(*name) && !ingested.contains(*name)).cloned().collect();
         let content = CheckpointContent {
-            saved: Documents::save(&captured.value.catalogue, &next),
+            saved: Documents::save(catalogue, &next),
             base: next.encode(),
-            floor: next.retained.first().map_or(covers, |oldest| oldest.covers.max(Seq::FIRST)),
+            floor,
+            spared,
             brings: brings.clone(),
             obsolete: before.union(&ingested).filter(|name| !kept.contains(*name)).cloned().collect(),
         };
-        let last_index = captured.value.catalogue.last_index();
+        let last_index = catalogue.last_index();
         if self.log.read(|documents, _| documents.catalogue().last_index() != last_index)? {
             // An index that was created meanwhile would not be whole any more with this one, which does not know it.
             self.discard(&brings).await?;
@@ -225,84 +225,5 @@ impl Inner {
             // It is in the log or not; whoever reads on will see.
             _ => Error::CommitTimedOut,
         }
-    }
-}
-
-/// What is kept of a base once another one follows it; `loaded` are the runs that were bulk-loaded between the two.
-fn retained_as(base: &Base, checkpoint: Option<&CheckpointRef>, loaded: Vec<String>) -> Retained {
-    Retained {
-        covers: base.covers,
-        time_ms: base.time_ms,
-        ttls: base.ttls,
-        manifest: checkpoint.map(|checkpoint| checkpoint.manifest.clone()).unwrap_or_default(),
-        hash: checkpoint.map(|checkpoint| checkpoint.manifest_hash.0).unwrap_or_default(),
-        runs: base.tree.runs().map(|run| run.meta().name.to_string()).collect(),
-        loaded,
-    }
-}
-
-/// Which earlier checkpoints are kept: those from which positions younger than the history can be made.
-fn retain(earlier: &[Retained], last: Retained, keep: Duration, now_ms: u64) -> Vec<Retained> {
-    let keep_ms = keep.as_millis() as u64;
-    let mut retained: VecDeque<Retained> = earlier.iter().cloned().collect();
-    retained.push_back(last);
-    // One is for the positions up to the next.
-    while let (Some(_), next) = (retained.front(), retained.get(1).map_or(now_ms, |next| next.time_ms)) {
-        if next.saturating_add(keep_ms) > now_ms && keep_ms > 0 {
-            break;
-        }
-        retained.pop_front();
-    }
-    let apart_ms = keep_ms / KEPT_CHECKPOINTS;
-    let mut index = 1;
-    while let (Some(before), Some(after)) = (retained.get(index - 1), retained.get(index + 1)) {
-        // Where another field came to say when documents end, the log does not lead from the one before to the one behind.
-        let says_the_same = retained.get(index).is_some_and(|it| it.ttls == before.ttls && it.ttls == after.ttls);
-        if after.time_ms.saturating_sub(before.time_ms) >= apart_ms || !says_the_same {
-            index += 1;
-            continue;
-        }
-        // Its positions are made from the one before it from now on, and that takes what was bulk-loaded here.
-        let removed = retained.remove(index).map(|removed| removed.loaded).unwrap_or_default();
-        if let Some(before) = retained.get_mut(index - 1) {
-            before.loaded.extend(removed);
-        }
-    }
-    retained.into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn checkpoint(covers: u64, time_s: u64, loaded: &[&str]) -> Retained {
-        Retained {
-            covers: Seq(covers),
-            time_ms: time_s * 1_000,
-            ttls: 0,
-            manifest: format!("manifest/{covers}"),
-            hash: [0; 16],
-            runs: vec![format!("run/{covers}")],
-            loaded: loaded.iter().map(|name| (*name).to_owned()).collect(),
-        }
-    }
-
-    #[test]
-    fn what_was_bulk_loaded_is_kept_for_as_long_as_a_position_is_made_from_before_it() {
-        let hour = Duration::from_secs(3_600);
-        let mut kept = Vec::new();
-        // A load behind the second one, which is not kept because the others are so near.
-        for (covers, time_s, loaded) in [(10, 1_000, [].as_slice()), (20, 1_010, &["run/load"]), (30, 1_020, &[])] {
-            kept = retain(&kept, checkpoint(covers, time_s, loaded), hour, time_s * 1_000);
-        }
-        let kept_of = |kept: &[Retained]| -> Vec<(u64, Vec<String>)> {
-            kept.iter().map(|kept| (kept.covers.0, kept.loaded.clone())).collect()
-        };
-        assert_eq!(kept_of(&kept), [(10, vec!["run/load".to_owned()]), (30, Vec::new())]);
-        // All are younger than an hour for as long as what follows the first one is.
-        let later = retain(&kept, checkpoint(40, 4_619, &[]), hour, 4_619_000);
-        assert_eq!(kept_of(&later).first(), kept_of(&kept).first());
-        let later = retain(&kept, checkpoint(40, 4_620, &[]), hour, 4_620_000);
-        assert_eq!(kept_of(&later), [(30, Vec::new()), (40, Vec::new())]);
     }
 }

@@ -92,6 +92,26 @@ pub enum Error {
         /// The key of the document that was to be written, as text.
         key: String,
     },
+    /// There is a snapshot of that name already.
+    #[error("there is a snapshot named {name:?} already")]
+    SnapshotExists {
+        /// The name.
+        name: String,
+    },
+    /// There is no snapshot of that name.
+    #[error("there is no snapshot named {name:?}")]
+    UnknownSnapshot {
+        /// The name.
+        name: String,
+    },
+    /// A snapshot cannot have that name.
+    #[error("there can be no snapshot named {name:?}: {reason}")]
+    InvalidSnapshot {
+        /// The name.
+        name: String,
+        /// Why not.
+        reason: String,
+    },
     /// The machine's clock is so wrong that it cannot tell which documents have ended.
     #[error(
         "the clock of this machine is {} s {} that of the store, more than 5 minutes: it cannot tell which documents have ended",

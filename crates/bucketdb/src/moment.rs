@@ -78,7 +78,7 @@ impl Moment {
 
     /// Whether what it takes to read here may be removed by now.
     pub(crate) fn is_given_up(&self) -> bool {
-        self.inner().is_some_and(|inner| self.seq() < inner.log.floor())
+        self.inner().is_some_and(|inner| !inner.keeps(self.seq()).unwrap_or(true))
     }
 
     /// Whether the database still needs an object, by its full key, for its present or for a past that it keeps.

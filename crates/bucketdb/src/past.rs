@@ -69,6 +69,7 @@ impl Inner {
                 Ok(seq)
             }
             Point::Time(time) => self.position_at(time).await,
+            Point::Name(name) => self.named_position(&name).await,
         }
     }
 
@@ -122,9 +123,8 @@ impl Inner {
                 return Ok(present);
             }
         }
-        let floor = self.log.floor();
-        if seq < floor {
-            return Err(Error::SnapshotExpired { floor });
+        if !self.keeps(seq)? {
+            return Err(self.expired());
         }
         self.keep_in_step().await?;
         if let Some(known) = self.past.find(seq) {
@@ -148,8 +148,14 @@ impl Inner {
         Ok(Moment::Replayed(replayed))
     }
 
+    /// Whether it is kept what it takes to read at a position.
+    pub(crate) fn keeps(&self, seq: Seq) -> Result<bool> {
+        let (nearest, _) = self.nearest_checkpoint(seq)?;
+        Ok(self.log.keeps(seq) && (nearest == seq || self.log.keeps(nearest.next())))
+    }
+
     /// The last checkpoint that is kept and covers no more than the position: what it covers, and its manifest.
-    fn nearest_checkpoint(&self, seq: Seq) -> Result<(Seq, Option<(String, ChainHash)>)> {
+    pub(crate) fn nearest_checkpoint(&self, seq: Seq) -> Result<(Seq, Option<(String, ChainHash)>)> {
         let last = self.log.last_checkpoint().map(|last| (last.covers, last.manifest, last.manifest_hash));
         let base = self.log.read(|documents, _| documents.base().clone())?;
         let retained = base.retained.iter().map(|kept| (kept.covers, kept.manifest.clone(), ChainHash(kept.hash)));

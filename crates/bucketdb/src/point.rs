@@ -4,12 +4,26 @@ use bucketdb_env::WallTime;
 use bucketdb_log::{Commit, LogTime, Seq};
 
 /// A moment in the life of a database: what [`Database::at`](crate::Database::at) reads at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Point {
     /// Right behind the record at this position.
     Seq(Seq),
     /// Behind the last record whose time is not later than this.
     Time(LogTime),
+    /// Where a snapshot of this name was [created](crate::Database::create_snapshot).
+    Name(String),
+}
+
+impl From<&str> for Point {
+    fn from(name: &str) -> Self {
+        Self::Name(name.to_owned())
+    }
+}
+
+impl From<String> for Point {
+    fn from(name: String) -> Self {
+        Self::Name(name)
+    }
 }
 
 impl From<Seq> for Point {

@@ -421,6 +421,9 @@ impl Inner {
                     let reason = format!("version {accepts} is the lowest that may do this now");
                     Error::OutdatedSchema { table, version, reason }
                 }
+                Refusal::SnapshotExists { name } => Error::SnapshotExists { name },
+                Refusal::UnknownSnapshot { name } => Error::UnknownSnapshot { name },
+                Refusal::InvalidSnapshot { name, reason } => Error::InvalidSnapshot { name, reason },
                 Refusal::Schema(invalid) => Error::Schema(invalid),
             },
             CommitError::OutcomeUnknown { id, slot } => Error::CommitOutcomeUnknown { id, slot },

@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 
 use bucketdb_documents::{Documents, KeyRange};
 use bucketdb_log::codec::Malformed;
-use bucketdb_log::{ChainHash, Freshness, LogError, Record, RecordKind, Seq, StateMachine};
+use bucketdb_log::{ChainHash, Freshness, LogError, Record, RecordKind, Seq, StateMachine, Stretch};
 use bucketdb_lsm::Tier;
 use bucketdb_runs::{Run, RunStore};
 use futures::stream::{StreamExt, TryStreamExt};
@@ -58,6 +58,8 @@ const HEAD_REMEDY: &str =
     "opening takes a listing more, and nothing is lost; the next checkpoint (`compact`) replaces it";
 const RECORD_REMEDY: &str = "no process can follow the log past it; restore the object from a copy of the bucket (object \
      versions, a backup), or export what can still be read with a process that has the database open";
+const NAMED_RECORD_REMEDY: &str = "a snapshot that has a name cannot be read, and nothing else is lost; restore the object \
+     from a copy of the bucket, or drop the snapshot";
 const MANIFEST_REMEDY: &str = "states of the past that begin there cannot be read; if it is the newest checkpoint, a \
      process that has the database open can make another one (`compact`)";
 const RUN_REMEDY: &str = "the rows in the damaged blocks cannot be read, all others can: export the rest, or restore the \
@@ -114,15 +116,20 @@ impl Database {
         progress: &mut (impl FnMut(VerifyProgress) + Send),
     ) -> Result<()> {
         let log = &self.inner.log;
-        let (first, last) = (log.floor().max(Seq::FIRST), log.position());
-        let mut chain = std::pin::pin!(log.check_records(first, last));
-        while let Some(checked) = chain.next().await {
-            match checked {
-                Ok(()) => verification.records += 1,
-                Err(LogError::Driver(error)) => return Err(error.into()),
-                Err(error) => verification.add(&error.into(), RECORD_REMEDY),
+        let above = Stretch { first: log.floor().max(Seq::FIRST), last: log.position() };
+        let spared = log.spared();
+        let all = || spared.iter().map(|stretch| (stretch, NAMED_RECORD_REMEDY)).chain([(&above, RECORD_REMEDY)]);
+        let count: u64 = all().map(|(stretch, _)| stretch.last.0 + 1 - stretch.first.0).sum();
+        for (stretch, remedy) in all() {
+            let mut chain = std::pin::pin!(log.check_records(stretch.first, stretch.last));
+            while let Some(checked) = chain.next().await {
+                match checked {
+                    Ok(()) => verification.records += 1,
+                    Err(LogError::Driver(error)) => return Err(error.into()),
+                    Err(error) => verification.add(&error.into(), remedy),
+                }
+                progress(VerifyProgress::Records(verification.records, count));
             }
-            progress(VerifyProgress::Records(verification.records, last.0 + 1 - first.0));
         }
         Ok(())
     }
@@ -212,6 +219,9 @@ impl Database {
         verification: &mut Verification,
         progress: &mut (impl FnMut(VerifyProgress) + Send),
     ) -> Result<()> {
+        let floor = self.inner.log.floor();
+        let (named, checkpoints): (Vec<_>, Vec<_>) = checkpoints.into_iter().partition(|it| it.covers < floor);
+        self.verify_named(named, verification).await?;
         let mut checkpoints = checkpoints.into_iter();
         let Some(mut earlier) = checkpoints.next() else { return Ok(()) };
         for next in checkpoints {
@@ -233,6 +243,32 @@ impl Database {
                 Err(_) => {}
             }
             earlier = next;
+        }
+        Ok(())
+    }
+
+    /// Replays the log from each checkpoint that is kept for a name to where the name is, and reads what was bulk-loaded
+    /// in between.
+    async fn verify_named(&self, checkpoints: Vec<Checkpoint>, verification: &mut Verification) -> Result<()> {
+        let (inner, store) = (&self.inner, self.inner.runs());
+        let named: Vec<Seq> = inner.log.read(|documents, _| {
+            documents.catalogue().snapshots().iter().map(|(_, position)| position.seq).collect()
+        })?;
+        for mut checkpoint in checkpoints {
+            let last = named
+                .iter()
+                .filter(|seq| inner.nearest_checkpoint(**seq).is_ok_and(|(nearest, _)| nearest == checkpoint.covers));
+            let Some(last) = last.max() else { continue };
+            match self.replay(&mut checkpoint, *last).await {
+                Ok(()) => {}
+                Err(Error::Log(LogError::Driver(error))) => return Err(error.into()),
+                // It was found before.
+                Err(_) => continue,
+            }
+            let runs = checkpoint.documents.ingests().flat_map(|(_, tiers)| tiers).flat_map(Tier::runs);
+            for run in runs.map(|run| run.run().clone()).collect::<Vec<Run>>() {
+                self.verify_run(&store, &run, verification).await?;
+            }
         }
         Ok(())
     }

@@ -26,6 +26,8 @@ pub struct Base {
     pub tree: Tree,
     /// Earlier checkpoints from which states of the past can still be made, oldest first.
     pub retained: Vec<Retained>,
+    /// So many of these, the oldest, are kept only for positions that have a name.
+    pub pinned: usize,
     /// The indexes that are in the runs, in the order of their numbers.
     pub indexes: Vec<BaseIndex>,
     /// Where the next index that is built will lie in the tree; groups are never used again.
@@ -66,6 +68,7 @@ impl Default for Base {
             ttls: 0,
             tree: Tree::default(),
             retained: Vec::new(),
+            pinned: 0,
             indexes,
             next_group,
         }
@@ -95,7 +98,7 @@ impl Base {
     /// What a checkpoint record, and its manifest, say of it: the time (numbers are varints), the time up to which documents
     /// that ended may be missing, what stands for the fields that say so, the tree, the names of all
     /// runs that retained checkpoints need, in order, each once, and then these checkpoints, which have most of them in
-    /// common: as stretches of that list. In the end, the indexes.
+    /// common: as stretches of that list. Then how many of them are kept for named positions only; in the end, the indexes.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         let mut buffer = Vec::new();
@@ -120,6 +123,7 @@ impl Base {
             put_references(&mut buffer, &retained.runs, &names);
             put_references(&mut buffer, &retained.loaded, &names);
         }
+        codec::put_varint(&mut buffer, self.pinned as u64);
         base_index::encode(&mut buffer, self.next_group, &self.indexes);
         buffer.into()
     }
@@ -133,9 +137,11 @@ impl Base {
         let (time_ms, ended_ms, ttls) = (reader.varint()?, reader.varint()?, reader.varint()?);
         let tree = Tree::decode(&mut reader, store)?;
         let retained = decode_retained(&mut reader)?;
+        let pinned = usize::try_from(reader.varint()?).ok().filter(|pinned| *pinned <= retained.len());
+        let pinned = pinned.ok_or(Malformed("more checkpoints are kept for names than are kept"))?;
         let (next_group, indexes) = base_index::decode(&mut reader)?;
         reader.finish()?;
-        Ok(Arc::new(Self { covers, time_ms, ended_ms, ttls, tree, retained, indexes, next_group }))
+        Ok(Arc::new(Self { covers, time_ms, ended_ms, ttls, tree, retained, pinned, indexes, next_group }))
     }
 
     /// The names of all objects that it needs to be read, those of what is retained included.

@@ -1,3 +1,4 @@
+mod named_snapshots;
 mod table_entry;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use crate::succession::check_succession;
 use crate::ttl::{check_end_type, ttl_field};
 use crate::{Index, IndexDefinition, IndexId, InvalidSchema, Refusal, Schema, Ttl};
 
+pub use self::named_snapshots::{MAX_SNAPSHOT_NAME_BYTES, MAX_SNAPSHOTS, NamedPosition, NamedSnapshots};
 pub use self::table_entry::{Migrated, TableEntry};
 
 /// A table, for ever: its number is never used again.
@@ -30,6 +32,7 @@ pub struct Catalogue {
     has_ttls: bool,
     /// How many versions of schemas there are.
     known_versions: u32,
+    snapshots: NamedSnapshots,
     /// Shared with every catalogue that was made from this one, and with whoever reads rows.
     layouts: AllLayouts,
 }
@@ -105,11 +108,17 @@ impl Catalogue {
         self.tables.values().flat_map(|entry| entry.indexes.iter().map(move |index| (entry, index)))
     }
 
+    /// The positions of the log that have a name.
+    #[must_use]
+    pub fn snapshots(&self) -> &NamedSnapshots {
+        &self.snapshots
+    }
+
     /// All of it, as a manifest has it: the number of versions of schemas, each as a record registers it; the highest number
     /// that an index ever had; the number of indexes, each as its table, its number, whether it is unique (0 or 1), and its
     /// fields as text; the number of tables whose documents have an end, each as its number and the field; the number of tables
-    /// of which documents were migrated, each with the lowest version that is accepted, and the lowest that there is. Numbers
-    /// are varints; texts have their sizes before them.
+    /// of which documents were migrated, each with the lowest version that is accepted, and the lowest that there is; the number
+    /// of snapshots, each as its name, its position and the time there. Numbers are varints; texts have their sizes before them.
     pub(crate) fn encode(&self) -> Bytes {
         let versions = || self.tables.values().flat_map(|entry| entry.versions.iter().map(|schema| (entry.id, schema)));
         let mut buffer = Vec::new();
@@ -137,6 +146,7 @@ impl Catalogue {
                 codec::put_varint(&mut buffer, u64::from(number));
             }
         }
+        self.snapshots.encode(&mut buffer);
         buffer.into()
     }
 
@@ -172,6 +182,7 @@ impl Catalogue {
             let entry = catalogue.tables.get_mut(&table).ok_or(Malformed("what was migrated is of no table"))?;
             entry.migrated = migrated;
         }
+        catalogue.snapshots = NamedSnapshots::decode(&mut reader)?;
         reader.finish()?;
         Ok(catalogue)
     }
@@ -237,7 +248,16 @@ impl Catalogue {
         Ok(payload.into())
     }
 
-    /// Takes in what [`register`](Self::register) or [`drop_index`](Self::drop_index) wrote. Gives the indexes that are new.
+    /// The payload of the record that gives its own position a name.
+    pub(crate) fn create_snapshot(&self, name: &str) -> Result<Bytes, Refusal> {
+        self.snapshots.create(name)
+    }
+
+    /// The payload of the record that takes the name of a position away.
+    pub(crate) fn drop_snapshot(&self, name: &str) -> Result<Bytes, Refusal> {
+        self.snapshots.drop(name)
+    }
+
     /// The payload of the record that says how far the documents of a table have come.
     pub(crate) fn migrate(&self, table: TableId, wanted: Migrated) -> Result<Bytes, Refusal> {
         let entry = self.table(table).ok_or(Refusal::UnknownTable(table))?;
@@ -259,6 +279,11 @@ impl Catalogue {
         codec::put_varint(&mut payload, u64::from(next.accepts));
         codec::put_varint(&mut payload, u64::from(next.has));
         Ok(payload.into())
+    }
+
+    /// Takes in what the record at a position says.
+    pub(crate) fn apply_at(&mut self, payload: Bytes, at: NamedPosition) -> Result<Vec<(TableId, Index)>, Malformed> {
+        if self.snapshots.apply(&payload, at)? { Ok(Vec::new()) } else { self.apply(payload) }
     }
 
     /// Takes in what [`register`](Self::register), [`drop_index`](Self::drop_index) or [`migrate`](Self::migrate) wrote.

@@ -13,6 +13,7 @@ use bucketdb_lsm::{Tier, TierRun, Totals};
 use bucketdb_runs::RunStore;
 use bytes::Bytes;
 
+use crate::NamedPosition;
 use crate::epoch::{Epoch, Ingest};
 use crate::overlay::{Overlay, Replaced};
 use crate::recent_writes::RecentWrites;
@@ -359,7 +360,7 @@ impl StateMachine for Documents {
 impl Documents {
     fn apply_schema(&mut self, seq: Seq, payload: Bytes) -> Result<(), Malformed> {
         let before = self.catalogue.ttls_hash();
-        let added = self.catalogue.apply(payload)?;
+        let added = self.catalogue.apply_at(payload, NamedPosition { seq, time_ms: self.time_ms })?;
         if before != self.catalogue.ttls_hash() {
             // What was there may be gone, and what was gone may be there.
             self.ttls_since = seq;

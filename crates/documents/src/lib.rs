@@ -44,7 +44,9 @@ pub mod row;
 pub use base::{Base, Retained};
 pub use base_index::{BaseIndex, IndexBuilt};
 pub use base_scan::{BaseScan, IndexBaseScan, index_run_entry, index_run_entry_ends_ms, run_entry};
-pub use catalogue::{Catalogue, Migrated, TableEntry, TableId};
+pub use catalogue::{
+    Catalogue, MAX_SNAPSHOT_NAME_BYTES, MAX_SNAPSHOTS, Migrated, NamedPosition, NamedSnapshots, TableEntry, TableId,
+};
 pub use documents::{
     Claim, Documents, IndexPage, IndexState, MOST_SKEW_MS, Proposal, RunStoreFor, ScanPage, TableStats, has_any,
 };

@@ -82,6 +82,23 @@ pub enum Refusal {
         /// The lowest one that is accepted.
         accepts: u32,
     },
+    /// There is a snapshot of that name.
+    SnapshotExists {
+        /// The name.
+        name: String,
+    },
+    /// There is no snapshot of that name.
+    UnknownSnapshot {
+        /// The name.
+        name: String,
+    },
+    /// There can be no snapshot of that name.
+    InvalidSnapshot {
+        /// The name.
+        name: String,
+        /// Why not.
+        reason: String,
+    },
     /// The schema contradicts the one that is registered.
     Schema(InvalidSchema),
     /// The same schema is registered already: nothing is to be done.

@@ -5,6 +5,7 @@ use futures::stream::{self, Stream, StreamExt};
 
 use crate::head::{self, Head};
 use crate::manifest::Manifest;
+use crate::stretch::{self, Stretch};
 use crate::{ChainHash, Log, LogError, Result, Seq, StateMachine, format};
 
 /// How many records are read ahead when all of them are checked.
@@ -67,6 +68,20 @@ impl<M: StateMachine> Log<M> {
     async fn check_record(&self, seq: Seq) -> Result<(String, ChainHash, ChainHash)> {
         let stored = self.shared.fetch_own_object(seq).await?;
         Ok((self.shared.object(&stored.name), stored.record.previous, stored.hash))
+    }
+
+    /// Whether the record at a position can be read: it was not given up, or it is spared.
+    #[must_use]
+    pub fn keeps(&self, seq: Seq) -> bool {
+        let applied = self.shared.applied.read();
+        seq >= applied.floor || applied.upkeep.spares(seq)
+    }
+
+    /// The records below the floor that are kept, in order.
+    #[must_use]
+    pub fn spared(&self) -> Vec<Stretch> {
+        let applied = self.shared.applied.read();
+        stretch::without(&applied.upkeep.spared, &[], applied.floor)
     }
 
     /// Whether this process wrote the last record.

@@ -17,6 +17,7 @@ mod indexes;
 mod isolation;
 mod migrations;
 mod model;
+mod named_snapshots;
 mod opening;
 mod processes;
 mod queries;

@@ -88,7 +88,7 @@ async fn what_is_not_yet_or_was_never_cannot_be_read() {
     let last = db.table::<Order>().await.unwrap().insert(&order("a", 1, 1)).await.unwrap();
     assert_eq!(totals(&other, last).await, [1], "a position that others have reached is not in the future");
     for point in [Point::Seq(last.seq.next()), Point::Seq(Seq(0)), Point::Time(LogTime(5)), WallTime(u64::MAX).into()] {
-        let error = other.at(point).await.unwrap_err();
+        let error = other.at(point.clone()).await.unwrap_err();
         assert!(matches!(error, Error::InvalidPoint { .. }), "{point:?}: {error:?}");
     }
 }

@@ -42,6 +42,16 @@ pub enum Proposal {
         /// Its fields.
         fields: String,
     },
+    /// The position of the record is to be readable under a name, until that is dropped.
+    CreateSnapshot {
+        /// The name.
+        name: String,
+    },
+    /// A name of a position goes.
+    DropSnapshot {
+        /// The name.
+        name: String,
+    },
     /// Documents of a table have come to a newer version of its schema.
     Migrate {
         /// The table.
@@ -187,6 +197,14 @@ impl Documents {
             }
             Proposal::ChangeTtl { table, field } => {
                 let payload = self.catalogue.change_ttl(table, field.as_deref())?;
+                Ok(Validated::new(RecordKind::Schema, payload))
+            }
+            Proposal::CreateSnapshot { name } => {
+                let payload = self.catalogue.create_snapshot(name)?;
+                Ok(Validated::new(RecordKind::Schema, payload))
+            }
+            Proposal::DropSnapshot { name } => {
+                let payload = self.catalogue.drop_snapshot(name)?;
                 Ok(Validated::new(RecordKind::Schema, payload))
             }
             Proposal::Migrate { table, migrated } => {

@@ -1,0 +1,213 @@
+//! Positions with names: exactly that moment, for as long as the name is there, whatever is merged and removed meanwhile.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bucketdb::{Collection, Database, Driver, Duplicates, Error, Freshness, MemoryDriver, Operation};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::support::{Order, Skipping, in_memory, metered, on, order};
+
+const GRACE_S: u64 = 1_800;
+
+type Model = BTreeMap<u64, u64>;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Put(u64),
+    Delete(u64),
+    Load(Vec<u64>),
+    Create(usize),
+    Drop(usize),
+    Checkpoint,
+    Compact,
+    Skip(u64),
+    Collect,
+    Sweep,
+    Reopen,
+}
+
+const NAMES: [&str; 3] = ["monday", "before the import", "größer"];
+
+fn step() -> BoxedStrategy<Step> {
+    let key = 0..12_u64;
+    prop_oneof![
+        8 => key.clone().prop_map(Step::Put),
+        3 => key.clone().prop_map(Step::Delete),
+        2 => prop::collection::vec(key, 0..6).prop_map(Step::Load),
+        3 => (0..NAMES.len()).prop_map(Step::Create),
+        1 => (0..NAMES.len()).prop_map(Step::Drop),
+        4 => Just(Step::Checkpoint),
+        1 => Just(Step::Compact),
+        3 => (1..2 * GRACE_S).prop_map(Step::Skip),
+        3 => Just(Step::Collect),
+        1 => Just(Step::Sweep),
+        1 => Just(Step::Reopen),
+    ]
+    .boxed()
+}
+
+struct World {
+    store: MemoryDriver,
+    clock: Skipping,
+    history: Option<Duration>,
+    handles: [Database; 2],
+    present: Model,
+    named: BTreeMap<&'static str, Model>,
+    written: u64,
+}
+
+async fn handle(store: &MemoryDriver, clock: &Skipping, history: Option<Duration>) -> Database {
+    let builder = on(store.clone()).environment(clock.clone()).staleness(Duration::ZERO);
+    let builder = builder.grace(Duration::from_secs(GRACE_S));
+    match history {
+        Some(history) => builder.history(history).open().await.unwrap(),
+        None => builder.open().await.unwrap(),
+    }
+}
+
+async fn found(things: impl Future<Output = bucketdb::Result<Vec<Value>>>) -> Model {
+    let number = |document: &Value, field: &str| document[field].as_u64().unwrap();
+    things.await.unwrap().iter().map(|document| (number(document, "id"), number(document, "value"))).collect()
+}
+
+impl World {
+    async fn act(&mut self, second: bool, step: Step) {
+        let db = &self.handles[usize::from(second)];
+        let things: Collection = db.collection("things");
+        self.written += 1;
+        let value = self.written;
+        match step {
+            Step::Put(key) => {
+                things.put(&json!({"id": key, "value": value})).await.unwrap();
+                self.present.insert(key, value);
+            }
+            Step::Delete(key) => {
+                things.delete(&json!(key)).await.unwrap();
+                self.present.remove(&key);
+            }
+            Step::Load(keys) => {
+                let mut load = things.bulk_load(Duplicates::Replace).await.unwrap();
+                for key in keys {
+                    load.add_value(&json!({"id": key, "value": value})).await.unwrap();
+                    self.present.insert(key, value);
+                }
+                load.finish().await.unwrap();
+            }
+            Step::Create(name) => {
+                let outcome = db.create_snapshot(NAMES[name]).await;
+                if self.named.contains_key(NAMES[name]) {
+                    assert!(matches!(outcome, Err(Error::SnapshotExists { .. })), "{outcome:?}");
+                } else {
+                    assert_eq!(outcome.unwrap().seq, db.position());
+                    self.named.insert(NAMES[name], self.present.clone());
+                }
+            }
+            Step::Drop(name) => {
+                let outcome = db.drop_snapshot(NAMES[name]).await;
+                match self.named.remove(NAMES[name]) {
+                    Some(_) => outcome.unwrap(),
+                    None => assert!(matches!(outcome, Err(Error::UnknownSnapshot { .. })), "{outcome:?}"),
+                }
+            }
+            Step::Checkpoint => Box::pin(db.checkpoint()).await.unwrap(),
+            Step::Compact => _ = Box::pin(db.compact()).await.unwrap(),
+            Step::Skip(seconds) => self.clock.skip(seconds),
+            Step::Collect => {
+                db.refresh(Freshness::Strict).await.unwrap();
+                db.collect_garbage().await.unwrap();
+            }
+            Step::Sweep => _ = db.sweep().await.unwrap(),
+            Step::Reopen => {
+                self.handles[usize::from(second)] = handle(&self.store, &self.clock, self.history).await;
+            }
+        }
+    }
+
+    async fn check(&self) {
+        for db in &self.handles {
+            assert_eq!(found(db.collection("things").query().fetch()).await, self.present);
+            let names: Vec<String> = db.snapshots().await.unwrap().into_iter().map(|snapshot| snapshot.name).collect();
+            assert!(names.iter().map(String::as_str).eq(self.named.keys().copied()), "{names:?}");
+            for (name, expected) in &self.named {
+                let then = Box::pin(db.at(*name)).await.unwrap();
+                assert_eq!(found(then.collection("things").query().fetch()).await, *expected, "{name}");
+            }
+        }
+    }
+}
+
+async fn run(steps: Vec<(bool, Step)>, history: Option<Duration>) {
+    let (store, clock) = (MemoryDriver::new(), Skipping::default());
+    let handles = [handle(&store, &clock, history).await, handle(&store, &clock, history).await];
+    let (present, named) = (Model::from([(0, 0)]), BTreeMap::new());
+    handles[0].collection("things").put(&json!({"id": 0, "value": 0})).await.unwrap();
+    let mut world = World { store, clock, history, handles, present, named, written: 0 };
+    for (second, step) in steps {
+        world.act(second, step).await;
+        Box::pin(world.check()).await;
+    }
+    let verification = Box::pin(world.handles[0].verify(|_| ())).await.unwrap();
+    assert!(verification.is_clean(), "{:?}", verification.findings);
+    // Without names and history, everything goes that only they needed.
+    for name in world.named.keys() {
+        world.handles[0].drop_snapshot(name).await.unwrap();
+    }
+    world.named.clear();
+    let db = &world.handles[0];
+    for _ in 0..3 {
+        db.collection("things").put(&json!({"id": 0, "value": 0})).await.unwrap();
+        Box::pin(db.checkpoint()).await.unwrap();
+        world.clock.skip(2 * GRACE_S + history.unwrap_or_default().as_secs());
+        db.refresh(Freshness::Strict).await.unwrap();
+        db.collect_garbage().await.unwrap();
+    }
+    let keys = world.store.list("db/log/", None).await.unwrap().objects;
+    let first = keys.first().unwrap().key.as_str().rsplit('/').next().unwrap().parse::<u64>().unwrap();
+    assert_eq!(keys.len() as u64, db.position().0 - first + 1, "a record was left behind: {keys:?}");
+    db.sweep().await.unwrap();
+    let objects = world.store.list("db/", None).await.unwrap().objects.len();
+    assert!(objects < 30, "{objects} objects");
+}
+
+proptest! {
+    #![proptest_config(crate::support::cases(64))]
+    #[test]
+    fn a_name_shows_its_moment_whatever_is_removed(
+        steps in prop::collection::vec((any::<bool>(), step()), 1..50),
+        history in prop::option::of((0..3_u64).prop_map(|graces| Duration::from_secs(graces * GRACE_S))),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(run(steps, history));
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_costs_one_put_and_dropping_it_another() {
+    let store = MemoryDriver::new();
+    let meter = metered(&store);
+    let db = on(meter.clone()).open().await.unwrap();
+    let orders = db.table::<Order>().await.unwrap();
+    orders.insert(&order("a", 1, 1)).await.unwrap();
+    for drops in [false, true] {
+        let before = meter.usage();
+        match drops {
+            true => db.drop_snapshot("now").await.unwrap(),
+            false => _ = db.create_snapshot("now").await.unwrap(),
+        }
+        let used = meter.usage() - before;
+        assert_eq!((used.requests(Operation::Put), used.total_requests()), (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn names_that_cannot_be_are_refused() {
+    let db = in_memory().await;
+    for name in ["", "a\nb", "x".repeat(256).as_str()] {
+        let error = db.create_snapshot(name).await.unwrap_err();
+        assert!(matches!(error, Error::InvalidSnapshot { .. }), "{error}");
+    }
+    let error = db.at("nowhere").await.unwrap_err();
+    assert_eq!(error.to_string(), "there is no snapshot named \"nowhere\"");
+}
