@@ -70,6 +70,8 @@ pub enum PlantedBug {
     EndedByLocalClock,
     /// H13: Whether a document has ended is judged by a clock however wrong.
     WriteByWrongClock,
+    /// What a snapshot with a name needs is removed as if it had none.
+    NameForgotten,
     /// H11: What was bulk-loaded lies below all that was written since the last checkpoint, in whatever order.
     LoadBelowAll,
 }

@@ -1,7 +1,7 @@
 use bucketdb::simulation::PlantedBug;
 
 /// Every bug that can be planted.
-const BUGS: [PlantedBug; 33] = [
+const BUGS: [PlantedBug; 34] = [
     PlantedBug::AnswerBeforePut,
     PlantedBug::SkipValidation,
     PlantedBug::NextSlotWhileOpen,
@@ -35,6 +35,7 @@ const BUGS: [PlantedBug; 33] = [
     PlantedBug::UniqueUnchecked,
     PlantedBug::EndedByLocalClock,
     PlantedBug::WriteByWrongClock,
+    PlantedBug::NameForgotten,
 ];
 
 /// The names of all bugs that can be planted.

@@ -56,6 +56,7 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario!(DeadlineByWallClock, storage::one_clock, "the grace is measured by one clock"),
     scenario!(HeadWithoutCheck, storage::restored_head, "a head that was set back is noticed"),
     scenario!(FloorIgnored, storage::floor_first, "no record is deleted that may still be read"),
+    scenario!(NameForgotten, storage::name_is_kept, "what a snapshot with a name needs stays"),
     scenario!(NoTailLimit, storage::bounded_tail, "the log does not grow without checkpoints"),
     scenario!(LoadUnnoticed, storage::load_counts_as_written, "what was bulk-loaded counts as written"),
     scenario!(

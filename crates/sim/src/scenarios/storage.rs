@@ -77,6 +77,21 @@ pub(crate) async fn floor_first(stage: Stage) -> Outcome {
     must(found.as_ref().map(value_of) == Some(json!(1)), format!("{found:?} is not what was there"))
 }
 
+/// A moment has a name while the log is cut behind it, and is read by somebody who comes later.
+pub(crate) async fn name_is_kept(stage: Stage) -> Outcome {
+    let (a, _) = two(&stage).await?;
+    a.write("x", 1).await?;
+    a.db.create_snapshot("then").await.map_err(|error| error.to_string())?;
+    for value in 2..4 {
+        a.write("x", value).await?;
+        stage.truncate(&a).await?;
+    }
+    let reader = stage.actor().await?;
+    let found = async { reader.db.at("then").await?.collection("things").get(&json!("x")).await };
+    let found = found.await.map_err(|error| format!("a snapshot with a name cannot be read: {error}"))?;
+    must(found.as_ref().map(value_of) == Some(json!(1)), format!("{found:?} is not what was there"))
+}
+
 /// No checkpoint can be made: the log must not grow for ever (H19).
 pub(crate) async fn bounded_tail(stage: Stage) -> Outcome {
     const HARD: u64 = 12;

@@ -126,6 +126,7 @@ impl Client {
             Work::Load => self.load().await,
             Work::Index => self.index().await,
             Work::Find => self.find().await,
+            Work::Name => self.named().await,
         }
     }
 

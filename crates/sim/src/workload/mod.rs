@@ -6,6 +6,7 @@ mod documents;
 mod feed_event;
 mod follower;
 mod indexes;
+mod names;
 mod operation;
 mod recorder;
 mod storage;

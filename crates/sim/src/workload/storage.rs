@@ -3,9 +3,9 @@ use std::time::Duration;
 
 use bucketdb::{Duplicates, Error, Freshness};
 
+use crate::workload::Outcome;
 use crate::workload::client::{Client, put};
-use crate::workload::documents::{Half, List, Register};
-use crate::workload::{Outcome, Read, Seen};
+use crate::workload::documents::Register;
 
 impl Client {
     /// Reads one snapshot several times, over however many checkpoints: it never changes.
@@ -20,17 +20,8 @@ impl Client {
             let snapshot = db.snapshot().await?;
             recorder.read_at(token, snapshot.position());
             let mut reads = Vec::new();
-            let seen = |token: Option<u64>| token.map_or(Seen::Absent, Seen::Token);
             for (one, two) in keys {
-                let list = snapshot.get::<List>(one.as_str()).await?.map(|list| list.token);
-                let register = snapshot.get::<Register>(two.as_str()).await?.map(|register| register.token);
-                let halves: Vec<Half> = snapshot.table::<Half>()?.query().fetch().await?;
-                reads.push(Read { table: "lists", key: one, seen: seen(list) });
-                reads.push(Read { table: "registers", key: two, seen: seen(register) });
-                reads.extend(halves.into_iter().map(|half| {
-                    let seen = Seen::Token(half.token);
-                    Read { table: "halves", key: half.key, seen }
-                }));
+                reads.extend(self.reads_of(&snapshot, one, two).await?);
                 scheduler.sleep(most).await;
             }
             Ok::<_, Error>(reads)

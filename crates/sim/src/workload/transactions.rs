@@ -4,7 +4,7 @@ use bucketdb::{Error, Freshness, Seq, TransactOptions, Transacted};
 use bucketdb_history::Op;
 
 use crate::workload::client::{Client, put};
-use crate::workload::documents::{ACCOUNTS, Account, Half, List, Register, Seat, account_key};
+use crate::workload::documents::{ACCOUNTS, Account, List, Seat, account_key};
 use crate::workload::{Outcome, Read, Seen, Token, Write};
 
 /// How many seats a room has.
@@ -187,14 +187,7 @@ impl Client {
                 Some(seq) => self.tables.db.at(seq).await?,
                 None => self.tables.db.snapshot().await?,
             };
-            let list = snapshot.get::<List>(one.as_str()).await?.map(|list| list.token);
-            let register = snapshot.get::<Register>(two.as_str()).await?.map(|register| register.token);
-            let halves: Vec<Half> = snapshot.table::<Half>()?.query().fetch().await?;
-            let halves = halves.into_iter().map(|half| ("halves", half.key, Some(half.token)));
-            let reads = [("lists", one.clone(), list), ("registers", two.clone(), register)].into_iter().chain(halves);
-            let reads =
-                reads.map(|(table, key, token)| Read { table, key, seen: token.map_or(Seen::Absent, Seen::Token) });
-            Ok::<_, Error>((snapshot.position(), reads.collect::<Vec<_>>()))
+            Ok::<_, Error>((snapshot.position(), self.reads_of(&snapshot, one, two).await?))
         };
         match read.await {
             Ok((position, reads)) => {

@@ -41,11 +41,13 @@ pub enum Work {
     Index,
     /// Reads all registers by an index.
     Find,
+    /// Names a position, drops a name, or reads by one.
+    Name,
 }
 
 impl Work {
     /// All kinds.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Get,
         Self::Put,
         Self::Delete,
@@ -66,5 +68,6 @@ impl Work {
         Self::Load,
         Self::Index,
         Self::Find,
+        Self::Name,
     ];
 }
