@@ -219,8 +219,11 @@ impl Database {
         verification: &mut Verification,
         progress: &mut (impl FnMut(VerifyProgress) + Send),
     ) -> Result<()> {
-        let floor = self.inner.log.floor();
-        let (named, checkpoints): (Vec<_>, Vec<_>) = checkpoints.into_iter().partition(|it| it.covers < floor);
+        let oldest = self.inner.log.read(|documents, _| {
+            let base = documents.base();
+            base.retained.get(base.pinned).map_or(base.covers, |oldest| oldest.covers)
+        })?;
+        let (named, checkpoints): (Vec<_>, Vec<_>) = checkpoints.into_iter().partition(|it| it.covers < oldest);
         self.verify_named(named, verification).await?;
         let mut checkpoints = checkpoints.into_iter();
         let Some(mut earlier) = checkpoints.next() else { return Ok(()) };

@@ -72,8 +72,8 @@ pub(crate) enum Command {
         table: String,
         /// Bare text if the key is text, otherwise JSON; a JSON list if the key has several fields
         key: String,
-        /// As it was at that position of the log, or at that time
-        #[arg(long, value_name = "SEQ|TIME", value_parser = parse_point)]
+        /// As it was at that position of the log, at that time, or when the snapshot of that name was created
+        #[arg(long, value_name = "SEQ|TIME|NAME", value_parser = parse_point)]
         at: Option<Point>,
     },
     /// Write one document
@@ -99,6 +99,9 @@ pub(crate) enum Command {
     /// Add an index to a table, or drop one
     #[command(subcommand)]
     Index(Index),
+    /// Give the present a name under which it can be read later, list these names, or drop one
+    #[command(subcommand)]
+    Snapshot(Snapshot),
     /// Say which field of a table's documents holds when they end, in seconds since 1970
     Ttl {
         table: String,
@@ -151,6 +154,19 @@ pub(crate) enum Index {
         /// As it was created, and as `schema` shows it
         fields: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Snapshot {
+    /// Keep what the database holds now readable, with `--at NAME`, until the name is dropped; nothing is copied
+    Create {
+        #[arg(value_parser = parse_name)]
+        name: String,
+    },
+    /// List the snapshots
+    List,
+    /// Drop a snapshot: what only it needs is removed by and by
+    Drop { name: String },
 }
 
 #[derive(Debug, Args)]
@@ -338,8 +354,15 @@ fn parse_point(text: &str) -> Result<Point, String> {
     if let Ok(seq) = text.parse() {
         return Ok(Seq(seq).into());
     }
-    let time = parse_timestamp(text).map(|unix_ms| WallTime(unix_ms).into());
-    time.ok_or_else(|| "it is neither a position in the log nor a time such as 2026-01-31T12:00:00Z".to_owned())
+    Ok(parse_timestamp(text).map_or_else(|| text.into(), |unix_ms| WallTime(unix_ms).into()))
+}
+
+/// A name that `--at` takes for one.
+fn parse_name(text: &str) -> Result<String, String> {
+    match parse_point(text)? {
+        Point::Name(name) => Ok(name),
+        _ => Err("`--at` would take it for a position in the log or for a time: choose another name".to_owned()),
+    }
 }
 
 /// Whether errors are to be JSON, asked when the arguments themselves are wrong.

@@ -40,8 +40,9 @@ pub(crate) struct Query {
     /// Ask the store for what others have committed up to now
     #[arg(long)]
     pub(crate) strict: bool,
-    /// As it was at that position of the log, or at that time, such as 2026-01-31T12:00:00Z
-    #[arg(long, value_name = "SEQ|TIME", value_parser = parse_point, conflicts_with = "strict")]
+    /// As it was at that position of the log, at that time, such as 2026-01-31T12:00:00Z, or when the snapshot of that name
+    /// was created
+    #[arg(long, value_name = "SEQ|TIME|NAME", value_parser = parse_point, conflicts_with = "strict")]
     pub(crate) at: Option<Point>,
     #[arg(long, value_enum)]
     pub(crate) format: Option<QueryFormat>,

@@ -1,6 +1,6 @@
 use super::{
-    compact, delete, demo, doctor, export, gc, get, import, index, patch, put, query, schema, schema_history, stats,
-    tables, ttl, update, verify, watch,
+    compact, delete, demo, doctor, export, gc, get, import, index, patch, put, query, schema, schema_history, snapshot,
+    stats, tables, ttl, update, verify, watch,
 };
 use crate::arguments::{Arguments, Command};
 use crate::failure::Failure;
@@ -13,7 +13,7 @@ pub(crate) async fn run(arguments: &Arguments, output: &mut Output) -> Result<()
         Command::Demo => Box::pin(demo::run(global, output)).await,
         Command::Import(options) => import::run(global, options, output).await,
         Command::Export(options) => export::run(global, options, output).await,
-        Command::Get { table, key, at } => get::run(global, table, key, *at, output).await,
+        Command::Get { table, key, at } => get::run(global, table, key, at.clone(), output).await,
         Command::Put(options) => put::run(global, options, output).await,
         Command::Delete(options) => delete::run(global, options, output).await,
         Command::Update(options) => update::run(global, options, output).await,
@@ -24,6 +24,7 @@ pub(crate) async fn run(arguments: &Arguments, output: &mut Output) -> Result<()
         Command::Schema(asked) if asked.versions => schema_history::show(global, &asked.table, output).await,
         Command::Schema(asked) => schema::run(global, &asked.table, output).await,
         Command::Index(action) => index::run(global, action, output).await,
+        Command::Snapshot(action) => snapshot::run(global, action, output).await,
         Command::Ttl { table, field, .. } => ttl::run(global, table, field.as_deref(), output).await,
         Command::Stats => stats::run(global, output).await,
         Command::Compact => compact::run(global, output).await,

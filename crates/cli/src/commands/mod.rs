@@ -22,6 +22,7 @@ mod put;
 mod query;
 mod schema;
 mod schema_history;
+mod snapshot;
 mod stats;
 mod table;
 mod tables;

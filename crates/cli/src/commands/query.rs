@@ -40,7 +40,7 @@ async fn answer(
     output: &mut Output,
 ) -> Result<(), Failure> {
     let (collection, schema) = existing_table(db, &options.table).await?;
-    let query = match options.at {
+    let query = match options.at.clone() {
         Some(point) => db.at(point).await?.collection(&options.table).query(),
         None => collection.query(),
     };

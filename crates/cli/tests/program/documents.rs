@@ -337,8 +337,28 @@ fn the_past_can_be_read_by_position_and_by_time() {
     sandbox.run(&["query", "people", "--at", "1000"]).failed(1, &["the log ends at position"]);
     sandbox.run(&["query", "people", "--at", "2001-01-01"]).failed(1, &["created after that time"]);
     sandbox.run(&["query", "people", "--at", "9001-01-01"]).failed(1, &["lies in the future"]);
-    sandbox.run(&["query", "people", "--at", "yesterday"]).failed(2, &["neither a position in the log nor a time"]);
+    sandbox.run(&["query", "people", "--at", "yesterday"]).failed(1, &["no snapshot named \"yesterday\""]);
     sandbox.run(&["query", "people", "--at", "2", "--strict"]).failed(2, &["--strict"]);
+}
+
+#[test]
+fn a_snapshot_is_read_by_its_name_until_that_is_dropped() {
+    let sandbox = with_people();
+    let count = |at: &[&str]| sandbox.ok(&[&["query", "people", "--count"], at].concat()).trim().to_owned();
+    let before = count(&[]);
+    let created = sandbox.json(&["snapshot", "create", "first"]);
+    sandbox.run(&["snapshot", "create", "first"]).failed(1, &["\"first\"", "already"]);
+    for name in ["7", "2026-01-01"] {
+        sandbox.run(&["snapshot", "create", name]).failed(2, &["choose another name"]);
+    }
+    sandbox.ok(&["delete", "people", "--where", "age > 0"]);
+    sandbox.ok(&["compact"]);
+    assert_ne!(count(&[]), before);
+    assert_eq!(count(&["--at", "first"]), before);
+    assert_eq!(sandbox.json(&["snapshot", "list"]), json!([created]));
+    sandbox.ok(&["snapshot", "drop", "first"]);
+    sandbox.run(&["snapshot", "drop", "first"]).failed(1, &["no snapshot named \"first\""]);
+    assert_eq!(sandbox.ok(&["snapshot", "list"]).trim(), "no snapshots");
 }
 
 #[test]
