@@ -136,9 +136,7 @@ impl Base {
         let mut reader = Reader::new(bytes);
         let (time_ms, ended_ms, ttls) = (reader.varint()?, reader.varint()?, reader.varint()?);
         let tree = Tree::decode(&mut reader, store)?;
-        let retained = decode_retained(&mut reader)?;
-        let pinned = usize::try_from(reader.varint()?).ok().filter(|pinned| *pinned <= retained.len());
-        let pinned = pinned.ok_or(Malformed("more checkpoints are kept for names than are kept"))?;
+        let (retained, pinned) = decode_retained(&mut reader)?;
         let (next_group, indexes) = base_index::decode(&mut reader)?;
         reader.finish()?;
         Ok(Arc::new(Self { covers, time_ms, ended_ms, ttls, tree, retained, pinned, indexes, next_group }))
@@ -190,7 +188,8 @@ fn decode_references(reader: &mut Reader, names: &[String], left: &mut usize) ->
     Ok(some)
 }
 
-fn decode_retained(reader: &mut Reader) -> Result<Vec<Retained>, Malformed> {
+/// The checkpoints that are kept, and how many of them for names only.
+fn decode_retained(reader: &mut Reader) -> Result<(Vec<Retained>, usize), Malformed> {
     let mut names = Vec::new();
     for _ in 0..reader.length()? {
         names.push(reader.text()?);
@@ -208,7 +207,9 @@ fn decode_retained(reader: &mut Reader) -> Result<Vec<Retained>, Malformed> {
             loaded: decode_references(reader, &names, &mut left)?,
         });
     }
-    Ok(retained)
+    let pinned = usize::try_from(reader.varint()?).ok().filter(|pinned| *pinned <= retained.len());
+    let pinned = pinned.ok_or(Malformed("more checkpoints are kept for names than are kept"))?;
+    Ok((retained, pinned))
 }
 
 #[cfg(test)]
@@ -235,8 +236,8 @@ mod tests {
     }
 
     /// Behind the times and the fields (three bytes) and an empty tree (two), before the indexes.
-    fn encoded(retained: &[Retained]) -> Bytes {
-        let encoded = Base { retained: retained.to_vec(), ..Base::default() }.encode();
+    fn encoded(retained: &[Retained], pinned: usize) -> Bytes {
+        let encoded = Base { retained: retained.to_vec(), pinned, ..Base::default() }.encode();
         let mut no_indexes = Vec::new();
         base_index::encode(&mut no_indexes, base_index::FIRST_INDEX_GROUP, &[]);
         encoded.slice(5..encoded.len() - no_indexes.len())
@@ -244,9 +245,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_retained_comes_back(retained in prop::collection::vec(retained(), 0..6)) {
-            let mut reader = Reader::new(encoded(&retained));
-            prop_assert_eq!(decode_retained(&mut reader), Ok(retained));
+        fn what_is_retained_comes_back(retained in prop::collection::vec(retained(), 0..6), pinned in 0..6_usize) {
+            let pinned = pinned.min(retained.len());
+            let mut reader = Reader::new(encoded(&retained, pinned));
+            prop_assert_eq!(decode_retained(&mut reader), Ok((retained, pinned)));
             prop_assert!(reader.finish().is_ok());
         }
 
@@ -256,7 +258,7 @@ mod tests {
             place in any::<prop::sample::Index>(),
             wound in prop::collection::vec(any::<u8>(), 1..6),
         ) {
-            let mut bytes = encoded(&retained).to_vec();
+            let mut bytes = encoded(&retained, 0).to_vec();
             let at = place.index(bytes.len());
             bytes.splice(at..(at + wound.len()).min(bytes.len()), wound);
             let _ = decode_retained(&mut Reader::new(bytes.into()));
@@ -275,7 +277,7 @@ mod tests {
             runs: runs.clone(),
             loaded: Vec::new(),
         };
-        let (one, many) = (encoded(&[kept(1)]), encoded(&(1..=64).map(kept).collect::<Vec<_>>()));
+        let (one, many) = (encoded(&[kept(1)], 0), encoded(&(1..=64).map(kept).collect::<Vec<_>>(), 0));
         assert!(many.len() < one.len() + 64 * 64, "{} and {}", one.len(), many.len());
     }
 }
