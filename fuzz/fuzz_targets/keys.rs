@@ -13,6 +13,9 @@ enum Part {
     Integer(i64),
     Large(u64),
     Boolean(bool),
+    Uuid([u8; 16]),
+    Timestamp(i64, u32),
+    Date(i32),
 }
 
 impl From<Part> for KeyPart {
@@ -23,6 +26,9 @@ impl From<Part> for KeyPart {
             Part::Integer(number) => Self::Integer(number.into()),
             Part::Large(number) => Self::Integer(number.into()),
             Part::Boolean(value) => Self::Boolean(value),
+            Part::Uuid(value) => Self::Uuid(value),
+            Part::Timestamp(seconds, nanos) => Self::Timestamp { seconds, nanos },
+            Part::Date(days) => Self::Date(days),
         }
     }
 }

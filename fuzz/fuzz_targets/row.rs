@@ -1,10 +1,11 @@
 //! Rows: no bytes make a reader panic; a field that is looked at alone is the same as in the whole document; what is read
-//! as JSON is what it is written as; a patched row is the patched document.
+//! as JSON is what it is written as; a patched row is the patched document; texts that stand for something keep what they
+//! stand for, and have one form.
 #![no_main]
 
 use std::sync::LazyLock;
 
-use bucketdb::Document;
+use bucketdb::{Document, FieldType, Schema};
 use bucketdb_documents::{Layouts, row};
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
@@ -37,6 +38,19 @@ struct Address {
 
 static LAYOUTS: LazyLock<Layouts> = LazyLock::new(|| Layouts::of_schema(&Person::schema()));
 
+const TYPED: [(&str, FieldType); 4] = [
+    ("name", FieldType::Uuid),
+    ("note", FieldType::Timestamp),
+    ("other", FieldType::Date),
+    ("score", FieldType::Decimal),
+];
+
+static TYPED_LAYOUTS: LazyLock<Layouts> = LazyLock::new(|| {
+    let schema = Schema::builder("typed").field::<u64>("id").key(&["id"]);
+    let schema = TYPED.iter().fold(schema, |schema, (name, field_type)| schema.field_of_type(name, *field_type));
+    Layouts::of_schema(&schema.finish())
+});
+
 const FIELDS: [&str; 11] =
     ["id", "name", "age", "height", "score", "change", "is_active", "note", "tags", "address", "other"];
 
@@ -49,10 +63,22 @@ fuzz_target!(|bytes: &[u8]| {
     {
         assert_eq!(row::decode_value(&row, &LAYOUTS).as_ref(), Ok(&document));
         check(&row);
+        check_typed(&document);
     }
 });
 
+fn check_typed(document: &Value) {
+    let row = row::encode(document, &TYPED_LAYOUTS).unwrap();
+    let read = row::decode_value(&row, &TYPED_LAYOUTS).unwrap();
+    for (name, field_type) in TYPED {
+        let comparable = |document: &Value| Some(field_type.text_type()?.comparable(document.get(name)?.clone()));
+        assert_eq!(comparable(document), comparable(&read), "{name} of {document}");
+    }
+    assert_eq!(row::decode_value(&row::encode(&read, &TYPED_LAYOUTS).unwrap(), &TYPED_LAYOUTS), Ok(read));
+}
+
 fn check(bytes: &Bytes) {
+    let _ = row::decode_value(bytes, &TYPED_LAYOUTS);
     let _ = row::decode::<Person>(bytes, &LAYOUTS);
     let whole = row::decode_value(bytes, &LAYOUTS);
     for name in FIELDS {
@@ -65,7 +91,10 @@ fn check(bytes: &Bytes) {
     let Value::Object(patch) = patch else { return };
     if let Ok(patched) = row::patched(bytes, &patch, &LAYOUTS) {
         let patched = row::decode_value(&patched, &LAYOUTS).unwrap();
-        assert_eq!((&patched["age"], &patched["address"]["city"], &patched["other"]), (&json!(7), &json!("Bern"), &json!([1])));
+        assert_eq!(
+            (&patched["age"], &patched["address"]["city"], &patched["other"]),
+            (&json!(7), &json!("Bern"), &json!([1]))
+        );
         assert_eq!(patched.get("note"), None);
     }
 }
