@@ -148,7 +148,7 @@ mod tests {
         let day = 24 * 3_600;
         let stretch = |first, last| Stretch { first: Seq(first), last: Seq(last) };
         let earlier = [checkpoint(0, 0, &[]), checkpoint(10, day, &[]), checkpoint(20, 2 * day, &[])];
-        let now = (Seq(40), 4 * day * 1_000);
+        let now = (Seq(40), 5 * day * 1_000);
         let last = || checkpoint(30, 4 * day, &[]);
         // History reaches to the last one before this; names: before any checkpoint, at one, behind one, and in the history.
         let named = [Seq(4), Seq(7), Seq(20), Seq(25), Seq(33)];
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(retention.spared, [stretch(1, 7), stretch(20, 25)]);
         // The next one: what has no name any more goes, and what was history is kept for its name.
         let next = checkpoint(40, 6 * day, &[]);
-        let now = (Seq(50), 6 * day * 1_000);
+        let now = (Seq(50), 7 * day * 1_000);
         let later = Retention::new((&retention.retained, 2), next, HOUR, now, &[Seq(20), Seq(33)]);
         assert_eq!((covers(&later), later.pinned, later.floor), (vec![20, 30, 40], 2, Seq(40)));
         assert_eq!(later.spared, [stretch(20, 20), stretch(31, 33)]);
