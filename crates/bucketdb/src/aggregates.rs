@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::plan::{Explanation, Needs};
 use crate::request::{Request, Source};
 use crate::rows::{Stored, TableRef};
-use crate::seen::Seen;
+use crate::seen::Sight;
 use crate::{Error, Filter, Query, Result};
 
 /// A query whose documents are put into groups: see [`Query::group_by`].
@@ -229,8 +229,9 @@ impl Request {
         let begin = |types| Groups::typed(columns.clone(), terms.clone(), types, most_bytes);
         let mut groups = None;
         // By what the table that is read says, should a version of its schema have been registered just now.
-        let join =
-            |table: &TableRef, seen: &Seen| seen.join(groups.get_or_insert_with(|| begin(table.types.clone())), table);
+        let join = |table: &TableRef, seen: Sight<'_>| {
+            seen.join(groups.get_or_insert_with(|| begin(table.types.clone())), table)
+        };
         self.visit(&paths, join).await?;
         Ok(groups.unwrap_or_else(|| begin(types)).finish().collect())
     }
@@ -267,7 +268,7 @@ async fn first_of_index(request: &Request, terms: &[AggregateTerm]) -> Result<Op
     }
     let mut found = None;
     request
-        .show(view, &table, plan, |table, seen| {
+        .show(view, &table, plan, &paths, |table, seen| {
             found = paths.first().map(|path| seen.value(path, table)).transpose()?.flatten();
             Ok(())
         })

@@ -16,6 +16,7 @@ use crate::plan::{Explanation, Hint};
 use crate::projection::Projection;
 use crate::request::{Predicate, Request, Source};
 use crate::rows::{Stored, TableRef};
+use crate::seen::Sight;
 use crate::{Document, Result};
 
 /// What is asked of a table: which documents, in which order, how many.
@@ -168,7 +169,7 @@ impl<T: Stored, R: Send + 'static> Query<T, R> {
             return Ok(count.saturating_sub(self.request.offset as u64).min(limit));
         }
         let mut count = 0;
-        let visit = |_: &_, _: &_| {
+        let visit = |_: &_, _: Sight<'_>| {
             count += 1;
             Ok(())
         };

@@ -14,9 +14,11 @@ use crate::key_bounds::KeyBounds;
 use crate::origin::{Origin, View};
 use crate::page_cursor::After;
 use crate::plan::{Access, Asked, Explanation, Hint, Needs, Plan};
+use crate::row_reader::RowReader;
 use crate::row_scan::RowScan;
 use crate::rows::{Reading, TableRef};
-use crate::seen::Seen;
+use crate::seen::{Seen, Sight};
+use crate::stretch::{self, StoredRow, Stretch};
 
 /// What is asked of a table, whatever its documents are read as.
 #[derive(Clone, Debug)]
@@ -166,10 +168,33 @@ impl Request {
             return Ok(matches.skip(offset).take(limit).left_stream());
         };
         let mut sorted = TopK::new(order.clone(), offset.saturating_add(limit));
-        while let Some(row) = rows.next().await? {
-            if sieve.accepts(table, &row.key, &row.row)? {
-                let part = table.ordered_part(&order, &row.key, &row.row)?;
-                sorted.push((Match { key: row.key, row: row.row }, part));
+        let add = |sorted: &mut TopK<_>, ScanRow { key, row }: ScanRow| -> Result<()> {
+            let part = table.ordered_part(&order, &key, &row)?;
+            sorted.push((Match { key, row }, part));
+            Ok(())
+        };
+        let ordered_by = order.terms().iter().map(|term| &term.path);
+        let mut reader = RowReader::new(table, sieve.filter.as_ref(), ordered_by);
+        while let Some(stretch) = rows.next_stretch().await? {
+            match stretch {
+                Stretch::One(row) => {
+                    if sieve.accepts(table, &row.key, &row.row)? {
+                        add(&mut sorted, row)?;
+                    }
+                }
+                Stretch::Many(mut rows) => {
+                    reader.iter_mut().for_each(|reader| reader.select(&mut rows));
+                    while let Some(row) = rows.next() {
+                        if sieve.accepts_stored(table, row, reader.as_mut())? {
+                            let passed = reader.as_mut().map(|reader| sorted.passes_over(&reader.read_asked(row)));
+                            match passed.transpose() {
+                                Ok(passed) if passed.unwrap_or(false) => {}
+                                Ok(_) => add(&mut sorted, row.to_row())?,
+                                Err(error) => return Err(table.invalid_document(row.to_row().key, error)),
+                            }
+                        }
+                    }
+                }
             }
         }
         let matches = sorted.into_sorted_vec().into_iter().skip(offset).map(|(found, _)| Ok(found));
@@ -186,14 +211,14 @@ impl Request {
     pub(crate) async fn visit(
         mut self,
         paths: &[Path],
-        mut visit: impl FnMut(&TableRef, &Seen) -> Result<()> + Send,
+        mut visit: impl FnMut(&TableRef, Sight<'_>) -> Result<()> + Send,
     ) -> Result<()> {
         if self.takes_part() && self.order.as_ref().is_some_and(|order| !order.is_empty()) {
             let Some((table, matches)) = self.run().await? else { return Ok(()) };
             let mut matches = std::pin::pin!(matches);
             while let Some(found) = matches.next().await {
                 let Match { key, row } = found?;
-                visit(&table, &Seen::Row(ScanRow { key, row }))?;
+                visit(&table, Sight::Seen(&Seen::Row(ScanRow { key, row })))?;
             }
             return Ok(());
         }
@@ -202,16 +227,17 @@ impl Request {
         let Some(table) = self.source(&view)? else { return Ok(()) };
         let is_order_free = !self.takes_part() || paths.is_empty();
         let plan = self.plan(&view, &table, Needs::Paths { paths, is_order_free }, false).await?;
-        self.show(view, &table, plan, visit).await
+        self.show(view, &table, plan, paths, visit).await
     }
 
-    /// Shows what a plan gives, in its order.
+    /// Shows what a plan gives, in its order; of each document, no more is needed than the values at some paths.
     pub(crate) async fn show(
         self,
         view: View,
         table: &TableRef,
         plan: Plan,
-        mut visit: impl FnMut(&TableRef, &Seen) -> Result<()> + Send,
+        paths: &[Path],
+        mut visit: impl FnMut(&TableRef, Sight<'_>) -> Result<()> + Send,
     ) -> Result<()> {
         let (mut offset, mut left) = (self.offset, self.limit.unwrap_or(usize::MAX));
         let mut all = match plan.access {
@@ -221,17 +247,38 @@ impl Request {
             access => Visited::Rows(self.rows(view, table, access)?),
         };
         let sieve = self.sieve(table);
-        while left > 0 {
-            let Some(seen) = all.next().await? else { break };
-            if !sieve.accepts_seen(table, &seen)? {
-                continue;
-            }
+        let mut reader = RowReader::new(table, sieve.filter.as_ref(), paths);
+        let mut counts = || {
             if offset > 0 {
                 offset -= 1;
-                continue;
+                return false;
             }
-            left -= 1;
-            visit(table, &seen)?;
+            true
+        };
+        while left > 0 {
+            match all.next_stretch().await? {
+                None => break,
+                Some(Sights::One(seen)) => {
+                    if sieve.accepts_seen(table, &seen)? && counts() {
+                        left -= 1;
+                        visit(table, Sight::Seen(&seen))?;
+                    }
+                }
+                Some(Sights::Many(mut rows)) => {
+                    reader.iter_mut().for_each(|reader| reader.select(&mut rows));
+                    while left > 0
+                        && let Some(row) = rows.next()
+                    {
+                        if sieve.accepts_stored(table, row, reader.as_mut())? && counts() {
+                            left -= 1;
+                            match &mut reader {
+                                Some(reader) => visit(table, Sight::Stored(row, reader))?,
+                                None => visit(table, Sight::Seen(&Seen::Row(row.to_row())))?,
+                            }
+                        }
+                    }
+                }
+            }
         }
         Ok(())
     }
@@ -319,6 +366,31 @@ impl Sieve {
         {
             return Ok(false);
         }
+        self.accepts_matching(table, key, row)
+    }
+
+    /// As [`accepts`](Self::accepts), of a row in its block, by a reader of the filter's paths if there may be one.
+    fn accepts_stored(&self, table: &TableRef, row: StoredRow<'_>, reader: Option<&mut RowReader>) -> Result<bool> {
+        let Some(reader) = reader else {
+            let ScanRow { key, row } = row.to_row();
+            return self.accepts(table, &key, &row);
+        };
+        if let Some(filter) = self.filter.as_ref().filter(|_| !row.is_accepted) {
+            match filter.matches_in(&reader.read(row)) {
+                Ok(true) => {}
+                Ok(false) => return Ok(false),
+                Err(error) => return Err(table.invalid_document(row.to_row().key, error)),
+            }
+        }
+        if self.after.is_none() && self.predicates.is_empty() {
+            return Ok(true);
+        }
+        let ScanRow { key, row } = row.to_row();
+        self.accepts_matching(table, &key, &row)
+    }
+
+    /// Whether a row is wanted that the filter accepts.
+    fn accepts_matching(&self, table: &TableRef, key: &EncodedKey, row: &Bytes) -> Result<bool> {
         if let Some(after) = &self.after
             && !after.is_before(table, key, row)?
         {
@@ -348,12 +420,12 @@ enum Rows {
 }
 
 impl Rows {
-    async fn next(&mut self) -> Result<Option<ScanRow>> {
-        match self {
-            Self::Scan(rows) => rows.next().await,
-            Self::Index(rows) => rows.next().await,
-            Self::Common(rows) => rows.next().await,
-        }
+    async fn next_stretch(&mut self) -> Result<Option<Stretch>> {
+        Ok(match self {
+            Self::Scan(rows) => rows.next_stretch().await?,
+            Self::Index(rows) => rows.next().await?.map(Stretch::One),
+            Self::Common(rows) => rows.next().await?.map(Stretch::One),
+        })
     }
 }
 
@@ -363,24 +435,50 @@ enum Visited {
     Entries(Box<EntryRows>),
 }
 
+/// What comes next of those.
+enum Sights {
+    One(Seen),
+    Many(stretch::Rows),
+}
+
 impl Visited {
-    async fn next(&mut self) -> Result<Option<Seen>> {
-        match self {
-            Self::Rows(rows) => Ok(rows.next().await?.map(Seen::Row)),
-            Self::Entries(entries) => entries.next().await,
-        }
+    async fn next_stretch(&mut self) -> Result<Option<Sights>> {
+        Ok(match self {
+            Self::Rows(rows) => rows.next_stretch().await?.map(|stretch| match stretch {
+                Stretch::One(row) => Sights::One(Seen::Row(row)),
+                Stretch::Many(rows) => Sights::Many(rows),
+            }),
+            Self::Entries(entries) => entries.next().await?.map(Sights::One),
+        })
     }
 }
 
 fn matching(all: Visited, sieve: Sieve, table: TableRef) -> impl Stream<Item = Result<Seen>> + Send {
+    let reader = RowReader::new(&table, sieve.filter.as_ref(), []);
+    let rows: Option<stretch::Rows> = None;
     // In a box, since it is moved for every row, into a future and out of it.
-    stream::try_unfold(Box::new((all, sieve, table)), |mut state| async move {
-        let (all, sieve, table) = &mut *state;
-        while let Some(seen) = all.next().await? {
-            if sieve.accepts_seen(table, &seen)? {
-                return Ok(Some((seen, state)));
+    stream::try_unfold(Box::new((all, sieve, table, reader, rows)), |mut state| async move {
+        let (all, sieve, table, reader, rows) = &mut *state;
+        loop {
+            while let Some(row) = rows.as_mut().and_then(stretch::Rows::next) {
+                if sieve.accepts_stored(table, row, reader.as_mut())? {
+                    let seen = Seen::Row(row.to_row());
+                    return Ok(Some((seen, state)));
+                }
+            }
+            *rows = None;
+            match all.next_stretch().await? {
+                None => return Ok(None),
+                Some(Sights::One(seen)) => {
+                    if sieve.accepts_seen(table, &seen)? {
+                        return Ok(Some((seen, state)));
+                    }
+                }
+                Some(Sights::Many(mut next)) => {
+                    reader.iter_mut().for_each(|reader| reader.select(&mut next));
+                    *rows = Some(next);
+                }
             }
         }
-        Ok(None)
     })
 }

@@ -6,6 +6,7 @@ use bucketdb_documents::{Base, BaseScan, EncodedKey, Expiry, KeyRange, Scan, Sca
 use bytes::Bytes;
 
 use crate::origin::View;
+use crate::stretch::{Rows, Stretch};
 use crate::{Result, Transaction};
 
 /// How many rows are read while writers wait.
@@ -78,6 +79,23 @@ impl RowScan {
                 return Some(ScanRow { key, row });
             }
         }
+    }
+
+    /// What comes next in the order of the keys: as many rows as the runs have below the next key that was written elsewhere.
+    pub(crate) async fn next_stretch(&mut self) -> Result<Option<Stretch>> {
+        self.fill_page()?;
+        if let Some(open) = self.base.as_mut().filter(|open| self.visited.is_none() && open.next.is_none()) {
+            let written = self.written.front().map(|row| &row.key);
+            let own = self.own.first_key_value().map(|(key, _)| key);
+            let before = match (written, own) {
+                (Some(written), Some(own)) => Some(written.min(own)),
+                (written, own) => written.or(own),
+            };
+            if let Some(rows) = open.scan.take_ready(before) {
+                return Ok(Some(Stretch::Many(Rows::new(rows, self.expiry.clone()))));
+            }
+        }
+        Ok(self.next().await?.map(Stretch::One))
     }
 
     /// The next row in the order of the keys.

@@ -103,7 +103,7 @@ impl TableRef {
     /// A row, or what a step makes of it if it is one of an earlier version.
     pub(crate) fn current<'a>(&self, key: &EncodedKey, row: &'a Bytes) -> Result<Cow<'a, Bytes>> {
         let Reading::Version(_, step) = self.reading else { return Ok(Cow::Borrowed(row)) };
-        if !self.layouts.has_steps() {
+        if !self.may_need_step() {
             return Ok(Cow::Borrowed(row));
         }
         let invalid = |error| self.invalid_document(key, error);
@@ -113,6 +113,11 @@ impl TableRef {
             (Err(_), Some(step)) => step(row, &self.layouts).map(Cow::Owned).map_err(invalid),
             (Err(error), None) => Err(invalid(error)),
         }
+    }
+
+    /// Whether [`current`](Self::current) may make another row of one.
+    pub(crate) fn may_need_step(&self) -> bool {
+        matches!(self.reading, Reading::Version(..)) && self.layouts.has_steps()
     }
 
     pub(crate) fn find(catalogue: &Catalogue, name: &str) -> Option<Self> {

@@ -7,8 +7,10 @@ use bucketdb_query::{AggregateError, Filter, Groups, Path, Reach, Segment, Value
 use serde_json::{Map, Value};
 
 use crate::request::Match;
+use crate::row_reader::RowReader;
 use crate::rows::TableRef;
 use crate::stored_document::StoredDocument;
+use crate::stretch::StoredRow;
 use crate::{Error, Result};
 
 /// A document of which some values are needed.
@@ -17,6 +19,12 @@ pub(crate) enum Seen {
     Row(ScanRow),
     /// As far as an index, and the key, have it.
     Entry(Entry),
+}
+
+/// A document that is looked at where it is.
+pub(crate) enum Sight<'a> {
+    Seen(&'a Seen),
+    Stored(StoredRow<'a>, &'a mut RowReader),
 }
 
 /// What an index and the key say of a document.
@@ -71,7 +79,7 @@ impl Seen {
     }
 
     /// Puts the document into groups.
-    pub(crate) fn join(&self, groups: &mut Groups, table: &TableRef) -> Result<()> {
+    fn join(&self, groups: &mut Groups, table: &TableRef) -> Result<()> {
         let (key, joined) = match self {
             Self::Row(ScanRow { key, row }) => {
                 let (row, types) = (table.current(key, row)?, &table.types);
@@ -81,17 +89,11 @@ impl Seen {
             }
             Self::Entry(entry) => (&entry.key, groups.push(entry).map_err(readable)),
         };
-        joined.map_err(|error| match error {
-            AggregateError::Document(error) => table.invalid_document(key, error),
-            AggregateError::TooMany { most_bytes } => {
-                Error::TooManyGroups { table: table.name().to_owned(), most_bytes }
-            }
-            refused => table.invalid_document(key, refused),
-        })
+        joined.map_err(|error| not_joined(table, key, error))
     }
 
     /// The value that a path leads to, as a group of its equals shows it.
-    pub(crate) fn value(&self, path: &Path, table: &TableRef) -> Result<Option<Value>> {
+    fn value(&self, path: &Path, table: &TableRef) -> Result<Option<Value>> {
         let mut found = None;
         let mut take = |value: ValueRef<'_>| {
             found = Some(bucketdb_query::canonical(value));
@@ -114,6 +116,37 @@ impl Seen {
             Some(text_type) => found.map(|found| text_type.shown(found)),
             None => found,
         })
+    }
+}
+
+impl Sight<'_> {
+    /// Puts the document into groups.
+    #[inline]
+    pub(crate) fn join(self, groups: &mut Groups, table: &TableRef) -> Result<()> {
+        match self {
+            Self::Seen(seen) => seen.join(groups, table),
+            Self::Stored(row, reader) => match groups.push(&reader.read_asked(row)) {
+                Ok(()) => Ok(()),
+                Err(error) => Err(not_joined(table, &row.to_row().key, error)),
+            },
+        }
+    }
+
+    /// The value that a path leads to.
+    pub(crate) fn value(self, path: &Path, table: &TableRef) -> Result<Option<Value>> {
+        match self {
+            Self::Seen(seen) => seen.value(path, table),
+            Self::Stored(row, _) => Seen::Row(row.to_row()).value(path, table),
+        }
+    }
+}
+
+#[cold]
+fn not_joined(table: &TableRef, key: &EncodedKey, error: AggregateError<RowError>) -> Error {
+    match error {
+        AggregateError::Document(error) => table.invalid_document(key, error),
+        AggregateError::TooMany { most_bytes } => Error::TooManyGroups { table: table.name().to_owned(), most_bytes },
+        refused => table.invalid_document(key, refused),
     }
 }
 

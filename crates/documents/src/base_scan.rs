@@ -3,32 +3,50 @@ use std::ops::Bound;
 use bucketdb_log::Seq;
 use bucketdb_log::codec;
 use bucketdb_lsm::TreeScan;
-use bucketdb_runs::{RunEntry, RunError, ScanOptions};
+use bucketdb_runs::{Numbers, RunEntry, RunError, ScanOptions, Stretch};
 use bytes::Bytes;
 
-use crate::{Base, IndexEntry, KeyRange, ScanPage, TableId, WrittenRow, run_key};
+use crate::row::NumberField;
+use crate::{Base, EncodedKey, IndexEntry, KeyRange, ScanPage, ScanRow, TableId, WrittenRow, run_key};
 
 /// The rows of a range that are in runs, in the order of their keys.
 #[derive(Debug)]
-pub struct BaseScan(TreeScan);
+pub struct BaseScan {
+    scan: TreeScan,
+    table: TableId,
+}
+
+/// Rows of one block that come next in a [`BaseScan`], in its memory. Keys that were deleted have their places among them.
+#[derive(Clone, Debug)]
+pub struct BaseRows(Stretch);
 
 impl BaseScan {
     /// Of the runs that a page goes with.
     #[must_use]
     pub fn new(page: &ScanPage, range: &KeyRange) -> Self {
         let tiers = page.ingests.iter().chain(page.base.tree.tiers());
-        Self(TreeScan::new(tiers, &run_key::range(range), ScanOptions::default()))
+        let scan = TreeScan::new(tiers, &run_key::range(range), ScanOptions::default());
+        Self { scan, table: range.table }
     }
 
     /// Whether no run has anything in the range.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.scan.is_empty()
     }
 
     /// The next row, if no request is needed for it. `None` says nothing.
     pub fn next_ready(&mut self) -> Option<WrittenRow> {
-        self.0.next_ready().and_then(row)
+        self.scan.next_ready().and_then(row)
+    }
+
+    /// The next rows, if no request is needed for them, of keys below `before` only, if it says so. `None` says nothing.
+    pub fn take_ready(&mut self, before: Option<&EncodedKey>) -> Option<BaseRows> {
+        let stretch = match before {
+            Some(before) => run_key::with(self.table, before, |key| self.scan.take_ready(Some(key))),
+            None => self.scan.take_ready(None),
+        };
+        stretch.map(BaseRows)
     }
 
     /// The next row.
@@ -36,7 +54,47 @@ impl BaseScan {
     /// # Errors
     /// If the store fails, or if a run is damaged or gone.
     pub async fn next(&mut self) -> Result<Option<WrittenRow>, RunError> {
-        Ok(self.0.next().await?.and_then(row))
+        Ok(self.scan.next().await?.and_then(row))
+    }
+}
+
+impl BaseRows {
+    /// How many places there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The row at a place; `None` if there is none, since its key was deleted.
+    #[inline]
+    #[must_use]
+    pub fn row(&self, index: usize) -> Option<&[u8]> {
+        self.0.get(index).1
+    }
+
+    /// The rows at all places, in order; no bytes where there is none.
+    #[inline]
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = &[u8]> + Clone {
+        self.0.rows()
+    }
+
+    /// A number of each row, kept beside them: see [`Stretch::numbers`].
+    pub(crate) fn numbers(&self, field: &NumberField) -> Option<Numbers> {
+        self.0.numbers(field.id(), |row| field.read(row))
+    }
+
+    /// The row at a place with its key, to keep; of a key that was deleted, no bytes.
+    #[must_use]
+    pub fn to_scan_row(&self, index: usize) -> ScanRow {
+        let RunEntry { key, row, .. } = self.0.entry(index);
+        let key = EncodedKey::from_checked(key.slice(run_key::PREFIX_BYTES.min(key.len())..));
+        ScanRow { key, row: row.unwrap_or_default() }
     }
 }
 

@@ -2,7 +2,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::ops::Bound;
 
-use bucketdb_runs::{Run, RunEntry, RunError, RunScan, ScanOptions};
+use bucketdb_runs::{Run, RunEntry, RunError, RunScan, ScanOptions, Stretch};
 use bytes::Bytes;
 use futures::future;
 
@@ -99,6 +99,38 @@ impl TreeScan {
         }
     }
 
+    /// As many entries as come next in one block of one tier, in order, if no request is needed for them; of a key below
+    /// `before` only, if it says so. Those that say that there is no row are among them. `None` says nothing: where tiers have
+    /// one key, or a block ends, [`next`](Self::next) goes on.
+    pub fn take_ready(&mut self, before: Option<&[u8]>) -> Option<Stretch> {
+        if let [tier] = self.tiers.as_mut_slice() {
+            return tier.scan.as_mut()?.take_loaded(before);
+        }
+        let Reverse((key, index)) = self.order.peek()?;
+        let (key, index) = (key.clone(), *index);
+        // No other tier has anything below its own head.
+        let others = self.heads.iter().enumerate().filter(|(other, _)| *other != index);
+        let least_other = others.filter_map(|(_, head)| head.as_ref()).map(|entry| &entry.key).min();
+        let before = match (least_other.map(|key| &**key), before) {
+            (Some(other), Some(before)) => Some(other.min(before)),
+            (other, before) => other.or(before),
+        };
+        if before.is_some_and(|before| *key >= *before) {
+            return None;
+        }
+        let scan = self.tiers.get_mut(index)?.scan.as_mut()?;
+        let stretch = scan.take_with_last(before)?;
+        let next = scan.next_loaded();
+        self.order.pop();
+        if let Some(entry) = &next {
+            self.order.push(Reverse((entry.key.clone(), index)));
+        }
+        if let Some(head) = self.heads.get_mut(index) {
+            *head = next;
+        }
+        Some(stretch)
+    }
+
     /// The next entry.
     ///
     /// # Errors
@@ -148,6 +180,7 @@ impl TreeScan {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -155,6 +188,8 @@ mod tests {
     use bucketdb_env::{Environment, TokioEnvironment};
     use bucketdb_log::{DatabaseId, Layout, Seq};
     use bucketdb_runs::{Cache, RunMeta, RunOptions, RunStore};
+    use proptest::collection::{btree_map, vec};
+    use proptest::prelude::*;
 
     use super::*;
     use crate::TierRun;
@@ -210,5 +245,81 @@ mod tests {
         assert_eq!(rows, 1500);
         // All first stretches at once, and each of the second ones; the third ones come while rows are taken.
         assert_eq!(waits, 4);
+    }
+
+    type Written = BTreeMap<u16, Option<u8>>;
+
+    /// A tier of one run, whose blocks have a handful of rows, or of two.
+    async fn write_tier(store: &RunStore, number: u64, rows: &Written) -> Option<Tier> {
+        let mut runs = Vec::new();
+        let half = rows.len() / 2 + 1;
+        let rows: Vec<(&u16, &Option<u8>)> = rows.iter().collect();
+        for part in rows.chunks(if number.is_multiple_of(2) { half } else { rows.len().max(1) }) {
+            let mut writer = store.writer(Seq(number), RunOptions { block_bytes: 64 });
+            for (key, row) in part {
+                let row = row.map(|row| vec![row; 1 + usize::from(row % 20)]);
+                writer.add(&key.to_be_bytes(), Seq(number), row.as_deref()).await.unwrap();
+            }
+            if let Some(meta) = writer.finish().await.unwrap() {
+                runs.push(TierRun::whole(store.open(Arc::new(meta)), Default::default()));
+            }
+        }
+        (!runs.is_empty()).then(|| Tier::new(runs))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn stretches_and_entries_are_the_same_in_any_mixture(
+            tiers in vec(prop_oneof![
+                btree_map(0..60_u16, any::<Option<u8>>(), 0..60),
+                btree_map(0..600_u16, any::<Option<u8>>(), 0..200),
+            ], 1..5),
+            bounds in vec(0..700_u16, 0..6),
+            range in (0..300_u16, 100..700_u16),
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let store = store(MemoryDriver::new(), &TokioEnvironment::new());
+                let (mut written, mut expected) = (Vec::new(), Written::new());
+                for (number, rows) in (1..).zip(tiers.iter().rev()) {
+                    written.extend(write_tier(&store, number, rows).await);
+                    expected.extend(rows.iter().map(|(key, row)| (*key, *row)));
+                }
+                let expected: Vec<(u16, Option<u8>)> =
+                    expected.into_iter().filter(|(key, _)| (range.0..range.1).contains(key)).collect();
+                let key = |key: u16| Bytes::copy_from_slice(&key.to_be_bytes());
+                let range = (Bound::Included(key(range.0)), Bound::Excluded(key(range.1)));
+                let mut scan = TreeScan::new(written.iter().rev(), &range, ScanOptions::default()).with_deletions();
+                let mut found: Vec<(u16, Option<u8>)> = Vec::new();
+                let mut add = |key: &[u8], row: Option<&[u8]>| {
+                    found.push((u16::from_be_bytes(key.try_into().unwrap()), row.map(|row| row[0])));
+                };
+                let is_bounded = !bounds.is_empty();
+                let mut bounds = bounds.iter().cycle();
+                let mut taken = 0;
+                loop {
+                    let before = bounds.next().map(|bound| bound.to_be_bytes());
+                    if let Some(stretch) = scan.take_ready(before.as_ref().map(<[u8; 2]>::as_slice)) {
+                        taken += stretch.len();
+                        assert!(!stretch.is_empty());
+                        for index in 0..stretch.len() {
+                            let (key, row) = stretch.get(index);
+                            assert!(before.is_none_or(|before| *key < before[..]));
+                            let entry = stretch.entry(index);
+                            assert_eq!((&*entry.key, entry.row.as_deref()), (key, row));
+                            add(key, row);
+                        }
+                        continue;
+                    }
+                    let Some(entry) = scan.next().await.unwrap() else { break };
+                    add(&entry.key, entry.row.as_deref());
+                }
+                assert_eq!(found, expected);
+                if written.len() == 1 && !is_bounded && expected.len() > 20 {
+                    assert!(taken > expected.len() / 2, "{taken} of {}", expected.len());
+                }
+            });
+        }
     }
 }

@@ -27,6 +27,17 @@ pub trait Reach {
     fn any_comparable(&self, path: &Path, holds: impl FnMut(ValueRef<'_>) -> bool) -> Result<bool, Self::Error> {
         self.any(path, holds)
     }
+
+    /// As [`any_comparable`](Self::any_comparable), for whoever asks for the same paths of many documents: `place` is that of
+    /// the path among them.
+    ///
+    /// # Errors
+    /// If the document is damaged where the path leads.
+    #[inline]
+    fn any_at(&self, place: usize, path: &Path, holds: impl FnMut(ValueRef<'_>) -> bool) -> Result<bool, Self::Error> {
+        let _ = place;
+        self.any_comparable(path, holds)
+    }
 }
 
 impl Reach for Value {

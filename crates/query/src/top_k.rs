@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::Order;
+use crate::compare::compare_to;
+use crate::{Order, Reach};
 
 /// Something with a document to order by.
 pub trait AsDocument {
@@ -82,6 +83,28 @@ impl<D: AsDocument> TopK<D> {
         {
             *last = candidate;
         }
+    }
+
+    /// Whether the next document of the stream would not be kept: then it need not be taken. No more of it is looked at than
+    /// the first value to order by, so that the answer is no where that does not tell.
+    ///
+    /// # Errors
+    /// If the document is damaged there.
+    pub fn passes_over<R: Reach>(&self, document: &R) -> Result<bool, R::Error> {
+        if self.kept.len() < self.limit {
+            return Ok(false);
+        }
+        let Some(last) = self.kept.peek() else { return Ok(true) };
+        let Some(term) = self.order.terms().first().filter(|term| !term.path.is_multiple()) else { return Ok(false) };
+        let last = term.position(last.document.as_document());
+        let mut ordering = if last.is_some() { Ordering::Less } else { Ordering::Equal };
+        document.any_at(0, &term.path, |value| {
+            ordering = last.map_or(Ordering::Greater, |last| compare_to(value, last));
+            true
+        })?;
+        let ordering = term.directed(ordering);
+        // Of two that are equal, the first to come is kept.
+        Ok(ordering.is_gt() || ordering.is_eq() && self.order.terms().len() == 1)
     }
 
     /// Whether a further document can no longer be among the first, because they are full and nothing orders them.
@@ -171,12 +194,26 @@ mod tests {
         #[test]
         fn it_is_the_beginning_of_a_stable_sort(values in vec(any_scalar(), 0..40), limit in 0_usize..12, desc: bool) {
             let order: Order = if desc { "a desc" } else { "a" }.parse().unwrap();
-            let documents: Vec<_> = (0..).zip(&values).map(|(id, value)| (id, json!({"a": value}))).collect();
+            let document = |value: &Value| if *value == json!(false) { json!({}) } else { json!({"a": value}) };
+            let documents: Vec<_> = (0..).zip(&values).map(|(id, value)| (id, document(value))).collect();
             let mut top = TopK::new(order.clone(), limit);
-            for document in &documents {
-                top.push(document.clone());
+            // By several values, so that what the first of them leaves equal is looked at.
+            let both: Order = if desc { "a desc, b" } else { "a, b desc" }.parse().unwrap();
+            let (mut all, mut some) = (TopK::new(both.clone(), limit), TopK::new(both, limit));
+            for (id, document) in &documents {
+                let is_passed = top.passes_over(document).unwrap();
+                let before = top.clone().into_sorted_vec();
+                top.push((*id, document.clone()));
                 prop_assert!(top.len() <= limit);
+                prop_assert_eq!(is_passed, before == top.clone().into_sorted_vec(), "one value tells it all");
+                let mut document = document.clone();
+                document["b"] = json!(id % 3);
+                all.push((*id, document.clone()));
+                if !some.passes_over(&document).unwrap() {
+                    some.push((*id, document));
+                }
             }
+            prop_assert_eq!(all.into_sorted_vec(), some.into_sorted_vec());
             let mut sorted = documents;
             sorted.sort_by(|(_, left), (_, right)| order.compare(left, right));
             sorted.truncate(limit);

@@ -1,9 +1,12 @@
+use std::sync::Arc;
+
 use bucketdb_log::Seq;
 use bucketdb_log::codec::{self, Malformed};
 
 use crate::RunEntry;
 use crate::format::Columns;
 use crate::key_table::{KeyColumns, KeyLengths, KeyTable};
+use crate::strip::{StripId, Strips};
 
 /// How long the keys of one block may be together: a key that shares most of its bytes with the one before takes more
 /// memory than it takes in the object.
@@ -18,6 +21,7 @@ pub(crate) struct Block {
     seqs: Seqs,
     /// The size of the block's part in the object: the next part begins behind it.
     part_bytes: u64,
+    strips: Strips,
 }
 
 /// The positions that wrote the entries. Often it is one for all.
@@ -41,10 +45,21 @@ impl Block {
         self.part_bytes
     }
 
-    /// How much memory it takes, in bytes.
+    /// As [`read_numbers`](Self::read_numbers), if they were read before.
+    pub(crate) fn numbers(&self, id: StripId) -> Option<Arc<[i64]>> {
+        self.strips.get(id)
+    }
+
+    /// A number of each row, in order, read once and kept; `None` if there is a row without it, or no room.
+    pub(crate) fn read_numbers(&self, id: StripId, read: impl Fn(&[u8]) -> Option<i64>) -> Option<Arc<[i64]>> {
+        self.strips.get_or_read(id, || self.entries.rows(0..self.len()).map(&read).collect())
+    }
+
+    /// How much memory it takes, in bytes, with the room for numbers that are read out of rows.
     pub(crate) fn memory_bytes(&self) -> usize {
         let seqs_bytes = if let Seqs::Each(seqs) = &self.seqs { size_of_val(&**seqs) } else { 0 };
-        size_of::<Self>() + self.entries.memory_bytes() + self.deleted.len() + seqs_bytes
+        let strips_bytes = self.strips.room_bytes(self.len());
+        size_of::<Self>() + self.entries.memory_bytes() + self.deleted.len() + seqs_bytes + strips_bytes
     }
 
     /// Entry `index`; `version`, if given, stands for its position.
@@ -52,6 +67,14 @@ impl Block {
         let (key, row) = self.entries.entry(index);
         let is_deleted = self.deleted.get(index) == Some(&true);
         RunEntry { key, seq: self.seq(index, version), row: (!is_deleted).then_some(row) }
+    }
+
+    /// The key of entry `index`, and its row, or `None` if the key was deleted.
+    #[inline]
+    pub(crate) fn slices(&self, index: usize) -> (&[u8], Option<&[u8]>) {
+        let (key, row) = self.entries.slices(index);
+        let is_deleted = self.deleted.get(index) == Some(&true);
+        (key, (!is_deleted).then_some(row))
     }
 
     fn seq(&self, index: usize, version: Option<Seq>) -> Seq {
@@ -91,7 +114,8 @@ impl Block {
         if !columns.0.is_empty() {
             return Err(Malformed("there are bytes behind the rows of a block"));
         }
-        Ok(Self { entries, deleted: deleted.into(), seqs, part_bytes })
+        let strips = Strips::new(count, entries.memory_bytes());
+        Ok(Self { entries, deleted: deleted.into(), seqs, part_bytes, strips })
     }
 }
 

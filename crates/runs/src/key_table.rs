@@ -1,4 +1,5 @@
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use bucketdb_log::codec::{self, Malformed};
 use bytes::Bytes;
@@ -60,11 +61,34 @@ impl KeyTable {
         }
     }
 
+    /// Key `index` and its row, as they lie in memory; empty if there is none.
+    #[inline]
+    pub(crate) fn slices(&self, index: usize) -> (&[u8], &[u8]) {
+        let places = self.place(index).zip(self.place(index + 1));
+        let slices = places.and_then(|((start, middle), (end, _))| {
+            let (key, row) = self.data.get(start..end)?.split_at_checked(middle.checked_sub(start)?)?;
+            Some((key, row))
+        });
+        slices.unwrap_or_default()
+    }
+
+    /// The rows of some keys, in order; empty where there is none.
+    #[inline]
+    pub(crate) fn rows(&self, range: Range<usize>) -> impl ExactSizeIterator<Item = &[u8]> + Clone {
+        let slots = self.data.get(..(self.len + 1) * SLOT_BYTES).unwrap_or_default().as_chunks::<SLOT_BYTES>().0;
+        // Where a row ends, the next key begins.
+        let slots = slots.get(range.start..=range.end).unwrap_or_default();
+        slots.iter().zip(slots.iter().skip(1)).map(|(slot, next)| {
+            let (start, end) = (slot_place(slot).1, slot_place(next).0);
+            self.data.get(start..end).unwrap_or_default()
+        })
+    }
+
     /// Where a key is. Behind the last one, an empty key begins where everything ends.
+    #[inline]
     fn place(&self, index: usize) -> Option<Place> {
         let slots = self.data.get(..(self.len + 1) * SLOT_BYTES)?.as_chunks::<SLOT_BYTES>().0;
-        let [.., a, b, c, d, e, f, g, h] = *slots.get(index)?;
-        Some((u32::from_le_bytes([a, b, c, d]) as usize, u32::from_le_bytes([e, f, g, h]) as usize))
+        slots.get(index).map(slot_place)
     }
 
     fn slots(&self) -> &[Slot] {
@@ -169,6 +193,12 @@ impl KeyTable {
     pub(crate) fn memory_bytes(&self) -> usize {
         self.data.len()
     }
+}
+
+#[inline]
+fn slot_place(slot: &Slot) -> Place {
+    let [.., a, b, c, d, e, f, g, h] = *slot;
+    (u32::from_le_bytes([a, b, c, d]) as usize, u32::from_le_bytes([e, f, g, h]) as usize)
 }
 
 fn slot_head(slot: &Slot) -> u64 {

@@ -10,7 +10,7 @@ use crate::footer::Footer;
 use crate::format::{PART_HEADER_BYTES, PartHeader};
 use crate::partition::Partition;
 use crate::window::Window;
-use crate::{Result, Run, RunEntry};
+use crate::{Result, Run, RunEntry, Stretch};
 
 /// In which order keys are scanned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -107,6 +107,30 @@ impl RunScan {
         };
         let version = self.run.meta().version;
         self.block.as_ref().map(|block| block.entry(index, version))
+    }
+
+    /// The entries that [`next_loaded`](Self::next_loaded) would give, all at once; of a key below `before` only, if it says
+    /// so. `None` if there are none, and in a scan from the greatest key to the least.
+    pub fn take_loaded(&mut self, before: Option<&[u8]>) -> Option<Stretch> {
+        self.take_from(self.entries.start, self.entries.end, before)
+    }
+
+    /// The entry that [`next_loaded`](Self::next_loaded) gave last, together with those that it would give next, but for the
+    /// last of them, so that it still has one to give; of a key below `before` only, if it says so. `None` if there are
+    /// none, and in a scan from the greatest key to the least.
+    pub fn take_with_last(&mut self, before: Option<&[u8]>) -> Option<Stretch> {
+        let end = self.entries.clone().next_back()?;
+        self.take_from(self.entries.start.checked_sub(1)?, end, before)
+    }
+
+    fn take_from(&mut self, start: usize, end: usize, before: Option<&[u8]>) -> Option<Stretch> {
+        let block = self.block.as_ref().filter(|_| self.options.direction == Direction::Forward)?;
+        let end = before.map_or(end, |key| end.min(block.keys().lower_bound(key)));
+        if end <= start {
+            return None;
+        }
+        self.entries.start = end;
+        Some(Stretch::new(block.clone(), start..end, self.run.meta().version))
     }
 
     /// Whether [`next_loaded`](Self::next_loaded) would give an entry.

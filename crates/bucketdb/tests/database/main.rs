@@ -23,6 +23,7 @@ mod processes;
 mod queries;
 mod query_writes;
 mod requests;
+mod scans;
 mod serial_model;
 mod snapshots;
 mod support;

@@ -293,6 +293,23 @@ proptest! {
         for name in &names {
             prop_assert_eq!(field(&newest, name), value.get(evolution.newest_name(name)).cloned(), "{}", name);
         }
+        for wanted in 1..=schemas.len() {
+            // What is known without a look is what a look finds, whatever version asks.
+            let layouts = newest.for_version(wanted as u32);
+            let mut places = row::FieldPlaces::new(&layouts, names.iter().map(String::as_str));
+            let Some(placed) = places.open(&row) else { continue };
+            for (index, name) in names.iter().enumerate() {
+                match placed.field(index) {
+                    row::Glance::Value(row::Kind::Integer(number)) => {
+                        prop_assert_eq!(field(&layouts, name), Some(json!(number as i64)), "{} for {}", name, wanted);
+                    }
+                    row::Glance::Value(row::Kind::Null) => prop_assert_eq!(field(&layouts, name), Some(Value::Null)),
+                    row::Glance::Missing => prop_assert_eq!(field(&layouts, name), None),
+                    row::Glance::Value(other) => prop_assert!(false, "{:?} is no number", other),
+                    row::Glance::Unknown => {}
+                }
+            }
+        }
         for known in writer..=schemas.len() {
             let (before, earlier) = (Evolution::of(&schemas[..known]), Layouts::of_versions(&schemas[..known]));
             let versions = || schemas[..known].iter().map(Schema::version);

@@ -85,11 +85,7 @@ impl<'de, 'l> Columns<'de, 'l> {
     fn end(&self, count: usize) -> Option<usize> {
         let Some(index) = count.checked_sub(1) else { return Some(self.heap_at) };
         let end = self.body.get(self.layout.ends_at() + index * self.width..)?;
-        let end = match self.width {
-            1 => usize::from(*end.first()?),
-            2 => usize::from(u16::from_le_bytes(*end.first_chunk()?)),
-            _ => usize::try_from(u32::from_le_bytes(*end.first_chunk()?)).ok()?,
-        };
+        let end = end_of_column(end, self.width)?;
         Some(self.heap_at + end)
     }
 
@@ -165,6 +161,16 @@ impl<'de, 'l> Columns<'de, 'l> {
             _ => Err(RowError("its rest is no map".to_owned())),
         }
     }
+}
+
+/// Where a column ends in the heap, from what the ends have of it and of those behind it.
+#[inline]
+pub(super) fn end_of_column(ends: &[u8], width: usize) -> Option<usize> {
+    Some(match width {
+        1 => usize::from(*ends.first()?),
+        2 => usize::from(u16::from_le_bytes(*ends.first_chunk()?)),
+        _ => usize::try_from(u32::from_le_bytes(*ends.first_chunk()?)).ok()?,
+    })
 }
 
 /// As MessagePack has it, where a number says no more than its value.

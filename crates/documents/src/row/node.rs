@@ -196,7 +196,7 @@ impl fmt::Debug for Node<'_> {
     }
 }
 
-fn float<'a>(number: f64) -> Kind<'a> {
+pub(super) fn float<'a>(number: f64) -> Kind<'a> {
     if number.is_finite() { Kind::Float(number) } else { Kind::Null }
 }
 

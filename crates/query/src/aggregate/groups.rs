@@ -1,9 +1,11 @@
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
 use serde_json::Value;
 
 use super::accumulator::Accumulator;
 use super::canonical::{canonical, put_identity};
+use super::identity::Identity;
 use super::{AggregateTerm, Total};
 use crate::{Path, Reach, TextType, TextTypes, ValueRef, compare};
 
@@ -31,19 +33,16 @@ pub struct Groups {
     paths: Vec<Path>,
     terms: Vec<AggregateTerm>,
     types: TextTypes,
-    /// In which place of `groups` that with some values is.
-    places: HashMap<Box<[u8]>, usize>,
-    groups: Vec<Group>,
+    /// Which of the groups that with some values is.
+    places: HashMap<Identity, usize, RandomState>,
+    /// The values of each group.
+    values: Vec<Vec<Value>>,
+    /// What is computed, for one group after the other: in one piece, so that taking a document in touches little memory.
+    accumulators: Vec<Accumulator>,
     size_bytes: usize,
     most_bytes: usize,
     /// The values of the document that is being looked at.
     identity: Vec<u8>,
-}
-
-#[derive(Clone, Debug)]
-struct Group {
-    values: Vec<Value>,
-    accumulators: Vec<Accumulator>,
 }
 
 /// Why documents cannot be put into groups.
@@ -91,16 +90,25 @@ impl Groups {
     /// The same, of documents whose fields have types, which [`Reach::any_comparable`] heeds.
     #[must_use]
     pub fn typed(paths: Vec<Path>, terms: Vec<AggregateTerm>, types: TextTypes, most_bytes: usize) -> Self {
-        let (places, identity) = (HashMap::new(), Vec::new());
-        let mut groups = Self { paths, terms, types, places, groups: Vec::new(), size_bytes: 0, most_bytes, identity };
+        let mut groups = Self {
+            paths,
+            terms,
+            types,
+            places: HashMap::default(),
+            values: Vec::new(),
+            accumulators: Vec::new(),
+            size_bytes: 0,
+            most_bytes,
+            identity: Vec::new(),
+        };
         if groups.paths.is_empty() {
             // There is a total of nothing, too.
-            groups.groups.push(groups.group(Vec::new()));
+            groups.add_group(Vec::new());
         }
         groups
     }
 
-    /// Takes a document in.
+    /// Takes a document in. Its values are asked for at the places of the groups' paths, then those of the terms that have one.
     ///
     /// # Errors
     /// If it cannot be read, has no number where one is needed, or needs more memory than there may be.
@@ -118,12 +126,12 @@ impl Groups {
         }
         let mut identity = std::mem::take(&mut self.identity);
         identity.clear();
-        for path in &self.paths {
+        for (place, path) in self.paths.iter().enumerate() {
             let put = |value: ValueRef<'_>| {
                 put_identity(&mut identity, value);
                 true
             };
-            if !document.any_comparable(path, put).map_err(AggregateError::Document)? {
+            if !document.any_at(place, path, put).map_err(AggregateError::Document)? {
                 put_identity(&mut identity, ValueRef::Null);
             }
         }
@@ -140,40 +148,44 @@ impl Groups {
 
     /// The groups in the order of their values, each with its totals.
     pub fn finish(self) -> impl Iterator<Item = (Vec<Value>, Vec<Total>)> {
-        let types = self.types;
+        let mut totals = self.accumulators.into_iter().map(Accumulator::total);
+        let (types, paths, terms) = (self.types, self.paths, self.terms);
+        let mut groups: Vec<(Vec<Value>, Vec<Total>)> =
+            self.values.into_iter().map(|values| (values, totals.by_ref().take(terms.len()).collect())).collect();
+        let in_order = |left: &[Value], right: &[Value]| {
+            let mut pairs = left.iter().zip(right);
+            pairs.find_map(|(left, right)| Some(compare(Some(left), Some(right))).filter(|order| order.is_ne()))
+        };
+        groups.sort_by(|(left, _), (right, _)| in_order(left, right).unwrap_or(std::cmp::Ordering::Equal));
         let shown = |path: Option<&Path>, value: Value| match path.and_then(|path| types.of_path(path)) {
             Some(text_type) => text_type.shown(value),
             None => value,
         };
-        let mut groups = self.groups;
-        let in_order = |left: &Group, right: &Group| {
-            let mut pairs = left.values.iter().zip(&right.values);
-            pairs.find_map(|(left, right)| Some(compare(Some(left), Some(right))).filter(|order| order.is_ne()))
-        };
-        groups.sort_by(|left, right| in_order(left, right).unwrap_or(std::cmp::Ordering::Equal));
-        let (paths, terms) = (&self.paths, &self.terms);
-        let groups = groups.into_iter().map(|group| {
-            let values = paths.iter().zip(group.values).map(|(path, value)| shown(Some(path), value)).collect();
-            let totals = terms.iter().zip(group.accumulators).map(|(term, accumulator)| match accumulator.total() {
-                Total::Value(value) => Total::Value(value.map(|value| shown(term.path.as_ref(), value))),
-                total => total,
-            });
-            (values, totals.collect())
-        });
-        groups.collect::<Vec<_>>().into_iter()
+        for (values, totals) in groups.iter_mut().filter(|_| !types.is_empty()) {
+            for (path, value) in paths.iter().zip(values) {
+                *value = shown(Some(path), value.take());
+            }
+            for (term, total) in terms.iter().zip(totals) {
+                if let Total::Value(Some(value)) = total {
+                    *value = shown(term.path.as_ref(), value.take());
+                }
+            }
+        }
+        groups.into_iter()
     }
 
-    fn group(&self, values: Vec<Value>) -> Group {
+    fn add_group(&mut self, values: Vec<Value>) {
         let of_term = |term: &AggregateTerm| term.path.as_ref().and_then(|path| self.types.of_path(path));
-        Group { values, accumulators: self.terms.iter().map(|term| Accumulator::new(term, of_term(term))).collect() }
+        self.accumulators.extend(self.terms.iter().map(|term| Accumulator::new(term, of_term(term))));
+        self.values.push(values);
     }
 
     /// A new group with these values. Gives its place.
     fn begin<E>(&mut self, identity: &[u8], values: Vec<Value>) -> Result<usize, AggregateError<E>> {
         let size_bytes = OVERHEAD_BYTES + size_of::<Accumulator>() * self.terms.len() + 2 * identity.len();
         self.takes(size_bytes as isize)?;
-        let place = self.groups.len();
-        self.groups.push(self.group(values));
+        let place = self.values.len();
+        self.add_group(values);
         self.places.insert(identity.into(), place);
         Ok(place)
     }
@@ -226,9 +238,11 @@ impl Groups {
 
     /// Takes a document into a group.
     fn add<D: Reach>(&mut self, place: usize, document: &D) -> Result<(), AggregateError<D::Error>> {
-        let Some(group) = self.groups.get_mut(place) else { return Ok(()) };
+        let first = place * self.terms.len();
+        let accumulators = self.accumulators.get_mut(first..).unwrap_or_default();
         let mut size_bytes = 0;
-        for (term, accumulator) in self.terms.iter().zip(&mut group.accumulators) {
+        let mut places = self.paths.len()..;
+        for (term, accumulator) in self.terms.iter().zip(accumulators) {
             let Some(path) = &term.path else {
                 accumulator.add_document();
                 continue;
@@ -244,7 +258,8 @@ impl Groups {
                 }
                 refused.is_some()
             };
-            document.any_comparable(path, add).map_err(AggregateError::Document)?;
+            let place = places.next().unwrap_or_default();
+            document.any_at(place, path, add).map_err(AggregateError::Document)?;
             if let Some(found) = refused {
                 let text_type = self.types.of_path(path);
                 let wanted = match text_type {
@@ -261,7 +276,7 @@ impl Groups {
                 return Err(AggregateError::NotANumber { path, found, function, wanted });
             }
         }
-        self.takes(size_bytes)
+        if size_bytes == 0 { Ok(()) } else { self.takes(size_bytes) }
     }
 }
 

@@ -7,6 +7,7 @@ mod canonical;
 mod decimal_sum;
 mod exact_sum;
 mod groups;
+mod identity;
 mod number;
 mod typed;
 

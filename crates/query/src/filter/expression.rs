@@ -3,7 +3,7 @@ use std::cmp::Ordering;
 use serde_json::Value;
 
 use super::Filter;
-use crate::compare::{compare_to, compare_values, same_type};
+use crate::compare::{compare_to, compare_values, float, integer, same_type};
 use crate::{Path, Reach, ValueRef};
 
 /// What a [`Filter`] is made of, for whoever plans a query; see [`Filter::expression`].
@@ -107,6 +107,23 @@ impl Comparison {
         }
     }
 
+    /// The least and the greatest of the whole numbers that compare so with a value.
+    fn whole_numbers(self, value: &Value) -> (i128, i128) {
+        let Value::Number(number) = value else { return (1, 0) };
+        let (below, above) = match integer(number) {
+            Some(number) => (number, number),
+            // The casts saturate far beyond all numbers that there are.
+            None => (float(number).floor() as i128, float(number).ceil() as i128),
+        };
+        match self {
+            Self::Equal => (above, below),
+            Self::Less => (i128::MIN, above.saturating_sub(1)),
+            Self::LessOrEqual => (i128::MIN, below),
+            Self::Greater => (below.saturating_add(1), i128::MAX),
+            Self::GreaterOrEqual => (above, i128::MAX),
+        }
+    }
+
     fn between(self, left: ValueRef<'_>, right: &Value) -> bool {
         same_type(left, right) && self.holds(compare_to(left, right))
     }
@@ -125,6 +142,21 @@ impl Expression {
             | Self::Contains { path, .. }
             | Self::Exists { path }
             | Self::IsNull { path } => vec![path],
+        }
+    }
+
+    /// The least and the greatest of all whole numbers of which the condition is true, where it is true of all between them,
+    /// and of a number by its value only: comparisons, and `between`. There is none if the least is above the greatest.
+    #[must_use]
+    pub fn whole_numbers(&self) -> Option<(i128, i128)> {
+        match self {
+            Self::Compare { comparison, value, .. } => Some(comparison.whole_numbers(value)),
+            Self::Between { low, high, .. } => {
+                let (low, high) =
+                    (Comparison::GreaterOrEqual.whole_numbers(low), Comparison::LessOrEqual.whole_numbers(high));
+                Some((low.0.max(high.0), low.1.min(high.1)))
+            }
+            _ => None,
         }
     }
 

@@ -27,6 +27,44 @@ fn the_example_of_the_command_line() {
     assert!(!matches(filter, &json!({"age": 18, "address": {"city": "Biel"}})));
 }
 
+proptest! {
+    #[test]
+    fn the_whole_numbers_of_a_condition_are_those_that_it_holds_for(
+        filter in any_filter(),
+        bounds in (any::<i64>(), any::<f64>(), -6..6_i64, -20..20_i32),
+        near in -3..3_i64,
+        comparison in any_comparison(),
+    ) {
+        let (wide, float, narrow, quarters) = bounds;
+        let values = [json!(wide), json!(float), json!(narrow), json!(f64::from(quarters) / 4.0), json!(u64::MAX), json!("a")];
+        let path = Path::field("n");
+        let mut all = vec![filter];
+        for value in &values {
+            all.push(Filter::compare(path.clone(), comparison, value.clone()));
+            all.extend(values.iter().map(|low| Filter::between(path.clone(), low.clone(), value.clone())));
+        }
+        let near_any = values.iter().filter_map(Value::as_f64).map(|value| (value as i128).saturating_add(near.into()));
+        let numbers: Vec<i128> = near_any.chain([0, i64::MIN.into(), u64::MAX.into(), wide.into()]).collect();
+        for filter in &all {
+            let Some((least, greatest)) = filter.expression().whole_numbers() else { continue };
+            let path = filter.paths()[0].clone();
+            if path.segments().len() > 1 {
+                continue;
+            }
+            for number in &numbers {
+                let number = match (i64::try_from(*number), u64::try_from(*number)) {
+                    (Ok(number), _) => json!(number),
+                    (_, Ok(number)) => json!(number),
+                    _ => continue,
+                };
+                let document = json!({path.first_field().unwrap(): number});
+                let number = number.as_i64().map_or_else(|| i128::from(number.as_u64().unwrap()), i128::from);
+                prop_assert_eq!(filter.matches(&document), (least..=greatest).contains(&number), "{} of {}", filter, number);
+            }
+        }
+    }
+}
+
 #[test]
 fn comparing_within_a_type() {
     let document = json!({"n": 5, "f": 5.5, "s": "b", "t": true, "l": [1, 2], "o": {"a": 1}, "z": null});

@@ -136,7 +136,7 @@ impl OrderTerm {
         self.directed(compare(self.position(left), self.position(right)))
     }
 
-    fn directed(&self, ascending: Ordering) -> Ordering {
+    pub(crate) fn directed(&self, ascending: Ordering) -> Ordering {
         match self.direction {
             Direction::Ascending => ascending,
             Direction::Descending => ascending.reverse(),
@@ -144,7 +144,7 @@ impl OrderTerm {
     }
 
     /// The value by which a document takes its place.
-    fn position<'a>(&'a self, document: &'a Value) -> Option<&'a Value> {
+    pub(crate) fn position<'a>(&'a self, document: &'a Value) -> Option<&'a Value> {
         let values = self.path.get(document);
         match self.direction {
             Direction::Ascending => values.min_by(|left, right| compare_values(left, right)),
