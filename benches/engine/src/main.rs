@@ -8,6 +8,7 @@ mod index;
 mod lite;
 mod load;
 mod open;
+mod queries;
 mod reads;
 mod report;
 #[cfg(feature = "peers")]
@@ -48,6 +49,8 @@ enum Command {
     /// What a process of its own does for `index`.
     #[command(hide = true)]
     IndexWriter(index::WriterOptions),
+    /// Filters and aggregates, in memory: rates.
+    Queries(queries::Options),
     /// Writes docs/benchmarks-engine.md from the results that were kept.
     Publish,
 }
@@ -67,6 +70,10 @@ fn main() -> anyhow::Result<()> {
         },
         Command::Index(options) => runtime.block_on(index::run(options))?.finish(&arguments.results),
         Command::IndexWriter(options) => runtime.block_on(index::write(options)),
+        Command::Queries(options) => match runtime.block_on(queries::run(options))? {
+            Some(report) => report.finish(&arguments.results),
+            None => Ok(()),
+        },
         Command::Publish => {
             let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/benchmarks-engine.md");
             report::publish(&arguments.results, document.as_ref())
