@@ -122,10 +122,13 @@ mod tests {
                 let Some(field) = field.and_then(|field| NumberField::new(head, field)) else { continue };
                 let mut found = Vec::new();
                 for row in &rows {
-                    let kind = |node: row::Node<'_>| node.field(name)?.map(|node| node.kind()).transpose();
-                    let value = row::look(row, &layouts, |node| Ok(match kind(node)? {
-                        Some(Kind::Integer(value)) => Some(value),
+                    let whole = |kind: Kind<'_>| match kind {
+                        Kind::Integer(value) => Some(value),
                         _ => None,
+                    };
+                    let value = row::look(row, &layouts, |node| Ok(match node.field(name)? {
+                        Some(node) => whole(node.kind()?),
+                        None => None,
                     })).unwrap();
                     let Some(number) = field.read(row) else { continue };
                     prop_assert_eq!(Some(field.value(number)), value);
