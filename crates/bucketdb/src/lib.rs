@@ -84,6 +84,7 @@ mod row_reader;
 mod row_scan;
 mod rows;
 mod seen;
+mod sieve;
 #[cfg(feature = "simulation")]
 #[doc(hidden)]
 pub mod simulation;

@@ -14,9 +14,10 @@ use crate::key_bounds::KeyBounds;
 use crate::origin::Origin;
 use crate::plan::{Explanation, Hint};
 use crate::projection::Projection;
-use crate::request::{Predicate, Request, Source};
+use crate::request::{Request, Source};
 use crate::rows::{Stored, TableRef};
 use crate::seen::Sight;
+use crate::sieve::Predicate;
 use crate::{Document, Result};
 
 /// What is asked of a table: which documents, in which order, how many.

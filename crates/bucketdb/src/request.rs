@@ -1,6 +1,3 @@
-use std::fmt;
-use std::sync::Arc;
-
 use bucketdb_documents::{EncodedKey, KeyRange, ScanRow};
 use bucketdb_query::{Filter, Order, Path, TopK};
 use bytes::Bytes;
@@ -18,7 +15,8 @@ use crate::row_reader::RowReader;
 use crate::row_scan::RowScan;
 use crate::rows::{Reading, TableRef};
 use crate::seen::{Seen, Sight};
-use crate::stretch::{self, StoredRow, Stretch};
+use crate::sieve::{Predicate, Sieve};
+use crate::stretch::{self, Stretch};
 
 /// What is asked of a table, whatever its documents are read as.
 #[derive(Clone, Debug)]
@@ -50,18 +48,6 @@ pub(crate) enum Source {
 pub(crate) struct Match {
     pub(crate) key: EncodedKey,
     pub(crate) row: Bytes,
-}
-
-/// Code that says whether a document is wanted.
-#[derive(Clone)]
-pub(crate) struct Predicate(pub(crate) Arc<RowTest>);
-
-type RowTest = dyn Fn(&TableRef, &EncodedKey, &Bytes) -> Result<bool> + Send + Sync;
-
-impl fmt::Debug for Predicate {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Predicate")
-    }
 }
 
 impl Request {
@@ -349,66 +335,6 @@ fn needs_of<'a>(paths: Option<&'a [Path]>, table: &TableRef) -> Needs<'a> {
     match paths {
         Some(paths) if paths.iter().all(|path| is_plain(table, path)) => Needs::Paths { paths, is_order_free: false },
         _ => Needs::Rows,
-    }
-}
-
-/// Which rows are wanted.
-pub(crate) struct Sieve {
-    filter: Option<Filter>,
-    predicates: Vec<Predicate>,
-    after: Option<After>,
-}
-
-impl Sieve {
-    pub(crate) fn accepts(&self, table: &TableRef, key: &EncodedKey, row: &Bytes) -> Result<bool> {
-        if let Some(filter) = &self.filter
-            && !table.matches(filter, key, row)?
-        {
-            return Ok(false);
-        }
-        self.accepts_matching(table, key, row)
-    }
-
-    /// As [`accepts`](Self::accepts), of a row in its block, by a reader of the filter's paths if there may be one.
-    fn accepts_stored(&self, table: &TableRef, row: StoredRow<'_>, reader: Option<&mut RowReader>) -> Result<bool> {
-        let Some(reader) = reader else {
-            let ScanRow { key, row } = row.to_row();
-            return self.accepts(table, &key, &row);
-        };
-        if let Some(filter) = self.filter.as_ref().filter(|_| !row.is_accepted) {
-            match filter.matches_in(&reader.read(row)) {
-                Ok(true) => {}
-                Ok(false) => return Ok(false),
-                Err(error) => return Err(table.invalid_document(row.to_row().key, error)),
-            }
-        }
-        if self.after.is_none() && self.predicates.is_empty() {
-            return Ok(true);
-        }
-        let ScanRow { key, row } = row.to_row();
-        self.accepts_matching(table, &key, &row)
-    }
-
-    /// Whether a row is wanted that the filter accepts.
-    fn accepts_matching(&self, table: &TableRef, key: &EncodedKey, row: &Bytes) -> Result<bool> {
-        if let Some(after) = &self.after
-            && !after.is_before(table, key, row)?
-        {
-            return Ok(false);
-        }
-        for Predicate(accepts) in &self.predicates {
-            if !accepts(table, key, row)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    fn accepts_seen(&self, table: &TableRef, seen: &Seen) -> Result<bool> {
-        match seen {
-            Seen::Row(ScanRow { key, row }) => self.accepts(table, key, row),
-            Seen::Entry(entry) => Ok(self.filter.as_ref().is_none_or(|filter| entry.matches(filter))),
-        }
     }
 }
 
