@@ -391,9 +391,11 @@ mod tests {
     }
 
     #[test]
-    fn a_point_is_a_position_or_a_time() {
+    fn a_point_is_a_position_a_time_or_a_name_that_is_neither() {
         assert_eq!(parse_point("17"), Ok(Point::Seq(Seq(17))));
         assert_eq!(parse_point("1970-01-01T00:00:01Z"), Ok(WallTime(1000).into()));
-        assert!(parse_point("yesterday").is_err());
+        assert_eq!(parse_point("yesterday"), Ok("yesterday".into()));
+        assert_eq!(parse_name("yesterday").as_deref(), Ok("yesterday"));
+        assert!(parse_name("17").is_err() && parse_name("1970-01-01").is_err());
     }
 }
