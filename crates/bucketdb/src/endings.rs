@@ -2,10 +2,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bucketdb_documents::{
-    Catalogue, Documents, MOST_SKEW_MS, Proposal, Refusal, TableId, Ttl, index_run_entry_ends_ms, is_index_group,
+    Catalogue, Documents, MOST_SKEW_MS, Proposal, TableId, Ttl, index_run_entry_ends_ms, is_index_group,
 };
 use bucketdb_log::planted::{PlantedBug, is_planted};
-use bucketdb_log::{CommitError, Freshness};
 use bucketdb_runs::RunEntry;
 
 use crate::database::Inner;
@@ -83,13 +82,8 @@ impl Database {
     /// # Errors
     /// [`Error::Schema`](crate::Error::Schema) if there is no such table, or if that is not one field.
     pub async fn set_ttl(&self, table: &str, field: Option<&str>) -> Result<()> {
-        let inner = &self.inner;
-        inner.await_room(inner.commit_timeout).await?;
         let proposal = Proposal::ChangeTtl { table: table.to_owned(), field: field.map(str::to_owned) };
-        match inner.log.commit(proposal, Freshness::Strict, inner.commit_timeout).await {
-            Ok(_) | Err(CommitError::Refused(Refusal::AlreadyRegistered(_))) => Ok(()),
-            Err(error) => Err(inner.explain(error)),
-        }
+        self.inner.change_catalogue(proposal).await.map(|_| ())
     }
 
     /// The field of a table's documents that says when they end, as far as this process knows.

@@ -1,5 +1,5 @@
 use bucketdb_documents::{Documents, Index, IndexState, Proposal, TableEntry};
-use bucketdb_log::{Freshness, Seq};
+use bucketdb_log::Seq;
 
 use crate::rows::TableRef;
 use crate::{Collection, Database, Document, Error, Result, Table};
@@ -64,11 +64,8 @@ impl Database {
     /// # Errors
     /// [`Error::UnknownIndex`] if there is none.
     pub async fn drop_index(&self, table: &str, fields: &str) -> Result<()> {
-        let inner = &self.inner;
-        inner.await_room(inner.commit_timeout).await?;
         let proposal = Proposal::DropIndex { table: table.to_owned(), fields: fields.to_owned() };
-        let outcome = inner.log.commit(proposal, Freshness::Strict, inner.commit_timeout).await;
-        outcome.map(|_| ()).map_err(|error| inner.explain(error))
+        self.inner.change_catalogue(proposal).await.map(|_| ())
     }
 
     async fn known_table(&self, name: &str) -> Result<TableRef> {

@@ -3,9 +3,9 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use bucketdb_documents::{
-    Change, ChangeKind, Condition, EncodedKey, InvalidSchema, KeyRange, Migrated, Proposal, Refusal, Schema, row,
+    Change, ChangeKind, Condition, EncodedKey, InvalidSchema, KeyRange, Migrated, Proposal, Schema, row,
 };
-use bucketdb_log::{CommitError, Freshness};
+use bucketdb_log::Freshness;
 
 use crate::database::Inner;
 use crate::origin::Origin;
@@ -193,12 +193,7 @@ async fn finish(
 
 impl Inner {
     async fn mark_migrated(self: &Arc<Self>, table: &TableRef, migrated: Migrated) -> Result<()> {
-        self.await_room(self.commit_timeout).await?;
-        let proposal = Proposal::Migrate { table: table.id, migrated };
-        match self.log.commit(proposal, Freshness::Strict, self.commit_timeout).await {
-            Ok(_) | Err(CommitError::Refused(Refusal::AlreadyRegistered(_))) => Ok(()),
-            Err(error) => Err(self.explain(error)),
-        }
+        self.change_catalogue(Proposal::Migrate { table: table.id, migrated }).await.map(|_| ())
     }
 
     /// Writes documents again as ones of the newest version, as far as they are still of an earlier one.

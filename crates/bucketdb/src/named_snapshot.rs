@@ -49,11 +49,8 @@ impl Database {
     /// [`Error::SnapshotExists`]; [`Error::InvalidSnapshot`] if the name is empty, longer than 255 bytes, or has control
     /// characters, or if there are 1,000 snapshots.
     pub async fn create_snapshot(&self, name: &str) -> Result<NamedSnapshot> {
-        let inner = &self.inner;
-        inner.await_room(inner.commit_timeout).await?;
-        let proposal = Proposal::CreateSnapshot { name: name.to_owned() };
-        let commit = inner.log.commit(proposal, Freshness::Strict, inner.commit_timeout).await;
-        let commit = commit.map_err(|error| inner.explain(error))?;
+        let commit = self.inner.change_catalogue(Proposal::CreateSnapshot { name: name.to_owned() }).await?;
+        let commit = commit.ok_or_else(|| Error::SnapshotExists { name: name.to_owned() })?;
         Ok(NamedSnapshot { name: name.to_owned(), seq: commit.seq, time: WallTime(commit.time.unix_ms()) })
     }
 
@@ -75,11 +72,7 @@ impl Database {
     /// # Errors
     /// [`Error::UnknownSnapshot`].
     pub async fn drop_snapshot(&self, name: &str) -> Result<()> {
-        let inner = &self.inner;
-        inner.await_room(inner.commit_timeout).await?;
-        let proposal = Proposal::DropSnapshot { name: name.to_owned() };
-        let outcome = inner.log.commit(proposal, Freshness::Strict, inner.commit_timeout).await;
-        outcome.map(|_| ()).map_err(|error| inner.explain(error))
+        self.inner.change_catalogue(Proposal::DropSnapshot { name: name.to_owned() }).await.map(|_| ())
     }
 }
 

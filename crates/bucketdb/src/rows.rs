@@ -378,14 +378,19 @@ impl Inner {
         if let Some(table) = known.filter(|_| !lacks_ttl) {
             return Ok(table);
         }
-        self.await_room(self.commit_timeout).await?;
-        let proposal = Proposal::Register(schema.clone());
-        match self.log.commit(proposal, Freshness::Strict, self.commit_timeout).await {
-            Ok(_) | Err(CommitError::Refused(Refusal::AlreadyRegistered(_))) => {}
-            Err(error) => return Err(self.explain(error)),
-        }
+        self.change_catalogue(Proposal::Register(schema.clone())).await?;
         let unknown = || Error::UnknownTable { table: schema.table().to_owned() };
         self.log.read(|documents, _| registered(documents, schema))?.ok_or_else(unknown)
+    }
+
+    /// Commits a change of the catalogue; `None` if it is as it is to be already.
+    pub(crate) async fn change_catalogue(self: &Arc<Self>, proposal: Proposal) -> Result<Option<Commit>> {
+        self.await_room(self.commit_timeout).await?;
+        match self.log.commit(proposal, Freshness::Strict, self.commit_timeout).await {
+            Ok(commit) => Ok(Some(commit)),
+            Err(CommitError::Refused(Refusal::AlreadyRegistered(_))) => Ok(None),
+            Err(error) => Err(self.explain(error)),
+        }
     }
 
     /// What went wrong, in words that name tables and keys.
