@@ -9,8 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::plan::{Explanation, Needs};
 use crate::request::{Request, Source};
-use crate::rows::{Stored, TableRef};
-use crate::seen::Sight;
+use crate::rows::Stored;
 use crate::{Error, Filter, Query, Result};
 
 /// A query whose documents are put into groups: see [`Query::group_by`].
@@ -216,24 +215,19 @@ impl Request {
         self.limit.is_some() || self.offset > 0
     }
 
+    /// Of a request that is [pinned](Self::pinned).
     async fn groups(
         self,
         columns: Vec<Path>,
         terms: Vec<AggregateTerm>,
     ) -> Result<Vec<(Vec<serde_json::Value>, Vec<Total>)>> {
         let paths = paths(&columns, &terms);
-        let most_bytes = self.origin.open().await?.moment.most_group_bytes();
+        // It is pinned, so this is what the documents are read at, too.
         let view = self.origin.open().await?;
         let types = self.source(&view)?.map(|table| table.types).unwrap_or_default();
-        drop(view);
-        let begin = |types| Groups::typed(columns.clone(), terms.clone(), types, most_bytes);
-        let mut groups = None;
-        // By what the table that is read says, should a version of its schema have been registered just now.
-        let join = |table: &TableRef, seen: Sight<'_>| {
-            seen.join(groups.get_or_insert_with(|| begin(table.types.clone())), table)
-        };
-        self.visit(&paths, join).await?;
-        Ok(groups.unwrap_or_else(|| begin(types)).finish().collect())
+        let mut groups = Groups::typed(columns, terms, types, view.moment.most_group_bytes());
+        self.visit(&paths, |table, seen| seen.join(&mut groups, table)).await?;
+        Ok(groups.finish().collect())
     }
 }
 
