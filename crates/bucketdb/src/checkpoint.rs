@@ -125,7 +125,7 @@ impl Inner {
         let options = self.log.options();
         let keep = options.history.unwrap_or(options.grace);
         let present = retained_as(&base, last.as_ref(), ingested.iter().cloned().collect());
-        let named: Vec<Seq> = catalogue.snapshots().iter().map(|(_, position)| position.seq).collect();
+        let named: Vec<Seq> = catalogue.snapshots().positions().collect();
         let Retention { retained, pinned, floor, spared } =
             Retention::new((&base.retained, base.pinned), present, keep, (covers, time_ms), &named);
         let ttls = catalogue.ttls_hash();

@@ -62,24 +62,29 @@ impl Retention {
         }
         thin_out(&mut kept, keep_ms / KEPT_CHECKPOINTS);
         let floor = kept.front().map_or(covers, |oldest| oldest.covers);
-        let mut retained = Vec::new();
-        let mut spared = Vec::new();
-        let next = given_up.iter().skip(1).map(|next| next.covers).chain([floor]);
-        for (checkpoint, next) in given_up.iter().zip(next) {
-            if is_planted(PlantedBug::NameForgotten) {
-                break;
-            }
-            let made_from_it = || named.iter().filter(|seq| checkpoint.covers <= **seq && **seq < next).copied();
-            let Some(last) = made_from_it().max() else { continue };
-            // The record of a named position is read for its time.
-            let first = made_from_it().fold(checkpoint.covers.next(), Seq::min);
-            retained.push(checkpoint.clone());
-            spared.push(Stretch { first, last });
-        }
+        let named = if is_planted(PlantedBug::NameForgotten) { &[] } else { named };
+        let (mut retained, spared): (Vec<_>, Vec<_>) =
+            needed_by_names(&given_up, floor, named).map(|(checkpoint, stretch)| (checkpoint.clone(), stretch)).unzip();
         let pinned = retained.len();
         retained.extend(kept);
         Self { retained, pinned, floor: floor.max(Seq::FIRST), spared }
     }
+}
+
+/// Which of the checkpoints that are not kept otherwise, the next of which covers `next`, named positions are made from, and the
+/// records that this takes. Those are made from a checkpoint that lie behind it and before the one that follows it.
+pub(crate) fn needed_by_names<'a>(
+    checkpoints: &'a [Retained],
+    next: Seq,
+    named: &'a [Seq],
+) -> impl Iterator<Item = (&'a Retained, Stretch)> {
+    let ends = checkpoints.iter().skip(1).map(|next| next.covers).chain([next]);
+    checkpoints.iter().zip(ends).filter_map(|(checkpoint, end)| {
+        let made_from_it = || named.iter().filter(|seq| checkpoint.covers <= **seq && **seq < end).copied();
+        // The record of a named position is read for its time.
+        let first = made_from_it().fold(checkpoint.covers.next(), Seq::min);
+        Some((checkpoint, Stretch { first, last: made_from_it().max()? }))
+    })
 }
 
 /// Leaves of those that are less apart than this the first.

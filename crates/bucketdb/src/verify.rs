@@ -1,5 +1,6 @@
 mod index_check;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use bucketdb_documents::{Documents, KeyRange};
@@ -11,6 +12,7 @@ use futures::stream::{StreamExt, TryStreamExt};
 
 use crate::moment::{Moment, Replayed};
 use crate::origin::View;
+use crate::retention::needed_by_names;
 use crate::row_scan::RowScan;
 use crate::{Database, Error, Result};
 
@@ -219,12 +221,16 @@ impl Database {
         verification: &mut Verification,
         progress: &mut (impl FnMut(VerifyProgress) + Send),
     ) -> Result<()> {
-        let oldest = self.inner.log.read(|documents, _| {
+        let (oldest, names_need) = self.inner.log.read(|documents, _| {
             let base = documents.base();
-            base.retained.get(base.pinned).map_or(base.covers, |oldest| oldest.covers)
+            let (pinned, kept) = base.retained.split_at(base.pinned.min(base.retained.len()));
+            let oldest = kept.first().map_or(base.covers, |oldest| oldest.covers);
+            let named: Vec<Seq> = documents.catalogue().snapshots().positions().collect();
+            let needed = needed_by_names(pinned, oldest, &named);
+            (oldest, needed.map(|(checkpoint, records)| (checkpoint.covers, records.last)).collect())
         })?;
         let (named, checkpoints): (Vec<_>, Vec<_>) = checkpoints.into_iter().partition(|it| it.covers < oldest);
-        self.verify_named(named, verification).await?;
+        self.verify_named(named, names_need, verification).await?;
         let mut checkpoints = checkpoints.into_iter();
         let Some(mut earlier) = checkpoints.next() else { return Ok(()) };
         for next in checkpoints {
@@ -250,18 +256,17 @@ impl Database {
         Ok(())
     }
 
-    /// Replays the log from each checkpoint that is kept for a name to where the name is, and reads what was bulk-loaded
-    /// in between.
-    async fn verify_named(&self, checkpoints: Vec<Checkpoint>, verification: &mut Verification) -> Result<()> {
-        let (inner, store) = (&self.inner, self.inner.runs());
-        let named: Vec<Seq> = inner.log.read(|documents, _| {
-            documents.catalogue().snapshots().iter().map(|(_, position)| position.seq).collect()
-        })?;
+    /// Replays the log from each checkpoint that is kept for names to the last of these, which it tells by what the checkpoint
+    /// covers, and reads what was bulk-loaded in between.
+    async fn verify_named(
+        &self,
+        checkpoints: Vec<Checkpoint>,
+        last_names: BTreeMap<Seq, Seq>,
+        verification: &mut Verification,
+    ) -> Result<()> {
+        let store = self.inner.runs();
         for mut checkpoint in checkpoints {
-            let last = named
-                .iter()
-                .filter(|seq| inner.nearest_checkpoint(**seq).is_ok_and(|(nearest, _)| nearest == checkpoint.covers));
-            let Some(last) = last.max() else { continue };
+            let Some(last) = last_names.get(&checkpoint.covers) else { continue };
             match self.replay(&mut checkpoint, *last).await {
                 Ok(()) => {}
                 Err(Error::Log(LogError::Driver(error))) => return Err(error.into()),

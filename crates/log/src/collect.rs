@@ -141,7 +141,7 @@ impl<M: StateMachine> Shared<M> {
             }
             SlotNames::PerSession => {
                 let names = self.list_from(from).await?;
-                let goes = |seq: Seq| seq < below && !spared.iter().any(|stretch| stretch.contains(seq));
+                let goes = |seq: Seq| seq < below && !stretch::contain(spared, seq);
                 Ok(names.iter().filter(|name| goes(name.seq)).map(|name| self.layout.key(&name.name)).collect())
             }
         }

@@ -10,12 +10,9 @@ pub struct Stretch {
     pub last: Seq,
 }
 
-impl Stretch {
-    /// Whether a position is in it.
-    #[must_use]
-    pub fn contains(&self, seq: Seq) -> bool {
-        self.first <= seq && seq <= self.last
-    }
+/// Whether a position is in one of the stretches.
+pub(crate) fn contain(stretches: &[Stretch], seq: Seq) -> bool {
+    stretches.iter().any(|stretch| stretch.first <= seq && seq <= stretch.last)
 }
 
 /// What is in some stretches, in ascending order, in as few as can be.
@@ -34,7 +31,7 @@ pub(crate) fn union(stretches: impl IntoIterator<Item = Stretch>) -> Vec<Stretch
 
 /// The positions from `from` on and below `below` that are in none of the stretches.
 pub(crate) fn outside(from: Seq, below: Seq, stretches: &[Stretch]) -> impl Iterator<Item = Seq> {
-    (from.0..below.0).map(Seq).filter(|seq| !stretches.iter().any(|stretch| stretch.contains(*seq)))
+    (from.0..below.0).map(Seq).filter(|seq| !contain(stretches, *seq))
 }
 
 /// What of the first stretches lies below a position and in none of the second ones.

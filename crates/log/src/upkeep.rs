@@ -188,7 +188,7 @@ impl Upkeep {
 
     /// Whether a record below the floor is needed all the same.
     pub(crate) fn spares(&self, seq: Seq) -> bool {
-        self.spared.iter().any(|stretch| stretch.contains(seq))
+        stretch::contain(&self.spared, seq)
     }
 
     /// The records that are not to go with what a checkpoint at `seq` made superfluous: those that are spared still, and those

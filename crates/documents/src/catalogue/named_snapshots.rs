@@ -42,6 +42,11 @@ impl NamedSnapshots {
         self.0.iter().map(|(name, position)| (name.as_str(), *position))
     }
 
+    /// The positions of all of them.
+    pub fn positions(&self) -> impl Iterator<Item = Seq> {
+        self.0.values().map(|position| position.seq)
+    }
+
     /// The payload of the record that gives its own position a name.
     pub(super) fn create(&self, name: &str) -> Result<Bytes, Refusal> {
         let is_valid = !name.is_empty() && name.len() <= MAX_SNAPSHOT_NAME_BYTES && !name.contains(char::is_control);
