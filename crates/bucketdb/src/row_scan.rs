@@ -85,12 +85,8 @@ impl RowScan {
     pub(crate) async fn next_stretch(&mut self) -> Result<Option<Stretch>> {
         self.fill_page()?;
         if let Some(open) = self.base.as_mut().filter(|open| self.visited.is_none() && open.next.is_none()) {
-            let written = self.written.front().map(|row| &row.key);
-            let own = self.own.first_key_value().map(|(key, _)| key);
-            let before = match (written, own) {
-                (Some(written), Some(own)) => Some(written.min(own)),
-                (written, own) => written.or(own),
-            };
+            // Without a transaction there are no own writes.
+            let before = self.written.front().map(|row| &row.key);
             if let Some(rows) = open.scan.take_ready(before) {
                 return Ok(Some(Stretch::Many(Rows::new(rows, self.expiry.clone()))));
             }

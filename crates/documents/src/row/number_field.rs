@@ -2,7 +2,8 @@
 
 use bucketdb_runs::{Numbers, StripId};
 
-use super::places::{FieldPlace, Head, ValuePlace};
+use super::node::Kind;
+use super::places::{FieldPlace, Head, ValuePlace, fixed_value};
 use crate::{BaseRows, FieldType};
 
 /// A field of whole numbers in rows of one version. Its numbers are ordered as 64 bits with a sign; what the field has is told
@@ -63,18 +64,16 @@ impl NumberField {
         if !self.head.is_of(row) || !self.field.has_value(row) {
             return None;
         }
-        let bytes = row.get(self.at..)?;
-        Some(match self.field_type {
-            FieldType::I8 => i8::from_le_bytes(*bytes.first_chunk()?).into(),
-            FieldType::I16 => i16::from_le_bytes(*bytes.first_chunk()?).into(),
-            FieldType::I32 => i32::from_le_bytes(*bytes.first_chunk()?).into(),
-            FieldType::I64 => i64::from_le_bytes(*bytes.first_chunk()?),
-            FieldType::U8 => u8::from_le_bytes(*bytes.first_chunk()?).into(),
-            FieldType::U16 => u16::from_le_bytes(*bytes.first_chunk()?).into(),
-            FieldType::U32 => u32::from_le_bytes(*bytes.first_chunk()?).into(),
-            FieldType::U64 => (u64::from_le_bytes(*bytes.first_chunk()?) ^ SIGN) as i64,
-            _ => return None,
-        })
+        match fixed_value(row.get(self.at..)?, self.field_type)? {
+            Kind::Integer(value) => Some(self.number(value)),
+            _ => None,
+        }
+    }
+
+    /// The number that stands for a value of the field.
+    #[inline]
+    fn number(&self, value: i128) -> i64 {
+        if self.field_type == FieldType::U64 { (value as u64 ^ SIGN) as i64 } else { value as i64 }
     }
 
     /// What a number stands for.
@@ -93,10 +92,7 @@ impl NumberField {
         if least > high || greatest < low || least > greatest {
             return (i64::MAX, i64::MIN);
         }
-        let number = |value: i128| {
-            let value = value.clamp(low, high);
-            if self.field_type == FieldType::U64 { (value as u64 ^ SIGN) as i64 } else { value as i64 }
-        };
+        let number = |value: i128| self.number(value.clamp(low, high));
         (number(least), number(greatest))
     }
 }

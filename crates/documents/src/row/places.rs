@@ -143,12 +143,8 @@ impl FieldPlaces {
                     before: *place,
                     heap_columns: layout.heap_columns(),
                 }),
-                FieldType::Bool | FieldType::F32 | FieldType::F64 => fixed(states_at + place, *field_type),
-                FieldType::I8 | FieldType::I16 | FieldType::I32 | FieldType::I64 => {
-                    fixed(states_at + place, *field_type)
-                }
-                FieldType::U8 | FieldType::U16 | FieldType::U32 | FieldType::U64 => {
-                    fixed(states_at + place, *field_type)
+                field_type if field_type.fixed_bytes().is_some() && field_type.text_type().is_none() => {
+                    ValuePlace::Fixed { at: states_at + place, field_type: *field_type }
                 }
                 _ => return None,
             };
@@ -161,10 +157,6 @@ impl FieldPlaces {
         self.versions.push(VersionPlaces { head, fields });
         Some(self.versions.len() - 1)
     }
-}
-
-fn fixed(at: usize, field_type: FieldType) -> ValuePlace {
-    ValuePlace::Fixed { at, field_type }
 }
 
 impl Head {
@@ -234,8 +226,9 @@ impl FieldPlace {
     }
 }
 
+/// The number or boolean that bytes begin with.
 #[inline]
-fn fixed_value(bytes: &[u8], field_type: FieldType) -> Option<Kind<'_>> {
+pub(super) fn fixed_value(bytes: &[u8], field_type: FieldType) -> Option<Kind<'_>> {
     Some(match field_type {
         FieldType::Bool => match bytes.first()? {
             0 => Kind::Bool(false),
