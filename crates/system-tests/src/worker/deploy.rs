@@ -3,7 +3,7 @@ use std::error::Error;
 use bucketdb::{Database, Error as DatabaseError, Table};
 use bucketdb_system_tests::{Line, Profile, profile_of};
 
-use crate::session::end_of_input;
+use crate::session::until_end_of_input;
 use crate::{Arguments, say, with_sources};
 
 /// Does one operation on the profiles after the other until the standard input is closed, and says when each begins and when
@@ -19,40 +19,22 @@ pub(crate) async fn deploy<P: Profile>(arguments: &Arguments, worker: u32) -> Re
             say(&Line::Done(operation))?;
             look_up(&profiles, worker, operation).await?;
         }
-        Ok(())
+        Ok::<(), Box<dyn Error>>(())
     };
     let refused_or_not = async {
         match work.await {
-            Err(Failure::Database(error @ DatabaseError::OutdatedSchema { .. })) => {
-                say(&Line::Failed { id: worker.to_string(), reason: with_sources(&error) })?;
+            Err(error) if is_outdated(&*error) => {
+                say(&Line::Failed { id: worker.to_string(), reason: with_sources(&*error) })?;
                 Ok(())
             }
-            Err(Failure::Database(error)) => Err(error.into()),
-            Err(Failure::Other(error)) => Err(error),
-            Ok(()) => Ok(()),
+            outcome => outcome,
         }
     };
-    tokio::select! {
-        outcome = refused_or_not => outcome,
-        ended = end_of_input() => ended,
-    }
+    until_end_of_input(refused_or_not).await
 }
 
-enum Failure {
-    Database(DatabaseError),
-    Other(Box<dyn Error>),
-}
-
-impl From<DatabaseError> for Failure {
-    fn from(error: DatabaseError) -> Self {
-        Self::Database(error)
-    }
-}
-
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Self {
-        Self::Other(error.into())
-    }
+fn is_outdated(error: &(dyn Error + 'static)) -> bool {
+    matches!(error.downcast_ref(), Some(DatabaseError::OutdatedSchema { .. }))
 }
 
 /// In one of the ways in which a program changes a document.
@@ -101,7 +83,7 @@ async fn put<P: Profile>(db: &Database, id: u32, take: impl Fn(&mut P) + Send + 
 }
 
 /// By the index, under the name that this version of the program has for the field.
-async fn look_up<P: Profile>(profiles: &Table<P>, worker: u32, operation: u64) -> Result<(), Failure> {
+async fn look_up<P: Profile>(profiles: &Table<P>, worker: u32, operation: u64) -> Result<(), Box<dyn Error>> {
     let name = format!("{worker}/{operation}");
     let found: Vec<P> = profiles.query().filter(P::named(&name)).fetch().await?;
     let is_it = |profile: &P| {
@@ -111,6 +93,6 @@ async fn look_up<P: Profile>(profiles: &Table<P>, worker: u32, operation: u64) -
     match found.as_slice() {
         [] => Ok(()),
         [profile] if is_it(profile) => Ok(()),
-        _ => Err(Failure::Other(format!("{} documents are called {name:?}, or another one", found.len()).into())),
+        _ => Err(format!("{} documents are called {name:?}, or another one", found.len()).into()),
     }
 }

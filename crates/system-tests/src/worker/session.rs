@@ -123,6 +123,16 @@ pub(crate) async fn end_of_input() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// Works until the standard input is closed, or until the work is over.
+pub(crate) async fn until_end_of_input(
+    work: impl Future<Output = Result<(), Box<dyn Error>>>,
+) -> Result<(), Box<dyn Error>> {
+    tokio::select! {
+        outcome = work => outcome,
+        ended = end_of_input() => ended,
+    }
+}
+
 /// A worker that was stopped while it opened the database finds that its requests took too long.
 async fn open_at_last(arguments: &Arguments, env: &TokioEnvironment) -> bucketdb::Result<Database> {
     loop {

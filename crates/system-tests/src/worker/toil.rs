@@ -4,7 +4,7 @@ use std::time::Duration;
 use bucketdb::{Database, Duplicates, Environment, Error as DatabaseError, LogError, Table, TokioEnvironment};
 use bucketdb_system_tests::{Line, Piece, Toil};
 
-use crate::session::end_of_input;
+use crate::session::until_end_of_input;
 use crate::{Arguments, say};
 
 /// Between two rounds of removing, so that there is something to remove again.
@@ -34,7 +34,7 @@ pub(crate) async fn toil(arguments: &Arguments, first: u64, is_bulk: bool) -> Re
         }
         Ok(())
     };
-    until_end_of_input(work).await
+    until_too_late(work).await
 }
 
 async fn execute(db: &Database, pieces: &Table<Piece>, toil: Toil) -> bucketdb::Result<()> {
@@ -81,22 +81,19 @@ pub(crate) async fn care(arguments: &Arguments, care: Care) -> Result<(), Box<dy
         }
         Ok(())
     };
-    until_end_of_input(work).await
+    until_too_late(work).await
 }
 
 /// Works until the standard input is closed. Whoever stood still for longer than the grace, which is short here, may find
 /// that what it needs next is gone: it has nothing more to do then, and waits to be killed.
-async fn until_end_of_input(work: impl Future<Output = Result<(), Box<dyn Error>>>) -> Result<(), Box<dyn Error>> {
+async fn until_too_late(work: impl Future<Output = Result<(), Box<dyn Error>>>) -> Result<(), Box<dyn Error>> {
     let end = async {
         match work.await {
             Err(error) if is_too_late(&*error) => std::future::pending().await,
             outcome => outcome,
         }
     };
-    tokio::select! {
-        outcome = end => outcome,
-        ended = end_of_input() => ended,
-    }
+    until_end_of_input(end).await
 }
 
 fn is_too_late(error: &(dyn Error + 'static)) -> bool {
