@@ -105,11 +105,7 @@ fn cursor_behind(
         let part = table.ordered_part(order, &last.key, &last.row)?;
         // As JSON has them, so that the cursor goes on should a field stand for something else by then.
         let shown = |(term, value): (&OrderTerm, Option<&Value>)| {
-            let value = value.cloned();
-            match table.types.of_path(&term.path) {
-                Some(text_type) => value.map(|value| text_type.shown(value)),
-                None => value,
-            }
+            value.map(|value| table.types.shown(&term.path, value.clone()))
         };
         values = order.terms().iter().zip(order.positions(&part)).map(shown).collect();
     }

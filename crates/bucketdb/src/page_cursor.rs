@@ -128,10 +128,8 @@ impl After {
     /// In a table whose fields have these types.
     pub(crate) fn new(order: Option<&Order>, cursor: PageCursor, types: &TextTypes) -> Self {
         let order = order.cloned().unwrap_or_default();
-        let comparable = |(term, value): (&OrderTerm, Option<Value>)| match types.of_path(&term.path) {
-            Some(text_type) => value.map(|value| text_type.comparable(value)),
-            None => value,
-        };
+        let comparable =
+            |(term, value): (&OrderTerm, Option<Value>)| value.map(|value| types.comparable(&term.path, value));
         let values = order.terms().iter().zip(cursor.values).map(comparable).collect();
         Self { order, values, key: cursor.key }
     }

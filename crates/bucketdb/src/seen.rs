@@ -112,10 +112,7 @@ impl Seen {
                 Err(impossible) => match impossible {},
             },
         }
-        Ok(match table.types.of_path(path) {
-            Some(text_type) => found.map(|found| text_type.shown(found)),
-            None => found,
-        })
+        Ok(found.map(|found| table.types.shown(path, found)))
     }
 }
 

@@ -157,17 +157,13 @@ impl Groups {
             pairs.find_map(|(left, right)| Some(compare(Some(left), Some(right))).filter(|order| order.is_ne()))
         };
         groups.sort_by(|(left, _), (right, _)| in_order(left, right).unwrap_or(std::cmp::Ordering::Equal));
-        let shown = |path: Option<&Path>, value: Value| match path.and_then(|path| types.of_path(path)) {
-            Some(text_type) => text_type.shown(value),
-            None => value,
-        };
         for (values, totals) in groups.iter_mut().filter(|_| !types.is_empty()) {
             for (path, value) in paths.iter().zip(values) {
-                *value = shown(Some(path), value.take());
+                *value = types.shown(path, value.take());
             }
             for (term, total) in terms.iter().zip(totals) {
-                if let Total::Value(Some(value)) = total {
-                    *value = shown(term.path.as_ref(), value.take());
+                if let (Total::Value(Some(value)), Some(path)) = (total, &term.path) {
+                    *value = types.shown(path, value.take());
                 }
             }
         }
@@ -267,10 +263,7 @@ impl Groups {
                     _ if found.is_number() => "whole numbers",
                     _ => "numbers",
                 };
-                let found = match text_type {
-                    Some(text_type) => text_type.shown(found),
-                    None => found,
-                };
+                let found = self.types.shown(path, found);
                 let (path, function) = (path.clone(), term.function.name());
                 let found = found.to_string().chars().take(SHOWN).collect();
                 return Err(AggregateError::NotANumber { path, found, function, wanted });

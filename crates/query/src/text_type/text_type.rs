@@ -94,12 +94,6 @@ impl TextType {
         }
         self.comparable(value)
     }
-
-    /// The number as a value of this type, if it is one.
-    #[must_use]
-    pub fn of_number(self, number: &Number) -> Option<TextValue> {
-        if self == Self::Decimal { of_number(number) } else { None }
-    }
 }
 
 /// Behind all keys of values, in the order of texts.

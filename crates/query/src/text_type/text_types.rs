@@ -35,6 +35,24 @@ impl TextTypes {
         }
     }
 
+    /// What a path leads to, as [`TextType::comparable`] makes it if it has a type.
+    #[must_use]
+    pub fn comparable(&self, path: &Path, value: Value) -> Value {
+        match self.of_path(path) {
+            Some(text_type) => text_type.comparable(value),
+            None => value,
+        }
+    }
+
+    /// What was made [`comparable`](Self::comparable), as [`TextType::shown`] shows it.
+    #[must_use]
+    pub fn shown(&self, path: &Path, comparable: Value) -> Value {
+        match self.of_path(path) {
+            Some(text_type) => text_type.shown(comparable),
+            None => comparable,
+        }
+    }
+
     /// Whether no field has one.
     #[must_use]
     pub fn is_empty(&self) -> bool {
