@@ -67,6 +67,11 @@ impl MemoryBudget {
 }
 
 impl Inner {
+    /// How fresh reads are unless they say otherwise.
+    pub(crate) fn freshness(&self) -> Freshness {
+        if self.staleness.is_zero() { Freshness::Strict } else { Freshness::Bounded(self.staleness) }
+    }
+
     /// Where runs are read and written.
     pub(crate) fn runs(&self) -> RunStore {
         let store = (self.store_for)(self.log.database());
@@ -101,7 +106,7 @@ impl Database {
     /// How fresh reads are unless they say otherwise.
     #[must_use]
     pub fn freshness(&self) -> Freshness {
-        if self.inner.staleness.is_zero() { Freshness::Strict } else { Freshness::Bounded(self.inner.staleness) }
+        self.inner.freshness()
     }
 
     /// Makes what this process knows as fresh as wanted.

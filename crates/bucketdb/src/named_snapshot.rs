@@ -77,8 +77,10 @@ impl Database {
 }
 
 impl Inner {
-    /// The position of a snapshot. One that is not known here may have been created elsewhere a moment ago.
+    /// The position of a snapshot, as fresh as other reads are: the name may be another's by now. One that is not known here
+    /// may have been created elsewhere a moment ago.
     pub(crate) async fn named_position(&self, name: &str) -> Result<Seq> {
+        self.log.refresh(self.freshness()).await?;
         let find = || self.log.read(|documents, _| documents.catalogue().snapshots().get(name));
         if let Some(known) = find()? {
             return Ok(known.seq);

@@ -211,3 +211,17 @@ async fn names_that_cannot_be_are_refused() {
     let error = db.at("nowhere").await.unwrap_err();
     assert_eq!(error.to_string(), "there is no snapshot named \"nowhere\"");
 }
+
+#[tokio::test]
+async fn a_name_that_was_given_anew_elsewhere_is_read_at_its_new_position() {
+    let store = MemoryDriver::new();
+    let db = on(store.clone()).open().await.unwrap();
+    let other = on(store.clone()).staleness(Duration::ZERO).open().await.unwrap();
+    let orders = db.table::<Order>().await.unwrap();
+    db.create_snapshot("now").await.unwrap();
+    other.refresh(Freshness::Strict).await.unwrap();
+    orders.insert(&order("a", 1, 1)).await.unwrap();
+    db.drop_snapshot("now").await.unwrap();
+    let anew = db.create_snapshot("now").await.unwrap();
+    assert_eq!(other.at("now").await.unwrap().position(), anew.seq);
+}
