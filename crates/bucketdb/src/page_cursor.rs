@@ -134,6 +134,11 @@ impl After {
         Self { order, values, key: cursor.key }
     }
 
+    /// Behind this key, in the order of the keys.
+    pub(crate) fn key_alone(key: EncodedKey) -> Self {
+        Self { order: Order::default(), values: Vec::new(), key }
+    }
+
     pub(crate) fn key(&self) -> &EncodedKey {
         &self.key
     }

@@ -1,3 +1,4 @@
+mod turns;
 mod writes;
 
 use std::marker::PhantomData;

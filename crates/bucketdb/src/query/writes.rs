@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::Query;
+use super::turns::Turns;
 use crate::origin::Origin;
 use crate::request::Match;
 use crate::rows::{Stored, TableRef};
@@ -57,7 +58,8 @@ impl<T: Stored> Query<T> {
     /// transaction of its own. So others may see some of them written and some not.
     ///
     /// The documents are those that the query finds when it begins; each is written if it still matches the filter when
-    /// its turn comes, and once at most. After an error, what was written stays, and the rest can be done by doing it again.
+    /// its turn comes, and once at most. If it takes so long that this moment cannot be read any more, the rest are those
+    /// that it finds then, or it ends in [`Error::SnapshotExpired`] if it has an order. After an error, what was written stays, and the rest can be done by doing it again.
     /// Means nothing in a transaction.
     pub fn in_pieces(mut self) -> Self {
         self.request.in_pieces = true;
@@ -152,16 +154,15 @@ impl<T: Stored> Query<T> {
         db: &Database,
         change: &Mutex<impl FnMut(&TableRef, &Match) -> Result<Change, E>>,
     ) -> Result<u64, E> {
-        let request = self.request.clone();
-        let Some((table, matches)) = self.request.run().await? else { return Ok(0) };
-        let sieve = request.sieve(&table);
-        let (table, sieve, mut matches) = (&table, &sieve, pin!(matches));
+        let Some(mut found) = Turns::of(self.request.clone()).await? else { return Ok(0) };
+        let table = &found.table.clone();
+        let sieve = &self.request.sieve(table);
         let mut count = 0;
         loop {
             let (mut keys, mut bytes) = (Vec::new(), 0);
             while keys.len() < PIECE_DOCUMENTS
                 && bytes < PIECE_BYTES
-                && let Some(Match { key, row }) = matches.try_next().await?
+                && let Some(Match { key, row }) = found.next().await?
             {
                 bytes += key.as_bytes().len() + row.len();
                 keys.push(key);
