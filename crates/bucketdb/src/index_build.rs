@@ -38,8 +38,26 @@ impl Default for IndexPiece {
     }
 }
 
+/// After so many rows, about a millisecond's work, others may go on.
+const ROWS_AT_A_STRETCH: u32 = 512;
+
 /// What an entry takes in memory beside its key, about.
 const ENTRY_OVERHEAD_BYTES: usize = 100;
+
+/// Lets other tasks go on after every so many rows, which may all be in memory.
+#[derive(Default)]
+struct Pace {
+    rows: u32,
+}
+
+impl Pace {
+    async fn keep(&mut self) {
+        self.rows += 1;
+        if self.rows.is_multiple_of(ROWS_AT_A_STRETCH) {
+            bucketdb_env::yield_now().await;
+        }
+    }
+}
 
 /// What a checkpoint does for the indexes.
 #[derive(Debug, Default)]
@@ -135,6 +153,7 @@ impl IndexBuilder<'_> {
             let page = self.moment.read(|documents, at| documents.scan(&Scan { at, ..scan }))?;
             let rows = page.ok_or_else(|| self.moment.expired())?.rows;
             let before = self.rows_before(table, &rows).await?;
+            bucketdb_env::yield_now().await;
             let mut entries: Vec<RunEntry> = Vec::new();
             let mut together = self.of_table(table, work);
             for (_, known) in &mut together {
@@ -232,7 +251,9 @@ impl IndexBuilder<'_> {
         let mut together = self.of_table(table.id, work);
         together.retain(|(_, known)| known.built == first.built);
         let (mut entries, mut size_bytes, mut read_bytes, mut last) = (Vec::new(), 0, 0, None);
+        let mut pace = Pace::default();
         while let Some(row) = rows.next().await? {
+            pace.keep().await;
             read_bytes += row.row.len();
             let (document, ends) = (indexed_document(&row.row, &layouts), ends_ms(&row.row));
             for (index, known) in &mut together {
@@ -264,7 +285,7 @@ impl IndexBuilder<'_> {
     /// checkpoint that built it. What is written later is refused if it is there already, so what was looked at stays true.
     async fn check_unique(&self, work: &mut IndexWork) -> Result<()> {
         let is_due = |index: &&mut BaseIndex| index.unchecked_since.is_some_and(|since| self.base.covers > since);
-        let mut read_bytes = 0;
+        let (mut read_bytes, mut pace) = (0, Pace::default());
         for known in work.indexes.iter_mut().filter(is_due) {
             let Some((_, index)) = self.catalogue.indexes().find(|(_, index)| index.id == known.id) else { continue };
             // The last one that was looked at once more, for the sake of the one behind it.
@@ -274,6 +295,7 @@ impl IndexBuilder<'_> {
             let since = known.unchecked_since.take();
             known.duplicate = None;
             while let Some(entry) = scan.next().await.map_err(|error| self.moment.explain(error))? {
+                pace.keep().await;
                 read_bytes += entry.bytes.len();
                 if entry.has_ended(self.ended_ms) {
                     continue;

@@ -6,6 +6,8 @@
 
 mod environment;
 mod tokio_environment;
+mod yielding;
 
 pub use environment::{Environment, Random, WallTime};
 pub use tokio_environment::TokioEnvironment;
+pub use yielding::yield_now;

@@ -61,6 +61,8 @@ pub struct RunWriter {
     out: Vec<u8>,
     sent_bytes: u64,
     upload: Option<Upload>,
+    /// Whether a block was compressed since others could go on.
+    is_busy: bool,
     totals: Totals,
     first_key: Bytes,
     last_key: Vec<u8>,
@@ -86,6 +88,7 @@ impl RunWriter {
             out: Vec::new(),
             sent_bytes: 0,
             upload: None,
+            is_busy: false,
             totals: Totals::default(),
             first_key: Bytes::new(),
             last_key: Vec::new(),
@@ -149,19 +152,27 @@ impl RunWriter {
         Ok(())
     }
 
-    /// Whether so much was written that it should be handed over.
+    /// Whether so much was written that [`hand_over`](Self::hand_over) is due.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
+        self.is_busy || self.has_piece()
+    }
+
+    fn has_piece(&self) -> bool {
         let least = if self.upload.is_some() { PIECE_BYTES } else { MAX_SINGLE_PUT_BYTES };
         self.out.len() >= least
     }
 
-    /// Hands what was written over to the store if it is worth a request; waits if the store does not keep up.
+    /// Hands what was written over to the store if it is worth a request; waits if the store does not keep up. After each
+    /// block other tasks may go on: who writes a run does so for long, and seldom waits.
     ///
     /// # Errors
     /// If the store failed: the run cannot be finished any more.
     pub async fn hand_over(&mut self) -> Result<()> {
-        if self.is_waiting() { self.send(PIECE_BYTES).await } else { Ok(()) }
+        if std::mem::take(&mut self.is_busy) {
+            bucketdb_env::yield_now().await;
+        }
+        if self.has_piece() { self.send(PIECE_BYTES).await } else { Ok(()) }
     }
 
     /// Writes what is left and waits until the object is there. Without entries there is nothing to write, and no run.
@@ -211,6 +222,7 @@ impl RunWriter {
         self.block.finish(&mut self.body);
         let (offset, part_bytes) = self.put(PartKind::Block, None);
         self.partition.add_block(&separator, offset, part_bytes);
+        self.is_busy = true;
         if self.partition.is_full() {
             self.end_partition();
         }
