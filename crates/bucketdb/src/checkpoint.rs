@@ -150,7 +150,10 @@ impl Inner {
         }
         match self.log.checkpoint(captured, content, self.commit_timeout).await {
             // Where later ones have taken its place already, they build on it: what it brought stays.
-            Ok(_) | Err(CheckpointError::Replaced { .. }) => {
+            outcome @ (Ok(_) | Err(CheckpointError::Replaced { .. })) => {
+                if let Ok(made) = outcome {
+                    self.maintenance.others_work.note_own(made.checkpoint.seq);
+                }
                 Ok(Round { covers: Some(covers), goes_on, is_merging, read_bytes, written_bytes })
             }
             // Somebody else did it, and what was written here can never become part of the log any more.

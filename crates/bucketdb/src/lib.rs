@@ -67,6 +67,7 @@ mod migration;
 mod moment;
 mod named_snapshot;
 mod origin;
+mod others_work;
 mod outcome;
 mod page;
 mod page_cursor;

@@ -6,12 +6,14 @@ use bucketdb_documents::Documents;
 use bucketdb_env::{Environment, Random};
 use bucketdb_log::{Freshness, LogError, Seq};
 use bucketdb_lsm::Policy;
+use futures::FutureExt;
 use futures::future::{self, Either};
 use tokio::sync::{Mutex, Notify};
 
 use crate::checkpoint::{Goal, Round};
 use crate::database::Inner;
 use crate::index_build::IndexPiece;
+use crate::others_work::OthersWork;
 use crate::{Database, Error, GarbageReport, Result, SweepReport};
 
 /// How long a writer that waits for room waits before it looks again.
@@ -19,6 +21,9 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// Every so many checkpoints, about, this process looks for what others left that were killed.
 const CHECKPOINTS_PER_SWEEP: u64 = 512;
+
+/// A process that builds an index has made a checkpoint; so many intervals later it is not awaited any more.
+const INTERVALS_PER_PIECE: u32 = 2;
 
 /// How long the background waits after a failure before it tries again.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
@@ -40,6 +45,8 @@ pub(crate) struct Maintenance {
     pub(crate) overlay_bytes: usize,
     /// Whether this process wrote anything: one that only reads does no maintenance.
     has_written: AtomicBool,
+    /// Whether others build what this one would.
+    pub(crate) others_work: OthersWork,
     /// Wakes those who wait for a checkpoint.
     done: Notify,
     /// Wakes the background.
@@ -50,6 +57,8 @@ pub(crate) struct Maintenance {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Urgency {
     None,
+    /// An index is to be built, which has time.
+    Building,
     /// Whoever has authority should make one.
     Due,
     /// Anybody should.
@@ -67,6 +76,7 @@ impl Maintenance {
             interval,
             overlay_bytes,
             has_written: AtomicBool::new(false),
+            others_work: OthersWork::default(),
             done: Notify::new(),
             wanted: Arc::default(),
         }
@@ -143,7 +153,13 @@ impl Inner {
         match share {
             // Nobody can write: it is not the time to wait for whoever has authority.
             _ if tail.is_over_hard(&options.tail_limits) => Urgency::Pressing,
-            share if share < 1.0 && !is_index_unbuilt => Urgency::None,
+            share if share < 1.0 => {
+                if is_index_unbuilt {
+                    Urgency::Building
+                } else {
+                    Urgency::None
+                }
+            }
             share if share < 2.0 => Urgency::Due,
             _ if overlay_bytes > 2 * self.maintenance.overlay_bytes => Urgency::Pressing,
             _ => Urgency::Overdue,
@@ -157,17 +173,22 @@ impl Inner {
         window % u64::from(self.log.options().ring_size) == u64::from(self.log.node().0)
     }
 
-    /// Whether this process should make a checkpoint now.
-    fn is_wanted(&self) -> bool {
+    /// When this process should make a checkpoint, from now on, as far as is known.
+    fn wanted_in(&self) -> Option<Duration> {
         if !self.maintenance.has_written.load(Ordering::Relaxed) {
-            return false;
+            return None;
         }
-        match self.urgency() {
+        let (newest, patience) = (self.log.last_checkpoint(), INTERVALS_PER_PIECE * self.maintenance.interval);
+        let now = self.log.env().monotonic();
+        let wait = self.maintenance.others_work.wait(newest.map(|newest| newest.seq), now, patience);
+        let is_wanted = match self.urgency() {
             Urgency::None => false,
+            Urgency::Building if wait.is_some() => return wait,
             // Of several with one node id, the one that wrote last.
-            Urgency::Due => self.has_authority() && self.log.wrote_last(),
+            Urgency::Building | Urgency::Due => self.has_authority() && self.log.wrote_last(),
             Urgency::Overdue | Urgency::Pressing => true,
-        }
+        };
+        is_wanted.then_some(Duration::ZERO)
     }
 
     /// Makes a checkpoint for whoever comes next, if it saves them more than it costs.
@@ -219,11 +240,13 @@ pub(crate) async fn run(inner: Weak<Inner>, env: Arc<dyn Environment>) {
     };
     loop {
         let Some(open) = inner.upgrade().filter(|inner| !inner.log.is_closed()) else { return };
-        if !open.is_wanted() {
+        let wanted_in = open.wanted_in();
+        if wanted_in != Some(Duration::ZERO) {
             drop(open);
             // A record that somebody adds, or a writer that waits.
             let grown = std::pin::pin!(positions.changed());
-            let waiting = std::pin::pin!(wanted.notified());
+            let later = wanted_in.map_or_else(|| future::pending().boxed(), |wait| env.sleep(wait));
+            let waiting = std::pin::pin!(future::select(later, Box::pin(wanted.notified())));
             if let Either::Left((Err(_), _)) = future::select(grown, waiting).await {
                 return;
             }
