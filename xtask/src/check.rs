@@ -13,13 +13,16 @@ const DEADLINE: Duration = Duration::from_secs(45 * 60);
 pub(crate) fn check() -> Result<()> {
     let cargo = workspace::cargo;
     let everything = ["--workspace", "--all-features"];
-    let checks: [(&str, Tool); 3] = [
+    let fuzz_targets = ["--manifest-path", "fuzz/Cargo.toml", "--locked"];
+    let checks: [(&str, Tool); 4] = [
         ("format", cargo().args(["fmt", "--all", "--check"])),
         ("lints", cargo().arg("clippy").args(everything).args(["--all-targets", "--quiet", "--", "-D", "warnings"])),
         (
             "documentation",
             cargo().arg("doc").args(everything).args(["--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"),
         ),
+        // A workspace of its own, which nothing else builds.
+        ("fuzz targets", cargo().arg("clippy").args(fuzz_targets).args(["--quiet", "--", "-D", "warnings"])),
     ];
     let mut failed = Vec::new();
     for (name, tool) in checks {
