@@ -78,7 +78,7 @@ impl<T: Stored, R: Send + 'static> Query<T, R> {
 
     /// The greatest value of a column; none of nothing. Of a column of an `Option`, `flatten()` gives the value.
     ///
-    /// A descending index that has the column first, or behind columns that the filter gives, is read at its beginning only.
+    /// An index that has the column first, or behind columns that the filter gives, is read at its end only.
     ///
     /// # Errors
     /// As [`min`](Self::min).

@@ -3,7 +3,7 @@ use std::collections::VecDeque;
 use bucketdb_documents::{EncodedKey, Index, IndexEntry, IndexRange, ScanRow};
 
 use crate::Result;
-use crate::index_scan::IndexScan;
+use crate::index_scan::{FIRST_OF_ALL, IndexScan, Stretch};
 use crate::origin::View;
 use crate::rows::TableRef;
 
@@ -30,11 +30,17 @@ impl CommonRows {
     /// If the transaction that reads has ended.
     pub(crate) fn new(view: &View, table: &TableRef, places: Vec<(Index, IndexRange)>) -> Result<Self> {
         let place = |(index, range)| {
-            let scan = IndexScan::new(view.clone(), table.clone(), index, vec![range])?;
+            let scan = IndexScan::new(view.clone(), table.clone(), index, vec![Stretch::forward(range)])?;
             Ok(Place { scan, keys: VecDeque::new() })
         };
         let places = places.into_iter().map(place).collect::<Result<_>>()?;
         Ok(Self { places, rows: VecDeque::new(), batch_rows: FIRST_ROWS })
+    }
+
+    /// All rows are wanted, or some.
+    pub(crate) fn expecting(mut self, rows: Option<usize>) -> Self {
+        self.batch_rows = if rows.is_none() { FIRST_OF_ALL } else { FIRST_ROWS };
+        self
     }
 
     pub(crate) async fn next(&mut self) -> Result<Option<ScanRow>> {

@@ -1,14 +1,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bucketdb_documents::{
-    EncodedKey, Field, FieldType, Found, Index, IndexEntry, IndexRange, KeyField, KeyPart, KeyType, ScanRow,
-};
+use bucketdb_documents::{EncodedKey, Field, FieldType, Found, Index, IndexEntry, KeyField, KeyPart, KeyType, ScanRow};
 use bucketdb_query::{Path, Segment};
 use serde_json::Value;
 
 use crate::Result;
-use crate::index_scan::IndexScan;
+use crate::index_scan::{IndexScan, Stretch};
 use crate::origin::View;
 use crate::rows::TableRef;
 use crate::seen::{Entry, Seen};
@@ -25,10 +23,15 @@ pub(crate) struct EntryRows {
 impl EntryRows {
     /// # Errors
     /// If the transaction that reads has ended.
-    pub(crate) fn new(view: View, table: TableRef, index: Index, ranges: Vec<IndexRange>) -> Result<Self> {
+    pub(crate) fn new(view: View, table: TableRef, index: Index, stretches: Vec<Stretch>) -> Result<Self> {
         let of_index = index.order.terms().iter().map(|term| term.path.clone());
         let paths = of_index.chain(key_paths(&table)).collect();
-        Ok(Self { scan: IndexScan::new(view, table, index, ranges)?, paths, found: VecDeque::new(), plain: Vec::new() })
+        Ok(Self {
+            scan: IndexScan::new(view, table, index, stretches)?,
+            paths,
+            found: VecDeque::new(),
+            plain: Vec::new(),
+        })
     }
 
     /// Reads the rows of documents that have numbers, lists or objects at these paths: as stored, they may be written in another

@@ -3,6 +3,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use bucketdb_documents::{Base, EncodedKey, Index, IndexBaseScan, IndexEntry, IndexRange, KeyRange, ScanRow};
+use bucketdb_query::Direction;
 
 use crate::Result;
 use crate::origin::View;
@@ -13,15 +14,47 @@ use crate::rows::TableRef;
 const FIRST_PAGE: usize = 64;
 const LARGEST_PAGE: usize = 2048;
 
+/// A stretch of an index, and in which order it is read.
+#[derive(Clone, Debug)]
+pub(crate) struct Stretch {
+    pub(crate) range: IndexRange,
+    /// Descending: the greatest values first, and entries with the same values by their keys, from the least on.
+    pub(crate) direction: Direction,
+}
+
+impl Stretch {
+    /// In the order of the index.
+    pub(crate) fn forward(range: IndexRange) -> Self {
+        Self { range, direction: Direction::Ascending }
+    }
+
+    /// What lies behind an entry, in the order in which this is read.
+    pub(crate) fn behind(self, entry: &IndexEntry) -> Vec<Self> {
+        let Self { range: (start, end), direction } = self;
+        if direction == Direction::Ascending {
+            return vec![Self { range: (Bound::Excluded(entry.bytes.clone()), end), direction }];
+        }
+        let (values, values_end) = Index::range_of_values(entry.values());
+        let rest = Self::forward((Bound::Excluded(entry.bytes.clone()), values_end));
+        let before = match values {
+            Bound::Included(values) => Bound::Excluded(values),
+            open => open,
+        };
+        vec![rest, Self { range: (start, before), direction }]
+    }
+}
+
 /// Reads the entries of an index in some stretches of it at one moment: those of the last checkpoint, except of rows that
 /// were written since, and those of these rows (H12).
 pub(crate) struct IndexScan {
     pub(crate) view: View,
     pub(crate) table: TableRef,
     pub(crate) index: Index,
-    ranges: VecDeque<IndexRange>,
+    stretches: VecDeque<Stretch>,
     open: Option<OpenRange>,
     page_entries: usize,
+    /// So many entries with the same values are kept in memory to be turned round.
+    most_tied: usize,
     /// Documents that have ended by then are passed over; `None` if they have no end.
     ended_ms: Option<u64>,
 }
@@ -32,32 +65,37 @@ struct OpenRange {
     scan: Option<IndexBaseScan>,
     /// Of rows that were written since, not given yet.
     written: VecDeque<IndexEntry>,
+    /// Entries with the least values that were read backwards, of which there may be more.
+    tied: Vec<IndexEntry>,
 }
 
 impl IndexScan {
     /// # Errors
     /// If the transaction that reads has ended.
-    pub(crate) fn new(view: View, table: TableRef, index: Index, ranges: Vec<IndexRange>) -> Result<Self> {
+    pub(crate) fn new(view: View, table: TableRef, index: Index, stretches: Vec<Stretch>) -> Result<Self> {
         if let Some(transaction) = &view.transaction {
             // What would become part of the answer may have any key.
             transaction.note_range(None, KeyRange::all(table.id))?;
         }
         let ended_ms = view.moment.expiry(table.id)?.map(|expiry| expiry.now_ms());
-        let ranges = ranges.into();
-        Ok(Self { view, table, index, ranges, open: None, page_entries: FIRST_PAGE, ended_ms })
+        let (stretches, page_entries, most_tied) = (stretches.into(), FIRST_PAGE, LARGEST_PAGE);
+        Ok(Self { view, table, index, stretches, open: None, page_entries, most_tied, ended_ms })
     }
 
     /// The next entries, in order; none in the end.
     pub(crate) async fn next_page(&mut self) -> Result<Vec<IndexEntry>> {
         loop {
-            let Some(range) = self.ranges.front_mut() else { return Ok(Vec::new()) };
+            let Some(stretch) = self.stretches.front_mut() else { return Ok(Vec::new()) };
+            let is_forward = stretch.direction == Direction::Ascending;
             if self.open.is_none() {
-                let (table, index) = (self.table.id, &self.index);
+                let (table, index, range) = (self.table.id, &self.index, &stretch.range);
                 let page = self.view.moment.read(|documents, at| documents.index_page(table, index, range, at))?;
                 // The position was given up, or the index is no more since the query was planned.
                 let page = page.ok_or_else(|| self.view.moment.expired())?;
-                let scan = page.group.map(|group| IndexBaseScan::new(&page.base, group, range));
-                self.open = Some(OpenRange { base: page.base, scan, written: page.entries.into() });
+                let begin = if is_forward { IndexBaseScan::new } else { IndexBaseScan::reverse };
+                let scan = page.group.map(|group| begin(&page.base, group, range));
+                let written = page.entries.into();
+                self.open = Some(OpenRange { base: page.base, scan, written, tied: Vec::new() });
             }
             let Some(open) = &mut self.open else { continue };
             let mut entries = Vec::new();
@@ -77,8 +115,8 @@ impl IndexScan {
             let (base, table) = (&open.base, self.table.id);
             let written = self.view.moment.read(|documents, at| documents.written_since(base, table, &keys, at))?;
             let Some(written) = written else {
-                // There was a checkpoint, and what was written since the one before is in other runs now. What lies before
-                // the end of the last page was given.
+                // There was a checkpoint, and what was written since the one before is in other runs now. What was given does
+                // not lie in the stretch any more.
                 self.open = None;
                 continue;
             };
@@ -90,25 +128,71 @@ impl IndexScan {
                 .filter(|(_, is_written)| !is_written)
                 .map(|(entry, _)| entry)
                 .collect();
-            let is_due = |entry: &IndexEntry| up_to.as_ref().is_none_or(|up_to| entry <= up_to);
-            while open.written.front().is_some_and(is_due) {
-                page.extend(open.written.pop_front());
-            }
+            open.take_written(up_to.as_ref(), is_forward, &mut page);
             if let Some(ended_ms) = self.ended_ms {
                 page.retain(|entry| !entry.has_ended(ended_ms));
             }
+            page.append(&mut open.tied);
             page.sort_unstable();
             match up_to {
-                Some(up_to) => range.0 = Bound::Excluded(up_to.bytes),
                 None => {
                     self.open = None;
-                    self.ranges.pop_front();
+                    self.stretches.pop_front();
                 }
+                Some(up_to) if is_forward => stretch.range.0 = Bound::Excluded(up_to.bytes),
+                Some(up_to) => {
+                    // There may be more with these values, with lesser keys.
+                    let rest = page.iter().take_while(|entry| entry.values() <= up_to.values()).count();
+                    open.tied = page.drain(..rest).collect();
+                    let values = Index::range_of_values(up_to.values());
+                    if !page.is_empty() {
+                        stretch.range.1 = values.1;
+                    } else if open.tied.len() > self.most_tied {
+                        // None of them was given: they are read in their own order, and then those before them.
+                        let Stretch { range: (start, end), .. } = stretch;
+                        let tied = Stretch::forward((values.0.clone(), end.clone()));
+                        let before = match values.0 {
+                            Bound::Included(values) => Bound::Excluded(values),
+                            open => open,
+                        };
+                        *stretch = Stretch { range: (start.clone(), before), direction: Direction::Descending };
+                        self.stretches.push_front(tied);
+                        self.open = None;
+                    }
+                }
+            }
+            if !is_forward {
+                by_values_descending(&mut page);
             }
             if !page.is_empty() {
                 return Ok(page);
             }
         }
+    }
+}
+
+impl OpenRange {
+    /// Takes what was written, up to an entry or all.
+    fn take_written(&mut self, up_to: Option<&IndexEntry>, is_forward: bool, page: &mut Vec<IndexEntry>) {
+        if is_forward {
+            let is_due = |entry: &mut IndexEntry| up_to.is_none_or(|up_to| &*entry <= up_to);
+            while let Some(entry) = self.written.pop_front_if(is_due) {
+                page.push(entry);
+            }
+        } else {
+            let is_due = |entry: &mut IndexEntry| up_to.is_none_or(|up_to| &*entry >= up_to);
+            while let Some(entry) = self.written.pop_back_if(is_due) {
+                page.push(entry);
+            }
+        }
+    }
+}
+
+/// Turns the order of sorted entries round, but of those with the same values.
+fn by_values_descending(entries: &mut [IndexEntry]) {
+    entries.reverse();
+    for tied in entries.chunk_by_mut(|first, second| first.values() == second.values()) {
+        tied.reverse();
     }
 }
 
@@ -142,11 +226,14 @@ pub(crate) enum RowOrder {
 }
 
 /// So many keys of documents may be in memory for one query.
-const MOST_KEYS: usize = 200_000;
+pub(crate) const MOST_KEYS: usize = 200_000;
 
 /// How many rows are read together, at first and at most.
 const FIRST_ROWS: usize = 16;
 const MOST_ROWS: usize = 1024;
+
+/// And at first where all are wanted.
+pub(crate) const FIRST_OF_ALL: usize = 256;
 
 impl IndexRows {
     /// # Errors
@@ -155,11 +242,11 @@ impl IndexRows {
         view: View,
         table: TableRef,
         index: Index,
-        ranges: Vec<IndexRange>,
+        stretches: Vec<Stretch>,
         order: RowOrder,
     ) -> Result<Self> {
-        let given = (index.is_multiple() || ranges.len() > 1).then(HashSet::new);
-        let scan = IndexScan::new(view, table, index, ranges)?;
+        let given = (index.is_multiple() || stretches.len() > 1).then(HashSet::new);
+        let scan = IndexScan::new(view, table, index, stretches)?;
         let (keys, rows) = (VecDeque::new(), VecDeque::new());
         Ok(Self {
             scan,
@@ -184,7 +271,7 @@ impl IndexRows {
     /// So many rows are wanted, or more if not all of them are.
     pub(crate) fn expecting(mut self, rows: Option<usize>, is_filtered: bool) -> Self {
         let least = if is_filtered { FIRST_ROWS } else { 1 };
-        self.batch_rows = rows.map_or(FIRST_ROWS, |rows| rows.clamp(least, MOST_ROWS));
+        self.batch_rows = rows.map_or(FIRST_OF_ALL, |rows| rows.clamp(least, MOST_ROWS));
         self
     }
 
@@ -250,7 +337,7 @@ mod tests {
         let table = view.find("t").unwrap().unwrap();
         let index = |documents: &Documents, _| documents.catalogue().table(table.id).unwrap().indexes()[0].clone();
         let index = view.moment.read(index).unwrap();
-        let everything = vec![(Bound::Unbounded, Bound::Unbounded)];
+        let everything = vec![Stretch::forward((Bound::Unbounded, Bound::Unbounded))];
         let mut rows = IndexRows::new(view.clone(), table.clone(), index, everything, RowOrder::Key).unwrap();
         rows.most_keys = most_keys;
         let mut found = Vec::new();
@@ -260,6 +347,97 @@ mod tests {
         }
         assert_eq!(rows.instead.is_some(), most_keys < 500);
         found
+    }
+
+    /// The numbers of documents in an order of the index over `value`, read in small pages, with ties of so many kept.
+    async fn scan(db: &Database, stretch: Stretch, most_tied: usize) -> Vec<u64> {
+        let view = Origin::Live(db.clone(), Freshness::Local).open().await.unwrap();
+        let table = view.find("t").unwrap().unwrap();
+        let index = |documents: &Documents, _| documents.catalogue().table(table.id).unwrap().indexes()[0].clone();
+        let index = view.moment.read(index).unwrap();
+        let mut scan = IndexScan::new(view.clone(), table.clone(), index, vec![stretch]).unwrap();
+        (scan.page_entries, scan.most_tied) = (3, most_tied);
+        let mut found = Vec::new();
+        loop {
+            scan.page_entries = scan.page_entries.min(9);
+            let page = scan.next_page().await.unwrap();
+            if page.is_empty() {
+                return found;
+            }
+            let number = |entry: &IndexEntry| match entry.key().parts().unwrap()[0] {
+                bucketdb_documents::KeyPart::Integer(number) => number as u64,
+                _ => unreachable!(),
+            };
+            found.extend(page.iter().map(number));
+        }
+    }
+
+    /// Backwards, entries with the same values come by their keys, be they few or many, in runs or written since.
+    #[tokio::test]
+    async fn an_index_read_backwards_keeps_ties_in_the_order_of_keys() {
+        let db = Database::builder().driver(MemoryDriver::new()).open().await.unwrap();
+        let things = db.collection("t");
+        things.put(&json!({"id": 0, "value": 0})).await.unwrap();
+        things.create_index("value").await.unwrap();
+        let value = |id: u64| match id {
+            0..40 => 7 * id % 40,
+            40..90 => 5,
+            90..200 => id % 3,
+            _ => 17,
+        };
+        let mut expected: Vec<u64> = (0..230).collect();
+        expected.sort_by_key(|id| (std::cmp::Reverse(value(*id)), *id));
+        let backwards = || Stretch { range: (Bound::Unbounded, Bound::Unbounded), direction: Direction::Descending };
+        for checkpoint_at in [1, 120, 229] {
+            let mut batch = db.batch();
+            for id in 0..checkpoint_at {
+                batch.put_into(&things, &json!({"id": id, "value": value(id)})).unwrap();
+            }
+            batch.commit().await.unwrap();
+            db.checkpoint().await.unwrap();
+            let mut batch = db.batch();
+            for id in checkpoint_at..230 {
+                batch.put_into(&things, &json!({"id": id, "value": value(id)})).unwrap();
+            }
+            // These are where they were.
+            for id in (0..checkpoint_at).step_by(11) {
+                batch.put_into(&things, &json!({"id": id, "value": value(id)})).unwrap();
+            }
+            batch.commit().await.unwrap();
+            for most_tied in [1, 4, 30, 1000] {
+                assert_eq!(scan(&db, backwards(), most_tied).await, expected, "{checkpoint_at}, {most_tied}");
+            }
+            // From behind any document on.
+            let entries = scan_entries(&db).await;
+            for (place, id) in expected.iter().enumerate().step_by(7) {
+                let after = entries.iter().find(|entry| entry.0 == *id).unwrap();
+                let mut found = Vec::new();
+                for stretch in backwards().behind(&after.1) {
+                    found.extend(scan(&db, stretch, 4).await);
+                }
+                assert_eq!(found, expected[place + 1..], "behind {id}, {checkpoint_at}");
+            }
+        }
+    }
+
+    async fn scan_entries(db: &Database) -> Vec<(u64, IndexEntry)> {
+        let view = Origin::Live(db.clone(), Freshness::Local).open().await.unwrap();
+        let table = view.find("t").unwrap().unwrap();
+        let index = |documents: &Documents, _| documents.catalogue().table(table.id).unwrap().indexes()[0].clone();
+        let index = view.moment.read(index).unwrap();
+        let everything = vec![Stretch::forward((Bound::Unbounded, Bound::Unbounded))];
+        let mut scan = IndexScan::new(view.clone(), table.clone(), index, everything).unwrap();
+        let mut all = Vec::new();
+        loop {
+            let page = scan.next_page().await.unwrap();
+            if page.is_empty() {
+                return all;
+            }
+            all.extend(page.into_iter().map(|entry| match entry.key().parts().unwrap()[0] {
+                bucketdb_documents::KeyPart::Integer(number) => (number as u64, entry),
+                _ => unreachable!(),
+            }));
+        }
     }
 
     #[tokio::test]

@@ -153,7 +153,7 @@ pub use named_snapshot::NamedSnapshot;
 pub use page::DocumentPage;
 pub use page_cursor::{InvalidPageCursor, PageCursor};
 pub use place::Place;
-pub use plan::{Explanation, Way};
+pub use plan::{Explanation, Taken, Way};
 pub use point::Point;
 pub use query::Query;
 pub use rows::Stored;

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use bucketdb_documents::{Documents, Expiry, TableId, Ttl};
+use bucketdb_driver::Usage;
 use bucketdb_log::{Log, Seq};
 
 use crate::database::Inner;
@@ -102,6 +103,16 @@ impl Moment {
             Self::Pinned(pin) => Ok(pin.log().read(|documents, seq| (seq == pin.seq).then(|| read(documents)))?),
             Self::Replayed(replayed) => Ok(Some(read(&replayed.documents))),
         }
+    }
+
+    /// What this process has used of the store.
+    pub(crate) fn usage(&self) -> Usage {
+        self.inner().map(|inner| inner.meter.usage()).unwrap_or_default()
+    }
+
+    /// How long blocks of rows are, in bytes, before they are compressed: as they are written now.
+    pub(crate) fn block_bytes(&self) -> f64 {
+        self.inner().map_or(65_536.0, |inner| f64::from(inner.log.options().block_bytes))
     }
 
     /// How many bytes the groups of a query may take: a quarter of what the database may.

@@ -1,30 +1,34 @@
 //! Which way a query takes to its documents.
+//!
+//! All ways are put together first, without a request. What they cost, in requests and bytes, is then estimated from the
+//! indexes of runs: as far as these are in memory, at first, which says at least what a way costs. The one that may be the
+//! cheapest is looked at, by reading what it would read first in any case, and so on, until one that was looked at costs no more
+//! than any other may. So an index that is clearly best takes no request more than it would alone.
 
+mod candidate;
 mod common;
 mod conditions;
+mod cost;
 mod covering;
+mod estimate;
 mod explanation;
+mod usable;
 
-use std::ops::Bound;
+use bucketdb_documents::{Index, IndexRange, KeyRange};
+use bucketdb_query::{Filter, Order, Path};
 
-use bucketdb_documents::{
-    Documents, Index, IndexCondition, IndexRange, IndexState, KeyPart, KeyRange, KeyType, TableEntry, run_group,
-};
-use bucketdb_query::{Filter, Order, Path, TextValue};
-use bytes::Bytes;
-use serde_json::Value;
-
-use self::common::{Place, in_common};
+use self::candidate::Candidate;
+use self::common::in_common;
 use self::conditions::Conditions;
-use self::covering::{entry_behind, is_covered};
-use crate::index_scan::RowOrder;
+use self::cost::Cost;
+use self::estimate::{Estimate, Estimator};
+pub use self::explanation::{Explanation, Taken, Way};
+use self::usable::{Renamed, usable};
+use crate::index_scan::{RowOrder, Stretch};
 use crate::origin::View;
 use crate::page_cursor::After;
-use crate::rows::{Reading, TableRef};
+use crate::rows::TableRef;
 use crate::{Error, Result};
-
-use self::explanation::describe;
-pub use self::explanation::{Explanation, Way};
 
 /// A way to the documents.
 #[derive(Clone, Debug)]
@@ -34,10 +38,12 @@ pub(crate) enum Access {
     /// What an index has in some stretches, and the rows that it leads to.
     Index {
         index: Index,
-        ranges: Vec<IndexRange>,
+        stretches: Vec<Stretch>,
         row_order: RowOrder,
         /// Whether it has all that is needed of a document.
         covers: bool,
+        /// Whether not all documents are wanted to which it leads.
+        is_filtered: bool,
     },
     /// The rows that are in several indexes, each in one place.
     Common { places: Vec<(Index, IndexRange)> },
@@ -49,16 +55,8 @@ pub(crate) struct Plan {
     pub(crate) access: Access,
     /// Whether documents come in the order that was asked for.
     pub(crate) is_ordered: bool,
-    /// All that was considered, the chosen one first.
+    /// All that was considered, the chosen one first; only that one, and nothing of its cost, unless it was to be explained.
     pub(crate) ways: Vec<Way>,
-}
-
-/// One way, and what it costs.
-struct Candidate {
-    access: Access,
-    way: Way,
-    /// If it is by one place in an index.
-    place: Option<Place>,
 }
 
 /// What is asked for.
@@ -74,8 +72,17 @@ pub(crate) struct Asked<'a> {
     /// Only documents behind this place of the order.
     pub(crate) after: Option<&'a After>,
     pub(crate) needs: Needs<'a>,
+    /// Whether code looks at documents that everything else accepts.
+    pub(crate) has_predicates: bool,
     /// Whether somebody wants to know what the ways cost, be there only one.
     pub(crate) is_explained: bool,
+}
+
+impl Asked<'_> {
+    /// Whether some documents that fulfil so many of the conditions may not be wanted.
+    fn is_filtered_beyond(&self, conditions: &Conditions<'_>, used: usize) -> bool {
+        conditions.len() > used || self.has_predicates
+    }
 }
 
 /// What is needed of each document, beside what the filter asks for.
@@ -98,26 +105,55 @@ pub(crate) enum Hint {
     Keys,
     /// By the index over these fields.
     Index(String),
+    /// By what an explanation has said in these words.
+    Way(String),
 }
 
-/// So much more does it take to read a row that an index leads to than one that lies behind another.
-const ROW_BY_INDEX: f64 = 4.0;
+/// A way, and what is known of it.
+struct Considered {
+    candidate: Candidate,
+    estimate: Estimate,
+    /// What it still costs, or at least if it was not looked at.
+    cost: Cost,
+    /// What looking at it took.
+    looked: Cost,
+}
 
-/// So much does it take to read an entry of an index without its row.
-const ENTRY_ONLY: f64 = 0.5;
+impl Considered {
+    /// Those of which it is known what they cost come first, by that.
+    fn in_order(&self, other: &Self) -> std::cmp::Ordering {
+        let by_cost = self.cost.total().total_cmp(&other.cost.total());
+        other.estimate.is_seen.cmp(&self.estimate.is_seen).then(by_cost)
+    }
 
-/// So many rows are read in the time that it takes to begin with an index.
-const INDEX_BEGIN: f64 = 8.0;
+    /// Reads what it reads first.
+    async fn look(&mut self, estimator: &mut Estimator<'_>) -> Result<()> {
+        self.looked = estimator.looking(&self.estimate);
+        self.estimate = estimator.look(&self.candidate, true).await?;
+        self.estimate.is_seen = true;
+        Ok(())
+    }
 
-/// The most stretches of an index for one query: what `in` with several values makes of it.
-const MAX_RANGES: usize = 256;
+    fn way(&self) -> Way {
+        let is_covering = matches!(self.candidate.access, Access::Index { covers: true, .. });
+        let whole = self.cost + self.looked;
+        Way {
+            what: self.candidate.what.clone(),
+            rows: self.estimate.rows.ceil() as u64,
+            is_ordered: self.candidate.is_ordered,
+            is_covering,
+            requests: whole.requests,
+            bytes: whole.bytes as u64,
+            cost: whole.total(),
+        }
+    }
+}
 
-/// How many documents of those that a condition without an index is about it accepts, about, where nothing is known.
-const UNKNOWN_SHARE: f64 = 0.3;
+/// Another way is looked at if it may cost so much less than the best that is known: a look takes requests, too.
+const WORTH_A_LOOK: f64 = 1.3;
 
 impl Plan {
-    /// Chooses a way by what it will cost: how many rows are read, from the indexes of the runs themselves. That may take a
-    /// request or two for parts of these indexes, which whoever reads needs anyhow.
+    /// Chooses a way by what it costs. That may take requests, most of which are for what the way reads anyhow.
     ///
     /// # Errors
     /// If the store fails.
@@ -132,316 +168,89 @@ impl Plan {
                 &with_names
             }
         };
+        let by_key = asked.order.and_then(|order| usable::without_key(table, order));
+        let shorter;
+        let asked = match &by_key {
+            None => asked,
+            Some(order) => {
+                shorter = Asked { order: Some(order), keys: asked.keys.clone(), ..*asked };
+                &shorter
+            }
+        };
         let empty = Filter::all();
         let conditions = Conditions::of(asked.filter.unwrap_or(&empty));
         // With values as indexes have them.
         let types = &table.types;
         let comparable = asked.filter.filter(|_| !types.is_empty()).map(|filter| filter.clone().comparable(types));
         let comparable = Conditions::of(comparable.as_ref().or(asked.filter).unwrap_or(&empty));
-        let total = view.moment.read(|documents, _| documents.stats(table.id).documents)?;
-        let mut candidates = Vec::new();
-        for index in usable(view, table, asked.hint)? {
-            if let Some(candidate) = by_index(view, table, asked, &comparable, index, total).await? {
-                candidates.push(candidate);
-            }
-        }
-        let places: Vec<Place> = candidates.iter().filter_map(|candidate| candidate.place.clone()).collect();
-        candidates.extend(in_common(places, asked, &conditions, total));
+        let of_index = |index| candidate::by_index(table, asked, &comparable, index);
+        let mut candidates: Vec<Candidate> =
+            usable(view, table, asked.hint)?.into_iter().filter_map(of_index).collect();
         if !matches!(asked.hint, Some(Hint::Index(_))) {
+            candidates.push(candidate::by_keys(table, asked, &comparable));
+        }
+        if let Some(Hint::Way(what)) = asked.hint {
+            let is_key_order = asked.order.is_none_or(Order::is_empty);
+            let common = common::all(&candidates, is_key_order);
+            candidates = candidates.into_iter().chain(common).filter(|candidate| candidate.what == *what).collect();
+        }
+        let fields = match asked.hint {
+            Some(Hint::Index(fields) | Hint::Way(fields)) => fields.clone(),
+            _ => String::new(),
+        };
+        let unknown = || Error::UnknownIndex { table: table.name().to_owned(), fields };
+        if let ([only], false) = (candidates.as_slice(), asked.is_explained) {
             // Without another way, there is nothing to choose: no request for what would only be looked at.
-            let has_choice = asked.is_explained || !candidates.is_empty();
-            candidates.push(by_keys(view, table, asked, &comparable, total, has_choice).await?);
+            return Ok(Self { access: only.access.clone(), is_ordered: only.is_ordered, ways: Vec::new() });
         }
-        candidates.sort_by(|first, second| first.way.cost.total_cmp(&second.way.cost));
-        let ways = candidates.iter().map(|candidate| candidate.way.clone()).collect();
-        let Some(Candidate { access, way, .. }) = candidates.into_iter().next() else {
-            let fields = match asked.hint {
-                Some(Hint::Index(fields)) => fields.clone(),
-                _ => String::new(),
-            };
-            return Err(Error::UnknownIndex { table: table.name().to_owned(), fields });
-        };
-        Ok(Self { access, is_ordered: way.is_ordered, ways })
-    }
-}
-
-/// What is asked for, by the names that fields have in the newest version, as indexes go by them, whatever the program calls
-/// the fields.
-struct Renamed {
-    filter: Option<Filter>,
-    order: Option<Order>,
-}
-
-impl Renamed {
-    /// `None` if all names are those.
-    fn of(entry: &TableEntry, asked: &Asked<'_>) -> Option<Self> {
-        if entry.versions().len() == 1 {
-            return None;
-        }
-        let name_of = |name| entry.evolution().newest_name(name);
-        let filter = asked.filter.map(|filter| filter.with_fields(&name_of));
-        let order = asked.order.map(|order| order.with_fields(name_of));
-        let is_new = |path: &Path| path.first_field().is_none_or(|name| entry.evolution().newest_name(name) == name);
-        let needs = match asked.needs {
-            Needs::Paths { paths, .. } => paths,
-            Needs::Rows => &[],
-        };
-        let is_same = filter.as_ref() == asked.filter && order.as_ref() == asked.order && needs.iter().all(is_new);
-        (!is_same).then_some(Self { filter, order })
-    }
-}
-
-/// The indexes of a table that have all of its documents and that a hint allows, and whether they have them in order.
-fn usable(view: &View, table: &TableRef, hint: Option<&Hint>) -> Result<Vec<(Index, bool)>> {
-    let wanted: Option<Order> = match hint {
-        None => None,
-        Some(Hint::Index(fields)) => match fields.parse() {
-            Ok(order) => Some(order),
-            Err(_) => return Ok(Vec::new()),
-        },
-        Some(Hint::Keys) => return Ok(Vec::new()),
-    };
-    if let Some(transaction) = &view.transaction
-        && !transaction.own_writes(&KeyRange::all(table.id))?.is_empty()
-    {
-        // What a transaction wrote itself is in no index.
-        return Ok(Vec::new());
-    }
-    view.moment.read(|documents: &Documents, at| {
-        let Some(entry) = documents.catalogue().table(table.id) else { return Vec::new() };
-        let version = table.layouts.version();
-        if *entry.types() != table.types {
-            // A version was registered just now by which rows compare otherwise than this query knows.
-            return Vec::new();
-        }
-        if let Reading::Version(..) = table.reading
-            && entry.evolution().step_between(entry.migrated().has, version).is_some()
-        {
-            // Indexes have what is stored, and the program sees what its step makes of that.
-            return Vec::new();
-        }
-        let wanted = wanted.map(|wanted| entry.newest_order(&wanted));
-        let is_same = |index: &&Index| {
-            let newest = entry.schema().version();
-            index.order.fields().all(|name| entry.evolution().is_same_in(name, version, newest))
-        };
-        let usable = |index: &Index| match documents.index_state(table.id, index, at) {
-            IndexState::Usable { is_ordered } => Some((index.clone(), is_ordered)),
-            IndexState::Building(_) | IndexState::Expired => None,
-        };
-        let is_wanted = |index: &&Index| wanted.as_ref().is_none_or(|wanted| *wanted == index.order);
-        entry.indexes().iter().filter(is_wanted).filter(is_same).filter_map(usable).collect()
-    })
-}
-
-/// By primary key: all of it, or a range that follows from the conditions.
-async fn by_keys(
-    view: &View,
-    table: &TableRef,
-    asked: &Asked<'_>,
-    conditions: &Conditions<'_>,
-    total: u64,
-    has_choice: bool,
-) -> Result<Candidate> {
-    let mut range = asked.keys.clone();
-    let mut equal = Vec::new();
-    if !asked.has_key_range {
-        let mut next = (Bound::Unbounded, Bound::Unbounded);
-        for field in table.schema.key() {
-            let of_field = conditions.of_field(&field.name);
-            if let Some(part) = of_field.equal().and_then(|value| key_part(field.key_type, value)) {
-                equal.push(part);
-                continue;
+        let mut estimator = Estimator::new(view, table, asked, conditions.len()).await?;
+        let mut all = Vec::new();
+        for candidate in candidates {
+            let estimate = estimator.look(&candidate, false).await?;
+            let mut considered = Considered { candidate, estimate, cost: Cost::default(), looked: Cost::default() };
+            if asked.is_explained {
+                considered.look(&mut estimator).await?;
             }
-            let part = |bound: &Bound<Value>| match bound {
-                Bound::Included(value) | Bound::Excluded(value) => {
-                    key_part(field.key_type, value).map_or(Bound::Unbounded, Bound::Included)
-                }
-                Bound::Unbounded => Bound::Unbounded,
+            all.push(considered);
+        }
+        let cheapest = loop {
+            for considered in &mut all {
+                let Considered { candidate, estimate, cost, .. } = considered;
+                let rows = if estimate.is_seen { estimate.rows } else { estimator.least(estimate) };
+                *cost = estimator.cost(candidate, estimate, rows);
+            }
+            all.sort_by(|first, second| first.cost.total().total_cmp(&second.cost.total()));
+            let Some(first) = all.first() else { return Err(unknown()) };
+            let cheapest = first.cost;
+            let tells = |way: &&mut Considered| !way.estimate.is_seen && way.candidate.conditions > 0;
+            let known = all.iter().find(|way| way.estimate.is_seen && !estimator.is_unsure(&way.candidate));
+            let known = known.map_or(f64::INFINITY, |known| known.cost.total());
+            let next = if !first.estimate.is_seen && known > WORTH_A_LOOK * cheapest.total() {
+                all.first_mut()
+            } else if known <= WORTH_A_LOOK * cheapest.total() {
+                None
+            } else if estimator.is_unsure(&first.candidate) {
+                // It is worth a request to know how many documents match.
+                all.iter_mut().find(tells)
+            } else {
+                None
             };
-            next = (part(&of_field.low), part(&of_field.high));
-            break;
-        }
-        if let Ok(narrower) = KeyRange::beginning_with(table.id, &equal, next) {
-            range = narrower;
-        }
-    }
-    let is_all = range == KeyRange::all(table.id);
-    let is_one = !equal.is_empty() && equal.len() == table.schema.key().len();
-    let rows = match () {
-        () if is_all => total as f64,
-        () if is_one => 1.0,
-        () if !has_choice => 0.0,
-        () => estimate_keys(view, &range, total).await?,
-    };
-    let is_ordered = asked.order.is_none_or(Order::is_empty);
-    if let Some(after) = asked.after.filter(|_| is_ordered) {
-        let is_behind = match &range.start {
-            Bound::Included(start) | Bound::Excluded(start) => after.key() >= start,
-            Bound::Unbounded => true,
+            match next {
+                Some(next) => next.look(&mut estimator).await?,
+                None => break cheapest,
+            }
         };
-        if is_behind {
-            range.start = Bound::Excluded(after.key().clone());
+        // Of those that were looked at, or need not be.
+        all.sort_by(Considered::in_order);
+        if asked.hint.is_none() {
+            let common = in_common(&mut estimator, asked, &mut all, cheapest).await?;
+            all.extend(common);
+            all.sort_by(Considered::in_order);
         }
-    }
-    let read = match asked.limit {
-        Some(limit) if is_ordered => rows.min(limit as f64 / share_accepted(conditions, total)),
-        _ => rows,
-    };
-    let what = match (is_all, is_one) {
-        (true, _) => "all documents".to_owned(),
-        (_, true) => "the primary key".to_owned(),
-        _ => "a range of the primary key".to_owned(),
-    };
-    let way = Way { what, rows: rows.ceil() as u64, is_ordered, is_covering: false, cost: read };
-    Ok(Candidate { access: Access::Keys(range), way, place: None })
-}
-
-/// The part of a key that equals a value, which is comparable.
-fn key_part(key_type: KeyType, value: &Value) -> Option<KeyPart> {
-    match key_type.text_type() {
-        Some(text_type) => KeyPart::of_text_value(TextValue::from_key(text_type, value.as_str()?)?),
-        None => key_type.part(value),
-    }
-}
-
-/// What share of the documents the conditions accept, for who stops at a limit.
-fn share_accepted(conditions: &Conditions<'_>, total: u64) -> f64 {
-    if conditions.is_empty() { 1.0 } else { (UNKNOWN_SHARE / 10.0).max(1.0 / (total as f64).max(1.0)) }
-}
-
-async fn by_index(
-    view: &View,
-    table: &TableRef,
-    asked: &Asked<'_>,
-    conditions: &Conditions<'_>,
-    (index, is_in_order): (Index, bool),
-    total: u64,
-) -> Result<Option<Candidate>> {
-    if asked.has_key_range {
-        return Ok(None);
-    }
-    let terms = index.order.terms();
-    // Of each field from the first on, what it may equal; then what else is asked of the next one.
-    let mut prefixes: Vec<Vec<IndexCondition>> = vec![Vec::new()];
-    let mut equal_terms = 0;
-    let mut last = None;
-    for term in terms {
-        let of_path = conditions.of_path(&term.path);
-        let alternatives = of_path.alternatives();
-        if alternatives.is_empty() || prefixes.len() * alternatives.len() > MAX_RANGES {
-            last = of_path.range();
-            break;
-        }
-        let extended = |prefix: &Vec<IndexCondition>| -> Vec<Vec<IndexCondition>> {
-            let with = |value: &Option<Value>| {
-                let mut conditions = prefix.clone();
-                conditions.push(IndexCondition::Equal(value.clone()));
-                conditions
-            };
-            alternatives.iter().map(with).collect()
+        let ways = all.iter().map(Considered::way).collect();
+        let Some(Considered { candidate: Candidate { access, is_ordered, .. }, .. }) = all.into_iter().next() else {
+            return Err(unknown());
         };
-        prefixes = prefixes.iter().flat_map(extended).collect();
-        equal_terms += 1;
+        Ok(Self { access, is_ordered, ways })
     }
-    let is_point = equal_terms == terms.len();
-    let ranges =
-        prefixes.into_iter().filter_map(|prefix| index.range(&[prefix, last.iter().cloned().collect()].concat()));
-    let large_lists = (index.is_multiple() && !is_in_order).then(Index::range_of_large_lists);
-    let mut ranges = in_order(ranges.chain(large_lists).collect());
-    let (order, is_ordered) =
-        ordered_by(asked.order, &index, equal_terms, is_in_order && ranges.len() <= 1, conditions);
-    let is_selective = equal_terms > 0 || last.is_some();
-    let is_wanted = matches!(asked.hint, Some(Hint::Index(_)));
-    let gives_order = is_ordered && asked.order.is_some_and(|order| !order.is_empty());
-    let covers = is_in_order && is_covered(table, asked, &index, order, is_ordered);
-    let is_of_use = is_selective || is_wanted || gives_order || covers;
-    if !is_of_use {
-        return Ok(None);
-    }
-    if let (Some(after), [range], RowOrder::Index) = (asked.after, ranges.as_mut_slice(), order)
-        && let Some(start) = entry_behind(after, &index, conditions)
-    {
-        range.0 = Bound::Excluded(start);
-    }
-    // Of everything, as many as there are.
-    let mut rows = if is_selective { 0.0 } else { total as f64 };
-    for range in ranges.iter().filter(|_| is_selective) {
-        rows += if is_point && index.is_unique { 1.0 } else { estimate(view, table, &index, range, total).await? };
-    }
-    let read = match asked.limit {
-        Some(limit) if is_ordered => rows.min(limit as f64 / share_left(conditions, equal_terms, last.is_some())),
-        _ => rows,
-    };
-    let what = describe(&index, equal_terms, last.is_some(), ranges.len());
-    let cost = INDEX_BEGIN + if covers { ENTRY_ONLY } else { ROW_BY_INDEX } * read;
-    let way = Way { what, rows: rows.ceil() as u64, is_ordered, is_covering: covers, cost };
-    let place = match ranges.as_slice() {
-        [range] if is_point && !index.is_multiple() => Some(Place { index: index.clone(), range: range.clone(), rows }),
-        _ => None,
-    };
-    Ok(Some(Candidate { access: Access::Index { index, ranges, row_order: order, covers }, way, place }))
-}
-
-/// What share of the documents that an index leads to the other conditions accept.
-fn share_left(conditions: &Conditions<'_>, equal_terms: usize, has_range: bool) -> f64 {
-    let used = equal_terms + usize::from(has_range);
-    if conditions.len() <= used { 1.0 } else { UNKNOWN_SHARE }
-}
-
-/// In which order an index gives its rows, and whether that is the one that was asked for.
-fn ordered_by(
-    order: Option<&Order>,
-    index: &Index,
-    equal_terms: usize,
-    is_one_range: bool,
-    conditions: &Conditions<'_>,
-) -> (RowOrder, bool) {
-    let terms = index.order.terms();
-    let is_multiple = index.is_multiple();
-    let asked = order.map(Order::terms).unwrap_or_default();
-    if asked.is_empty() {
-        // By primary key. In one place of the index they are in that order.
-        let is_by_key = is_one_range && !is_multiple && equal_terms == terms.len();
-        return (if is_by_key { RowOrder::Index } else { RowOrder::Key }, true);
-    }
-    // What is the same in all of them orders nothing.
-    let is_fixed = |path| conditions.of_path(path).equal().is_some();
-    let asked: Vec<_> = asked.iter().filter(|term| term.path.is_multiple() || !is_fixed(&term.path)).collect();
-    let rest = terms.get(equal_terms..).unwrap_or_default();
-    let is_same = asked.len() == rest.len() && asked.iter().zip(rest).all(|(asked, term)| **asked == *term);
-    let is_ordered = is_one_range && !is_multiple && is_same;
-    (if is_ordered { RowOrder::Index } else { RowOrder::Key }, is_ordered)
-}
-
-/// Stretches in the order of the index; what is there twice, once.
-fn in_order(mut ranges: Vec<IndexRange>) -> Vec<IndexRange> {
-    let start = |range: &IndexRange| match &range.0 {
-        Bound::Included(start) | Bound::Excluded(start) => start.clone(),
-        Bound::Unbounded => Bytes::new(),
-    };
-    ranges.sort_by_key(start);
-    ranges.dedup();
-    ranges
-}
-
-/// About how many rows an index has in a range.
-async fn estimate(view: &View, table: &TableRef, index: &Index, range: &IndexRange, total: u64) -> Result<f64> {
-    let page = view.moment.read(|documents, at| documents.index_page(table.id, index, range, at))?;
-    let Some(page) = page else { return Ok(total as f64) };
-    let written = page.entries.len() as f64;
-    let Some(group) = page.group else { return Ok(written) };
-    let (group, range) = run_group(group, range);
-    let in_base = page.base.tree.estimate_rows(group, &range).await.map_err(|error| view.moment.explain(error))?;
-    Ok(written + in_base as f64)
-}
-
-/// About how many rows are in a range of primary keys.
-async fn estimate_keys(view: &View, range: &KeyRange, total: u64) -> Result<f64> {
-    let base = view.moment.read(|documents, _| documents.base().clone())?;
-    let (group, bounds) = range.in_runs();
-    let rows = base.tree.estimate_rows(group, &bounds).await.map_err(|error| view.moment.explain(error))?;
-    let in_base = base.tree.totals(group).rows;
-    // What was written since may all lie there.
-    Ok(rows as f64 + total.saturating_sub(in_base) as f64)
 }

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::key_bounds::KeyBounds;
 use crate::origin::Origin;
-use crate::plan::{Explanation, Hint};
+use crate::plan::{Explanation, Hint, Taken, Way};
 use crate::projection::Projection;
 use crate::request::{Request, Source};
 use crate::rows::{Stored, TableRef};
@@ -128,6 +128,14 @@ impl<T: Stored, R: Send + 'static> Query<T, R> {
         self
     }
 
+    /// Reads by a way that an [explanation](Self::explain) of the same query has named, whatever another one would cost.
+    ///
+    /// The query fails with [`Error::UnknownIndex`](crate::Error::UnknownIndex) if there is no such way any more.
+    pub fn by_way(mut self, way: &Way) -> Self {
+        self.request.hint = Some(Hint::Way(way.what.clone()));
+        self
+    }
+
     /// Whether the answer holds everything that was acknowledged anywhere before it was asked for. Means nothing in a
     /// transaction or a snapshot, whose moment is given.
     pub fn freshness(mut self, freshness: Freshness) -> Self {
@@ -179,13 +187,50 @@ impl<T: Stored, R: Send + 'static> Query<T, R> {
         Ok(count)
     }
 
-    /// How the query will be answered when it is fetched, and what the other ways would cost. Reads parts of the runs' indexes
-    /// at most.
+    /// How the query will be answered when it is fetched, and what the other ways would cost. Reads what each of them would read
+    /// first.
     ///
     /// # Errors
     /// If the store fails.
     pub async fn explain(self) -> Result<Option<Explanation>> {
         self.request.explain_parts(self.projection.paths()).await
+    }
+
+    /// As [`explain`](Self::explain), after answering it by the way that was chosen, with what that took: so that what was
+    /// expected can be held against what happened.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), bucketdb::Error> {
+    /// # use bucketdb::{Database, MemoryDriver};
+    /// # use serde_json::json;
+    /// # let db = Database::builder().driver(MemoryDriver::new()).open().await?;
+    /// # let users = db.collection("users");
+    /// # for id in 0..5 { users.insert(&json!({"id": id, "role": "guest"})).await?; }
+    /// let explanation = users.query().filter_text(r#"role = "guest""#)?.explain_answered().await?.unwrap();
+    /// println!("{explanation}"); // reads by all documents: about 5 documents, 0 requests and 0 KiB, …
+    /// assert_eq!(explanation.taken.unwrap().rows, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`fetch`](Self::fetch).
+    pub async fn explain_answered(mut self) -> Result<Option<Explanation>> {
+        self.request = self.request.pinned().await?;
+        let view = self.request.origin.open().await?;
+        let before = view.moment.usage();
+        let mut rows = 0;
+        {
+            let mut documents = std::pin::pin!(self.clone().stream().await?);
+            while documents.try_next().await?.is_some() {
+                rows += 1;
+            }
+        }
+        let used = view.moment.usage() - before;
+        let taken = Taken { requests: used.total_requests(), bytes: used.total_bytes(), rows };
+        let explanation = self.explain().await?;
+        Ok(explanation.map(|explanation| Explanation { taken: Some(taken), ..explanation }))
     }
 
     /// The documents one after the other. Without an order, memory for a page of rows is enough; with an order and a

@@ -103,6 +103,7 @@ impl Request {
             after: self.after.as_ref(),
             // Code looks at whole documents.
             needs: if self.predicates.is_empty() { needs } else { Needs::Rows },
+            has_predicates: !self.predicates.is_empty(),
             is_explained,
         };
         Plan::choose(view, table, &asked).await
@@ -126,8 +127,8 @@ impl Request {
         let Some(table) = self.source(&view)? else { return Ok(None) };
         let plan = self.plan(&view, &table, needs_of(paths.as_deref(), &table), false).await?;
         let (offset, limit) = (self.offset, self.limit.unwrap_or(usize::MAX));
-        if let Access::Index { index, ranges, covers: true, .. } = plan.access {
-            let entries = EntryRows::new(view, table.clone(), index, ranges)?.plain(paths.unwrap_or_default());
+        if let Access::Index { index, stretches, covers: true, .. } = plan.access {
+            let entries = EntryRows::new(view, table.clone(), index, stretches)?.plain(paths.unwrap_or_default());
             let sieve = self.sieve(&table);
             let seen = matching(Visited::Entries(Box::new(entries)), sieve, table.clone());
             return Ok(Some((table, seen.skip(offset).take(limit).left_stream())));
@@ -227,8 +228,8 @@ impl Request {
     ) -> Result<()> {
         let (mut offset, mut left) = (self.offset, self.limit.unwrap_or(usize::MAX));
         let mut all = match plan.access {
-            Access::Index { index, ranges, covers: true, .. } => {
-                Visited::Entries(Box::new(EntryRows::new(view, table.clone(), index, ranges)?))
+            Access::Index { index, stretches, covers: true, .. } => {
+                Visited::Entries(Box::new(EntryRows::new(view, table.clone(), index, stretches)?))
             }
             access => Visited::Rows(self.rows(view, table, access)?),
         };
@@ -273,12 +274,13 @@ impl Request {
     fn rows(&self, view: View, table: &TableRef, access: Access) -> Result<Rows> {
         Ok(match access {
             Access::Keys(range) => Rows::Scan(Box::new(RowScan::live(view, range)?)),
-            Access::Common { places } => Rows::Common(Box::new(CommonRows::new(&view, table, places)?)),
-            Access::Index { index, ranges, row_order, .. } => {
-                let rows = IndexRows::new(view, table.clone(), index, ranges, row_order)?;
+            Access::Common { places } => {
+                Rows::Common(Box::new(CommonRows::new(&view, table, places)?.expecting(self.limit)))
+            }
+            Access::Index { index, stretches, row_order, is_filtered, .. } => {
+                let rows = IndexRows::new(view, table.clone(), index, stretches, row_order)?;
                 let after = self.after.as_ref().filter(|after| after.is_by_key());
                 let expected = self.limit.map(|limit| limit.saturating_add(self.offset));
-                let is_filtered = self.filter.is_some() || !self.predicates.is_empty();
                 let rows = rows.behind(after.map(|after| after.key().clone()));
                 Rows::Index(Box::new(rows.expecting(expected, is_filtered)))
             }
@@ -291,7 +293,7 @@ impl Request {
         let Some(table) = self.source(&view)? else { return Ok(None) };
         let mut ways = self.plan(&view, &table, needs, true).await?.ways.into_iter();
         let chosen = ways.next();
-        Ok(chosen.map(|chosen| Explanation { chosen, alternatives: ways.collect() }))
+        Ok(chosen.map(|chosen| Explanation { chosen, alternatives: ways.collect(), taken: None }))
     }
 
     /// How it would be answered where the values at some paths are enough.

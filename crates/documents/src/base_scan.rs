@@ -3,7 +3,7 @@ use std::ops::Bound;
 use bucketdb_log::Seq;
 use bucketdb_log::codec;
 use bucketdb_lsm::TreeScan;
-use bucketdb_runs::{Numbers, RunEntry, RunError, ScanOptions, Stretch};
+use bucketdb_runs::{Direction, Numbers, RunEntry, RunError, ScanOptions, Stretch};
 use bytes::Bytes;
 
 use crate::row::NumberField;
@@ -117,8 +117,18 @@ impl IndexBaseScan {
     /// Of the group of a base's tree that holds the index.
     #[must_use]
     pub fn new(base: &Base, group: u32, range: &(Bound<Bytes>, Bound<Bytes>)) -> Self {
+        Self::in_direction(base, group, range, Direction::Forward)
+    }
+
+    /// As [`new`](Self::new), from the greatest entry to the least.
+    #[must_use]
+    pub fn reverse(base: &Base, group: u32, range: &(Bound<Bytes>, Bound<Bytes>)) -> Self {
+        Self::in_direction(base, group, range, Direction::Reverse)
+    }
+
+    fn in_direction(base: &Base, group: u32, range: &(Bound<Bytes>, Bound<Bytes>), direction: Direction) -> Self {
         let range = run_key::index_range(group, range);
-        Self(TreeScan::new(base.tree.tiers().iter(), &range, ScanOptions::default()))
+        Self(TreeScan::new(base.tree.tiers().iter(), &range, ScanOptions { direction, ..ScanOptions::default() }))
     }
 
     /// The next entry.
@@ -134,7 +144,9 @@ impl IndexBaseScan {
     }
 }
 
-fn index_entry(entry: &RunEntry) -> IndexEntry {
+/// What a run's entry of an index says. Of one that was removed, where that ends which is its values is not known.
+#[must_use]
+pub fn index_entry(entry: &RunEntry) -> IndexEntry {
     let bytes = entry.key.slice(run_key::PREFIX_BYTES.min(entry.key.len())..);
     let row = entry.row.as_deref().unwrap_or_default();
     let (values_len, behind) = codec::take_varint(row).unwrap_or((bytes.len() as u64, &[]));

@@ -43,7 +43,9 @@ pub mod row;
 
 pub use base::{Base, Retained};
 pub use base_index::{BaseIndex, IndexBuilt};
-pub use base_scan::{BaseRows, BaseScan, IndexBaseScan, index_run_entry, index_run_entry_ends_ms, run_entry};
+pub use base_scan::{
+    BaseRows, BaseScan, IndexBaseScan, index_entry, index_run_entry, index_run_entry_ends_ms, run_entry,
+};
 pub use catalogue::{
     Catalogue, MAX_SNAPSHOT_NAME_BYTES, MAX_SNAPSHOTS, Migrated, NamedPosition, NamedSnapshots, TableEntry, TableId,
 };

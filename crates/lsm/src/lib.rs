@@ -8,6 +8,7 @@
 //! uses the tree.
 
 mod plan;
+mod probe;
 mod scan;
 mod tier;
 mod tier_writer;
@@ -16,6 +17,7 @@ mod tree;
 mod work;
 
 pub use plan::{Plan, Policy, plan, plan_full};
+pub use probe::RunProbe;
 pub use scan::TreeScan;
 pub use tier::{Tier, TierRun};
 pub use tier_writer::TierWriter;

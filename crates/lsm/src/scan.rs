@@ -1,25 +1,51 @@
-use std::cmp::Reverse;
+use std::cmp::Ordering;
 use std::collections::{BinaryHeap, VecDeque};
 use std::ops::Bound;
 
-use bucketdb_runs::{Run, RunEntry, RunError, RunScan, ScanOptions, Stretch};
+use bucketdb_runs::{Direction, Run, RunEntry, RunError, RunScan, ScanOptions, Stretch};
 use bytes::Bytes;
 use futures::future;
 
 use crate::Tier;
 use crate::tier::KeyBounds;
 
-/// The entries of several tiers in the order of their keys, the newest of each key.
+/// The entries of several tiers in the order of their keys, or backwards, the newest of each key.
 #[derive(Debug)]
 pub struct TreeScan {
     /// Newest first.
     tiers: Vec<TierScan>,
     /// The next entry of each, once it was looked at.
     heads: Vec<Option<RunEntry>>,
-    /// The keys of the heads with the places of their tiers: the least key first, of equal ones the newest tier.
-    order: BinaryHeap<Reverse<(Bytes, usize)>>,
+    /// The heads in the order in which they are given.
+    order: BinaryHeap<Head>,
+    direction: Direction,
     is_begun: bool,
     with_deletions: bool,
+}
+
+/// The key of the next entry of a tier. The greatest one comes next: the least key, or the greatest where the scan goes
+/// backwards, and of equal ones that of the newest tier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Head {
+    key: Bytes,
+    tier: usize,
+    direction: Direction,
+}
+
+impl Ord for Head {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let keys = match self.direction {
+            Direction::Forward => other.key.cmp(&self.key),
+            Direction::Reverse => self.key.cmp(&other.key),
+        };
+        keys.then(other.tier.cmp(&self.tier))
+    }
+}
+
+impl PartialOrd for Head {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 /// The entries of one tier, run after run.
@@ -49,7 +75,11 @@ impl TierScan {
                 }
                 self.scan = None;
             }
-            let Some((run, range)) = self.rest.pop_front() else { return Ok(None) };
+            let next = match self.options.direction {
+                Direction::Forward => self.rest.pop_front(),
+                Direction::Reverse => self.rest.pop_back(),
+            };
+            let Some((run, range)) = next else { return Ok(None) };
             self.scan = Some(run.scan(range, self.options.clone()));
         }
     }
@@ -68,7 +98,8 @@ impl TreeScan {
             .filter(|scan| !scan.rest.is_empty())
             .collect();
         let heads = tiers.iter().map(|_| None).collect();
-        Self { tiers, heads, order: BinaryHeap::new(), is_begun: false, with_deletions: false }
+        let direction = options.direction;
+        Self { tiers, heads, order: BinaryHeap::new(), direction, is_begun: false, with_deletions: false }
     }
 
     /// Whether no run has anything in the range.
@@ -101,13 +132,15 @@ impl TreeScan {
 
     /// As many entries as come next in one block of one tier, in order, if no request is needed for them; of a key below
     /// `before` only, if it says so. Those that say that there is no row are among them. `None` says nothing: where tiers have
-    /// one key, or a block ends, [`next`](Self::next) goes on.
+    /// one key, or a block ends, or the scan goes backwards, [`next`](Self::next) goes on.
     pub fn take_ready(&mut self, before: Option<&[u8]>) -> Option<Stretch> {
+        if self.direction == Direction::Reverse {
+            return None;
+        }
         if let [tier] = self.tiers.as_mut_slice() {
             return tier.scan.as_mut()?.take_loaded(before);
         }
-        let Reverse((key, index)) = self.order.peek()?;
-        let (key, index) = (key.clone(), *index);
+        let Head { key, tier: index, .. } = self.order.peek()?.clone();
         // No other tier has anything below its own head.
         let others = self.heads.iter().enumerate().filter(|(other, _)| *other != index);
         let least_other = others.filter_map(|(_, head)| head.as_ref()).map(|entry| &entry.key).min();
@@ -123,7 +156,7 @@ impl TreeScan {
         let next = scan.next_loaded();
         self.order.pop();
         if let Some(entry) = &next {
-            self.order.push(Reverse((entry.key.clone(), index)));
+            self.order.push(Head { key: entry.key.clone(), tier: index, direction: self.direction });
         }
         if let Some(head) = self.heads.get_mut(index) {
             *head = next;
@@ -152,12 +185,14 @@ impl TreeScan {
             self.is_begun = true;
             self.heads = future::try_join_all(self.tiers.iter_mut().map(TierScan::next)).await?;
             let keys = self.heads.iter().enumerate();
-            let keys = keys.filter_map(|(index, head)| head.as_ref().map(|entry| Reverse((entry.key.clone(), index))));
+            let direction = self.direction;
+            let head = |tier, entry: &RunEntry| Head { key: entry.key.clone(), tier, direction };
+            let keys = keys.filter_map(|(tier, entry)| entry.as_ref().map(|entry| head(tier, entry)));
             self.order = keys.collect();
         }
-        let Some(Reverse((key, newest))) = self.order.pop() else { return Ok(None) };
+        let Some(Head { key, tier: newest, .. }) = self.order.pop() else { return Ok(None) };
         let found = self.advance(newest).await?;
-        while let Some(older) = self.order.peek().filter(|next| next.0.0 == key).map(|next| next.0.1) {
+        while let Some(older) = self.order.peek().filter(|next| next.key == key).map(|next| next.tier) {
             self.order.pop();
             self.advance(older).await?;
         }
@@ -172,7 +207,7 @@ impl TreeScan {
             None => tier.next().await?,
         };
         if let Some(entry) = &next {
-            self.order.push(Reverse((entry.key.clone(), index)));
+            self.order.push(Head { key: entry.key.clone(), tier: index, direction: self.direction });
         }
         Ok(std::mem::replace(head, next))
     }

@@ -5,7 +5,7 @@ use bucketdb_log::codec::{self, Malformed, Reader};
 use bucketdb_runs::{Run, RunMeta, RunStore};
 use bytes::Bytes;
 
-use crate::{Totals, TotalsByGroup};
+use crate::{GROUP_BYTES, Totals, TotalsByGroup};
 
 /// A range of keys.
 pub(crate) type KeyBounds = (Bound<Bytes>, Bound<Bytes>);
@@ -98,6 +98,16 @@ impl TierRun {
     }
 }
 
+/// The group in which all keys of a range are, if it is one.
+fn group_of(range: &KeyBounds) -> Option<[u8; GROUP_BYTES]> {
+    let (Bound::Included(start) | Bound::Excluded(start)) = &range.0 else { return None };
+    let (Bound::Included(end) | Bound::Excluded(end)) = &range.1 else { return None };
+    let group = *start.first_chunk::<GROUP_BYTES>()?;
+    let next = u32::from_be_bytes(group).checked_add(1).map(u32::to_be_bytes);
+    let ends_with_it = matches!(&range.1, Bound::Excluded(end) if next.is_some_and(|next| **end == next));
+    (end.starts_with(&group) || ends_with_it).then_some(group)
+}
+
 impl Tier {
     /// # Panics
     /// In debug builds, if the runs are out of order.
@@ -138,7 +148,7 @@ impl Tier {
 
     /// How much it has of one group, what does not count any more included.
     #[must_use]
-    pub fn totals(&self, group: [u8; crate::GROUP_BYTES]) -> Totals {
+    pub fn totals(&self, group: [u8; GROUP_BYTES]) -> Totals {
         self.runs.iter().fold(Totals::default(), |sum, run| sum.plus(run.totals.of(group)))
     }
 
@@ -149,11 +159,13 @@ impl Tier {
         self.runs.get(index).filter(|run| run.covers(key)).map(|run| &run.run)
     }
 
-    /// The runs that may have keys in a range, in order.
+    /// The runs that may have keys in a range, in order: where all of these are of one group, only runs that have any of it.
     pub(crate) fn in_range(&self, range: &KeyBounds) -> impl Iterator<Item = &TierRun> {
         let first = self.runs.partition_point(|run| run.ends_before(&range.0));
         let rest = self.runs.get(first..).unwrap_or_default();
-        rest.iter().take_while(move |run| !run.begins_behind(&range.1))
+        let group = group_of(range);
+        let has_any = move |run: &&TierRun| group.is_none_or(|group| run.totals.of(group) != Totals::default());
+        rest.iter().take_while(move |run| !run.begins_behind(&range.1)).filter(has_any)
     }
 
     /// Without what lies below `from`.

@@ -10,9 +10,6 @@ use crate::{GROUP_BYTES, Tier, Totals, TreeScan};
 /// and manifest, which are written often and read by whoever opens the database.
 const MAX_TAILS_BYTES: usize = 64 << 10;
 
-/// How many rows a block has, about, where nothing better is known.
-const ROWS_PER_BLOCK: u64 = 256;
-
 /// Tiers, newest first.
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
@@ -129,43 +126,6 @@ impl Tree {
             }
         }
         Ok(found)
-    }
-
-    /// About how many rows of a group lie in a range, from the indexes of the runs and their totals: to about a block of
-    /// each run, or, where the group lies within few stretches of some 16,000 keys, to a share of them.
-    ///
-    /// # Errors
-    /// If the store fails, or if a run is damaged or gone.
-    pub async fn estimate_rows(
-        &self,
-        group: [u8; GROUP_BYTES],
-        range: &(Bound<Bytes>, Bound<Bytes>),
-    ) -> Result<u64, RunError> {
-        let mut rows = 0.0;
-        let group_end = u32::from_be_bytes(group).checked_add(1).map(u32::to_be_bytes);
-        for run in self.tiers.iter().flat_map(|tier| tier.in_range(range)) {
-            let total = run.totals().of(group).rows;
-            let (first_key, last_key) = (&run.meta().first_key, &run.meta().last_key);
-            let start = match &range.0 {
-                Bound::Included(key) | Bound::Excluded(key) => key.max(first_key),
-                Bound::Unbounded => first_key,
-            };
-            let end = match &range.1 {
-                Bound::Included(key) | Bound::Excluded(key) => key.min(last_key),
-                Bound::Unbounded => last_key,
-            };
-            let run = run.run();
-            let part = run.bytes_before(end).await?.saturating_sub(run.bytes_before(start).await?);
-            // The group's edges lie in other stretches of keys, whose indexes nobody needs else.
-            let group_end = group_end.as_ref().map_or(last_key.as_ref(), <[u8; GROUP_BYTES]>::as_slice);
-            let group_start = run.bytes_before_about(&group).await?;
-            let whole = run.bytes_before_about(group_end).await?.saturating_sub(group_start);
-            let block = run.meta().size_bytes / (run.meta().entries / ROWS_PER_BLOCK).max(1);
-            // Within one block nothing is known: half of it.
-            let (part, whole) = (part.max(block / 2), whole.max(part).max(block));
-            rows += total as f64 * (part as f64 / whole as f64).min(1.0);
-        }
-        Ok(rows.ceil() as u64)
     }
 
     /// The rows in a range, in order; what was deleted is left out.

@@ -75,11 +75,12 @@
 //! a damaged one.
 //!
 //! Partitions are held back until they are more than 112 KiB, so that what is no data in a run of some 80,000 keys comes
-//! in one read together with the footer. In longer runs a partition is read when it is needed: its part of the index and its
+//! in one read together with the footer. One that comes to no more than 512 KiB together with its blocks is not: it stands right
+//! behind them, and a scan reads both at once. In longer runs a partition is read when it is needed: its part of the index and its
 //! filter lie together, so that takes one read as well. A writer holds none of a long run in memory but the top index.
 //!
-//! What is read first of a run, its *tail*, is no more than some 25 bytes for each partition of a long run. Up to 4 KiB of it
-//! are kept where the run is named ([`RunMeta`](crate::RunMeta)), and then a reader begins with the partition.
+//! What is read first of a run, its *tail*, is no more than some 25 bytes for each partition of a long run. Up to 32 KiB of it
+//! (4 KiB where partitions are part of it) are kept where the run is named ([`RunMeta`](crate::RunMeta)), and then a reader begins with the partition.
 
 use bucketdb_log::codec::{self, Malformed};
 use bucketdb_log::format::{CHECKSUM_BYTES, Checksums};
@@ -116,10 +117,20 @@ pub(crate) const MAX_TAIL_BYTES: usize = 128 << 10;
 pub(crate) const MAX_HELD_BACK_BYTES: usize = 112 << 10;
 
 /// The longest tail of a run that is kept beside what else is known of it, in bytes.
-pub(crate) const MAX_KNOWN_TAIL_BYTES: usize = 4 << 10;
+pub(crate) const MAX_KNOWN_TAIL_BYTES: usize = 32 << 10;
+
+/// The longest one that is if partitions are part of it, in bytes.
+pub(crate) const MAX_KNOWN_PARTITIONS_BYTES: usize = 4 << 10;
 
 /// A run up to this many bytes is read in one piece.
 pub(crate) const WHOLE_RUN_BYTES: u64 = 64 << 10;
+
+/// A partition up to this many bytes is kept with the rest of the tail beside what else is known of the run.
+pub(crate) const SHORT_PARTITION_BYTES: usize = 3 << 10;
+
+/// A partition and its blocks up to this many bytes lie side by side, so that a scan that knows neither has both in one read:
+/// entries of indexes mostly, which are short.
+pub(crate) const STRETCH_BYTES: u64 = 512 << 10;
 
 const _: () = assert!(1 + 1 + 2 + 4 + 4 == PART_HEADER_BYTES);
 const _: () = assert!(8 + 8 + 8 + 8 + 8 + 2 + 2 + 4 + CHECKSUM_BYTES == FOOTER_BYTES);

@@ -34,7 +34,7 @@ pub struct RunMeta {
     pub footer_hash: [u8; 16],
     /// `Some(seq)`: every entry's position reads as `seq`, because it was not known yet when the run was written.
     pub version: Option<Seq>,
-    /// That part itself, where it is no more than 4 KiB, so that a reader has no need to ask for it. As everything that is
+    /// That part itself, where it is no more than 32 KiB (4 KiB with partitions in it), so that a reader has no need to ask for it. As everything that is
     /// read it is checked before it is believed.
     pub tail: Option<Bytes>,
 }

@@ -9,7 +9,7 @@ use crate::block::Block;
 use crate::cache::{Part, PartId};
 use crate::error::Fault;
 use crate::footer::{Footer, PartitionPlace};
-use crate::format::{PartKind, Place, WHOLE_RUN_BYTES, read_part};
+use crate::format::{PartKind, Place, STRETCH_BYTES, WHOLE_RUN_BYTES, read_part};
 use crate::partition::Partition;
 use crate::{Result, RunEntry, RunError, RunMeta, RunScan, RunStore, ScanOptions, filter};
 
@@ -93,35 +93,6 @@ impl Run {
         Ok(self.partition_that_may_hold(key).await?.is_some())
     }
 
-    /// How many bytes of blocks lie before the one that has `key`, if any has. At most two requests, and none where the index
-    /// is in memory.
-    ///
-    /// # Errors
-    /// If the store fails, or the run is damaged or gone.
-    pub async fn bytes_before(&self, key: &[u8]) -> Result<u64> {
-        if key <= &*self.inner.meta.first_key {
-            return Ok(0);
-        }
-        let footer = self.footer().await?;
-        let Some(place) = footer.partition(footer.partition_of(key)) else {
-            return Ok(footer.partitions().last().map_or(0, PartitionPlace::data_end));
-        };
-        let partition = self.partition(place).await?;
-        Ok(partition.block(partition.block_of(key)).map_or_else(|| place.data_end(), |(start, _)| start))
-    }
-
-    /// As [`bytes_before`](Self::bytes_before), and to the stretch of some 16,000 keys only: what the footer tells. One request
-    /// at most.
-    ///
-    /// # Errors
-    /// If the store fails, or the run is damaged or gone.
-    pub async fn bytes_before_about(&self, key: &[u8]) -> Result<u64> {
-        let footer = self.footer().await?;
-        let last = footer.partitions().last();
-        let place = footer.partition(footer.partition_of(key));
-        Ok(place.map_or_else(|| last.map_or(0, PartitionPlace::data_end), |place| place.data_offset))
-    }
-
     /// The entries whose keys lie in `range`, in order.
     #[must_use]
     pub fn scan(&self, range: (Bound<Bytes>, Bound<Bytes>), options: ScanOptions) -> RunScan {
@@ -179,6 +150,11 @@ impl Run {
     /// The error of a part that is not what it must be.
     pub(crate) fn mixed_up(&self) -> RunError {
         self.fault(Fault::Damaged("the parts of the index contradict each other"))
+    }
+
+    /// Whether the footer is in memory.
+    pub(crate) fn has_footer(&self) -> bool {
+        self.inner.footer.get().is_some() || self.inner.store.cache().peek(self.part_id(FOOTER_PART)).is_some()
     }
 
     /// The footer and the top index.
@@ -247,8 +223,42 @@ impl Run {
         Ok(partition)
     }
 
+    /// Partition `first`, where its blocks are wanted too, and maybe those of the ones behind it up to `last`: if these are short,
+    /// all come in one request and go into the cache.
+    pub(crate) async fn stretch(&self, footer: &Footer, first: usize, last: usize) -> Result<Option<Arc<Partition>>> {
+        let Some(place) = footer.partition(first) else { return Ok(None) };
+        let start = place.data_offset;
+        if !lies_together(&place, start) || self.cached(place.offset).is_some() {
+            return self.partition(place).await.map(Some);
+        }
+        // What is wanted may begin in the next stretch: then its partition comes along as well.
+        let behind = (first + 1..=last)
+            .map_while(|index| footer.partition(index))
+            .take_while(|place| lies_together(place, start));
+        let places: Vec<PartitionPlace> = std::iter::once(place).chain(behind).collect();
+        let run = self.clone();
+        let read = async move {
+            let end = places.last().map_or(start, PartitionPlace::end);
+            let bytes = run.store().read(&run, start..end).await?;
+            let mut first = None;
+            for place in places {
+                let part = slice(&bytes, start, place.offset, place.end());
+                let partition = run.decode_partition(place, part)?;
+                for (block_start, block_end) in (0..partition.len()).filter_map(|index| partition.block(index)) {
+                    run.decode_block(block_start, slice(&bytes, start, block_start, block_end))?;
+                }
+                first.get_or_insert(partition);
+            }
+            first.map(Part::Partition).ok_or_else(|| run.mixed_up())
+        };
+        match self.store().flights().join(self.part_id(place.offset), read).await? {
+            Part::Partition(partition) => Ok(Some(partition)),
+            _ => Err(self.mixed_up()),
+        }
+    }
+
     /// The block that lies from `start` to `end`, from memory or read.
-    async fn block(&self, start: u64, end: u64) -> Result<Arc<Block>> {
+    pub(crate) async fn block(&self, start: u64, end: u64) -> Result<Arc<Block>> {
         let part = match self.cached(start) {
             Some(part) => part,
             None => {
@@ -289,6 +299,11 @@ impl Run {
         let block = body.and_then(|body| Ok(Block::decode(&body, part.len() as u64)?));
         block.map_err(|fault| self.fault(fault))
     }
+}
+
+/// Whether a partition stands right behind its blocks, and ends little behind `start`: worth one request.
+pub(crate) fn lies_together(place: &PartitionPlace, start: u64) -> bool {
+    place.offset == place.data_end() && place.end() - start <= STRETCH_BYTES
 }
 
 /// What of `bytes`, which begin at `base` of the object, lies from `start` to `end` of the object; empty if not all of it

@@ -224,7 +224,16 @@ impl RunScan {
         {
             let index = footer.partition_of(key);
             let Some(place) = footer.partition(index) else { return Ok(Place::End) };
-            let partition = self.run.partition(place).await?;
+            let partition = if self.options.fill_cache {
+                let to = match &self.to {
+                    Bound::Included(key) | Bound::Excluded(key) => footer.partition_of(key).min(last),
+                    Bound::Unbounded => index,
+                };
+                self.run.stretch(footer, index, to).await?
+            } else {
+                Some(self.run.partition(place).await?)
+            };
+            let Some(partition) = partition else { return Ok(Place::End) };
             offset = partition.block(partition.block_of(key)).map_or(place.data_end(), |(start, _)| start);
             first = Some((index, partition));
         }
@@ -257,7 +266,12 @@ impl RunScan {
     /// The place behind all blocks of partition `index` that are of interest.
     async fn reverse_from(&self, footer: &Footer, index: usize) -> Result<Place> {
         let Some(place) = footer.partition(index) else { return Ok(Place::End) };
-        let partition = self.run.partition(place).await?;
+        let partition = if self.options.fill_cache {
+            self.run.stretch(footer, index, index).await?
+        } else {
+            Some(self.run.partition(place).await?)
+        };
+        let Some(partition) = partition else { return Ok(Place::End) };
         let start = match &self.from {
             Bound::Included(key) | Bound::Excluded(key) => partition.block_of(key),
             Bound::Unbounded => 0,

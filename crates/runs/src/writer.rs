@@ -7,8 +7,8 @@ use bytes::Bytes;
 use crate::block::BlockBuilder;
 use crate::footer::{FooterBuilder, Totals, put_fixed};
 use crate::format::{
-    FOOTER_BYTES, MAX_HELD_BACK_BYTES, MAX_KEY_BYTES, MAX_KNOWN_TAIL_BYTES, MAX_ROW_BYTES, MAX_TAIL_BYTES, PartKind,
-    Place, WHOLE_RUN_BYTES, put_part,
+    FOOTER_BYTES, MAX_HELD_BACK_BYTES, MAX_KEY_BYTES, MAX_KNOWN_PARTITIONS_BYTES, MAX_KNOWN_TAIL_BYTES, MAX_ROW_BYTES,
+    MAX_TAIL_BYTES, PartKind, Place, SHORT_PARTITION_BYTES, STRETCH_BYTES, WHOLE_RUN_BYTES, put_part,
 };
 use crate::partition::PartitionBuilder;
 use crate::separator::between;
@@ -185,12 +185,14 @@ impl RunWriter {
         }
         self.end_block(None);
         self.end_partition();
+        // Those that were held back become part of the tail.
+        let longest = if self.held_back.is_empty() { MAX_KNOWN_TAIL_BYTES } else { MAX_KNOWN_PARTITIONS_BYTES };
         let footer_offset = self.end_run();
         let size_bytes = self.bytes_written();
         let tail = self.out.get((footer_offset - self.sent_bytes) as usize..).unwrap_or_default();
         let footer_hash = self.store.checksums().of_part(&self.name_text, footer_offset, tail);
         // Of a short run, everything comes with the first read.
-        let is_kept = size_bytes > WHOLE_RUN_BYTES && tail.len() <= MAX_KNOWN_TAIL_BYTES;
+        let is_kept = size_bytes > WHOLE_RUN_BYTES && tail.len() <= longest;
         let tail = is_kept.then(|| Bytes::copy_from_slice(tail));
         self.send(1).await?;
         match self.upload.take() {
@@ -228,13 +230,21 @@ impl RunWriter {
         }
     }
 
-    /// Holds the partition back, or writes it if too much would be held back.
+    /// Holds the partition back, or writes it if too much would be held back, or if it and its blocks are read at once.
     fn end_partition(&mut self) {
         if self.partition.is_empty() {
             return;
         }
-        let number = self.footer.add(self.partition.last_separator(), self.partition.data());
+        let data = self.partition.data();
+        let number = self.footer.add(self.partition.last_separator(), data);
         let body = self.partition.finish();
+        // A short one comes with the tail wherever the run is named.
+        let is_short = body.len() <= SHORT_PARTITION_BYTES;
+        if !is_short && data.1 + body.len() as u64 <= STRETCH_BYTES {
+            let (offset, part_bytes) = self.put(PartKind::Partition, Some(&body));
+            self.footer.place(number, offset, part_bytes);
+            return;
+        }
         self.held_back_bytes += body.len();
         self.held_back.push((number, body));
         if self.is_long || self.held_back_bytes > MAX_HELD_BACK_BYTES {

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use bucketdb_documents::{Proposal, put_run_key, row};
 use bucketdb_driver::MemoryDriver;
-use bucketdb_lsm::{Tier, TierRun};
+use bucketdb_lsm::{Tier, TierRun, TotalsByGroup};
 use bucketdb_runs::RunOptions;
 use serde_json::{Value, json};
 
@@ -21,14 +21,16 @@ async fn load(db: &Database, tables: &[TableRef], tiers: &[&[Rows]]) -> Seq {
         let mut runs = Vec::new();
         for rows in *tier {
             let mut writer = store.writer(ticket.seq, RunOptions::default());
+            let mut totals = TotalsByGroup::default();
             for (table, id) in *rows {
                 let (table, mut run_key) = (&tables[*table], Vec::new());
                 put_run_key(&mut run_key, table.id, &table.parse_key(&json!(id)).unwrap());
                 let row = row::encode(&json!({"id": id}), &table.layouts).unwrap();
+                totals.add(&run_key, Some(&row));
                 writer.add(&run_key, ticket.seq, Some(&row)).await.unwrap();
             }
             let meta = Arc::new(writer.finish().await.unwrap().unwrap());
-            runs.push(TierRun::whole(store.open(meta), Default::default()));
+            runs.push(TierRun::whole(store.open(meta), totals));
         }
         loaded.push(Tier::new(runs));
     }

@@ -22,6 +22,8 @@ pub(crate) struct OfPath {
     prefix: Option<String>,
     is_null: bool,
     is_not_null: bool,
+    /// How many conditions are about it.
+    count: usize,
 }
 
 impl<'a> Conditions<'a> {
@@ -31,10 +33,6 @@ impl<'a> Conditions<'a> {
             one => vec![one],
         };
         Self { all }
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.all.is_empty()
     }
 
     /// How many there are.
@@ -49,7 +47,8 @@ impl<'a> Conditions<'a> {
 
     pub(crate) fn of_path(&self, path: &Path) -> OfPath {
         let (low, high) = (Bound::Unbounded, Bound::Unbounded);
-        let mut of_path = OfPath { equals: Vec::new(), low, high, prefix: None, is_null: false, is_not_null: false };
+        let mut of_path =
+            OfPath { equals: Vec::new(), low, high, prefix: None, is_null: false, is_not_null: false, count: 0 };
         for expression in &self.all {
             // Where there are several values, each condition may be true of another one.
             if path.is_multiple() && !of_path.is_empty() {
@@ -72,7 +71,13 @@ impl OfPath {
             && !self.is_not_null
     }
 
+    /// How many conditions are about it.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
     fn add(&mut self, path: &Path, expression: &Expression) {
+        self.count += 1;
         match expression {
             Expression::Compare { path: at, comparison, value } if at == path => {
                 let value = value.clone();
@@ -112,7 +117,7 @@ impl OfPath {
                     self.equals.push(None);
                 }
             }
-            _ => {}
+            _ => self.count -= 1,
         }
     }
 

@@ -4,7 +4,6 @@ use std::ops::Bound;
 
 use bucketdb_documents::{Index, IndexCondition, IndexEntry};
 use bucketdb_query::{Filter, Path};
-use bytes::Bytes;
 use serde_json::Value;
 
 use super::conditions::Conditions;
@@ -39,13 +38,13 @@ pub(super) fn is_covered(
 }
 
 /// The entry of an index that a place in the order is: what is asked for lies behind it.
-pub(super) fn entry_behind(after: &After, index: &Index, conditions: &Conditions<'_>) -> Option<Bytes> {
+pub(super) fn entry_behind(after: &After, index: &Index, conditions: &Conditions<'_>) -> Option<IndexEntry> {
     let equal = |path: &Path| conditions.of_path(path).equal().cloned().map(Some);
     let value = |path: &Path| after.value(path).map(Option::<&Value>::cloned).or_else(|| equal(path));
     let terms = index.order.terms().iter();
     let values: Option<Vec<_>> = terms.map(|term| value(&term.path).map(IndexCondition::Equal)).collect();
     match index.range(&values?)? {
-        (Bound::Included(values), _) => Some(IndexEntry::new(&values, after.key()).bytes),
+        (Bound::Included(values), _) => Some(IndexEntry::new(&values, after.key())),
         _ => None,
     }
 }

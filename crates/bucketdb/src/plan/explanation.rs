@@ -1,6 +1,7 @@
 use std::fmt;
 
 use bucketdb_documents::Index;
+use bucketdb_query::Direction;
 
 /// One way to the documents of a query.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,8 +15,24 @@ pub struct Way {
     pub is_ordered: bool,
     /// Whether what is read has all that is needed of the documents, so that they are not read themselves.
     pub is_covering: bool,
-    /// What it costs, in documents that are read one behind the other; a limit is heeded.
+    /// How many requests it takes, about, with what is in memory now; a limit is heeded.
+    pub requests: f64,
+    /// How many bytes these bring, about.
+    pub bytes: u64,
+    /// Both together, and the time for looking at documents: in requests, with 2 MiB, or 100,000 documents, as much as one.
     pub cost: f64,
+}
+
+/// What answering a query took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Taken {
+    /// How many requests, with those for choosing the way. Others of this process at the same time are among them.
+    pub requests: u64,
+    /// How many bytes they brought.
+    pub bytes: u64,
+    /// How many documents, groups or values the answer has.
+    pub rows: u64,
 }
 
 /// How a query is answered; printed, it is a few lines for people.
@@ -26,25 +43,37 @@ pub struct Explanation {
     pub chosen: Way,
     /// The others that there are, the cheapest first.
     pub alternatives: Vec<Way>,
+    /// What answering took, if it was answered.
+    pub taken: Option<Taken>,
 }
 
 impl fmt::Display for Way {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let order = if self.is_ordered { "" } else { ", then sorted" };
         let covering = if self.is_covering { ", covering" } else { "" };
-        write!(formatter, "{}{covering}: about {} documents{order}, cost {:.0}", self.what, self.rows, self.cost)
+        write!(formatter, "{}{covering}: about {} documents{order}, ", self.what, self.rows)?;
+        let (requests, kib) = (self.requests.ceil(), self.bytes.div_ceil(1024));
+        write!(formatter, "{requests} requests and {kib} KiB, cost {:.1}", self.cost)
     }
 }
 
 impl fmt::Display for Explanation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "reads by {}", self.chosen)?;
-        self.alternatives.iter().try_for_each(|way| write!(formatter, "\ninstead of {way}"))
+        self.alternatives.iter().try_for_each(|way| write!(formatter, "\ninstead of {way}"))?;
+        let Some(Taken { requests, bytes, rows }) = self.taken else { return Ok(()) };
+        write!(formatter, "\nfound {rows}, with {requests} requests and {} KiB", bytes.div_ceil(1024))
     }
 }
 
 /// What an index is asked for, in words.
-pub(super) fn describe(index: &Index, equal_terms: usize, has_range: bool, ranges: usize) -> String {
+pub(super) fn describe(
+    index: &Index,
+    equal_terms: usize,
+    has_range: bool,
+    ranges: usize,
+    direction: Direction,
+) -> String {
     let kind = if index.is_unique { "unique index" } else { "index" };
     let mut text = format!("{kind} on {}", index.order);
     let terms = index.order.terms();
@@ -57,6 +86,9 @@ pub(super) fn describe(index: &Index, equal_terms: usize, has_range: bool, range
     }
     if ranges > 1 {
         text.push_str(&format!(", {ranges} stretches"));
+    }
+    if direction == Direction::Descending {
+        text.push_str(", backwards");
     }
     text
 }

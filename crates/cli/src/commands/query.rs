@@ -122,7 +122,7 @@ async fn explain(
     }
     let (took, used) = (store.env.monotonic().saturating_sub(started), store.used_since(&before));
     if output.is_json() {
-        let way = |way: &Way| json!({"by": way.what, "documents": way.rows, "ordered": way.is_ordered, "covering": way.is_covering, "cost": way.cost});
+        let way = |way: &Way| json!({"by": way.what, "documents": way.rows, "ordered": way.is_ordered, "covering": way.is_covering, "requests": way.requests, "bytes": way.bytes, "cost": way.cost});
         return Ok(output.value(&json!({
             "plan": explanation.as_ref().map(|explanation| way(&explanation.chosen)),
             "alternatives": explanation.iter().flat_map(|explanation| &explanation.alternatives).map(way).collect::<Value>(),

@@ -88,6 +88,29 @@ async fn a_cold_scan_of_a_hundred_rows_takes_two_requests_wherever_it_begins() {
 }
 
 #[tokio::test]
+async fn a_cold_scan_of_short_entries_takes_one_request_wherever_it_begins() {
+    let bench = Bench::new(64 * MIB);
+    for (count, step) in [(50_000, 777), (300_000, 7_777)] {
+        let meta = bench.numbered(count, 4).await.meta().clone();
+        assert!(meta.tail.is_some(), "no partition is held back");
+        for begin in (0..count - 20).step_by(step) {
+            for direction in [Direction::Forward, Direction::Reverse] {
+                let run = bench.cold(64 * MIB).open(meta.clone());
+                let before = bench.driver.usage();
+                let range = (Bound::Included(key(begin).into()), Bound::Excluded(key(begin + 20).into()));
+                let scan = run.scan(range, ScanOptions { direction, ..ScanOptions::default() });
+                assert_eq!(collect(scan).await.len(), 20);
+                let used = (bench.driver.usage() - before).of(Operation::Get);
+                assert!(used.bytes <= 512 << 10, "{} bytes from {begin} of {count}", used.bytes);
+                // Backwards, the end of what is wanted may lie in a stretch of its own.
+                let most = if direction == Direction::Forward { 1 } else { 2 };
+                assert!(used.requests <= most, "{} from {begin} of {count}, {direction:?}", used.requests);
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_cold_scan_of_twenty_thousand_rows_takes_at_most_ten_requests() {
     let bench = Bench::new(64 * MIB);
     for count in [50_000, 300_000] {
