@@ -539,16 +539,16 @@ async fn what_two_indexes_have_in_common_is_what_both_conditions_are_true_of() {
 async fn a_page_costs_what_its_documents_do() {
     let store = MemoryDriver::new();
     let db = on(store.clone()).open().await.unwrap();
-    let things = loaded(&db, 20_000).await;
+    let things = loaded(&db, 40_000).await;
     things.create_index("step desc").await.unwrap();
     things.create_index("kind").await.unwrap();
     db.build_indexes().await.unwrap();
     db.compact().await.unwrap();
     let table_bytes = cost(&store, async |things| things.query().fetch().await.unwrap().len()).await.1;
     for (filter, order, total) in [
-        ("true", "", 20_000),
-        ("true", "step desc", 20_000),
-        ("kind = 4", "", 2_000),
+        ("true", "", 40_000),
+        ("true", "step desc", 40_000),
+        ("kind = 4", "", 4_000),
         ("step < 1000", "step desc", 3_000),
     ] {
         let ask = |things: &Collection| {
