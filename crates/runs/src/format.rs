@@ -33,8 +33,8 @@
 //!
 //! The body of a **partition**, which covers about 16,384 keys: number of blocks (varint), the offset of the first block
 //! (varint), for each block the size of its part (varint), `keys` and `own` of the separators, the filter. A block's
-//! separator is not less than its last key and less than the first one behind it; the blocks of a partition lie one
-//! behind the other. The filter is the rest of the body; see below.
+//! separator is not less than its last key and less than the first one behind it, and is the last key if that is not long; the
+//! blocks of a partition lie one behind the other. The filter is the rest of the body; see below.
 //!
 //! The body of the **top index**: number of partitions (varint), for each partition the offset and size of its part, the
 //! offset of its first block and the size of all its blocks (varints), `keys` and `own` of the separators.

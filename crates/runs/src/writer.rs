@@ -21,6 +21,9 @@ const MAX_SINGLE_PUT_BYTES: usize = 8 << 20;
 /// The pieces in which a long run goes out are this long at least, in bytes.
 const PIECE_BYTES: usize = 1 << 20;
 
+/// Of a key that is longer, in bytes, an index has no more than parts it from the next one.
+const LONG_KEY_BYTES: usize = 128;
+
 /// How a run is written.
 #[derive(Clone, Debug)]
 pub struct RunOptions {
@@ -220,7 +223,9 @@ impl RunWriter {
     /// Writes the block, and the partition if it is full. `next` is the key behind it.
     fn end_block(&mut self, next: Option<&[u8]>) {
         let last = self.block.last_key();
-        let separator = next.map_or(last, |next| between(last, next)).to_vec();
+        // What lies between the last key and the separator is looked for here first, in vain: so a scan of what begins with
+        // something, which is where a short separator would be, might take a request too many.
+        let separator = next.filter(|_| last.len() > LONG_KEY_BYTES).map_or(last, |next| between(last, next)).to_vec();
         self.block.finish(&mut self.body);
         let (offset, part_bytes) = self.put(PartKind::Block, None);
         self.partition.add_block(&separator, offset, part_bytes);
@@ -309,4 +314,36 @@ fn check_length(what: &'static str, bytes: &[u8], limit_bytes: usize) -> Result<
         return Ok(());
     }
     Err(RunError::TooLong { what, size_bytes: bytes.len(), limit_bytes })
+}
+
+#[cfg(test)]
+mod tests {
+    use bucketdb_driver::MemoryDriver;
+    use bucketdb_env::TokioEnvironment;
+    use bucketdb_log::{DatabaseId, Layout};
+
+    use super::*;
+    use crate::Cache;
+
+    #[tokio::test]
+    async fn what_begins_with_something_is_looked_for_where_its_first_key_is() {
+        let env = Arc::new(TokioEnvironment::new());
+        let driver = Arc::new(MemoryDriver::new());
+        let store = RunStore::new(driver, env, Layout::new("").unwrap(), DatabaseId([7; 16]), Cache::new(1 << 20));
+        let mut writer = store.writer(Seq(1), RunOptions::default());
+        // One key a beginning, so that wherever a partition ends, another beginning follows.
+        let key = |number: u64, end: &str| Bytes::from(format!("city/{number:08}{end}"));
+        let first_key = |number: u64| key(number, "/somebody");
+        for number in 0..60_000 {
+            writer.add(&first_key(number), Seq(1), Some(b"row")).await.unwrap();
+        }
+        let run = store.open(Arc::new(writer.finish().await.unwrap().unwrap()));
+        let footer = run.footer().await.unwrap();
+        let place_of = |key: &Bytes| footer.partition_of(key);
+        let places: Vec<_> = (0..60_000).map(|number| place_of(&first_key(number))).collect();
+        assert!(places.first() != places.last());
+        for (number, place) in (0..).zip(places) {
+            assert_eq!(place_of(&key(number, "")), place, "{number}");
+        }
+    }
 }
