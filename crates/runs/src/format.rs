@@ -31,10 +31,11 @@
 //! of its row (varint), the least position (varint), for each entry its position less that one (varint), `own`, the
 //! rows one after the other.
 //!
-//! The body of a **partition**, which covers about 16,384 keys: number of blocks (varint), the offset of the first block
-//! (varint), for each block the size of its part (varint), `keys` and `own` of the separators, the filter. A block's
-//! separator is not less than its last key and less than the first one behind it, and is the last key if that is not long; the
-//! blocks of a partition lie one behind the other. The filter is the rest of the body; see below.
+//! The body of a **partition**, which covers 16,384 keys, or half as many and more where those are short and take 512 KiB
+//! with it: number of blocks (varint), the offset of the first block (varint), for each block the size of its part (varint),
+//! `keys` and `own` of the separators, the filter. A block's separator is not less than its last key and less than the first
+//! one behind it, and is the last key if that is not long; the blocks of a partition lie one behind the other. The filter is
+//! the rest of the body; see below.
 //!
 //! The body of the **top index**: number of partitions (varint), for each partition the offset and size of its part, the
 //! offset of its first block and the size of all its blocks (varints), `keys` and `own` of the separators.

@@ -2,7 +2,7 @@ use bucketdb_log::codec::{self, Malformed};
 use bytes::Bytes;
 
 use crate::filter::{self, Filter};
-use crate::format::{Columns, MAX_BODY_BYTES};
+use crate::format::{Columns, MAX_BODY_BYTES, STRETCH_BYTES};
 use crate::key_table::{KeyColumns, KeyLengths, KeyTable};
 
 /// A partition is full once it covers this many keys.
@@ -94,8 +94,16 @@ impl PartitionBuilder {
         self.blocks == 0
     }
 
-    pub(crate) fn is_full(&self) -> bool {
-        self.hashes.len() >= FULL_KEYS || self.separators.size_bytes() + self.sizes.len() >= FULL_INDEX_BYTES
+    /// Whether it should end, if another block may come of so many bytes.
+    pub(crate) fn is_full(&self, block_bytes: usize) -> bool {
+        let keys = self.hashes.len();
+        let index_bytes = self.separators.size_bytes() + self.sizes.len();
+        // Of short entries, a stretch that is read at once has nearly as many as a partition should.
+        let ends_stretch = || {
+            let filter_bytes = keys + keys / 3;
+            self.data_bytes + (index_bytes + filter_bytes + block_bytes) as u64 > STRETCH_BYTES
+        };
+        keys >= FULL_KEYS || index_bytes >= FULL_INDEX_BYTES || (keys >= FULL_KEYS / 2 && ends_stretch())
     }
 
     pub(crate) fn add_key(&mut self, key: &[u8]) {

@@ -230,7 +230,7 @@ impl RunWriter {
         let (offset, part_bytes) = self.put(PartKind::Block, None);
         self.partition.add_block(&separator, offset, part_bytes);
         self.is_busy = true;
-        if self.partition.is_full() {
+        if self.partition.is_full(self.options.block_bytes) {
             self.end_partition();
         }
     }
