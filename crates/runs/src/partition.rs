@@ -101,7 +101,8 @@ impl PartitionBuilder {
         // Of short entries, a stretch that is read at once has nearly as many as a partition should.
         let ends_stretch = || {
             let filter_bytes = keys + keys / 3;
-            self.data_bytes + (index_bytes + filter_bytes + block_bytes) as u64 > STRETCH_BYTES
+            let now = self.data_bytes + (index_bytes + filter_bytes) as u64;
+            now <= STRETCH_BYTES && now + block_bytes as u64 > STRETCH_BYTES
         };
         keys >= FULL_KEYS || index_bytes >= FULL_INDEX_BYTES || (keys >= FULL_KEYS / 2 && ends_stretch())
     }
