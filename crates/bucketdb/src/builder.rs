@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use bucketdb_documents::{Documents, RunStoreFor};
 use bucketdb_driver::{Driver, MeteredDriver};
+#[cfg(feature = "encryption")]
+use bucketdb_encryption::EncryptionKeys;
 use bucketdb_env::{Environment, TokioEnvironment};
 use bucketdb_log::{Layout, Log, LogError, NodeId, OpenOptions, StoreCheck, TailLimits, TimedDriver};
 
@@ -13,6 +15,8 @@ use bucketdb_runs::{Cache, DiskCache, RunStore};
 use parking_lot::Mutex;
 
 use crate::database::{Inner, MemoryBudget};
+#[cfg(feature = "encryption")]
+use crate::encryption;
 use crate::index_build::IndexPiece;
 use crate::maintenance::{self, Maintenance};
 use crate::past::Past;
@@ -43,6 +47,8 @@ pub struct DatabaseBuilder {
     max_memory: u64,
     cache: Option<Cache>,
     cache_dir: Option<(PathBuf, u64)>,
+    #[cfg(feature = "encryption")]
+    encryption: Option<EncryptionKeys>,
     write_forward_interval: Duration,
     history: Option<Duration>,
     block_size: Option<u32>,
@@ -73,6 +79,8 @@ impl DatabaseBuilder {
             max_memory: 100 << 20,
             cache: None,
             cache_dir: None,
+            #[cfg(feature = "encryption")]
+            encryption: None,
             write_forward_interval: Duration::from_secs(5),
             history: None,
             block_size: None,
@@ -206,6 +214,18 @@ impl DatabaseBuilder {
         self
     }
 
+    /// Encrypts everything but the names of objects with the current one of these keys, before it leaves this process; none
+    /// by default. All who open the database need the key with which each object was written: see
+    /// [`Database::rekey`] for how to change it. Lost keys cannot be had back, and neither can what they encrypted.
+    ///
+    /// A database is encrypted from its first object on, or never. It cannot have a [`cache_dir`](Self::cache_dir), whose
+    /// files would hold rows in the clear.
+    #[cfg(feature = "encryption")]
+    pub fn encryption(mut self, keys: EncryptionKeys) -> Self {
+        self.encryption = Some(keys);
+        self
+    }
+
     /// How long a node has authority over maintenance before it is the next one's; five seconds by default. Nothing but
     /// cost rests on it.
     pub fn write_forward_interval(mut self, interval: Duration) -> Self {
@@ -250,6 +270,11 @@ impl DatabaseBuilder {
             let reason = format!("{} bytes are too few to work with; {SMALLEST_MEMORY} at least", self.max_memory);
             return Err(LogError::InvalidOption { option: "max_memory", reason }.into());
         }
+        #[cfg(feature = "encryption")]
+        if self.encryption.is_some() && self.cache_dir.is_some() {
+            let reason = "its files would hold what is encrypted in the store in the clear".to_owned();
+            return Err(LogError::InvalidOption { option: "cache_dir", reason }.into());
+        }
         let (driver, prefix) = match (self.driver, self.url) {
             (Some(_), Some(url)) => {
                 let reason = "a driver was given as well".to_owned();
@@ -286,15 +311,25 @@ impl DatabaseBuilder {
         let usual = MemoryBudget::of(usize::try_from(self.max_memory).unwrap_or(usize::MAX));
         let memory = self.memory.unwrap_or(usual);
         let layout = Layout::new(&options.prefix).map_err(LogError::from)?;
+        #[cfg(feature = "encryption")]
+        let encryption = self.encryption.map(|keys| encryption::seal(metered.clone(), keys, env.clone(), &layout));
+        #[cfg(feature = "encryption")]
+        let metered = encryption.clone().map_or(metered, |driver| Arc::new(driver));
         let timed = Arc::new(TimedDriver::new(metered.clone(), env.clone(), self.request_timeout));
         let cache = self.cache.unwrap_or_else(|| Cache::new(memory.cache_bytes as u64));
         let disk = match self.cache_dir {
             Some((folder, max_bytes)) => Some(DiskCache::open(env.clone(), folder, max_bytes).await),
             None => None,
         };
-        let store_for = run_stores(timed, env.clone(), layout, cache, disk);
+        let store_for = run_stores(timed, env.clone(), layout.clone(), cache, disk);
         let documents = Documents::over_runs(store_for.clone());
-        let log = Log::open(metered, env.clone(), options, documents).await?;
+        let opened = Log::open(metered, env.clone(), options, documents).await;
+        #[cfg(feature = "encryption")]
+        let opened = match opened {
+            Err(error) if encryption.is_none() => Err(encryption::explain(error, &meter, &layout).await),
+            opened => opened.map_err(Error::from),
+        };
+        let log = opened?;
         let (staleness, commit_timeout) = (self.staleness, self.commit_timeout);
         let past = Past::default();
         let maintenance =
@@ -302,6 +337,8 @@ impl DatabaseBuilder {
         let inner = Inner {
             log,
             meter,
+            #[cfg(feature = "encryption")]
+            encryption,
             staleness,
             commit_timeout,
             past,

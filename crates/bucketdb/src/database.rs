@@ -29,6 +29,8 @@ pub struct Database {
 pub(crate) struct Inner {
     pub(crate) log: Log<Documents>,
     pub(crate) meter: MeteredDriver,
+    #[cfg(feature = "encryption")]
+    pub(crate) encryption: Option<bucketdb_encryption::EncryptedDriver>,
     pub(crate) staleness: Duration,
     pub(crate) commit_timeout: Duration,
     pub(crate) past: Past,

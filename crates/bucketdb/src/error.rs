@@ -246,6 +246,15 @@ pub enum Error {
         /// What stands in the way.
         reason: String,
     },
+    /// The database is encrypted, and was opened without a key.
+    #[error("object {object} is encrypted: open the database with its key")]
+    Encrypted {
+        /// The full key of an object that is.
+        object: String,
+    },
+    /// A database has no key to change.
+    #[error("this database is not encrypted, or was opened without its key: there is no key to change")]
+    NotEncrypted,
     /// A position to read changes from, or behind which a page is to begin, cannot be used.
     #[error("invalid cursor: {reason}")]
     InvalidCursor {

@@ -51,6 +51,8 @@ mod cursor;
 mod database;
 mod document;
 mod earlier;
+#[cfg(feature = "encryption")]
+mod encryption;
 mod endings;
 mod entry_rows;
 mod error;
@@ -117,6 +119,10 @@ pub use bucketdb_driver::FileDriver;
 pub use bucketdb_driver::{
     Capabilities, Condition, DelayDriver, Driver, DriverError, ETag, ErrorKind, Fault, FaultDriver, InvalidKey, Key,
     Latency, Listed, MemoryDriver, MeteredDriver, Object, Operation, OperationUsage, Page, Support, Usage, conformance,
+};
+#[cfg(feature = "encryption")]
+pub use bucketdb_encryption::{
+    EncryptedDriver, EncryptionKey, EncryptionKeys, InvalidEncryptionKey, KeyId, RekeyReport,
 };
 pub use bucketdb_env::{Environment, TokioEnvironment, WallTime};
 pub use bucketdb_log::{

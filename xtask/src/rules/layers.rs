@@ -1,7 +1,8 @@
 //! Which part may know which.
 //!
 //! ```text
-//! env ← driver ← object-store, redis, log      log ← runs ← lsm ← documents      query: nobody      derive: query, in tests
+//! env ← driver ← object-store, redis, encryption, log      log ← runs ← lsm ← documents
+//! query: nobody      derive: query, in tests
 //! bucketdb: all of these      history: nobody      cli, bench: bucketdb only      system-tests, sim: history too
 //! xtask: nobody
 //! ```
@@ -44,7 +45,7 @@ const LEAF_REASON: &str = "what they need and bucketdb does not offer, users are
 const STORE_RULE: &str = "a kind of store knows the driver contract and the environment only";
 const STORE_REASON: &str = "a store that knew what is kept in it could not be swapped for another";
 
-const LAYERS: [Layer; 17] = [
+const LAYERS: [Layer; 18] = [
     layer(
         "bucketdb-env",
         "crates/env/",
@@ -67,6 +68,13 @@ const LAYERS: [Layer; 17] = [
         STORE_REASON,
     ),
     layer("bucketdb-redis", "crates/redis/", &["bucketdb-env", "bucketdb-driver"], STORE_RULE, STORE_REASON),
+    layer(
+        "bucketdb-encryption",
+        "crates/encryption/",
+        &["bucketdb-env", "bucketdb-driver"],
+        "encryption knows the driver contract and the environment only",
+        "it must seal whatever it is given, without looking at what it is",
+    ),
     layer(
         "bucketdb-log",
         "crates/log/",
@@ -119,6 +127,7 @@ const LAYERS: [Layer; 17] = [
             "bucketdb-driver",
             "bucketdb-object-store",
             "bucketdb-redis",
+            "bucketdb-encryption",
             "bucketdb-log",
             "bucketdb-runs",
             "bucketdb-lsm",
