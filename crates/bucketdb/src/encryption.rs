@@ -61,6 +61,9 @@ impl Database {
     /// stays so.
     pub async fn rekey(&self, progress: impl FnMut(RekeyReport) + Send) -> Result<RekeyReport> {
         let Some(driver) = &self.inner.encryption else { return Err(Error::NotEncrypted) };
+        if self.inner.log.is_read_only() {
+            return Err(LogError::ReadOnly.into());
+        }
         let prefix = self.inner.log.layout().prefix();
         let may_return = |key: &Key| {
             let name = key.as_str().strip_prefix(prefix).unwrap_or_default();

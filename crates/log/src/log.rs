@@ -68,6 +68,12 @@ impl<M: StateMachine> Log<M> {
         self.submit(Work::Propose(proposal), freshness, deadline).await
     }
 
+    /// Whether it was opened read-only.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.shared.read_only
+    }
+
     pub(crate) async fn submit(&self, work: Work<M>, freshness: Freshness, deadline: Duration) -> Outcome<M> {
         if self.shared.read_only {
             return Err(LogError::ReadOnly.into());

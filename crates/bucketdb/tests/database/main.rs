@@ -9,6 +9,7 @@ mod caches;
 mod collections;
 mod conditions;
 mod damage;
+mod encryption;
 mod feeds;
 mod feeds_of_loads;
 mod floor;
