@@ -48,6 +48,9 @@ pub(crate) struct Global {
     /// How much that folder may take, such as 512MiB
     #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "1GiB", global = true)]
     pub(crate) cache_size: u64,
+    /// A file with the key of an encrypted database, and below it earlier ones; BUCKETDB_KEY holds the keys themselves
+    #[arg(long, value_name = "FILE", env = "BUCKETDB_KEY_FILE", hide_env_values = true, global = true)]
+    pub(crate) key_file: Option<PathBuf>,
     /// How far back the past can be read, such as 7d; a new database keeps it, by default as long as the grace, 1h
     #[arg(long, value_name = "TIME", value_parser = parse_duration, global = true)]
     pub(crate) history: Option<Duration>,
@@ -118,6 +121,8 @@ pub(crate) enum Command {
     Compact,
     /// Remove what nobody needs any more
     Gc(Gc),
+    /// Encrypt everything that was encrypted with an earlier key anew, with the first key of --key-file
+    Rekey,
     /// Read everything and check it against its checksums and the log
     Verify,
     /// Try the store: is it reachable, fast, and what may it be used for

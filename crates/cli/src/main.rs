@@ -4,6 +4,7 @@ mod arguments;
 mod commands;
 mod failure;
 mod import;
+mod keys;
 mod output;
 mod prices;
 mod quantities;

@@ -7,6 +7,7 @@ use futures::future::{self, Either};
 
 use crate::arguments::Global;
 use crate::failure::Failure;
+use crate::keys;
 
 /// How long a store that has not answered anything is waited for.
 const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_secs(12);
@@ -105,6 +106,9 @@ impl Store {
         if let Some(folder) = &global.cache_dir {
             builder = builder.cache_dir(folder, global.cache_size);
         }
+        if let Some(keys) = keys::of(global)? {
+            builder = builder.encryption(keys);
+        }
         if let Some(history) = global.history {
             builder = builder.history(history);
         }
@@ -149,6 +153,7 @@ pub(crate) fn check_options(global: &Global) -> Result<(), Failure> {
     if global.node_id > 255 {
         return Err(Failure::usage(format!("--node-id {} is out of range: node ids are 0 to 255", global.node_id)));
     }
+    keys::of(global)?;
     match global.ring_size {
         Some(ring_size) if !(1..=256).contains(&ring_size) => {
             Err(Failure::usage(format!("--ring-size {ring_size} is not between 1 and 256")))

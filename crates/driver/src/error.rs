@@ -56,6 +56,8 @@ pub enum ErrorKind {
     Denied,
     /// There is no room: disk full, quota reached. Nothing was written.
     NoSpace,
+    /// What is stored is not what was put: it was changed or cut off, or belongs elsewhere. A driver that can tell says so.
+    Damaged,
     /// Any other final refusal, such as a missing bucket. Nothing was done, and repeating will not help.
     Permanent,
 }
@@ -114,6 +116,12 @@ impl DriverError {
     #[must_use]
     pub fn subject(&self) -> &str {
         &self.subject
+    }
+
+    /// What went wrong, in words that complete "put of log/1 failed: …".
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
     }
 
     /// Whether there is no object with that key.

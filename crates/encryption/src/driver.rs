@@ -19,8 +19,8 @@ use crate::{CHUNK_BYTES, EncryptionKeys, opened_bytes};
 /// A driver that seals what another one keeps; see the [crate](crate) for how.
 ///
 /// One request stays one request, but that a range behind the end of an object, where nothing is, costs a get of the whole
-/// object: an answer without bytes proves nothing. What cannot be opened gives an error of [`ErrorKind::Permanent`] that names
-/// the object.
+/// object: an answer without bytes proves nothing. What cannot be opened gives an error that names the object:
+/// of [`ErrorKind::Damaged`], or of [`ErrorKind::Permanent`] if it is not encrypted or needs another key.
 #[derive(Clone)]
 pub struct EncryptedDriver {
     pub(crate) inner: Arc<dyn Driver>,

@@ -54,9 +54,9 @@ pub(crate) enum Unopened {
          if it is not in use any more"
     )]
     UnknownKey(KeyId),
-    #[error("it is encrypted, and chunk {0} is damaged, or belongs elsewhere")]
+    #[error("it is encrypted, and its chunk {0} is damaged, or belongs elsewhere")]
     Damaged(u64),
-    #[error("it is encrypted, and chunk {0} is of another version of it")]
+    #[error("it is encrypted, and its chunk {0} is of another version of it")]
     Mixed(u64),
     #[error("it is encrypted, and something was added to its end")]
     TooLong,

@@ -88,5 +88,10 @@ pub(crate) fn opening<'a>(
 
 /// The error of a get of what cannot be opened.
 pub(crate) fn failed(key: &Key, reason: Unopened) -> DriverError {
-    DriverError::new(ErrorKind::Permanent, Operation::Get, key.as_str(), reason.to_string())
+    let kind = match reason {
+        // The object may be as it should be: another key is needed, none, or another program.
+        Unopened::NotSealed | Unopened::UnknownKey(_) | Unopened::Newer => ErrorKind::Permanent,
+        Unopened::Damaged(_) | Unopened::Mixed(_) | Unopened::TooLong | Unopened::CutOff(_) => ErrorKind::Damaged,
+    };
+    DriverError::new(kind, Operation::Get, key.as_str(), reason.to_string())
 }

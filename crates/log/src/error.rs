@@ -1,6 +1,6 @@
 use std::sync::{Arc, OnceLock};
 
-use bucketdb_driver::DriverError;
+use bucketdb_driver::{DriverError, ErrorKind};
 
 use crate::format::FormatError;
 use crate::{InvalidPrefix, Seq};
@@ -14,7 +14,7 @@ pub type Result<T, E = LogError> = std::result::Result<T, E>;
 pub enum LogError {
     /// The store failed or refused.
     #[error(transparent)]
-    Driver(#[from] DriverError),
+    Driver(DriverError),
     /// An object is not as it was written.
     #[error("object {object} is damaged: {detail}")]
     Damaged {
@@ -166,6 +166,18 @@ pub enum LogError {
     /// The database was closed.
     #[error("the database is closed")]
     Closed,
+}
+
+/// What a driver finds damaged is an object that is not as it was written, whoever found it out.
+impl From<DriverError> for LogError {
+    fn from(error: DriverError) -> Self {
+        match error.kind() {
+            ErrorKind::Damaged => {
+                Self::Damaged { object: error.subject().to_owned(), detail: error.detail().to_owned() }
+            }
+            _ => Self::Driver(error),
+        }
+    }
 }
 
 impl LogError {

@@ -1,4 +1,4 @@
-use bucketdb_driver::DriverError;
+use bucketdb_driver::{DriverError, ErrorKind};
 use bucketdb_log::codec::Malformed;
 
 /// The result of working with runs.
@@ -10,7 +10,7 @@ pub type Result<T, E = RunError> = std::result::Result<T, E>;
 pub enum RunError {
     /// The store failed or refused.
     #[error(transparent)]
-    Driver(#[from] DriverError),
+    Driver(DriverError),
     /// An object is not as it was written.
     #[error("object {object} is damaged: {detail}")]
     Damaged {
@@ -48,6 +48,16 @@ pub enum RunError {
     },
 }
 
+/// What a driver finds damaged is an object that is not as it was written, whoever found it out.
+impl From<DriverError> for RunError {
+    fn from(error: DriverError) -> Self {
+        match error.kind() {
+            ErrorKind::Damaged => Self::damaged(error.subject(), error.detail()),
+            _ => Self::Driver(error),
+        }
+    }
+}
+
 impl RunError {
     /// Whether the same call may succeed later without anyone's doing.
     #[must_use]
@@ -61,7 +71,7 @@ impl RunError {
 
     /// A failed read of the run `object`.
     pub(crate) fn of_read(object: &str, error: DriverError) -> Self {
-        if error.is_not_found() { Self::Missing { object: object.to_owned() } } else { Self::Driver(error) }
+        if error.is_not_found() { Self::Missing { object: object.to_owned() } } else { error.into() }
     }
 }
 

@@ -10,6 +10,7 @@ use super::watch;
 use crate::arguments::{Global, Mode};
 use crate::failure::Failure;
 use crate::import::{ImportOptions, Importer, Source, Way};
+use crate::keys;
 use crate::output::{Output, count, document_table, price_table, prices_json, requests_text, table};
 use crate::prices::{self, Price, Workload};
 use crate::session::{Access, Store, check_options};
@@ -156,7 +157,10 @@ async fn follow(db: &Database, since: Since, report: &mut Report<'_>) -> Result<
 async fn share(global: &Global, store: &Store, db: &Database, report: &mut Report<'_>) -> Result<(), Failure> {
     report.begin("Another process opens the same database")?;
     let meter = MeteredDriver::shared(Arc::new(store.meter.clone()), store.env.clone());
-    let builder = Database::builder().shared_driver(Arc::new(meter.clone())).prefix(&store.prefix);
+    let mut builder = Database::builder().shared_driver(Arc::new(meter.clone())).prefix(&store.prefix);
+    if let Some(keys) = keys::of(global)? {
+        builder = builder.encryption(keys);
+    }
     let other = builder.node_id(global.node_id).read_only(true).open().await?;
     let there = other.collection("visits");
     let found = there.query().freshness(Freshness::Local).count().await?;

@@ -1,6 +1,6 @@
 use super::{
-    compact, delete, demo, doctor, export, gc, get, import, index, patch, put, query, schema, schema_history, snapshot,
-    stats, tables, ttl, update, verify, watch,
+    compact, delete, demo, doctor, export, gc, get, import, index, patch, put, query, rekey, schema, schema_history,
+    snapshot, stats, tables, ttl, update, verify, watch,
 };
 use crate::arguments::{Arguments, Command};
 use crate::failure::Failure;
@@ -29,6 +29,7 @@ pub(crate) async fn run(arguments: &Arguments, output: &mut Output) -> Result<()
         Command::Stats => stats::run(global, output).await,
         Command::Compact => compact::run(global, output).await,
         Command::Gc(options) => gc::run(global, options, output).await,
+        Command::Rekey => rekey::run(global, output).await,
         Command::Verify => verify::run(global, output).await,
         Command::Doctor(options) => doctor::run(global, options, output).await,
         Command::Watch(options) => watch::run(global, options, output).await,

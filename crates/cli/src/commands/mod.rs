@@ -20,6 +20,7 @@ mod pages;
 mod patch;
 mod put;
 mod query;
+mod rekey;
 mod schema;
 mod schema_history;
 mod snapshot;

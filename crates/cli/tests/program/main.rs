@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
+mod encryption;
+#[cfg(test)]
 mod import;
 #[cfg(test)]
 mod sandbox;

@@ -4,8 +4,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use bucketdb::{Database, DatabaseBuilder, FileDriver};
 use serde_json::Value;
 use tempfile::TempDir;
+
+const TEST_KEY: &str = "0808080808080808080808080808080808080808080808080808080808080808";
 
 /// A folder in which commands run, with a database called `db` unless a command says otherwise.
 pub(crate) struct Sandbox {
@@ -46,8 +49,17 @@ impl Sandbox {
                 command.env_remove(name);
             }
         }
+        if is_encrypted() {
+            command.env("BUCKETDB_KEY", TEST_KEY);
+        }
         command.current_dir(self.folder.path()).args(arguments).stdin(Stdio::null());
         command
+    }
+
+    /// The same database, for the library to open.
+    pub(crate) fn library(&self) -> DatabaseBuilder {
+        let builder = Database::builder().driver(FileDriver::new(self.path("db")).unwrap());
+        if is_encrypted() { builder.encryption(TEST_KEY.parse().unwrap()) } else { builder }
     }
 
     /// Runs a command without a database.
@@ -58,6 +70,13 @@ impl Sandbox {
     /// Runs a command on the database.
     pub(crate) fn run(&self, arguments: &[&str]) -> Run {
         Run::of(self.command(arguments).env("BUCKETDB_URL", "file:db").output().unwrap())
+    }
+
+    /// As [`run`](Self::run), after something was changed about the command.
+    pub(crate) fn run_with(&self, arguments: &[&str], change: impl FnOnce(&mut Command)) -> Run {
+        let mut command = self.command(arguments);
+        change(command.env("BUCKETDB_URL", "file:db"));
+        Run::of(command.output().unwrap())
     }
 
     /// Runs a command that reads a text.
@@ -87,6 +106,11 @@ impl Sandbox {
     pub(crate) fn documents(&self, table: &str) -> Vec<Value> {
         lines(&self.ok(&["export", table]))
     }
+}
+
+/// Whether all databases of the tests are to be encrypted, as in those of the library.
+pub(crate) fn is_encrypted() -> bool {
+    std::env::var("BUCKETDB_TEST_ENCRYPTION").is_ok_and(|wanted| wanted == "1")
 }
 
 impl Run {

@@ -1,6 +1,6 @@
 //! Tables of applications whose fields are moments, UUIDs and decimal numbers, as the program sees them.
 
-use bucketdb::{Database, FieldType, FileDriver, KeyType, Schema};
+use bucketdb::{FieldType, KeyType, Schema};
 use serde_json::json;
 
 use crate::sandbox::Sandbox;
@@ -20,7 +20,7 @@ fn with_sales() -> Sandbox {
         .with_key_types(&[KeyType::Uuid])
         .with_index("at");
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-        let db = Database::builder().driver(FileDriver::new(sandbox.path("db")).unwrap()).open().await.unwrap();
+        let db = sandbox.library().open().await.unwrap();
         db.create_collection(schema).await.unwrap();
         db.close().await.unwrap();
     });

@@ -1,6 +1,6 @@
 //! What the program tells of the versions of a schema, which only applications make.
 
-use bucketdb::{Database, Document, FileDriver};
+use bucketdb::{Database, Document};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -37,7 +37,7 @@ struct Third {
 
 fn applications(sandbox: &Sandbox, act: impl AsyncFnOnce(Database)) {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-        let db = Database::builder().driver(FileDriver::new(sandbox.path("db")).unwrap()).open().await.unwrap();
+        let db = sandbox.library().open().await.unwrap();
         act(db.clone()).await;
         db.close().await.unwrap();
     });
