@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::clock::{Stopwatch, pause};
-use crate::process::Log;
+use crate::process::{Log, Tool};
 use crate::servers::{Fleet, ServerKind};
 use crate::{interrupt, report, simulation, workspace};
 
@@ -17,6 +17,9 @@ const BUILD_DEADLINE: Duration = Duration::from_secs(45 * 60);
 
 /// A test that hangs must not hold a machine for ever.
 const TEST_DEADLINE: Duration = Duration::from_secs(45 * 60);
+
+/// The suites that encrypt their databases when they are told to.
+const ENCRYPTED_SUITES: [&str; 4] = ["--test", "database", "--test", "program"];
 
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -105,6 +108,12 @@ pub(crate) fn test(options: &TestOptions) -> Result<()> {
         bail!("a server ended during the tests, so that what passed may have tested nothing");
     }
     if options.is_everything() {
+        let watch = Stopwatch::start();
+        let (status, encrypted) = run_encrypted()?;
+        report::line("encrypted", format!("the tests ran again, with every database encrypted ({watch})"));
+        if !status.success() {
+            bail!("{} of {} suites failed with every database encrypted", encrypted.failed_suites, encrypted.suites);
+        }
         report::step("simulation", "ran the simulator", simulation::run)?;
     }
     // A reader that is gone needs no summary.
@@ -169,6 +178,17 @@ fn run(options: &TestOptions, fleet: &Fleet, is_complete: bool) -> Result<(ExitS
         // A test whose server is missing then fails, where it would else be skipped.
         cargo = cargo.env("BUCKETDB_TEST_REQUIRED", "1");
     }
+    relayed(cargo)
+}
+
+/// The tests of the library and of the program once more, with every database encrypted.
+fn run_encrypted() -> Result<(ExitStatus, Summary)> {
+    let cargo = workspace::cargo().arg("test").args(["--workspace", "--all-features", "--no-fail-fast"]);
+    relayed(cargo.args(ENCRYPTED_SUITES).env("BUCKETDB_TEST_ENCRYPTION", "1"))
+}
+
+/// Runs the tests, and shows what they print.
+fn relayed(cargo: Tool) -> Result<(ExitStatus, Summary)> {
     let mut group = cargo.start(Stdio::piped(), Stdio::inherit())?;
     let output = group.child().stdout.take().context("cargo has an output")?;
     std::thread::scope(|scope| {
