@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use self::query::{Query, QueryFormat};
 use crate::output::parse_timestamp;
 use crate::quantities::{parse_duration, parse_size};
+use crate::sql::Dialect;
 
 /// A document database whose only server is an object-storage bucket.
 #[derive(Debug, Parser)]
@@ -68,7 +69,7 @@ pub(crate) enum Command {
     Demo,
     /// Import a file of documents: JSON, NDJSON or CSV, also compressed with gzip
     Import(Import),
-    /// Write all documents of a table to a file or to standard output
+    /// Write all documents of a table, or in SQL of several, to a file or to standard output
     Export(Export),
     /// Print one document
     Get {
@@ -236,10 +237,15 @@ pub(crate) enum CsvTypes {
 
 #[derive(Debug, Args)]
 pub(crate) struct Export {
-    pub(crate) table: String,
+    /// One table; in SQL any number, all if none is named
+    #[arg(value_name = "TABLE")]
+    pub(crate) tables: Vec<String>,
     /// By default what the name of the output says, or ndjson
     #[arg(long, value_enum)]
     pub(crate) format: Option<ExportFormat>,
+    /// Whose SQL to write
+    #[arg(long, value_enum)]
+    pub(crate) dialect: Option<Dialect>,
     /// The file to write, which gets its name when it is complete; .gz at the end of the name compresses
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
@@ -250,6 +256,8 @@ pub(crate) enum ExportFormat {
     Json,
     Ndjson,
     Csv,
+    /// A script that creates the tables and fills them; needs --dialect
+    Sql,
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ mod output;
 mod prices;
 mod quantities;
 mod session;
+mod sql;
 
 use std::process::ExitCode;
 

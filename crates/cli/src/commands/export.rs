@@ -3,58 +3,102 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 
-use bucketdb::{Collection, Freshness};
+use bucketdb::{Collection, Database, Freshness};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures::stream::StreamExt;
 use serde_json::json;
 
+use super::export_sql::SqlExport;
 use super::query::columns_of;
 use super::table::{existing_table, key_names};
-use crate::arguments::{Export, ExportFormat, Global};
+use crate::arguments::{self, ExportFormat, Global};
 use crate::failure::Failure;
 use crate::output::{DocumentFormat, DocumentWriter, Output, plural};
 use crate::session::{self, Access};
 
-pub(super) async fn run(global: &Global, options: &Export, output: &mut Output) -> Result<(), Failure> {
-    let format = options.format.or_else(|| options.output.as_deref().and_then(format_of));
+/// What is exported, and how.
+enum Export {
+    Documents(Collection, DocumentFormat),
+    Sql(SqlExport),
+}
+
+impl Export {
+    async fn write<W: Write>(&self, out: W) -> Result<(u64, W), Failure> {
+        let (collection, format) = match self {
+            Self::Sql(export) => return export.write(out).await,
+            Self::Documents(collection, format) => (collection, format.clone()),
+        };
+        let mut writer = DocumentWriter::new(format, out)?;
+        let mut documents = pin!(collection.query().stream().await?);
+        while let Some(document) = documents.next().await {
+            writer.write(&document?)?;
+        }
+        Ok(writer.finish()?)
+    }
+}
+
+pub(super) async fn run(global: &Global, options: &arguments::Export, output: &mut Output) -> Result<(), Failure> {
+    let format =
+        options.format.or_else(|| options.output.as_deref().and_then(format_of)).unwrap_or(ExportFormat::Ndjson);
+    check(options, format)?;
     let (db, _) = session::open(global, Access::Read).await?;
-    let (collection, schema) = existing_table(&db, &options.table).await?;
-    let collection = collection.with_freshness(Freshness::Local);
-    let format = match format.unwrap_or(ExportFormat::Ndjson) {
-        ExportFormat::Json => DocumentFormat::Json,
-        ExportFormat::Ndjson => DocumentFormat::Ndjson,
-        ExportFormat::Csv => {
-            let columns = columns_of(collection.query(), &key_names(&schema)).await?;
-            DocumentFormat::Csv { columns }
+    let export = match (format, options.dialect, options.tables.as_slice()) {
+        (ExportFormat::Sql, Some(dialect), tables) => Export::Sql(SqlExport::new(&db, tables, dialect).await?),
+        (format, _, tables) => {
+            let name = tables.first().map(String::as_str).unwrap_or_default();
+            documents(&db, name, format).await?
         }
     };
     let Some(path) = &options.output else {
-        write_all(&collection, format, output).await?;
+        export.write(output).await?;
         return Ok(db.close().await?);
     };
-    let written = write_file(&collection, format, path).await?;
+    let written = write_file(&export, path).await?;
     db.close().await?;
     let name = path.display();
     if output.is_json() {
-        output.value(&json!({"table": options.table, "documents": written, "file": name.to_string()}))?;
+        let mut report = json!({"documents": written, "file": name.to_string()});
+        if let ([table], Some(report)) = (options.tables.as_slice(), report.as_object_mut()) {
+            report.insert("table".to_owned(), table.as_str().into());
+        }
+        output.value(&report)?;
     } else {
         output.line(format_args!("wrote {} to {name}", plural(written, "document")))?;
     }
     Ok(())
 }
 
-async fn write_all<W: Write>(collection: &Collection, format: DocumentFormat, out: W) -> Result<(u64, W), Failure> {
-    let mut writer = DocumentWriter::new(format, out)?;
-    let mut documents = pin!(collection.query().stream().await?);
-    while let Some(document) = documents.next().await {
-        writer.write(&document?)?;
-    }
-    Ok(writer.finish()?)
+/// Refuses what does not go together, before anything is opened.
+fn check(options: &arguments::Export, format: ExportFormat) -> Result<(), Failure> {
+    let message = match (format, options.dialect, options.tables.len()) {
+        (ExportFormat::Sql, None, _) => {
+            "SQL differs from program to program: say whose, with --dialect postgresql or sqlite"
+        }
+        (ExportFormat::Sql, Some(_), _) | (_, None, 1) => return Ok(()),
+        (_, Some(_), _) => "--dialect goes with --format sql",
+        (_, None, 0) => "name the table to export; all tables go together with --format sql only",
+        (_, None, _) => "one table goes into one file; several go together with --format sql only",
+    };
+    Err(Failure::usage(message))
+}
+
+async fn documents(db: &Database, name: &str, format: ExportFormat) -> Result<Export, Failure> {
+    let (collection, schema) = existing_table(db, name).await?;
+    let collection = collection.with_freshness(Freshness::Local);
+    let format = match format {
+        ExportFormat::Json => DocumentFormat::Json,
+        ExportFormat::Ndjson | ExportFormat::Sql => DocumentFormat::Ndjson,
+        ExportFormat::Csv => {
+            let columns = columns_of(collection.query(), &key_names(&schema)).await?;
+            DocumentFormat::Csv { columns }
+        }
+    };
+    Ok(Export::Documents(collection, format))
 }
 
 /// Writes a file under another name first, so that a file with the final name is complete.
-async fn write_file(collection: &Collection, format: DocumentFormat, path: &Path) -> Result<u64, Failure> {
+async fn write_file(export: &Export, path: &Path) -> Result<u64, Failure> {
     let of_io = |error: &io::Error| Failure::of_io("write", &path.display().to_string(), error);
     // A link stays one: the file that it leads to is replaced.
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
@@ -62,7 +106,7 @@ async fn write_file(collection: &Collection, format: DocumentFormat, path: &Path
     if existing.as_ref().is_some_and(|existing| !existing.is_file()) {
         // A pipe or a device is written to. Renaming a file over it would destroy it.
         let file = File::options().write(true).open(&target).map_err(|error| of_io(&error))?;
-        let (written, mut file) = write_all(collection, format, BufWriter::new(file)).await?;
+        let (written, mut file) = export.write(BufWriter::new(file)).await?;
         file.flush().map_err(|error| of_io(&error))?;
         return Ok(written);
     }
@@ -74,10 +118,10 @@ async fn write_file(collection: &Collection, format: DocumentFormat, path: &Path
     let file = BufWriter::new(file);
     let is_compressed = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
     let (written, file) = if is_compressed {
-        let (written, encoder) = write_all(collection, format, GzEncoder::new(file, Compression::default())).await?;
+        let (written, encoder) = export.write(GzEncoder::new(file, Compression::default())).await?;
         (written, encoder.finish().map_err(|error| of_io(&error))?)
     } else {
-        write_all(collection, format, file).await?
+        export.write(file).await?
     };
     let finish = || {
         let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
@@ -114,6 +158,7 @@ fn format_of(path: &Path) -> Option<ExportFormat> {
         "json" => Some(ExportFormat::Json),
         "ndjson" | "jsonl" => Some(ExportFormat::Ndjson),
         "csv" => Some(ExportFormat::Csv),
+        "sql" => Some(ExportFormat::Sql),
         _ => None,
     }
 }

@@ -11,6 +11,7 @@ mod doctor;
 mod doctor_trial;
 mod doctor_verdict;
 mod export;
+mod export_sql;
 mod found;
 mod gc;
 mod get;

@@ -10,6 +10,8 @@ mod import;
 #[cfg(test)]
 mod sandbox;
 #[cfg(test)]
+mod sql;
+#[cfg(test)]
 mod stories;
 #[cfg(test)]
 mod types;

@@ -1,0 +1,97 @@
+use std::io::Write;
+use std::pin::pin;
+
+use bucketdb::{Database, IndexInfo, Order, Schema, Snapshot};
+use futures::stream::StreamExt;
+use serde_json::Value;
+
+use super::table::{existing_table, key_names};
+use crate::failure::Failure;
+use crate::sql::{Declared, Dialect, Profiles, Script, WantedIndex};
+
+/// Tables as they were at one moment.
+#[derive(Debug)]
+pub(super) struct SqlExport {
+    dialect: Dialect,
+    snapshot: Snapshot,
+    tables: Vec<ExportedTable>,
+}
+
+#[derive(Debug)]
+struct ExportedTable {
+    name: String,
+    schema: Schema,
+    indexes: Vec<IndexInfo>,
+}
+
+impl SqlExport {
+    /// Of these tables, or of all.
+    pub(super) async fn new(db: &Database, names: &[String], dialect: Dialect) -> Result<Self, Failure> {
+        let names: Vec<String> = match names {
+            [] => db.stats()?.tables.into_iter().map(|table| table.name).collect(),
+            names => names.to_vec(),
+        };
+        let mut tables = Vec::new();
+        for name in names {
+            let (collection, schema) = existing_table(db, &name).await?;
+            tables.push(ExportedTable { indexes: collection.indexes()?, name, schema });
+        }
+        Ok(Self { dialect, snapshot: db.snapshot().await?, tables })
+    }
+
+    /// Reads every table twice: first for what its columns hold, then for its rows.
+    pub(super) async fn write<W: Write>(&self, out: W) -> Result<(u64, W), Failure> {
+        let about = format!("Tables of a BucketDB database, as of position {} of its log.", self.snapshot.position());
+        let mut script = Script::new(self.dialect, out, &about)?;
+        for table in &self.tables {
+            let profiles = self.profiles(table).await?;
+            let planned = script.table(&table.name, &profiles, &key_names(&table.schema), &table.wanted_indexes())?;
+            let mut plan = planned.map_err(|reason| Failure::new("unsupported", reason))?;
+            let mut documents = pin!(self.snapshot.collection(&table.name).query().stream().await?);
+            while let Some(document) = documents.next().await {
+                if let Value::Object(document) = document? {
+                    script.row(&mut plan, &document)?;
+                }
+            }
+            script.end_table(plan)?;
+        }
+        Ok(script.finish()?)
+    }
+
+    async fn profiles(&self, table: &ExportedTable) -> Result<Profiles, Failure> {
+        let mut profiles = Profiles::default();
+        for key in table.schema.key() {
+            profiles.expect(&key.name, Declared::Key(key.key_type));
+        }
+        let is_key = |name: &str| table.schema.key().iter().any(|key| key.name == name);
+        for field in table.schema.fields().iter().filter(|field| !is_key(&field.name)) {
+            profiles.expect(&field.name, Declared::Field(field.field_type));
+        }
+        let mut documents = pin!(self.snapshot.collection(&table.name).query().stream().await?);
+        while let Some(document) = documents.next().await {
+            let Value::Object(document) = document? else { continue };
+            if let Some(field) = profiles.add(&document)
+                && self.dialect == Dialect::Postgresql
+            {
+                let key: Value = table.schema.key().iter().map(|key| document.get(&key.name).cloned()).collect();
+                let message = format!(
+                    "table {}, document {key}: {field} has a text with a NUL character, which PostgreSQL cannot store; \
+                     change the document, or export to another format",
+                    table.name
+                );
+                return Err(Failure::new("unsupported", message));
+            }
+        }
+        Ok(profiles)
+    }
+}
+
+impl ExportedTable {
+    fn wanted_indexes(&self) -> Vec<WantedIndex> {
+        let wanted = self.indexes.iter().filter_map(|index| {
+            let order: Order = index.fields.parse().ok()?;
+            Some(WantedIndex { order, is_unique: index.is_unique && index.duplicate.is_none() })
+        });
+        wanted.collect()
+    }
+}
