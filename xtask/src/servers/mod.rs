@@ -10,6 +10,7 @@ mod debian;
 mod fleet;
 mod install;
 mod localstack;
+mod postgresql;
 mod python;
 mod rclone;
 mod redis;

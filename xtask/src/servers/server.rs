@@ -1,7 +1,7 @@
 use anyhow::Result;
 
 use crate::servers::site::{Server, Site};
-use crate::servers::{azurite, ceph, localstack, rclone, redis, redis_cluster};
+use crate::servers::{azurite, ceph, localstack, postgresql, rclone, redis, redis_cluster};
 
 /// Name of the key that the S3 servers know. It opens nothing but them, on this machine, for the length of a run.
 pub(super) const ACCESS_KEY: &str = "AKIDTEST";
@@ -23,11 +23,13 @@ pub(crate) enum ServerKind {
     Rclone,
     /// The emulator of Azure Blob Storage.
     Azurite,
+    /// PostgreSQL, and SQLite's program beside it.
+    Postgresql,
 }
 
 impl ServerKind {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Redis, Self::RedisCluster, Self::Ceph, Self::Localstack, Self::Rclone, Self::Azurite];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Redis, Self::RedisCluster, Self::Ceph, Self::Localstack, Self::Rclone, Self::Azurite, Self::Postgresql];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -37,6 +39,7 @@ impl ServerKind {
             Self::Localstack => "localstack",
             Self::Rclone => "rclone",
             Self::Azurite => "azurite",
+            Self::Postgresql => "postgresql",
         }
     }
 
@@ -49,6 +52,7 @@ impl ServerKind {
             Self::Localstack => localstack::start(site),
             Self::Rclone => rclone::start(site),
             Self::Azurite => azurite::start(site),
+            Self::Postgresql => postgresql::start(site),
         }
     }
 }
