@@ -2,10 +2,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bucketdb_documents::{DocumentKey, EncodedKey, KeyRange, Proposal, ReadSet, row};
+use bucketdb_documents::{DocumentKey, EncodedKey, KeyRange, Proposal, ReadSet, blobs_of_row, row};
 use bucketdb_driver::{DriverError, ErrorKind, Operation};
 use bucketdb_env::Environment;
-use bucketdb_log::{Commit, CommitError, Freshness, IngestTicket, Seq};
+use bucketdb_log::{Commit, CommitError, DatabaseId, Freshness, IngestTicket, Seq};
 use bucketdb_runs::format::MAX_ROW_BYTES;
 use bytes::Bytes;
 use futures::channel::oneshot;
@@ -91,6 +91,14 @@ pub struct BulkLoaded {
     pub skipped: u64,
 }
 
+/// A bulk load looks at no other row, so nobody could tell whether the blobs of its documents belong to others.
+fn check_no_blob(row: &[u8], database: DatabaseId, table: &TableRef, key: &EncodedKey) -> Result<()> {
+    if blobs_of_row(row, database).is_empty() {
+        return Ok(());
+    }
+    Err(table.invalid_document(key, "it refers to a blob, and a bulk load cannot: write it by itself"))
+}
+
 impl BulkLoad {
     /// Adds a document. Waits while the store does not keep up.
     ///
@@ -119,10 +127,12 @@ impl BulkLoad {
         if self.buffer.is_empty() {
             self.buffer = LoadBuffer::with_capacity(most_bytes + most_bytes / 8);
         }
+        let database = self.db.inner.log.database();
         self.buffer.push(table.id, key, |bytes| {
             let before = bytes.len();
             let encoded = row::encode_into(bytes, document, &table.layouts);
             encoded.map_err(|error| table.invalid_document(key, error))?;
+            check_no_blob(bytes.get(before..).unwrap_or_default(), database, table, key)?;
             if bytes.len() - before > MAX_ROW_BYTES {
                 return Err(table.invalid_document(key, format!("it takes more than {MAX_ROW_BYTES} bytes")));
             }

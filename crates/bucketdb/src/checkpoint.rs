@@ -6,6 +6,7 @@ use bucketdb_log::{Captured, CheckpointContent, CheckpointError, Seq};
 use bucketdb_lsm::{Built, Fate, Merging, Plan, Tier, Tree, Work, plan, plan_full};
 use bucketdb_runs::{RunEntry, RunOptions};
 
+use crate::blobs::Superfluous;
 use crate::database::Inner;
 use crate::endings::Endings;
 use crate::flush::WrittenRows;
@@ -66,7 +67,7 @@ impl Inner {
     /// Writes what is in memory, and as much of merges as one piece allows, and makes a checkpoint of it. Nobody waits
     /// for it, neither readers nor writers.
     pub(crate) async fn checkpoint(self: &Arc<Self>, goal: Goal) -> Result<Round> {
-        let _alone = self.maintenance.running.lock().await;
+        let alone = self.maintenance.running.lock().await;
         let captured = self.log.capture(|documents, seq| {
             documents.pin(seq);
             Present {
@@ -80,7 +81,15 @@ impl Inner {
         let moment = Moment::Pinned(Arc::new(Pin::adopt(self.clone(), captured.seq())));
         let outcome = self.checkpoint_captured(captured, &moment, goal).await;
         drop(moment);
-        outcome
+        // Whoever commits may have to make a checkpoint first.
+        drop(alone);
+        let (round, superfluous) = outcome?;
+        if round.covers.is_some()
+            && let Err(error) = self.settle_blobs(superfluous).await
+        {
+            tracing::debug!(%error, "which blobs nobody needs is left to a later checkpoint, or the next sweep");
+        }
+        Ok(round)
     }
 
     async fn checkpoint_captured(
@@ -88,7 +97,7 @@ impl Inner {
         captured: Captured<Present>,
         moment: &Moment,
         goal: Goal,
-    ) -> Result<Round> {
+    ) -> Result<(Round, Superfluous)> {
         let covers = captured.seq();
         let present = &captured.value;
         let base = present.base.clone();
@@ -97,6 +106,7 @@ impl Inner {
         let ended_ms = self.ended_ms(&present.catalogue, captured.time().unix_ms()).await?.max(base.ended_ms);
         let is_pressing = self.log.is_full() || self.is_full()?;
         let piece = (self.maintenance.index_piece, is_pressing);
+        let unreferred = self.unreferred_blobs(&base, &present.tables, moment).await?;
         let IndexWork { entries, indexes, next_group, goes_on: builds_on } =
             present.index_work(moment, ended_ms, piece).await?;
         let endings = Endings::new(&present.catalogue, ended_ms);
@@ -128,6 +138,8 @@ impl Inner {
         let named: Vec<Seq> = catalogue.snapshots().positions().collect();
         let Retention { retained, pinned, floor, spared } =
             Retention::new((&base.retained, base.pinned), present, keep, (covers, time_ms), &named);
+        let given_up = self.superfluous_blobs(moment, floor, &spared).await?;
+        let superfluous = Superfluous { unreferred, given_up };
         let ttls = catalogue.ttls_hash();
         let next = Base { covers, time_ms, ended_ms, ttls, tree, retained, pinned, indexes, next_group };
         let kept: BTreeSet<String> = next.objects().collect();
@@ -140,13 +152,19 @@ impl Inner {
             floor,
             spared,
             brings: brings.clone(),
-            obsolete: before.union(&ingested).filter(|name| !kept.contains(*name)).cloned().collect(),
+            obsolete: before
+                .union(&ingested)
+                .filter(|name| !kept.contains(*name))
+                .chain(&superfluous.given_up)
+                .cloned()
+                .collect(),
         };
         let last_index = catalogue.last_index();
         if self.log.read(|documents, _| documents.catalogue().last_index() != last_index)? {
             // An index that was created meanwhile would not be whole any more with this one, which does not know it.
             self.discard(&brings).await?;
-            return Ok(Round { covers: None, goes_on: true, is_merging, read_bytes, written_bytes });
+            let round = Round { covers: None, goes_on: true, is_merging, read_bytes, written_bytes };
+            return Ok((round, superfluous));
         }
         match self.log.checkpoint(captured, content, self.commit_timeout).await {
             // Where later ones have taken its place already, they build on it: what it brought stays.
@@ -154,14 +172,14 @@ impl Inner {
                 if let Ok(made) = outcome {
                     self.maintenance.others_work.note_own(made.checkpoint.seq);
                 }
-                Ok(Round { covers: Some(covers), goes_on, is_merging, read_bytes, written_bytes })
+                Ok((Round { covers: Some(covers), goes_on, is_merging, read_bytes, written_bytes }, superfluous))
             }
             // Somebody else did it, and what was written here can never become part of the log any more.
             Err(CheckpointError::Superseded { .. } | CheckpointError::Swept { .. }) => {
                 if let Err(error) = self.discard(&brings).await {
                     tracing::debug!(%error, "what a checkpoint wrote in vain is left to the next sweep");
                 }
-                Ok(Round { covers: None, goes_on: true, is_merging, read_bytes, written_bytes })
+                Ok((Round { covers: None, goes_on: true, is_merging, read_bytes, written_bytes }, superfluous))
             }
             Err(error) => Err(self.explain_checkpoint(error)),
         }

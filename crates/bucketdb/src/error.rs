@@ -4,7 +4,7 @@ use bucketdb_log::{CommitId, LogError, Seq};
 use bucketdb_query::ParseError;
 use bucketdb_runs::RunError;
 
-use crate::{Cursor, InvalidPageCursor};
+use crate::{Blob, Cursor, InvalidPageCursor};
 
 /// The result of working with a database.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -282,6 +282,57 @@ pub enum Error {
     SnapshotExpired {
         /// The oldest position that can be read.
         floor: Seq,
+    },
+    /// A document was to refer to a blob that belongs to another one: each belongs to one document, for ever. Upload it
+    /// once more.
+    #[error(
+        "the document with key {key} in table {table} refers to the blob {blob}, which belongs to the one with key {holder} \
+         in table {holder_table}: a blob belongs to one document"
+    )]
+    BlobTaken {
+        /// The blob.
+        blob: Box<Blob>,
+        /// The table of the document that was to be written.
+        table: String,
+        /// Its key, as text.
+        key: String,
+        /// The table of the one that the blob belongs to.
+        holder_table: String,
+        /// Its key, as text.
+        holder: String,
+    },
+    /// A blob was uploaded so long ago, or has been without a document for so long, that it may be removed by now. Upload it
+    /// once more, and write the document with that.
+    #[error("the blob {blob} was given up before the document that refers to it was written; upload it again")]
+    BlobExpired {
+        /// The blob.
+        blob: Blob,
+    },
+    /// A blob was to be read that is not there any more: no document refers to it, or none did in time.
+    #[error("the blob {blob} is not there any more")]
+    BlobGone {
+        /// The blob.
+        blob: Blob,
+    },
+    /// The content of a blob is not what was uploaded. Restore the object from a copy of the bucket, or upload it once more.
+    #[error("the blob {blob} is damaged: {reason}")]
+    BlobDamaged {
+        /// The blob.
+        blob: Blob,
+        /// In what it differs.
+        reason: String,
+    },
+    /// A blob was to be read that was not uploaded to this database.
+    #[error("the blob {blob} is not one of this database")]
+    ForeignBlob {
+        /// The blob.
+        blob: Blob,
+    },
+    /// What was to be uploaded could not be read, or is too large. Nothing was uploaded.
+    #[error("cannot upload the blob: {reason}")]
+    BlobSource {
+        /// Why not.
+        reason: String,
     },
     /// The log or the store beneath it failed.
     #[error(transparent)]

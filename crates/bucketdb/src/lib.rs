@@ -42,6 +42,7 @@ mod readme {}
 
 mod aggregates;
 mod batch;
+mod blobs;
 mod builder;
 mod bulk_load;
 mod checkpoint;
@@ -108,11 +109,12 @@ extern crate self as bucketdb;
 
 pub use aggregates::Grouped;
 pub use batch::{Batch, Nested, Root};
+pub use blobs::{BlobReader, Blobs};
 pub use bucketdb_derive::Document;
 pub use bucketdb_documents::row::RowError;
 pub use bucketdb_documents::{
-    AsKey, DocumentKey, EncodedKey, Field, FieldType, InvalidSchema, KeyField, KeyPart, KeyType, Presence,
-    RemovedField, Schema, SchemaBuilder, StandIn, TableStats,
+    AsKey, Blob, DocumentKey, EncodedKey, Field, FieldType, InvalidBlob, InvalidSchema, KeyField, KeyPart, KeyType,
+    Presence, RemovedField, Schema, SchemaBuilder, StandIn, TableStats,
 };
 #[cfg(unix)]
 pub use bucketdb_driver::FileDriver;

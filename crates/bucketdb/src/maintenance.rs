@@ -203,9 +203,11 @@ impl Inner {
     }
 
     /// Removes what was written and never became part of the database.
-    pub(crate) async fn sweep(&self) -> Result<SweepReport> {
+    pub(crate) async fn sweep(self: &Arc<Self>) -> Result<SweepReport> {
         let is_needed = |documents: &Documents, name: &str| documents.refers_to(name);
-        Ok(self.log.sweep(is_needed, self.commit_timeout).await?)
+        let mut report = self.log.sweep(is_needed, self.commit_timeout).await?;
+        self.sweep_blobs(&mut report).await?;
+        Ok(report)
     }
 
     /// Does what is due.

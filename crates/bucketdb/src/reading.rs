@@ -64,6 +64,15 @@ impl Inner {
 
     /// The newest rows of many keys that this process knows of.
     pub(crate) async fn newest_many(&self, keys: &[(TableId, EncodedKey)]) -> Result<Vec<Option<Found>>> {
+        self.read_many(keys, false).await
+    }
+
+    /// As [`newest_many`](Self::newest_many), with those that have ended, as long as they are there.
+    pub(crate) async fn stored_many(&self, keys: &[(TableId, EncodedKey)]) -> Result<Vec<Option<Found>>> {
+        self.read_many(keys, true).await
+    }
+
+    async fn read_many(&self, keys: &[(TableId, EncodedKey)], sees_ended: bool) -> Result<Vec<Option<Found>>> {
         let mut attempt = 1;
         loop {
             let wall_ms = self.wall_ms();
@@ -72,6 +81,7 @@ impl Inner {
                 let tables: BTreeSet<TableId> = keys.iter().map(|(table, _)| *table).collect();
                 let expiries = tables
                     .into_iter()
+                    .filter(|_| !sees_ended)
                     .filter_map(|table| Some((table, documents.expiry(table, Seq(u64::MAX), wall_ms)?)));
                 (lookups, expiries.collect::<BTreeMap<_, _>>())
             })?;

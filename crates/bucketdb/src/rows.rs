@@ -8,11 +8,12 @@ use bucketdb_documents::{
 };
 use bucketdb_env::Environment;
 use bucketdb_log::format::MAX_BODY_BYTES;
-use bucketdb_log::{Commit, CommitError, Freshness, Seq};
+use bucketdb_log::{Commit, CommitError, Freshness, LogError, Seq};
 use bucketdb_query::{Filter, Order, Segment, TextTypes};
 use bytes::Bytes;
 use serde_json::Value;
 
+use crate::blobs::blob_expired;
 use crate::database::Inner;
 use crate::earlier::{Step, check_reachable, step_of};
 use crate::stored_document::StoredDocument;
@@ -302,6 +303,17 @@ impl Inner {
         timeout: Duration,
     ) -> Result<Commit> {
         self.await_room(timeout).await?;
+        self.commit_now(transaction, reads, freshness, timeout).await
+    }
+
+    /// As [`commit`](Self::commit), without waiting for room: for what is done after a checkpoint.
+    pub(crate) async fn commit_now(
+        self: &Arc<Self>,
+        transaction: Transaction,
+        reads: Option<ReadSet>,
+        freshness: Freshness,
+        timeout: Duration,
+    ) -> Result<Commit> {
         let is_conditional = transaction.changes.iter().any(|change| change.condition != Condition::Always);
         let started = self.log.env().monotonic();
         loop {
@@ -310,8 +322,14 @@ impl Inner {
                 Some(kept) => (&kept.transaction, true),
                 None => (&transaction, false),
             };
+            let claiming = self.claiming(transaction, reads.as_ref()).await?;
+            let (transaction, reads) = match &claiming {
+                Some(claiming) => (&claiming.transaction, &claiming.reads),
+                None => (transaction, &reads),
+            };
             let rests_on_rows = is_conditional
                 || rests_on_kept
+                || claiming.is_some()
                 || self.log.read(|documents, _| documents.has_unique_index(transaction))?;
             if rests_on_rows || reads.is_some() {
                 let read = reads.iter().flat_map(ReadSet::tables);
@@ -331,6 +349,11 @@ impl Inner {
                     if !left.is_zero() && kept.as_ref().is_some_and(|kept| kept.rests_on(table, &key)) => {}
                 // There was a checkpoint, or a bulk load, since the rows were looked up.
                 Err(CommitError::Refused(Refusal::FactsTooOld)) if !left.is_zero() => {}
+                Err(error)
+                    if !left.is_zero() && claiming.as_ref().is_some_and(|claiming| claiming.may_pass(&error)) => {}
+                Err(CommitError::Log(LogError::Swept { object })) => {
+                    return Err(blob_expired(claiming.as_ref(), &object));
+                }
                 outcome => return outcome.map_err(|error| self.explain(error)),
             }
         }
@@ -403,6 +426,11 @@ impl Inner {
         };
         match error {
             CommitError::Refused(refusal) => match refusal {
+                // Others claimed the blobs, or gave them up, again and again.
+                Refusal::AlreadyExists { table: TableId::BLOBS, .. } => Error::CommitTimedOut,
+                Refusal::ReadChanged { table: TableId::BLOBS, .. } => {
+                    Error::Conflict { table: "of blobs".to_owned(), key: "of one of its blobs".to_owned() }
+                }
                 Refusal::AlreadyExists { table, key } => {
                     Error::AlreadyExists { table: name(table), key: key.to_string() }
                 }

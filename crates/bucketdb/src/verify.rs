@@ -3,7 +3,7 @@ mod index_check;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
-use bucketdb_documents::{Documents, KeyRange};
+use bucketdb_documents::{Documents, KeyRange, TableId};
 use bucketdb_log::codec::Malformed;
 use bucketdb_log::{ChainHash, Freshness, LogError, Record, RecordKind, Seq, StateMachine, Stretch};
 use bucketdb_lsm::Tier;
@@ -310,8 +310,9 @@ impl Database {
             verification.findings.push(differs(what));
             return Ok(());
         }
-        let names: Vec<_> =
+        let mut names: Vec<_> =
             stored.documents.catalogue().tables().map(|entry| (entry.id, entry.schema().table().to_owned())).collect();
+        names.push((TableId::BLOBS, "of blobs".to_owned()));
         // What had ended by then may be missing in the checkpoint.
         let ended_ms = stored.documents.base().ended_ms;
         let moment = |documents| {

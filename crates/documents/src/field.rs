@@ -8,7 +8,7 @@ use bucketdb_query::TextType;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::StandIn;
+use crate::{Blob, StandIn};
 
 /// A field that a [`Schema`](crate::Schema) declares.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +93,8 @@ pub enum FieldType {
     Date,
     /// A decimal number, as a text; 16 bytes in a row.
     Decimal,
+    /// A [`Blob`], as a text that refers to it; the text in a row.
+    Blob,
     /// Anything else.
     Any,
 }
@@ -117,6 +119,7 @@ impl fmt::Display for FieldType {
             Self::Timestamp => "timestamp",
             Self::Date => "date",
             Self::Decimal => "decimal",
+            Self::Blob => "blob",
             Self::Any => "any",
         })
     }
@@ -166,6 +169,7 @@ impl FieldType {
             () if either!(f64) => Self::F64,
             () if either!(String, Box<str>, Arc<str>, Rc<str>, Cow<'static, str>, &'static str, char) => Self::Text,
             () if either!(Bytes) => Self::Bytes,
+            () if either!(Blob) => Self::Blob,
             () => Self::Any,
         }
     }
@@ -213,7 +217,7 @@ impl FieldType {
             Self::I32 | Self::U32 | Self::F32 => Some(4),
             Self::I64 | Self::U64 | Self::F64 => Some(8),
             Self::Uuid | Self::Timestamp | Self::Date | Self::Decimal => self.text_type().map(TextType::stored_bytes),
-            Self::Text | Self::Bytes | Self::Any => None,
+            Self::Text | Self::Bytes | Self::Blob | Self::Any => None,
         }
     }
 }

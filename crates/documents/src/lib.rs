@@ -11,6 +11,8 @@
 mod base;
 mod base_index;
 mod base_scan;
+mod blob;
+mod blob_claim;
 mod catalogue;
 mod documents;
 mod epoch;
@@ -46,6 +48,8 @@ pub use base_index::{BaseIndex, IndexBuilt};
 pub use base_scan::{
     BaseRows, BaseScan, IndexBaseScan, index_entry, index_run_entry, index_run_entry_ends_ms, run_entry,
 };
+pub use blob::{Blob, InvalidBlob, MAX_BLOB_BYTES, blob_name, blobs_in, blobs_of_row, new_blob};
+pub use blob_claim::{BlobClaim, ClaimRow};
 pub use catalogue::{
     Catalogue, MAX_SNAPSHOT_NAME_BYTES, MAX_SNAPSHOTS, Migrated, NamedPosition, NamedSnapshots, TableEntry, TableId,
 };

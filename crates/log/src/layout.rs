@@ -109,18 +109,25 @@ impl Layout {
         format!("log/{seq:0SEQ_DIGITS$}", seq = seq.0)
     }
 
-    /// A new name, relative to the database, for an object of this kind that is written by somebody who knows the log up
-    /// to `seq`. `id` is random.
-    pub(crate) fn unique_name(kind: ObjectKind, seq: Seq, id: [u8; 16]) -> String {
+    /// The name, relative to the database, of an object of this kind that is written by somebody who knows the log up to
+    /// `seq`. `id` is random.
+    #[must_use]
+    pub fn unique_name(kind: ObjectKind, seq: Seq, id: [u8; 16]) -> String {
         format!("{}{seq:0SEQ_DIGITS$}-{id:032x}", kind.folder(), seq = seq.0, id = u128::from_be_bytes(id))
     }
 
     /// The position in a name that [`unique_name`](Self::unique_name) gives; `None` for every other name.
     pub(crate) fn parse_unique(name: &str) -> Option<Seq> {
-        let rest = ObjectKind::ALL.iter().find_map(|kind| name.strip_prefix(kind.folder()))?;
-        let (digits, id) = rest.split_once('-')?;
-        let is_id = |id: &str| id.parse::<SessionId>().is_ok_and(|parsed| parsed.to_string() == id);
-        parse_digits(digits).filter(|_| is_id(id))
+        Self::parse_object(name).map(|(_, seq, _)| seq)
+    }
+
+    /// What [`unique_name`](Self::unique_name) was given for this name; `None` for every other one.
+    #[must_use]
+    pub fn parse_object(name: &str) -> Option<(ObjectKind, Seq, [u8; 16])> {
+        let (kind, rest) = ObjectKind::ALL.iter().find_map(|kind| Some((*kind, name.strip_prefix(kind.folder())?)))?;
+        let (digits, text) = rest.split_once('-')?;
+        let id = text.parse::<SessionId>().ok().filter(|parsed| parsed.to_string() == text)?;
+        Some((kind, parse_digits(digits)?, id.0))
     }
 
     /// The key of a name that is behind no record at `seq` or later and not before any earlier one: list after it to
@@ -207,6 +214,7 @@ mod tests {
         for kind in ObjectKind::ALL {
             let name = Layout::unique_name(kind, Seq(12), [7; 16]);
             assert_eq!(Layout::parse_unique(&name), Some(Seq(12)), "{name}");
+            assert_eq!(Layout::parse_object(&name), Some((kind, Seq(12), [7; 16])));
             for foreign in [
                 &name[1..],
                 &name[..name.len() - 1],
@@ -217,6 +225,7 @@ mod tests {
                 "run/12-07070707070707070707070707070707",
             ] {
                 assert_eq!(Layout::parse_unique(foreign), None, "{foreign}");
+                assert_eq!(Layout::parse_object(foreign), None, "{foreign}");
             }
         }
     }

@@ -77,8 +77,9 @@ pub struct Validated {
     pub kind: RecordKind,
     /// What the record will hold of it.
     pub payload: Bytes,
-    /// The objects that it makes part of the log, by their names relative to the database. Only for
-    /// [`RecordKind::Ingest`].
+    /// The objects that it makes part of the log, by their names relative to the database. Of a
+    /// [`RecordKind::Ingest`], the log knows them from there on; of a [`RecordKind::Transactions`], it only sees that no
+    /// sweep may have removed them, and the state machine knows them.
     pub brings: Vec<String>,
     /// The position of the [ingest](crate::IngestTicket) that it ends. Only for [`RecordKind::Ingest`].
     pub ends: Option<Seq>,

@@ -194,7 +194,10 @@ impl<M: StateMachine> Gathering<M> {
                         let ingested = Ingested { begun: ends, brings, payload };
                         Prepared::Entry(RecordKind::Ingest, ingested.encode())
                     }
-                    Ok(Validated { kind, payload, .. }) => Prepared::Entry(kind, payload),
+                    Ok(Validated { kind, payload, brings, .. }) => match applied.upkeep.check_brought(&brings) {
+                        Ok(()) => Prepared::Entry(kind, payload),
+                        Err(obstacle) => Prepared::Undone(shared.impossible(obstacle)),
+                    },
                 }
             }
             Work::Options(change) => {

@@ -25,7 +25,7 @@ impl<M: StateMachine> Log<M> {
     ///
     /// First a record says below which position it looks; what is named below that can never become part of the log any
     /// more (H1). So what is not referred to then never will be. One put, a listing for every 1,000 objects, and the
-    /// deletions.
+    /// deletions. Blobs are left to whoever knows what refers to them: see [`objects_below`](Self::objects_below).
     ///
     /// # Errors
     /// If the store fails, or if the record is not written by the deadline.
@@ -38,7 +38,7 @@ impl<M: StateMachine> Log<M> {
         let shared = &self.shared;
         let below = shared.applied.read().upkeep.swept;
         let mut report = SweepReport { below, looked_at: 0, removed: 0 };
-        for kind in ObjectKind::ALL {
+        for kind in [ObjectKind::Manifest, ObjectKind::Run] {
             let mut names = Vec::new();
             let prefix = shared.object(kind.folder());
             reads::list(&*shared.store, &*shared.env, &prefix, None, |object| {
@@ -68,5 +68,46 @@ impl<M: StateMachine> Log<M> {
         }
         tracing::info!(%below, removed = report.removed, "swept");
         Ok(report)
+    }
+
+    /// The position of the last sweep: what is named below it can never become part of the log any more (H1).
+    #[must_use]
+    pub fn swept(&self) -> Seq {
+        self.shared.applied.read().upkeep.swept
+    }
+
+    /// Whether the log itself needs an object, by its name relative to the database, or will remove it in due time.
+    #[must_use]
+    pub fn refers_to(&self, name: &str) -> bool {
+        self.shared.applied.read().upkeep.refers_to(name)
+    }
+
+    /// The next objects of a kind, by their names relative to the database, that are named below a position and behind a
+    /// name: `most` at most, in order.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn objects_below(
+        &self,
+        kind: ObjectKind,
+        below: Seq,
+        behind: Option<&str>,
+        most: usize,
+    ) -> Result<Vec<String>> {
+        let shared = &self.shared;
+        let mut names: Vec<String> = Vec::new();
+        let behind = behind.map(|name| shared.layout.key(name));
+        let prefix = shared.object(kind.folder());
+        reads::list(&*shared.store, &*shared.env, &prefix, behind.as_ref(), |object| {
+            let name = object.key.as_str().strip_prefix(shared.layout.prefix()).unwrap_or_default();
+            match Layout::parse_unique(name) {
+                Some(seq) if seq < below && names.len() < most => names.push(name.to_owned()),
+                Some(_) => return ControlFlow::Break(()),
+                None => {}
+            }
+            ControlFlow::Continue(())
+        })
+        .await?;
+        Ok(names)
     }
 }

@@ -4,6 +4,8 @@
 
 mod answers;
 mod batches;
+mod blob_model;
+mod blobs;
 mod bulk_loads;
 mod caches;
 mod collections;

@@ -132,7 +132,7 @@ impl<'de, 'l> Columns<'de, 'l> {
             FieldType::Timestamp => self.text_value::<12>(TextType::Timestamp, column)?,
             FieldType::Date => self.text_value::<4>(TextType::Date, column)?,
             FieldType::Decimal => self.text_value::<16>(TextType::Decimal, column)?,
-            FieldType::Text => Head::Text(self.in_heap(column)?),
+            FieldType::Text | FieldType::Blob => Head::Text(self.in_heap(column)?),
             FieldType::Bytes => Head::Binary(self.in_heap(column)?),
             FieldType::Any => return self.in_heap(column).map(Item::MessagePack),
         }))

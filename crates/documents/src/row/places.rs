@@ -137,7 +137,7 @@ impl FieldPlaces {
             let index = layout.find(stored, 0)?;
             let Column { field_type, place, .. } = layout.column(index)?;
             let value = match field_type {
-                FieldType::Text => ValuePlace::Text(TextPlace {
+                FieldType::Text | FieldType::Blob => ValuePlace::Text(TextPlace {
                     width_at: head.len(),
                     ends_at: states_at + layout.ends_at(),
                     before: *place,

@@ -256,7 +256,7 @@ impl<'de> Deserializer<'de> for Cell<'_, 'de, '_> {
 
     #[inline]
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, RowError> {
-        if self.has(FieldType::Text) {
+        if self.has(FieldType::Text) || self.has(FieldType::Blob) {
             return visitor.visit_borrowed_str(text(self.columns.in_heap(self.column)?)?);
         }
         self.item()?.deserialize_any(visitor)

@@ -99,7 +99,7 @@ impl Serializer for Scalar<'_, '_> {
 
     fn serialize_str(self, text: &str) -> Result<(), WriteError> {
         let field_type = self.column.field_type;
-        if field_type == FieldType::Text {
+        if matches!(field_type, FieldType::Text | FieldType::Blob) {
             return self.heap(text.as_bytes());
         }
         let value = field_type.text_type().and_then(|text_type| text_type.parse(text));
