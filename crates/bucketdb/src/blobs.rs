@@ -65,8 +65,10 @@ impl Database {
 impl Blobs {
     /// Uploads bytes: one put, and more where they are many. Nothing refers to the blob yet: write a document with it.
     ///
-    /// A sweep that begins after the upload did may remove what no document refers to: then writing the document ends in
-    /// [`Error::BlobExpired`], and the blob has to be uploaded again.
+    /// A sweep that begins after the upload did removes what no document refers to: then writing the document ends in
+    /// [`Error::BlobExpired`], and the blob has to be uploaded again. An upload of more than 64 MiB, or of a stream of more
+    /// than 8 MiB, which may take long, is announced in the log by two more puts, so that sweeps spare it until it has
+    /// ended.
     ///
     /// # Errors
     /// If the store fails.

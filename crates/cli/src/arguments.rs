@@ -106,6 +106,9 @@ pub(crate) enum Command {
     /// Give the present a name under which it can be read later, list these names, or drop one
     #[command(subcommand)]
     Snapshot(Snapshot),
+    /// Put a file of any length into a field of a document, get it back, or get a URL for it
+    #[command(subcommand)]
+    Blob(Blob),
     /// Say which field of a table's documents holds when they end, in seconds since 1970
     Ttl {
         table: String,
@@ -173,6 +176,46 @@ pub(crate) enum Snapshot {
     List,
     /// Drop a snapshot: what only it needs is removed by and by
     Drop { name: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Blob {
+    /// Upload a file, and let a field of a document refer to it; what the field had before is removed by and by
+    Put {
+        #[command(flatten)]
+        field: BlobField,
+        /// The file; - is standard input
+        file: PathBuf,
+    },
+    /// Write what a field refers to to standard output, or to a file
+    Get {
+        #[command(flatten)]
+        field: BlobField,
+        /// The file to write, which gets its name when it is complete
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// As it was at that position, time or snapshot; as for get
+        #[arg(long, value_name = "SEQ|TIME|NAME", value_parser = parse_point)]
+        at: Option<Point>,
+    },
+    /// Print a URL with which anyone can read what a field refers to, where the store has such URLs
+    Url {
+        #[command(flatten)]
+        field: BlobField,
+        /// For how long, such as 15m; 7d at most on most stores
+        #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "1h")]
+        expires: Duration,
+    },
+}
+
+/// A field of a document.
+#[derive(Debug, Args)]
+pub(crate) struct BlobField {
+    pub(crate) table: String,
+    /// As for get
+    pub(crate) key: String,
+    /// Such as photo, or profile.photo
+    pub(crate) field: String,
 }
 
 #[derive(Debug, Args)]

@@ -195,6 +195,12 @@ fn kind_of(error: &Error) -> &'static str {
         Error::InvalidPoint { .. } => "invalid_point",
         Error::FeedExpired { .. } => "feed_expired",
         Error::SnapshotExpired { .. } => "snapshot_expired",
+        Error::BlobTaken { .. } => "blob_taken",
+        Error::BlobExpired { .. } => "blob_expired",
+        Error::BlobGone { .. } => "blob_gone",
+        Error::BlobDamaged { .. } => "damaged",
+        Error::ForeignBlob { .. } => "foreign_blob",
+        Error::BlobSource { .. } => "io",
         Error::Log(error) => kind_of_log(error),
         _ => "other",
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bucketdb_documents::{Blob, MAX_BLOB_BYTES, new_blob};
 use bucketdb_driver::{Condition, DriverError, ErrorKind, Key, Operation};
-use bucketdb_log::{LogError, ObjectKind, SlotNames, put_new};
+use bucketdb_env::Environment;
+use bucketdb_log::{Freshness, IngestTicket, LogError, ObjectKind, SlotNames, put_new};
 use bytes::Bytes;
 use futures::stream::{self, Stream, StreamExt};
 use parking_lot::Mutex;
@@ -19,28 +20,63 @@ const FILE_PIECE_BYTES: usize = 1 << 20;
 /// More bytes than that are uploaded in parts, which a store takes side by side.
 const PART_BYTES: usize = 8 << 20;
 
-/// An object that is to hold a blob. Its name is drawn before the first byte is sent, so that a sweep that begins later spares
-/// it (H1).
-struct Target {
+/// An upload of more bytes than that, or of nobody knows how many, may take so long that a sweep comes in between: it is
+/// announced in the log, so that the sweep spares it. Two records more.
+const LONG_BYTES: u64 = 64 << 20;
+
+/// An object that is to hold a blob.
+struct Target<'a> {
+    inner: &'a Arc<Inner>,
     name: String,
     key: Key,
     /// Whether nothing may be there: a machine that was copied while it ran draws the same names as its copy.
     create_only: bool,
+    /// For as long as the upload is announced.
+    ticket: Option<IngestTicket>,
 }
 
-impl Target {
-    fn new(inner: &Inner) -> Result<Self> {
+impl<'a> Target<'a> {
+    /// Draws a name. That happens before the first byte is sent, so that a sweep that begins later, or that knows of the
+    /// announcement, spares what is written (H1).
+    async fn new(inner: &'a Arc<Inner>, len: Option<u64>) -> Result<Self> {
         if inner.log.is_read_only() {
             return Err(LogError::ReadOnly.into());
         }
+        // What is named by a position that is old may be older than a sweep that is not known here.
+        let staleness = Freshness::Bounded(inner.staleness);
+        inner.log.refresh(if inner.staleness.is_zero() { Freshness::Strict } else { staleness }).await?;
+        let ticket = match len {
+            Some(..=LONG_BYTES) => None,
+            _ => Some(inner.log.begin_ingest(inner.commit_timeout).await?),
+        };
         let name = inner.log.new_name(ObjectKind::Blob);
         let key = Key::new(format!("{}{name}", inner.log.layout().prefix()));
         let key = key.map_err(|error| Error::BlobSource { reason: error.to_string() })?;
-        Ok(Self { name, key, create_only: inner.log.slot_names() == SlotNames::Shared })
+        Ok(Self { inner, name, key, create_only: inner.log.slot_names() == SlotNames::Shared, ticket })
     }
 
-    fn blob(&self, inner: &Inner, len: u64, hash: blake3::Hash) -> Result<Blob> {
-        new_blob(inner.log.database(), &self.name, len, *hash.as_bytes()).ok_or_else(too_large)
+    async fn finish(mut self, len: u64, hash: blake3::Hash) -> Result<Blob> {
+        let blob = new_blob(self.inner.log.database(), &self.name, len, *hash.as_bytes()).ok_or_else(too_large)?;
+        if let Some(ticket) = self.ticket.take() {
+            self.inner.abandoned.lock().push(ticket);
+            if let Err(error) = self.inner.end_abandoned().await {
+                tracing::debug!(%error, "that an upload has ended is left to maintenance");
+            }
+        }
+        Ok(blob)
+    }
+}
+
+impl Drop for Target<'_> {
+    fn drop(&mut self) {
+        let Some(ticket) = self.ticket.take() else { return };
+        self.inner.abandoned.lock().push(ticket);
+        let inner = self.inner.clone();
+        self.inner.log.env().spawn(Box::pin(async move {
+            if let Err(error) = inner.end_abandoned().await {
+                tracing::debug!(%error, "that an upload was given up is left to maintenance");
+            }
+        }));
     }
 }
 
@@ -52,13 +88,13 @@ pub(super) async fn bytes(inner: &Arc<Inner>, content: Bytes) -> Result<Blob> {
     if content.len() > PART_BYTES {
         let parts = (0..content.len()).step_by(PART_BYTES);
         let parts = parts.map(|start| Ok::<_, String>(content.slice(start..content.len().min(start + PART_BYTES))));
-        return stream(inner, stream::iter(parts.collect::<Vec<_>>())).await;
+        return in_parts(inner, stream::iter(parts.collect::<Vec<_>>()), Some(content.len() as u64)).await;
     }
-    let target = Target::new(inner)?;
+    let target = Target::new(inner, Some(content.len() as u64)).await?;
     let hash = blake3::hash(&content);
     let driver = inner.log.timed_driver();
     put_new(&**driver, &**inner.log.env(), &target.key, &content, target.create_only).await?;
-    target.blob(inner, content.len() as u64, hash)
+    target.finish(content.len() as u64, hash).await
 }
 
 /// What came through so far.
@@ -91,7 +127,28 @@ pub(super) async fn stream<E: ToString>(
     inner: &Arc<Inner>,
     pieces: impl Stream<Item = std::result::Result<Bytes, E>> + Send,
 ) -> Result<Blob> {
-    let target = Target::new(inner)?;
+    let mut pieces = Box::pin(pieces);
+    let (mut first, mut first_bytes) = (Vec::new(), 0);
+    while first_bytes <= PART_BYTES {
+        match pieces.next().await {
+            Some(Ok(piece)) => {
+                first_bytes += piece.len();
+                first.push(piece);
+            }
+            Some(Err(error)) => return Err(Error::BlobSource { reason: error.to_string() }),
+            None => return bytes(inner, first.concat().into()).await,
+        }
+    }
+    in_parts(inner, stream::iter(first).map(Ok).chain(pieces), None).await
+}
+
+/// Uploads what a stream gives, whose length may be known.
+async fn in_parts<E: ToString>(
+    inner: &Arc<Inner>,
+    pieces: impl Stream<Item = std::result::Result<Bytes, E>> + Send,
+    len: Option<u64>,
+) -> Result<Blob> {
+    let target = Target::new(inner, len).await?;
     let passed = Mutex::new(Passed::default());
     let pieces = pieces.map(|piece| {
         let taken = passed.lock().take(piece.map_err(|error| error.to_string()));
@@ -107,14 +164,19 @@ pub(super) async fn stream<E: ToString>(
         return Err(failure);
     }
     outcome?;
-    target.blob(inner, passed.len, passed.hasher.finalize())
+    target.finish(passed.len, passed.hasher.finalize()).await
 }
 
 pub(super) async fn file(inner: &Arc<Inner>, path: &Path) -> Result<Blob> {
     let shown = path.display().to_string();
     let opened = path.to_owned();
-    let opened = blocking(move || File::open(opened)).await;
-    let file = opened.map_err(|error| Error::BlobSource { reason: format!("{shown}: {error}") })?;
+    let opened = blocking(move || {
+        let file = File::open(opened)?;
+        let metadata = file.metadata()?;
+        // Of anything else than a file, such as a pipe, that says nothing.
+        Ok((file, metadata.is_file().then_some(metadata.len())))
+    });
+    let (file, len) = opened.await.map_err(|error| Error::BlobSource { reason: format!("{shown}: {error}") })?;
     let pieces = stream::try_unfold(file, |mut file| async move {
         let (file, piece) = blocking(move || {
             let mut piece = Vec::with_capacity(FILE_PIECE_BYTES);
@@ -124,7 +186,11 @@ pub(super) async fn file(inner: &Arc<Inner>, path: &Path) -> Result<Blob> {
         .await?;
         Ok::<_, std::io::Error>((!piece.is_empty()).then(|| (Bytes::from(piece), file)))
     });
-    stream(inner, pieces.map(|piece| piece.map_err(|error| format!("{shown}: {error}")))).await
+    let pieces = pieces.map(|piece| piece.map_err(|error| format!("{shown}: {error}")));
+    match len {
+        Some(len) if len > PART_BYTES as u64 => in_parts(inner, pieces, Some(len)).await,
+        _ => stream(inner, pieces).await,
+    }
 }
 
 async fn blocking<T: Send + 'static>(job: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> std::io::Result<T> {

@@ -262,6 +262,37 @@ async fn a_commit_that_fails_after_its_upload_leaves_nothing_behind_a_sweep() {
 }
 
 #[tokio::test]
+async fn a_long_upload_is_spared_by_a_sweep_that_comes_in_between() {
+    let store = MemoryDriver::new();
+    let (db, other) = (open(store.clone()).await, open(store.clone()).await);
+    let photos = db.table::<Photo>().await.unwrap();
+    photos.put(&photo(1, db.blobs().upload("first").await.unwrap())).await.unwrap();
+    let piece = content(3 << 20);
+    let pieces = stream::iter(0..6).then(|at| {
+        let (other, piece) = (other.clone(), piece.clone());
+        async move {
+            if at == 4 {
+                other.refresh(Freshness::Strict).await.unwrap();
+                other.sweep().await.unwrap();
+            }
+            Ok::<_, String>(piece)
+        }
+    });
+    let image = db.blobs().upload_stream(pieces).await.unwrap();
+    photos.put(&photo(2, image)).await.unwrap();
+    assert_eq!(db.blobs().open(&image).unwrap().bytes().await.unwrap().len(), 18 << 20);
+    // It spares nothing any more, nor does one that was given up.
+    let failing = stream::iter((0..6).map(|at| if at < 5 { Ok(piece.clone()) } else { Err("torn") }));
+    db.blobs().upload_stream(failing).await.unwrap_err();
+    db.blobs().upload("an orphan").await.unwrap();
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    db.sweep().await.unwrap();
+    assert_eq!(blob_objects(&store).await, 2);
+}
+
+#[tokio::test]
 async fn a_blob_goes_with_the_document_that_ended() {
     let (store, clock) = (MemoryDriver::new(), Skipping::default());
     let builder = on(store.clone()).environment(clock.clone()).staleness(Duration::ZERO);

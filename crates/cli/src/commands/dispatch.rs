@@ -1,6 +1,6 @@
 use super::{
-    compact, delete, demo, doctor, export, gc, get, import, index, patch, put, query, rekey, schema, schema_history,
-    snapshot, stats, tables, ttl, update, verify, watch,
+    blob, compact, delete, demo, doctor, export, gc, get, import, index, patch, put, query, rekey, schema,
+    schema_history, snapshot, stats, tables, ttl, update, verify, watch,
 };
 use crate::arguments::{Arguments, Command};
 use crate::failure::Failure;
@@ -25,6 +25,7 @@ pub(crate) async fn run(arguments: &Arguments, output: &mut Output) -> Result<()
         Command::Schema(asked) => schema::run(global, &asked.table, output).await,
         Command::Index(action) => index::run(global, action, output).await,
         Command::Snapshot(action) => snapshot::run(global, action, output).await,
+        Command::Blob(action) => blob::run(global, action, output).await,
         Command::Ttl { table, field, .. } => ttl::run(global, table, field.as_deref(), output).await,
         Command::Stats => stats::run(global, output).await,
         Command::Compact => compact::run(global, output).await,

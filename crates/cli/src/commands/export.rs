@@ -133,12 +133,12 @@ async fn write_file(export: &Export, path: &Path) -> Result<u64, Failure> {
 }
 
 /// A file that is removed if it is still there in the end.
-struct Temporary {
-    path: PathBuf,
+pub(super) struct Temporary {
+    pub(super) path: PathBuf,
 }
 
 impl Temporary {
-    fn beside(path: &Path) -> Result<Self, Failure> {
+    pub(super) fn beside(path: &Path) -> Result<Self, Failure> {
         let name = path.file_name().ok_or_else(|| Failure::usage(format!("{} names no file", path.display())))?;
         let name = format!(".{}.{}.part", name.to_string_lossy(), std::process::id());
         Ok(Self { path: path.with_file_name(name) })

@@ -2,6 +2,7 @@
 
 mod dispatch;
 
+mod blob;
 mod compact;
 mod computed;
 mod delete;

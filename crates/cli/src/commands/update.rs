@@ -48,19 +48,26 @@ fn set(patch: &mut Value, assignment: &str) -> Result<(), Failure> {
     let (path, value) = split(assignment).ok_or_else(|| wrong("it is not of the form FIELD=JSON"))?;
     let value: Value = serde_json::from_str(value)
         .map_err(|error| wrong(&format!("what is behind `=` is not JSON ({error}); a text needs double quotes")))?;
+    if put(patch, &path, value) {
+        Ok(())
+    } else {
+        Err(wrong("a list changes as a whole: name the field that holds it"))
+    }
+}
+
+/// Puts a value into a patch. `false` if the path leads into a list.
+pub(super) fn put(patch: &mut Value, path: &Path, value: Value) -> bool {
     let mut place = patch;
     for segment in path.segments() {
-        let Segment::Field(name) = segment else {
-            return Err(wrong("a list changes as a whole: name the field that holds it"));
-        };
+        let Segment::Field(name) = segment else { return false };
         if !place.is_object() {
             *place = Value::Object(Map::new());
         }
-        let Value::Object(fields) = place else { return Ok(()) };
+        let Value::Object(fields) = place else { return false };
         place = fields.entry(name.as_str()).or_insert(Value::Null);
     }
     *place = value;
-    Ok(())
+    true
 }
 
 /// The path before the first `=` that leaves one, and what is behind it: a name in quotes may have a `=`.
