@@ -8,6 +8,7 @@ mod bank;
 mod documents;
 mod line;
 mod lists;
+mod picture;
 mod profile;
 mod toil;
 
@@ -15,5 +16,6 @@ pub use bank::{ACCOUNTS, Account, INITIAL_BALANCE, Receipt};
 pub use documents::{COUNTER, Counter, Entry, Member};
 pub use line::{InvalidLine, Line};
 pub use lists::{FULL_LIST, LISTS, List};
+pub use picture::{PICTURES, Picture, image_of};
 pub use profile::{FirstProfile, PROFILES, Profile, SecondProfile, profile_of};
 pub use toil::{PIECES, Piece, Toil};

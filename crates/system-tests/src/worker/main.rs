@@ -8,6 +8,7 @@ mod client;
 mod count;
 mod deploy;
 mod insert;
+mod paint;
 mod race;
 mod session;
 mod toil;
@@ -86,6 +87,12 @@ enum Role {
         #[arg(long)]
         worker: u32,
     },
+    /// Uploads images, and writes and deletes pictures, until the standard input is closed.
+    Paint {
+        /// The number of the first operation.
+        #[arg(long)]
+        first: u64,
+    },
     /// Writes and deletes pieces, until the standard input is closed.
     Toil {
         /// The number of the first operation.
@@ -140,6 +147,7 @@ async fn work(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         Role::Deploy { worker, second: false } => deploy::deploy::<FirstProfile>(arguments, worker).await,
         Role::Deploy { worker, second: true } => deploy::deploy::<SecondProfile>(arguments, worker).await,
         Role::Insert { worker } => insert::insert(arguments, worker).await,
+        Role::Paint { first } => paint::paint(arguments, first).await,
         Role::Toil { first, bulk } => toil::toil(arguments, first, bulk).await,
         Role::Race { worker, workers, rounds } => race::race(arguments, worker, workers, rounds).await,
     }

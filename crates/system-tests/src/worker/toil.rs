@@ -86,7 +86,9 @@ pub(crate) async fn care(arguments: &Arguments, care: Care) -> Result<(), Box<dy
 
 /// Works until the standard input is closed. Whoever stood still for longer than the grace, which is short here, may find
 /// that what it needs next is gone: it has nothing more to do then, and waits to be killed.
-async fn until_too_late(work: impl Future<Output = Result<(), Box<dyn Error>>>) -> Result<(), Box<dyn Error>> {
+pub(crate) async fn until_too_late(
+    work: impl Future<Output = Result<(), Box<dyn Error>>>,
+) -> Result<(), Box<dyn Error>> {
     let end = async {
         match work.await {
             Err(error) if is_too_late(&*error) => std::future::pending().await,

@@ -9,6 +9,8 @@ mod bad_input;
 #[cfg(test)]
 mod bank;
 #[cfg(test)]
+mod blob_kills;
+#[cfg(test)]
 mod claims;
 #[cfg(test)]
 mod counting;
