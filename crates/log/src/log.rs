@@ -300,12 +300,6 @@ impl<M: StateMachine> Log<M> {
         &self.shared.store
     }
 
-    /// Whether it was opened for reading only.
-    #[must_use]
-    pub fn is_read_only(&self) -> bool {
-        self.shared.read_only
-    }
-
     /// Tries the store beneath, as thoroughly as `check` says. The trial writes, and removes what it wrote.
     ///
     /// # Errors

@@ -193,7 +193,7 @@ impl Profile {
             Declared::Field(FieldType::I64 | FieldType::U32) | Declared::Key(KeyType::Integer) => ColumnType::BigInt,
             Declared::Field(FieldType::U64 | FieldType::Decimal) => ColumnType::Numeric,
             Declared::Field(FieldType::F32 | FieldType::F64) => ColumnType::Double,
-            Declared::Field(FieldType::Text) | Declared::Key(KeyType::Text) => ColumnType::Text,
+            Declared::Field(FieldType::Text | FieldType::Blob) | Declared::Key(KeyType::Text) => ColumnType::Text,
             Declared::Field(FieldType::Bytes) | Declared::Key(KeyType::Bytes) => ColumnType::Bytes,
             Declared::Field(FieldType::Uuid) | Declared::Key(KeyType::Uuid) => ColumnType::Uuid,
             Declared::Field(FieldType::Timestamp) | Declared::Key(KeyType::Timestamp) => ColumnType::Timestamp,
