@@ -58,11 +58,11 @@ pub(super) async fn run(global: &Global, options: &arguments::Export, output: &m
     db.close().await?;
     let name = path.display();
     if output.is_json() {
-        let mut report = json!({"documents": written, "file": name.to_string()});
-        if let ([table], Some(report)) = (options.tables.as_slice(), report.as_object_mut()) {
-            report.insert("table".to_owned(), table.as_str().into());
-        }
-        output.value(&report)?;
+        let file = name.to_string();
+        output.value(&match options.tables.as_slice() {
+            [table] => json!({"table": table, "documents": written, "file": file}),
+            tables => json!({"tables": tables, "documents": written, "file": file}),
+        })?;
     } else {
         output.line(format_args!("wrote {} to {name}", plural(written, "document")))?;
     }
