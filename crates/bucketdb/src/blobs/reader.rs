@@ -3,7 +3,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bucketdb_documents::Blob;
-use bucketdb_driver::Key;
+use bucketdb_driver::{ErrorKind, Key};
 use bucketdb_log::retry;
 use bytes::{Bytes, BytesMut};
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
@@ -111,6 +111,7 @@ impl BlobReader {
         let body = match read.await {
             Ok(object) => object.body,
             Err(error) if error.is_not_found() => return Err(Error::BlobGone { blob: self.blob }),
+            Err(error) if error.kind() == ErrorKind::Damaged => return Err(self.damaged(error.detail())),
             Err(error) => return Err(error.into()),
         };
         if body.len() as u64 != range.end - range.start {

@@ -11,7 +11,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::support::{Skipping, in_memory, metered, on, open};
+use crate::support::{Skipping, in_memory, metered, on, open, within};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Document)]
 #[document(table = "photos")]
@@ -188,7 +188,7 @@ async fn what_was_damaged_is_found() {
     let mut other = bytes.to_vec();
     other[8 << 20] ^= 1;
     for (body, reason) in [(other.clone(), "hash"), (other[1..].to_vec(), "length"), (Vec::new(), "length")] {
-        store.put(&key, body.into(), bucketdb::Condition::Always).await.unwrap();
+        within(store.clone()).put(&key, body.into(), bucketdb::Condition::Always).await.unwrap();
         let error = reader.bytes().await.unwrap_err();
         assert!(matches!(&error, Error::BlobDamaged { blob, .. } if *blob == image), "{error}");
         assert!(error.to_string().contains(reason), "{error}");

@@ -197,6 +197,29 @@ async fn a_key_is_changed_only_where_there_is_one_and_who_may_write() {
 }
 
 #[tokio::test]
+async fn blobs_are_encrypted_and_change_their_key_too() {
+    let store = MemoryDriver::new();
+    let db = with(&store, only(2).with_earlier(secret(1))).open().await.unwrap();
+    let old = with(&store, only(1)).open().await;
+    assert!(old.is_err(), "the database was created with the other key");
+    let content: Vec<u8> = (0..200_000_u32).flat_map(|number| format!("{number},").into_bytes()).collect();
+    let blob = db.blobs().upload(content.clone()).await.unwrap();
+    let sealed = objects(&store).await;
+    let (key, body) = sealed.iter().find(|(key, _)| key.as_str().starts_with("db/blob/")).unwrap();
+    assert!(body.starts_with(b"BKSL") && !body.windows(12).any(|part| part == b"12345,12346,"));
+    let next = with(&store, only(3).with_earlier(secret(2))).open().await.unwrap();
+    assert!(next.rekey(|_| ()).await.unwrap().rewritten >= 2);
+    let after = with(&store, only(3)).open().await.unwrap();
+    assert_eq!(after.blobs().open(&blob).unwrap().bytes().await.unwrap(), content);
+
+    let mut changed = store.get(key).await.unwrap().body.to_vec();
+    changed[700_000] ^= 1;
+    store.put(key, changed.into(), Condition::Always).await.unwrap();
+    let error = after.blobs().open(&blob).unwrap().bytes().await.unwrap_err();
+    assert!(matches!(&error, Error::BlobDamaged { reason, .. } if reason.contains("chunk 42")), "{error}");
+}
+
+#[tokio::test]
 async fn rows_are_never_kept_in_files_in_the_clear() {
     let folder = tempfile::tempdir().unwrap();
     let cache = folder.path().join("cache");

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bucketdb::{
-    Database, DatabaseBuilder, Document, Driver, EncryptionKey, EncryptionKeys, Environment, MemoryDriver,
-    MeteredDriver, StoreCheck, Table, TokioEnvironment, WallTime,
+    Database, DatabaseBuilder, Document, Driver, EncryptedDriver, EncryptionKey, EncryptionKeys, Environment,
+    MemoryDriver, MeteredDriver, StoreCheck, Table, TokioEnvironment, WallTime,
 };
 use futures::future::BoxFuture;
 use proptest::prelude::ProptestConfig;
@@ -73,6 +73,17 @@ pub(crate) fn on(driver: impl Driver) -> DatabaseBuilder {
 pub(crate) fn keys() -> Option<EncryptionKeys> {
     let is_wanted = std::env::var("BUCKETDB_TEST_ENCRYPTION").is_ok_and(|wanted| wanted == "1");
     is_wanted.then(|| EncryptionKeys::new(EncryptionKey::from_bytes([8; 32])))
+}
+
+/// A store as the tests' databases see it, whether they are encrypted or not.
+pub(crate) fn within(driver: impl Driver) -> Arc<dyn Driver> {
+    let driver: Arc<dyn Driver> = Arc::new(driver);
+    match keys() {
+        Some(keys) => {
+            Arc::new(EncryptedDriver::new(driver, keys, Arc::new(TokioEnvironment::new())).relative_to("db/"))
+        }
+        None => driver,
+    }
 }
 
 pub(crate) async fn open(driver: impl Driver) -> Database {

@@ -59,9 +59,9 @@ pub(super) async fn run(global: &Global, options: &arguments::Export, output: &m
     let name = path.display();
     if output.is_json() {
         let file = name.to_string();
-        output.value(&match options.tables.as_slice() {
-            [table] => json!({"table": table, "documents": written, "file": file}),
-            tables => json!({"tables": tables, "documents": written, "file": file}),
+        output.value(&match (&export, options.tables.first()) {
+            (Export::Sql(export), _) => json!({"tables": export.names(), "documents": written, "file": file}),
+            (Export::Documents(..), table) => json!({"table": table, "documents": written, "file": file}),
         })?;
     } else {
         output.line(format_args!("wrote {} to {name}", plural(written, "document")))?;

@@ -39,6 +39,11 @@ impl SqlExport {
         Ok(Self { dialect, snapshot: db.snapshot().await?, tables })
     }
 
+    /// The names of the tables.
+    pub(super) fn names(&self) -> Vec<&str> {
+        self.tables.iter().map(|table| table.name.as_str()).collect()
+    }
+
     /// Reads every table twice: first for what its columns hold, then for its rows.
     pub(super) async fn write<W: Write>(&self, out: W) -> Result<(u64, W), Failure> {
         let about = format!("Tables of a BucketDB database, as of position {} of its log.", self.snapshot.position());

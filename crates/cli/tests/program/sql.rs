@@ -316,6 +316,8 @@ fn all_tables_are_of_one_moment_and_named_tables_only_these() {
     let (first, rest) = some.split_once('\n').unwrap();
     assert!(first.starts_with("-- Tables of a BucketDB database, as of position "), "{first}");
     assert_eq!(rest, expected.split_once('\n').unwrap().1);
+    let report = sandbox.json(&["export", "--format", "sql", "--dialect", "sqlite", "-o", "all.sql"]);
+    assert_eq!(report, json!({"tables": ["a", "b", "c"], "documents": 3, "file": "all.sql"}));
     for (arguments, part) in [
         (&["export", "a", "--format", "sql"][..], "--dialect postgresql or sqlite"),
         (&["export", "-o", "x.sql"], "--dialect postgresql or sqlite"),
