@@ -1,3 +1,4 @@
+mod blob_check;
 mod index_check;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,8 @@ pub enum VerifyProgress {
     Run(String),
     /// A checkpoint was compared with the replay of the log: the position that it covers.
     Checkpoint(Seq),
+    /// A blob was read whole: its name.
+    Blob(String),
 }
 
 /// What a verification found.
@@ -42,6 +45,10 @@ pub struct Verification {
     pub run_bytes: u64,
     /// How many rows were compared with the replay of the log.
     pub compared_rows: u64,
+    /// How many blobs that documents refer to were read.
+    pub blobs: u64,
+    /// How many bytes these have.
+    pub blob_bytes: u64,
     /// What is wrong; empty if nothing is.
     pub findings: Vec<Finding>,
 }
@@ -80,7 +87,11 @@ impl Verification {
     }
 
     fn add(&mut self, error: &Error, remedy: &'static str) {
-        self.findings.push(Finding { what: error.to_string(), remedy });
+        self.add_finding(error.to_string(), remedy);
+    }
+
+    fn add_finding(&mut self, what: String, remedy: &'static str) {
+        self.findings.push(Finding { what, remedy });
     }
 }
 
@@ -92,7 +103,8 @@ struct Checkpoint {
 
 impl Database {
     /// Reads everything that the database needs and checks it: the chain of the log's records, every checkpoint with its
-    /// runs, every checksum in them, and each checkpoint against the replay of the log from the one before it, and every index against its rows.
+    /// runs, every checksum in them, each checkpoint against the replay of the log from the one before it, every index against
+    /// its rows, and every blob that a document refers to at present against its hash.
     ///
     /// Damage does not end it; it is told in the end, object by object. Memory is bounded.
     ///
@@ -109,6 +121,7 @@ impl Database {
         self.verify_records(&mut verification, &mut progress).await?;
         let checkpoints = self.verify_checkpoints(&mut verification, &mut progress).await?;
         self.verify_replay(checkpoints, &mut verification, &mut progress).await?;
+        self.verify_blobs(&mut verification, &mut progress).await?;
         Ok(verification)
     }
 

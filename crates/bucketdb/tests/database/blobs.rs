@@ -201,6 +201,35 @@ async fn what_was_damaged_is_found() {
 }
 
 #[tokio::test]
+async fn verification_reads_every_blob() {
+    let store = MemoryDriver::new();
+    let db = open(store.clone()).await;
+    let photos = db.table::<Photo>().await.unwrap();
+    for id in 0..3 {
+        let image = db.blobs().upload(content(1000 + id)).await.unwrap();
+        photos.put(&photo(id as u64, image)).await.unwrap();
+    }
+    let verify = async || db.verify(|_| {}).await.unwrap();
+    let found = verify().await;
+    assert!(found.is_clean() && (found.blobs, found.blob_bytes) == (3, 3003), "{found:?}");
+    let objects = store.list("db/blob/", None).await.unwrap().objects;
+    store.delete(&objects[0].key).await.unwrap();
+    let other = Bytes::from(vec![0; 1001]);
+    within(store.clone()).put(&objects[1].key, other, bucketdb::Condition::Always).await.unwrap();
+    let found = verify().await;
+    let whats: Vec<&str> = found.findings.iter().map(|finding| finding.what.as_str()).collect();
+    assert!(whats.len() == 2 && whats.iter().all(|what| what.starts_with("document ")), "{whats:?}");
+    for id in 0..2 {
+        photos.delete(&id).await.unwrap();
+    }
+    assert_eq!(
+        (verify().await.findings, verify().await.blobs),
+        (Vec::new(), 1),
+        "nobody refers to the others any more"
+    );
+}
+
+#[tokio::test]
 async fn what_cannot_be_uploaded_leaves_nothing() {
     let store = MemoryDriver::new();
     let db = open(store.clone()).await;

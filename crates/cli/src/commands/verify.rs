@@ -33,7 +33,7 @@ pub(super) async fn run(global: &Global, output: &mut Output) -> Result<(), Fail
 fn report(found: (Verification, Vec<(String, &'static str)>), output: &mut Output) -> Result<(), Failure> {
     let (verification, mut findings) = found;
     findings.extend(verification.findings.iter().map(|Finding { what, remedy, .. }| (what.clone(), *remedy)));
-    let Verification { records, checkpoints, runs, run_bytes, compared_rows, .. } = verification;
+    let Verification { records, checkpoints, runs, run_bytes, compared_rows, blobs, blob_bytes, .. } = verification;
     if output.is_json() {
         let listed: Value = findings.iter().map(|(what, remedy)| json!({"what": what, "remedy": remedy})).collect();
         output.value(&json!({
@@ -43,12 +43,17 @@ fn report(found: (Verification, Vec<(String, &'static str)>), output: &mut Outpu
             "runs": runs,
             "run_bytes": run_bytes,
             "compared_rows": compared_rows,
+            "blobs": blobs,
+            "blob_bytes": blob_bytes,
             "findings": listed,
         }))?;
     } else {
         for (number, (what, remedy)) in (1..).zip(&findings) {
             output.line(format_args!("{number}. {what}"))?;
             output.line(format_args!("   {remedy}"))?;
+        }
+        if blobs > 0 {
+            output.line(format_args!("{} ({}) read", plural(blobs, "blob"), bytes(blob_bytes)))?;
         }
         output.line(format_args!(
             "{}, {} and {} ({}) read, {} compared with the log: {}",
@@ -72,6 +77,7 @@ fn describe(at: &VerifyProgress) -> String {
         VerifyProgress::Records(read, all) => format!("{} of {} records read", count(*read), count(*all)),
         VerifyProgress::Run(name) => format!("{name} read"),
         VerifyProgress::Checkpoint(covers) => format!("the checkpoint at position {covers} compared with the log"),
+        VerifyProgress::Blob(name) => format!("{name} read"),
         _ => "reading".to_owned(),
     }
 }
