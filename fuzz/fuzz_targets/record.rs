@@ -16,7 +16,7 @@ fuzz_target!(|bytes: &[u8]| {
         }
     }
     if let Ok(transaction) = Transaction::decode(bytes) {
-        let again = Transaction::decode(transaction.encode().into()).unwrap();
+        let again = Transaction::decode(transaction.encode()).unwrap();
         assert_eq!(again, transaction);
     }
 });
