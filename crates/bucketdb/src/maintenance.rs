@@ -25,6 +25,9 @@ const CHECKPOINTS_PER_SWEEP: u64 = 512;
 /// A process that builds an index has made a checkpoint; so many intervals later it is not awaited any more.
 const INTERVALS_PER_PIECE: u32 = 2;
 
+/// The background looks again no sooner than that.
+const LEAST_WAIT: Duration = Duration::from_millis(1);
+
 /// How long the background waits after a failure before it tries again.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
 
@@ -247,7 +250,8 @@ pub(crate) async fn run(inner: Weak<Inner>, env: Arc<dyn Environment>) {
             drop(open);
             // A record that somebody adds, or a writer that waits.
             let grown = std::pin::pin!(positions.changed());
-            let later = wanted_in.map_or_else(|| future::pending().boxed(), |wait| env.sleep(wait));
+            // Less than a clock tells apart would be no wait at all.
+            let later = wanted_in.map_or_else(|| future::pending().boxed(), |wait| env.sleep(wait.max(LEAST_WAIT)));
             let waiting = std::pin::pin!(future::select(later, Box::pin(wanted.notified())));
             if let Either::Left((Err(_), _)) = future::select(grown, waiting).await {
                 return;
