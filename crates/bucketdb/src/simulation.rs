@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use bucketdb_documents::{BlobClaim, ClaimRow, Documents, KeyRange};
+use bucketdb_documents::{Documents, KeyRange};
 pub use bucketdb_log::planted::{PlantedBug, plant, set_remembered_positions};
 pub use bucketdb_log::{CheckpointRef, TailLimits};
 use bucketdb_log::{LogError, LogTime, RecordKind, Seq, StateMachine};
@@ -155,26 +155,6 @@ pub fn referred_to(db: &Database, keys: &[String]) -> Result<Vec<String>> {
         keys.iter().filter(is_needed).cloned().collect()
     };
     Ok(log.read(refers)?)
-}
-
-/// The full keys of the blobs to which documents refer, and of those to which they did and that a snapshot with a name may
-/// need.
-///
-/// # Errors
-/// If the store fails.
-pub async fn blobs_in_use(db: &Database) -> Result<(Vec<String>, Vec<String>)> {
-    let inner = &db.inner;
-    let has_names = inner.log.read(|documents, _| documents.catalogue().snapshots().positions().next().is_some())?;
-    let mut rows = RowScan::new(View { moment: inner.pin()?, transaction: None }, ClaimRow::claims())?;
-    let (mut live, mut released) = (Vec::new(), Vec::new());
-    while let Some(row) = rows.next().await? {
-        let claim = BlobClaim::decode(row.row).map_err(|malformed| inner.damaged(inner.log.position(), malformed))?;
-        if let Some(ClaimRow::Claim(name)) = ClaimRow::of_key(&row.key) {
-            let keys = if claim.is_released { &mut released } else { &mut live };
-            keys.push(format!("{}{name}", inner.log.layout().prefix()));
-        }
-    }
-    Ok((live, if has_names { released } else { Vec::new() }))
 }
 
 /// The oldest position that can be read.

@@ -273,13 +273,7 @@ impl Run {
             |error: Error| vec![Violation::new("whoever is alone can clean up", error.to_string(), Vec::new())];
         let promised = self.config.storage.promised();
         let history = self.config.storage.history.unwrap_or(promised);
-        // Blobs that a process was to release that was killed.
-        if let Err(error) = db.sweep().await {
-            return failed(error);
-        }
-        // A checkpoint goes by the time in the record before it, and of several made at once only the first is kept: so what was
-        // released by the sweep is given up by the third.
-        for _ in 0..3 {
+        for _ in 0..2 {
             if let Err(error) = db.compact().await {
                 return failed(error);
             }
@@ -295,7 +289,7 @@ impl Run {
             Err(error) => Err(error),
         };
         match cleaned {
-            Ok(()) => check_leftovers(db, &self.world).await,
+            Ok(()) => check_leftovers(db, &self.world),
             Err(error) => failed(error),
         }
     }

@@ -127,7 +127,6 @@ impl Client {
             Work::Index => self.index().await,
             Work::Find => self.find().await,
             Work::Name => self.named().await,
-            Work::Picture => self.picture().await,
         }
     }
 

@@ -8,7 +8,6 @@ mod follower;
 mod indexes;
 mod names;
 mod operation;
-mod pictures;
 mod recorder;
 mod storage;
 mod transactions;
