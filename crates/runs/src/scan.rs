@@ -224,16 +224,11 @@ impl RunScan {
         {
             let index = footer.partition_of(key);
             let Some(place) = footer.partition(index) else { return Ok(Place::End) };
-            let partition = if self.options.fill_cache {
-                let to = match &self.to {
-                    Bound::Included(key) | Bound::Excluded(key) => footer.partition_of(key).min(last),
-                    Bound::Unbounded => index,
-                };
-                self.run.stretch(footer, index, to).await?
-            } else {
-                Some(self.run.partition(place).await?)
+            let to = match &self.to {
+                Bound::Included(key) | Bound::Excluded(key) => footer.partition_of(key).min(last),
+                Bound::Unbounded => index,
             };
-            let Some(partition) = partition else { return Ok(Place::End) };
+            let Some(partition) = self.partition(footer, index, to).await? else { return Ok(Place::End) };
             offset = partition.block(partition.block_of(key)).map_or(place.data_end(), |(start, _)| start);
             first = Some((index, partition));
         }
@@ -254,6 +249,18 @@ impl RunScan {
         Ok(Place::Forward { offset, end })
     }
 
+    /// Partition `index`, with its blocks and maybe those up to `last` where that takes no request more. Not if the cache is to
+    /// be left alone: they would be read once more.
+    async fn partition(&self, footer: &Footer, index: usize, last: usize) -> Result<Option<Arc<Partition>>> {
+        if self.options.fill_cache {
+            return self.run.stretch(footer, index, last).await;
+        }
+        match footer.partition(index) {
+            Some(place) => self.run.partition(place).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     async fn begin_reverse(&self, footer: &Footer) -> Result<Place> {
         let last = footer.len().saturating_sub(1);
         let index = match &self.to {
@@ -265,13 +272,7 @@ impl RunScan {
 
     /// The place behind all blocks of partition `index` that are of interest.
     async fn reverse_from(&self, footer: &Footer, index: usize) -> Result<Place> {
-        let Some(place) = footer.partition(index) else { return Ok(Place::End) };
-        let partition = if self.options.fill_cache {
-            self.run.stretch(footer, index, index).await?
-        } else {
-            Some(self.run.partition(place).await?)
-        };
-        let Some(partition) = partition else { return Ok(Place::End) };
+        let Some(partition) = self.partition(footer, index, index).await? else { return Ok(Place::End) };
         let start = match &self.from {
             Bound::Included(key) | Bound::Excluded(key) => partition.block_of(key),
             Bound::Unbounded => 0,
