@@ -119,10 +119,9 @@ impl Blobs {
 
     fn key(&self, blob: &Blob) -> Result<Key> {
         let log = &self.db.inner.log;
-        let foreign = || Error::ForeignBlob { blob: *blob };
         if !blob.is_of(log.database()) {
-            return Err(foreign());
+            return Err(Error::ForeignBlob { blob: *blob });
         }
-        Key::new(format!("{}{}", log.layout().prefix(), blob_name(blob))).map_err(|_| foreign())
+        Ok(log.layout().key(&blob_name(blob)))
     }
 }

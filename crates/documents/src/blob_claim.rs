@@ -102,6 +102,12 @@ impl ClaimRow {
         EncodedKey::new(&parts).ok()
     }
 
+    /// Its table and key; `None` as for [`key`](Self::key).
+    #[must_use]
+    pub fn place(&self) -> Option<(TableId, EncodedKey)> {
+        Some((TableId::BLOBS, self.key()?))
+    }
+
     /// The row that has a key; `None` if none can have it.
     #[must_use]
     pub fn of_key(key: &EncodedKey) -> Option<Self> {

@@ -90,8 +90,12 @@ impl Layout {
         format!("{}log/", self.prefix)
     }
 
-    /// The full key of an object named relative to the database.
-    pub(crate) fn key(&self, name: &str) -> Key {
+    /// The full key of an object of this layout, named relative to the database.
+    ///
+    /// # Panics
+    /// If the name is none of this layout's, and none that could be a key's end.
+    #[must_use]
+    pub fn key(&self, name: &str) -> Key {
         #[expect(clippy::expect_used, reason = "the prefix was checked and leaves room for every name of this layout")]
         Key::new(format!("{}{name}", self.prefix)).expect("names below a checked prefix are valid keys")
     }

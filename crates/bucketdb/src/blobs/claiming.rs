@@ -71,9 +71,9 @@ impl Inner {
         // What is read later than that is at most newer than it says, and then the validation refuses it.
         let at = self.log.position();
         let tables: BTreeSet<TableId> = references.values().map(|reference| reference.change.table).collect();
-        let claims = references.values().filter_map(|reference| ClaimRow::of(&reference.blob).key());
-        let marks = tables.iter().filter_map(|table| ClaimRow::Table(*table).key());
-        let keys: Vec<(TableId, EncodedKey)> = claims.chain(marks).map(|key| (TableId::BLOBS, key)).collect();
+        let claims = references.values().filter_map(|reference| ClaimRow::of(&reference.blob).place());
+        let marks = tables.iter().filter_map(|table| ClaimRow::Table(*table).place());
+        let keys: Vec<(TableId, EncodedKey)> = claims.chain(marks).collect();
         let mut found = self.newest_many(&keys).await?.into_iter();
         let mut changes = transaction.changes.clone();
         let mut held = BTreeSet::new();
@@ -93,7 +93,7 @@ impl Inner {
                     if claim.is_released {
                         return Err(Error::BlobExpired { blob: *blob });
                     }
-                    held.extend(row.key().map(|key| (TableId::BLOBS, key)));
+                    held.extend(row.place());
                 }
             }
         }

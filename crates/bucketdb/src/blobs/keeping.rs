@@ -204,7 +204,7 @@ impl Inner {
             // What is read later than that is at most newer than it says, and then the validation refuses it.
             let mut reads = ReadSet::new(self.log.position());
             let keys: Vec<(TableId, EncodedKey)> =
-                names.iter().filter_map(|name| Some((TableId::BLOBS, ClaimRow::Claim(name.clone()).key()?))).collect();
+                names.iter().filter_map(|name| ClaimRow::Claim(name.clone()).place()).collect();
             let claims = self.stored_many(&keys).await?;
             let mut live: Vec<(&String, BlobClaim)> = Vec::new();
             for (name, found) in names.iter().zip(claims) {
@@ -225,7 +225,7 @@ impl Inner {
                 }
                 reads.keys.insert((claim.table, claim.key.clone()));
                 let of_blob = ClaimRow::Claim(name.clone());
-                reads.keys.extend(of_blob.key().map(|key| (TableId::BLOBS, key)));
+                reads.keys.extend(of_blob.place());
                 let released = BlobClaim { is_released: true, ..claim };
                 changes.extend(of_blob.put(released.encode(), Condition::Always));
                 let mark = ClaimRow::Released(name.clone());
@@ -251,7 +251,7 @@ impl Inner {
                 self.log.objects_below(ObjectKind::Blob, report.below, behind.as_deref(), LISTED_TOGETHER).await?;
             report.looked_at += names.len() as u64;
             let keys: Vec<(TableId, EncodedKey)> =
-                names.iter().filter_map(|name| Some((TableId::BLOBS, ClaimRow::Claim(name.clone()).key()?))).collect();
+                names.iter().filter_map(|name| ClaimRow::Claim(name.clone()).place()).collect();
             let claims = self.stored_many(&keys).await?;
             let is_orphan = |(name, claim): &(&String, Option<_>)| claim.is_none() && !self.log.refers_to(name);
             let orphans: Vec<String> =
@@ -294,7 +294,7 @@ impl Inner {
     async fn forget_claims(self: &Arc<Self>, mut names: Vec<String>, below: Seq) -> Result<()> {
         names.retain(|name| position(name).is_some_and(|seq| seq < below));
         let keys: Vec<(TableId, EncodedKey)> =
-            names.iter().filter_map(|name| Some((TableId::BLOBS, ClaimRow::Released(name.clone()).key()?))).collect();
+            names.iter().filter_map(|name| ClaimRow::Released(name.clone()).place()).collect();
         let waiting = self.stored_many(&keys).await?;
         let given_up = names.into_iter().zip(waiting).filter(|(_, waiting)| waiting.is_none());
         let changes: Vec<Change> = given_up.filter_map(|(name, _)| ClaimRow::Claim(name).delete()).collect();

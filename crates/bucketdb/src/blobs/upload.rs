@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bucketdb_documents::{Blob, MAX_BLOB_BYTES, new_blob};
 use bucketdb_driver::{Condition, DriverError, ErrorKind, Key, Operation};
 use bucketdb_env::Environment;
-use bucketdb_log::{Freshness, IngestTicket, LogError, ObjectKind, SlotNames, put_new};
+use bucketdb_log::{IngestTicket, LogError, ObjectKind, SlotNames, put_new};
 use bytes::Bytes;
 use futures::stream::{self, Stream, StreamExt};
 use parking_lot::Mutex;
@@ -43,15 +43,13 @@ impl<'a> Target<'a> {
             return Err(LogError::ReadOnly.into());
         }
         // What is named by a position that is old may be older than a sweep that is not known here.
-        let staleness = Freshness::Bounded(inner.staleness);
-        inner.log.refresh(if inner.staleness.is_zero() { Freshness::Strict } else { staleness }).await?;
+        inner.log.refresh(inner.freshness()).await?;
         let ticket = match len {
             Some(..=LONG_BYTES) => None,
             _ => Some(inner.log.begin_ingest(inner.commit_timeout).await?),
         };
         let name = inner.log.new_name(ObjectKind::Blob);
-        let key = Key::new(format!("{}{name}", inner.log.layout().prefix()));
-        let key = key.map_err(|error| Error::BlobSource { reason: error.to_string() })?;
+        let key = inner.log.layout().key(&name);
         Ok(Self { inner, name, key, create_only: inner.log.slot_names() == SlotNames::Shared, ticket })
     }
 
