@@ -9,10 +9,6 @@ use bucketdb_log::{Layout, LogError};
 
 use crate::{Database, Error, Result};
 
-/// The folders of objects that are written once under names that nobody uses again, and that a sweep removes if nothing
-/// refers to them.
-const UNIQUE: [&str; 3] = ["run/", "manifest/", "blob/"];
-
 /// The store of a database, sealed. Names count from the prefix on, as those in checksums do, so that a database can be
 /// copied elsewhere as a whole.
 pub(crate) fn seal(
@@ -65,9 +61,10 @@ impl Database {
             return Err(LogError::ReadOnly.into());
         }
         let prefix = self.inner.log.layout().prefix();
+        // What is written once under a name that nobody uses again, a sweep removes if nothing refers to it.
         let may_return = |key: &Key| {
             let name = key.as_str().strip_prefix(prefix).unwrap_or_default();
-            UNIQUE.iter().any(|folder| name.starts_with(folder))
+            Layout::parse_object(name).is_some()
         };
         Ok(driver.rekey(prefix).run(may_return, progress).await.map_err(LogError::from)?)
     }
