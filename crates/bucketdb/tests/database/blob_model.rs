@@ -8,9 +8,8 @@ use bucketdb::{Blob, Database, Driver, Duplicates, Error, Freshness, MemoryDrive
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::support::{Skipping, on};
+use crate::support::{GRACE_S, Skipping, on_clock};
 
-const GRACE_S: u64 = 1_800;
 const NAMES: [&str; 2] = ["first", "second"];
 
 /// What a document refers to, and what that holds.
@@ -86,15 +85,6 @@ struct World {
     past: BTreeMap<Seq, Model>,
     named: BTreeMap<&'static str, Model>,
     uploads: u64,
-}
-
-async fn handle(store: &MemoryDriver, clock: &Skipping, history: Option<Duration>) -> Database {
-    let builder = on(store.clone()).environment(clock.clone()).staleness(Duration::ZERO);
-    let builder = builder.grace(Duration::from_secs(GRACE_S));
-    match history {
-        Some(history) => builder.history(history).open().await.unwrap(),
-        None => builder.open().await.unwrap(),
-    }
 }
 
 fn document(key: u64, held: Option<&Held>) -> Value {
@@ -227,7 +217,7 @@ impl World {
             }
             Step::Sweep => _ = db.sweep().await.unwrap(),
             Step::Reopen => {
-                self.handles[usize::from(second)] = handle(&self.store, &self.clock, self.history).await;
+                self.handles[usize::from(second)] = on_clock(&self.store, &self.clock, self.history).await;
             }
         }
         db.refresh(Freshness::Strict).await.unwrap();
@@ -263,7 +253,7 @@ impl World {
 
 async fn run(steps: Vec<(bool, Step)>, history: Option<Duration>) {
     let (store, clock) = (MemoryDriver::new(), Skipping::default());
-    let handles = [handle(&store, &clock, history).await, handle(&store, &clock, history).await];
+    let handles = [on_clock(&store, &clock, history).await, on_clock(&store, &clock, history).await];
     handles[0].collection("things").put(&document(0, None)).await.unwrap();
     let mut world = World {
         store,

@@ -7,9 +7,7 @@ use bucketdb::{Collection, Database, Driver, Duplicates, Error, Freshness, Memor
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::support::{Order, Skipping, in_memory, metered, on, order};
-
-const GRACE_S: u64 = 1_800;
+use crate::support::{GRACE_S, Order, Skipping, in_memory, metered, on, on_clock, order};
 
 type Model = BTreeMap<u64, u64>;
 
@@ -56,15 +54,6 @@ struct World {
     present: Model,
     named: BTreeMap<&'static str, Model>,
     written: u64,
-}
-
-async fn handle(store: &MemoryDriver, clock: &Skipping, history: Option<Duration>) -> Database {
-    let builder = on(store.clone()).environment(clock.clone()).staleness(Duration::ZERO);
-    let builder = builder.grace(Duration::from_secs(GRACE_S));
-    match history {
-        Some(history) => builder.history(history).open().await.unwrap(),
-        None => builder.open().await.unwrap(),
-    }
 }
 
 async fn found(things: impl Future<Output = bucketdb::Result<Vec<Value>>>) -> Model {
@@ -120,7 +109,7 @@ impl World {
             }
             Step::Sweep => _ = db.sweep().await.unwrap(),
             Step::Reopen => {
-                self.handles[usize::from(second)] = handle(&self.store, &self.clock, self.history).await;
+                self.handles[usize::from(second)] = on_clock(&self.store, &self.clock, self.history).await;
             }
         }
     }
@@ -140,7 +129,7 @@ impl World {
 
 async fn run(steps: Vec<(bool, Step)>, history: Option<Duration>) {
     let (store, clock) = (MemoryDriver::new(), Skipping::default());
-    let handles = [handle(&store, &clock, history).await, handle(&store, &clock, history).await];
+    let handles = [on_clock(&store, &clock, history).await, on_clock(&store, &clock, history).await];
     let (present, named) = (Model::from([(0, 0)]), BTreeMap::new());
     handles[0].collection("things").put(&json!({"id": 0, "value": 0})).await.unwrap();
     let mut world = World { store, clock, history, handles, present, named, written: 0 };

@@ -86,6 +86,19 @@ pub(crate) fn within(driver: impl Driver) -> Arc<dyn Driver> {
     }
 }
 
+/// The grace of databases that are opened [`on_clock`].
+pub(crate) const GRACE_S: u64 = 1_800;
+
+/// Opens a database whose time is a clock's, and which keeps so much of the past.
+pub(crate) async fn on_clock(store: &MemoryDriver, clock: &Skipping, history: Option<Duration>) -> Database {
+    let builder = on(store.clone()).environment(clock.clone()).staleness(Duration::ZERO);
+    let builder = builder.grace(Duration::from_secs(GRACE_S));
+    match history {
+        Some(history) => builder.history(history).open().await.unwrap(),
+        None => builder.open().await.unwrap(),
+    }
+}
+
 pub(crate) async fn open(driver: impl Driver) -> Database {
     on(driver).open().await.unwrap()
 }
