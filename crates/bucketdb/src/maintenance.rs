@@ -128,10 +128,9 @@ impl Inner {
         }
     }
 
-    /// Whether nothing came behind the last checkpoint, and nothing that came before its record is left: another one would
+    /// Whether nothing came behind the last checkpoint, whose record has this position, and nothing that came before its record is left: another one would
     /// have no end, since its own record counts as much as this one's.
-    fn is_settled(&self) -> bool {
-        let last = self.log.last_checkpoint().map(|last| last.seq);
+    fn is_settled(&self, last: Option<Seq>) -> bool {
         let has_more = |documents: &Documents, position: Seq| {
             Some(position) != last
                 || documents.overlay_bytes() > 0
@@ -141,8 +140,8 @@ impl Inner {
         !self.log.read(has_more).unwrap_or(true)
     }
 
-    fn urgency(&self) -> Urgency {
-        if self.is_settled() {
+    fn urgency(&self, last: Option<Seq>) -> Urgency {
+        if self.is_settled(last) {
             return Urgency::None;
         }
         let options = self.log.options();
@@ -181,10 +180,10 @@ impl Inner {
         if !self.maintenance.has_written.load(Ordering::Relaxed) {
             return None;
         }
-        let (newest, patience) = (self.log.last_checkpoint(), INTERVALS_PER_PIECE * self.maintenance.interval);
-        let now = self.log.env().monotonic();
-        let wait = self.maintenance.others_work.wait(newest.map(|newest| newest.seq), now, patience);
-        let is_wanted = match self.urgency() {
+        let last = self.log.last_checkpoint().map(|last| last.seq);
+        let (now, patience) = (self.log.env().monotonic(), INTERVALS_PER_PIECE * self.maintenance.interval);
+        let wait = self.maintenance.others_work.wait(last, now, patience);
+        let is_wanted = match self.urgency(last) {
             Urgency::None => false,
             Urgency::Building if wait.is_some() => return wait,
             // Of several with one node id, the one that wrote last.
