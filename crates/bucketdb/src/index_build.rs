@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bucketdb_documents::{
     Base, BaseIndex, Catalogue, Documents, EncodedKey, Index, IndexBaseScan, IndexBuilt, IndexEntry, IndexValues,
-    KeyRange, RunLookup, Scan, TableEntry, TableId, Ttl, WrittenRow, index_run_entry, indexed_document,
+    KeyRange, RunLookup, TableEntry, TableId, Ttl, index_run_entry, indexed_document,
 };
 use bucketdb_runs::RunEntry;
 use bytes::Bytes;
@@ -15,9 +15,7 @@ use crate::database::Inner;
 use crate::moment::Moment;
 use crate::origin::View;
 use crate::row_scan::RowScan;
-
-/// How many rows are read together.
-const PAGE_ROWS: usize = 1024;
+use crate::written::Written;
 
 /// How much of the indexes that are being built, or looked at, one checkpoint does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,13 +144,11 @@ impl IndexBuilder<'_> {
         }
         let Some(entry) = self.catalogue.table(table) else { return Ok(()) };
         let (layouts, ends_ms) = (entry.layouts(), ends_ms_by(entry.ttl()));
-        let mut range = KeyRange::all(table);
+        let mut written = Written::new(self.moment, KeyRange::all(table));
         let mut entry_bytes = 0;
-        loop {
-            let scan = Scan { range: range.clone(), at: self.moment.seq(), limit: PAGE_ROWS };
-            let page = self.moment.read(|documents, at| documents.scan(&Scan { at, ..scan }))?;
-            let rows = page.ok_or_else(|| self.moment.expired())?.rows;
-            let before = self.rows_before(table, &rows).await?;
+        while let Some(rows) = written.next_page() {
+            let rows = rows?;
+            let before = written.before(self.base, table, &rows).await?;
             bucketdb_env::yield_now().await;
             let mut entries: Vec<RunEntry> = Vec::new();
             let mut together = self.of_table(table, work);
@@ -191,9 +187,8 @@ impl IndexBuilder<'_> {
             if entry_bytes > self.piece.followed_bytes {
                 self.begin_anew(entry, work);
             }
-            let Some(last) = rows.last().filter(|_| rows.len() == PAGE_ROWS) else { return Ok(()) };
-            range.start = Bound::Excluded(last.key.clone());
         }
+        Ok(())
     }
 
     /// Has the indexes of a table built piece by piece, of whose rows more was written than one checkpoint has room for. Not
@@ -222,16 +217,6 @@ impl IndexBuilder<'_> {
             }
         }
         Ok(())
-    }
-
-    /// What the base has of rows that were written again.
-    async fn rows_before(&self, table: TableId, rows: &[WrittenRow]) -> Result<Vec<Option<Bytes>>> {
-        if self.base.has_nothing_of(table) {
-            return Ok(vec![None; rows.len()]);
-        }
-        let lookups: Vec<RunLookup> = rows.iter().map(|row| RunLookup::in_base(self.base, table, &row.key)).collect();
-        let found = RunLookup::get_many(&lookups).await.map_err(|error| self.moment.explain(error))?;
-        Ok(found.into_iter().map(|found| found.map(|found| found.row)).collect())
     }
 
     /// Puts the next rows of a table into those of its indexes that have come equally far.

@@ -102,6 +102,7 @@ mod transaction;
 mod verify;
 mod versioned;
 mod writes;
+mod written;
 
 /// Lets the derive macro's code, which says `::bucketdb`, work in this crate's own tests.
 #[cfg(test)]

@@ -16,8 +16,8 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use bucketdb_documents::{
-    Base, BlobClaim, Change, ClaimRow, Condition, Documents, EncodedKey, KeyRange, ReadSet, RunLookup, Scan, TableId,
-    Transaction, WrittenRow, blob_name, blobs_of_row, has_any,
+    Base, BlobClaim, Change, ClaimRow, Condition, Documents, EncodedKey, KeyRange, ReadSet, Scan, TableId, Transaction,
+    blob_name, blobs_of_row,
 };
 use bucketdb_log::{Freshness, Layout, ObjectKind, Seq, Stretch, SweepReport};
 use bytes::Bytes;
@@ -26,6 +26,7 @@ use crate::database::Inner;
 use crate::moment::Moment;
 use crate::origin::View;
 use crate::row_scan::RowScan;
+use crate::written::Written;
 use crate::{Error, Result};
 
 /// How many blobs are looked at together.
@@ -39,9 +40,6 @@ const MOST_NOTED: usize = 65_536;
 
 /// How many blobs one checkpoint gives up.
 const MOST_GIVEN_UP: usize = 10_000;
-
-/// How many rows are read while writers wait.
-const PAGE_ROWS: usize = 1024;
 
 /// How many objects one page of a listing has.
 const LISTED_TOGETHER: usize = 1000;
@@ -75,7 +73,7 @@ impl Inner {
         let mut marked = self.scan_blobs(moment, ClaimRow::tables())?;
         while let Some(row) = marked.next().await? {
             let Some(ClaimRow::Table(table)) = ClaimRow::of_key(&row.key) else { continue };
-            if tables.contains(&table) && has_any(base.tree.tiers(), table) {
+            if tables.contains(&table) && !base.has_nothing_of(table) {
                 self.note_replaced(base, table, moment, &mut noted).await?;
             }
         }
@@ -117,12 +115,11 @@ impl Inner {
         let mut written = Written::new(moment, KeyRange::all(table));
         while let Some(page) = written.next_page().filter(|_| noted.len() < MOST_NOTED) {
             let page = page?;
-            let lookups: Vec<RunLookup> = page.iter().map(|row| RunLookup::in_base(base, table, &row.key)).collect();
-            let before = RunLookup::get_many(&lookups).await.map_err(|error| moment.explain(error))?;
+            let before = written.before(base, table, &page).await?;
             for (row, before) in page.iter().zip(before) {
                 let Some(before) = before else { continue };
                 let now = row.row.as_ref().map(|row| blobs_of_row(row, database)).unwrap_or_default();
-                let gone = blobs_of_row(&before.row, database).into_iter().filter(|blob| !now.contains(blob));
+                let gone = blobs_of_row(&before, database).into_iter().filter(|blob| !now.contains(blob));
                 noted.extend(gone.map(|blob| blob_name(&blob)));
             }
         }
@@ -308,30 +305,4 @@ impl Inner {
 /// The position that whoever uploaded a blob knew when it began.
 fn position(name: &str) -> Option<Seq> {
     Layout::parse_object(name).map(|(_, seq, _)| seq)
-}
-
-/// What was written behind the base in a range, page by page.
-struct Written<'a> {
-    moment: &'a Moment,
-    rest: Option<KeyRange>,
-}
-
-impl<'a> Written<'a> {
-    fn new(moment: &'a Moment, range: KeyRange) -> Self {
-        Self { moment, rest: Some(range) }
-    }
-
-    fn next_page(&mut self) -> Option<Result<Vec<WrittenRow>>> {
-        let range = self.rest.take()?;
-        let scan = |documents: &Documents, at| documents.scan(&Scan { range: range.clone(), at, limit: PAGE_ROWS });
-        let rows = match self.moment.read(scan) {
-            Ok(Some(page)) => page.rows,
-            Ok(None) => return Some(Err(self.moment.expired())),
-            Err(error) => return Some(Err(error)),
-        };
-        if let Some(last) = rows.last().filter(|_| rows.len() == PAGE_ROWS) {
-            self.rest = Some(KeyRange { start: Bound::Excluded(last.key.clone()), ..range });
-        }
-        Some(Ok(rows))
-    }
 }
