@@ -1,4 +1,3 @@
-use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path as FilePath;
 use std::pin::pin;
@@ -8,7 +7,7 @@ use futures::stream::{self, TryStreamExt};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 
-use super::export::Temporary;
+use super::output_file::OutputFile;
 use super::table::existing_table;
 use super::update;
 use crate::arguments::{Blob as Action, BlobField, Global};
@@ -84,11 +83,9 @@ async fn get(
         return Ok(db.close().await?);
     };
     let shown = file.display().to_string();
-    let of_io = |error: &io::Error| Failure::of_io("write", &shown, error);
-    let temporary = Temporary::beside(file)?;
-    let part = File::create_new(&temporary.path).map_err(|error| of_io(&error))?;
-    copy(&reader, &part, &shown).await?;
-    part.sync_all().and_then(|()| fs::rename(&temporary.path, file)).map_err(|error| of_io(&error))?;
+    let target = OutputFile::create(file)?;
+    copy(&reader, &target.file, &shown).await?;
+    target.finish()?;
     db.close().await?;
     if output.is_json() {
         return Ok(output.value(&json!({"blob": blob, "bytes": blob.len(), "file": shown}))?);

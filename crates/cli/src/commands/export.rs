@@ -1,6 +1,5 @@
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::io::{BufWriter, Write};
+use std::path::Path;
 use std::pin::pin;
 
 use bucketdb::{Collection, Database, Freshness};
@@ -10,6 +9,7 @@ use futures::stream::StreamExt;
 use serde_json::json;
 
 use super::export_sql::SqlExport;
+use super::output_file::OutputFile;
 use super::query::columns_of;
 use super::table::{existing_table, key_names};
 use crate::arguments::{self, ExportFormat, Global};
@@ -97,59 +97,20 @@ async fn documents(db: &Database, name: &str, format: ExportFormat) -> Result<Ex
     Ok(Export::Documents(collection, format))
 }
 
-/// Writes a file under another name first, so that a file with the final name is complete.
 async fn write_file(export: &Export, path: &Path) -> Result<u64, Failure> {
-    let of_io = |error: &io::Error| Failure::of_io("write", &path.display().to_string(), error);
-    // A link stays one: the file that it leads to is replaced.
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let existing = fs::metadata(&target).ok();
-    if existing.as_ref().is_some_and(|existing| !existing.is_file()) {
-        // A pipe or a device is written to. Renaming a file over it would destroy it.
-        let file = File::options().write(true).open(&target).map_err(|error| of_io(&error))?;
-        let (written, mut file) = export.write(BufWriter::new(file)).await?;
-        file.flush().map_err(|error| of_io(&error))?;
-        return Ok(written);
-    }
-    let temporary = Temporary::beside(&target)?;
-    let file = File::create_new(&temporary.path).map_err(|error| of_io(&error))?;
-    if let Some(existing) = existing {
-        file.set_permissions(existing.permissions()).map_err(|error| of_io(&error))?;
-    }
-    let file = BufWriter::new(file);
+    let target = OutputFile::create(path)?;
     let is_compressed = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
-    let (written, file) = if is_compressed {
+    let file = BufWriter::new(&target.file);
+    let (written, mut file) = if is_compressed && target.is_file() {
         let (written, encoder) = export.write(GzEncoder::new(file, Compression::default())).await?;
-        (written, encoder.finish().map_err(|error| of_io(&error))?)
+        (written, encoder.finish().map_err(|error| target.failure(&error))?)
     } else {
         export.write(file).await?
     };
-    let finish = || {
-        let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.sync_all()?;
-        fs::rename(&temporary.path, &target)
-    };
-    finish().map_err(|error| of_io(&error))?;
+    file.flush().map_err(|error| target.failure(&error))?;
+    drop(file);
+    target.finish()?;
     Ok(written)
-}
-
-/// A file that is removed if it is still there in the end.
-pub(super) struct Temporary {
-    pub(super) path: PathBuf,
-}
-
-impl Temporary {
-    pub(super) fn beside(path: &Path) -> Result<Self, Failure> {
-        let name = path.file_name().ok_or_else(|| Failure::usage(format!("{} names no file", path.display())))?;
-        let name = format!(".{}.{}.part", name.to_string_lossy(), std::process::id());
-        Ok(Self { path: path.with_file_name(name) })
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        // Once renamed it is gone, and that it cannot be removed otherwise is not what the user must hear about.
-        let _ = fs::remove_file(&self.path);
-    }
 }
 
 fn format_of(path: &Path) -> Option<ExportFormat> {

@@ -18,6 +18,7 @@ mod gc;
 mod get;
 mod import;
 mod index;
+mod output_file;
 mod pages;
 mod patch;
 mod put;

@@ -20,6 +20,15 @@ fn a_file_goes_into_a_document_and_comes_back() {
     sandbox.write("copy", "what was there");
     assert_eq!(sandbox.ok(&["blob", "get", "people", "1", "looks.photo", "-o", "copy"]), "wrote 8.6 MiB to copy\n");
     assert_eq!(std::fs::read(sandbox.path("copy")).unwrap(), content);
+    // What a link leads to is replaced, and a device is written to: neither becomes a file itself.
+    std::os::unix::fs::symlink("copy", sandbox.path("link")).unwrap();
+    std::os::unix::fs::symlink("/dev/null", sandbox.path("nothing")).unwrap();
+    for name in ["link", "nothing"] {
+        sandbox.ok(&["blob", "get", "people", "1", "looks.photo", "-o", name]);
+        assert!(std::fs::symlink_metadata(sandbox.path(name)).unwrap().is_symlink(), "{name}");
+    }
+    assert_eq!(std::fs::read(sandbox.path("copy")).unwrap(), content);
+    assert!(!std::fs::metadata("/dev/null").unwrap().is_file());
 
     sandbox.feed(&["blob", "put", "people", "1", "note", "-"], "from a pipe").succeeded();
     assert_eq!(sandbox.ok(&["blob", "get", "people", "1", "note"]), "from a pipe");
