@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bucketdb_documents::{Base, EncodedKey, Index, IndexBaseScan, IndexEntry, IndexRange, KeyRange, ScanRow};
 use bucketdb_query::Direction;
+use bytes::Bytes;
 
 use crate::Result;
 use crate::origin::View;
@@ -36,11 +37,15 @@ impl Stretch {
         }
         let (values, values_end) = Index::range_of_values(entry.values());
         let rest = Self::forward((Bound::Excluded(entry.bytes.clone()), values_end));
-        let before = match values {
-            Bound::Included(values) => Bound::Excluded(values),
-            open => open,
-        };
-        vec![rest, Self { range: (start, before), direction }]
+        vec![rest, Self { range: (start, below(values)), direction }]
+    }
+}
+
+/// Where that ends which lies before a start.
+fn below(start: Bound<Bytes>) -> Bound<Bytes> {
+    match start {
+        Bound::Included(start) => Bound::Excluded(start),
+        open => open,
     }
 }
 
@@ -151,11 +156,8 @@ impl IndexScan {
                         // None of them was given: they are read in their own order, and then those before them.
                         let Stretch { range: (start, end), .. } = stretch;
                         let tied = Stretch::forward((values.0.clone(), end.clone()));
-                        let before = match values.0 {
-                            Bound::Included(values) => Bound::Excluded(values),
-                            open => open,
-                        };
-                        *stretch = Stretch { range: (start.clone(), before), direction: Direction::Descending };
+                        let before = (start.clone(), below(values.0));
+                        *stretch = Stretch { range: before, direction: Direction::Descending };
                         self.stretches.push_front(tied);
                         self.open = None;
                     }
