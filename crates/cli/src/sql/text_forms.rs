@@ -1,53 +1,32 @@
 //! Which texts a type of PostgreSQL gives back as they are, or as the same.
 
+use bucketdb::{TextType, TextValue};
+
 /// A UUID in small letters.
 pub(super) fn is_uuid(text: &str) -> bool {
-    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    text.len() == 36
-        && text.bytes().enumerate().all(|(index, byte)| match index {
-            8 | 13 | 18 | 23 => byte == b'-',
-            _ => is_digit(byte),
-        })
+    is_as_written(TextType::Uuid, text)
 }
 
 /// A day after the year 0.
 pub(super) fn is_date(text: &str) -> bool {
-    let Some((year, month, day)) = date(text) else { return false };
-    let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let days = match month {
-        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
-        4 | 6 | 9 | 11 => 30,
-        2 if is_leap => 29,
-        2 => 28,
-        _ => 0,
-    };
-    year > 0 && (1..=days).contains(&day)
-}
-
-fn date(text: &str) -> Option<(u32, u32, u32)> {
-    let mut parts = text.split('-');
-    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
-    if parts.next().is_some() || [year.len(), month.len(), day.len()] != [4, 2, 2] {
-        return None;
-    }
-    Some((digits(year)?, digits(month)?, digits(day)?))
-}
-
-fn digits(text: &str) -> Option<u32> {
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+    is_as_written(TextType::Date, text) && has_usual_year(text)
 }
 
 /// A moment in UTC after the year 0, in whole microseconds: PostgreSQL keeps no smaller ones.
 pub(super) fn is_timestamp(text: &str) -> bool {
-    let Some((date, time)) = text.split_once('T') else { return false };
-    let Some(time) = time.strip_suffix('Z') else { return false };
-    let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
-    let parts: Vec<Option<u32>> =
-        time.split(':').map(|part| if part.len() == 2 { digits(part) } else { None }).collect();
-    let is_time = matches!(parts[..], [Some(0..=23), Some(0..=59), Some(0..=59)]);
-    let (micros, rest) = fraction.split_at(fraction.floor_char_boundary(6));
-    let is_fraction = digits(micros).is_some() && !micros.is_empty() && rest.bytes().all(|byte| byte == b'0');
-    is_date(date) && is_time && is_fraction
+    let has_micros = |value| matches!(value, TextValue::Timestamp { nanos, .. } if nanos.is_multiple_of(1_000));
+    let is_utc = text.get(10..11) == Some("T") && text.ends_with('Z');
+    is_utc && has_usual_year(text) && TextType::Timestamp.parse(text).is_some_and(has_micros)
+}
+
+/// Whether a text is the one that its value is written as.
+fn is_as_written(text_type: TextType, text: &str) -> bool {
+    text_type.parse(text).is_some_and(|value| &*value.text() == text)
+}
+
+/// Whether a day or moment is of a year from 1 to 9999.
+fn has_usual_year(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_digit()) && !text.starts_with("0000")
 }
 
 /// A decimal number as it is usually written.
