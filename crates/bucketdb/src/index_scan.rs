@@ -94,7 +94,7 @@ impl IndexScan {
             let is_forward = stretch.direction == Direction::Ascending;
             if self.open.is_none() {
                 let (table, index, range) = (self.table.id, &self.index, &stretch.range);
-                let page = self.view.moment.read(|documents, at| documents.index_page(table, index, range, at))?;
+                let page = self.view.moment.index_page(table, index, range)?;
                 // The position was given up, or the index is no more since the query was planned.
                 let page = page.ok_or_else(|| self.view.moment.expired())?;
                 let begin = if is_forward { IndexBaseScan::new } else { IndexBaseScan::reverse };

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-use bucketdb_documents::{Documents, Expiry, TableId, Ttl};
+use bucketdb_documents::{Documents, Expiry, Index, IndexPage, IndexRange, TableEntry, TableId, Ttl};
 use bucketdb_driver::Usage;
 use bucketdb_log::{Log, Seq};
 
@@ -50,7 +50,7 @@ impl Moment {
     pub(crate) fn expiry(&self, table: TableId) -> Result<Option<Expiry>> {
         match self {
             Self::Pinned(pin) => {
-                let Some((_, ttl)) = pin.ttls.iter().find(|(of, _)| *of == table) else { return Ok(None) };
+                let Some(ttl) = pin.ttl(table) else { return Ok(None) };
                 let ended_ms = self.read(|documents, at| documents.ended_ms(at))?.ok_or_else(|| self.expired())?;
                 Ok(Some(Expiry::new(ttl.clone(), pin.now_ms.max(ended_ms))))
             }
@@ -97,6 +97,27 @@ impl Moment {
         }
     }
 
+    /// Reads what a state has of indexes of a table for this position; `None` if they say of documents when they end by another
+    /// field than the one that counts here, since that was changed.
+    pub(crate) fn read_indexes<T>(
+        &self,
+        table: TableId,
+        read: impl FnOnce(&Documents, Seq) -> Option<T>,
+    ) -> Result<Option<T>> {
+        self.read(|documents, at| {
+            let is_in_step = match self {
+                Self::Pinned(pin) => documents.catalogue().table(table).is_some_and(|entry| pin.ends_as(entry)),
+                Self::Replayed(_) => true,
+            };
+            if is_in_step { read(documents, at) } else { None }
+        })
+    }
+
+    /// What an index has in a range of values; `None` if it is of no use here.
+    pub(crate) fn index_page(&self, table: TableId, index: &Index, range: &IndexRange) -> Result<Option<IndexPage>> {
+        self.read_indexes(table, |documents, at| documents.index_page(table, index, range, at))
+    }
+
     /// Reads what is known only of the newest position of a state; `None` if that is not this one.
     pub(crate) fn present<T>(&self, read: impl FnOnce(&Documents) -> T) -> Result<Option<T>> {
         match self {
@@ -140,6 +161,15 @@ impl Pin {
 
     fn log(&self) -> &Log<Documents> {
         &self.inner.log
+    }
+
+    fn ttl(&self, table: TableId) -> Option<&Arc<Ttl>> {
+        self.ttls.iter().find(|(of, _)| *of == table).map(|(_, ttl)| ttl)
+    }
+
+    /// Whether the documents of a table end by the same field now as when this was made.
+    fn ends_as(&self, now: &TableEntry) -> bool {
+        self.ttl(now.id).map(|ttl| ttl.field()) == now.ttl().map(|ttl| ttl.field())
     }
 }
 

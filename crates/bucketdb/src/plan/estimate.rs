@@ -214,7 +214,7 @@ impl<'a> Estimator<'a> {
         let mut keys: Vec<Bytes> = Vec::new();
         let mut entries = 0.0;
         for (number, range) in ranges.iter().enumerate() {
-            let page = self.view.moment.read(|documents, at| documents.index_page(self.table.id, index, range, at))?;
+            let page = self.view.moment.index_page(self.table.id, index, range)?;
             let Some(page) = page else { continue };
             let written = page.entries.len() as f64;
             (rows, least_rows) = (rows + written, least_rows + written);

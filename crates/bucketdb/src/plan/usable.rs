@@ -50,18 +50,18 @@ pub(super) fn usable(view: &View, table: &TableRef, hint: Option<&Hint>) -> Resu
         // What a transaction wrote itself is in no index.
         return Ok(Vec::new());
     }
-    view.moment.read(|documents: &Documents, at| {
-        let Some(entry) = documents.catalogue().table(table.id) else { return Vec::new() };
+    let usable = view.moment.read_indexes(table.id, |documents: &Documents, at| {
+        let entry = documents.catalogue().table(table.id)?;
         let version = table.layouts.version();
         if *entry.types() != table.types {
             // A version was registered just now by which rows compare otherwise than this query knows.
-            return Vec::new();
+            return None;
         }
         if let Reading::Version(..) = table.reading
             && entry.evolution().step_between(entry.migrated().has, version).is_some()
         {
             // Indexes have what is stored, and the program sees what its step makes of that.
-            return Vec::new();
+            return None;
         }
         let wanted = wanted.map(|wanted| entry.newest_order(&wanted));
         let is_same = |index: &&Index| {
@@ -73,8 +73,9 @@ pub(super) fn usable(view: &View, table: &TableRef, hint: Option<&Hint>) -> Resu
             IndexState::Building(_) | IndexState::Expired => None,
         };
         let is_wanted = |index: &&Index| wanted.as_ref().is_none_or(|wanted| *wanted == index.order);
-        entry.indexes().iter().filter(is_wanted).filter(is_same).filter_map(usable).collect()
-    })
+        Some(entry.indexes().iter().filter(is_wanted).filter(is_same).filter_map(usable).collect())
+    });
+    usable.map(Option::unwrap_or_default)
 }
 
 /// An order without its last terms, if these say no more than that what it leaves equal comes in the order of the keys.

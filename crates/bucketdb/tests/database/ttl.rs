@@ -347,6 +347,44 @@ async fn a_type_says_when_its_documents_end() {
     assert!(matches!(db.set_ttl("nothing", None).await, Err(Error::Schema(_))));
 }
 
+/// What an index says of ends is of no use to whoever reads by another field, which a change of it leaves behind.
+#[tokio::test]
+async fn a_snapshot_goes_by_the_field_that_said_when_documents_end() {
+    for (was_covered, field, expected) in
+        [(false, Some("others"), vec![1]), (true, Some("others"), vec![1]), (true, None, vec![0, 1])]
+    {
+        let (store, clock) = (MemoryDriver::new(), Skipping::default());
+        let db = open(&store, &clock).await;
+        let things = db.collection("things");
+        let now_s = clock.wall_clock().0 / 1_000;
+        let (ended, live) = (now_s - TURN_S, now_s + TURN_S);
+        things.put(&json!({"id": 0, "a": 7, "until": live, "others": ended})).await.unwrap();
+        things.put(&json!({"id": 1, "a": 7, "until": live, "others": live})).await.unwrap();
+        things.set_ttl(Some("until")).await.unwrap();
+        if was_covered {
+            db.checkpoint().await.unwrap();
+        }
+        let snapshot = db.snapshot().await.unwrap();
+        let of_snapshot = snapshot.collection("things");
+        things.set_ttl(field).await.unwrap();
+        things.create_index("a, id").await.unwrap();
+        for is_built in [false, true] {
+            if is_built {
+                db.build_indexes().await.unwrap();
+            }
+            for (query, expected) in [(things.query(), &expected), (of_snapshot.query(), &vec![0, 1])] {
+                let by_a = query.clone().filter_text("a = 7").unwrap();
+                let found = by_a.clone().fetch().await.unwrap();
+                let ids: Vec<u64> = found.iter().map(|found| found["id"].as_u64().unwrap()).collect();
+                assert_eq!(ids, *expected, "{was_covered}, {field:?}, {is_built}");
+                for count in [query.count(), by_a.count()] {
+                    assert_eq!(count.await.unwrap(), expected.len() as u64, "{was_covered}, {field:?}, {is_built}");
+                }
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_document_whose_end_was_put_off_is_not_missed_over_a_checkpoint() {
     let (store, clock) = (MemoryDriver::new(), Skipping::default());
