@@ -46,7 +46,9 @@ impl TierWriter {
                 self.current.insert((self.store.writer(self.begun_at, self.options.clone()), TotalsByGroup::default()))
             }
         };
-        totals.add(&entry.key, entry.row.as_deref());
+        if totals.add(&entry.key, entry.row.as_deref()) {
+            writer.divide();
+        }
         writer.push(&entry.key, entry.seq, entry.row.as_deref())?;
         if writer.is_waiting() {
             writer.hand_over().await?;
@@ -107,5 +109,64 @@ impl TierWriter {
             self.took(meta, totals);
         }
         Ok((self.done, self.written_bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Bound;
+
+    use bucketdb_driver::{MemoryDriver, MeteredDriver, Operation};
+    use bucketdb_env::TokioEnvironment;
+    use bucketdb_log::{DatabaseId, Layout};
+    use bucketdb_runs::{Cache, ScanOptions};
+
+    use super::*;
+
+    fn noise(number: u32, len: usize) -> Vec<u8> {
+        let mut state = u64::from(number) + 1;
+        let next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 56) as u8
+        };
+        std::iter::repeat_with(next).take(len).collect()
+    }
+
+    fn entry(group: u32, number: u32, row: Vec<u8>) -> RunEntry {
+        let key = [group.to_be_bytes(), number.to_be_bytes()].concat();
+        RunEntry { key: key.into(), seq: Seq(1), row: Some(row.into()) }
+    }
+
+    #[tokio::test]
+    async fn what_lies_behind_longer_rows_comes_in_one_request() {
+        let driver = MeteredDriver::new(MemoryDriver::new(), TokioEnvironment::new());
+        let store = || {
+            let (driver, env) = (Arc::new(driver.clone()), Arc::new(TokioEnvironment::new()));
+            RunStore::new(driver, env, Layout::new("db").unwrap(), DatabaseId([7; 16]), Cache::new(16 << 20))
+        };
+        // After so many, partitions lie behind their blocks, and not all in the tail.
+        let many = 6 << 14;
+        for rows in [500, 2_000, 7_000, many + 1_000, many + 5_000, many + 7_000] {
+            let mut writer = TierWriter::new(store(), Seq(1), RunOptions::default(), u64::MAX);
+            for number in 0..rows {
+                writer.add(&entry(1, number, noise(number, 90))).await.unwrap();
+            }
+            for number in 0..20_000 {
+                writer.add(&entry(2, number, noise(number, 20))).await.unwrap();
+            }
+            let (runs, _) = writer.finish().await.unwrap();
+            let meta = runs[0].run().meta();
+            for begin in (0..19_000).step_by(997) {
+                let run = store().open(meta.clone());
+                run.may_hold(&entry(1, 0, Vec::new()).key).await.unwrap();
+                let before = driver.usage();
+                let bounds = [begin, begin + 20].map(|number| entry(2, number, Vec::new()).key);
+                let [start, end] = bounds;
+                let mut scan = run.scan((Bound::Included(start), Bound::Excluded(end)), ScanOptions::default());
+                while scan.next().await.unwrap().is_some() {}
+                let gets = (driver.usage() - before).of(Operation::Get).requests;
+                assert_eq!(gets, 1, "{begin} behind {rows} rows");
+            }
+        }
     }
 }

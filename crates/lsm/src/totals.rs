@@ -33,9 +33,10 @@ impl Totals {
 pub struct TotalsByGroup(BTreeMap<[u8; GROUP_BYTES], Totals>);
 
 impl TotalsByGroup {
-    /// Counts an entry.
-    pub fn add(&mut self, key: &[u8], row: Option<&[u8]>) {
-        let Some(group) = key.first_chunk::<GROUP_BYTES>() else { return };
+    /// Counts an entry. Whether it is the first of its group, behind those of others.
+    pub fn add(&mut self, key: &[u8], row: Option<&[u8]>) -> bool {
+        let Some(group) = key.first_chunk::<GROUP_BYTES>() else { return false };
+        let before = self.0.len();
         let totals = self.0.entry(*group).or_default();
         match row {
             Some(row) => {
@@ -44,6 +45,7 @@ impl TotalsByGroup {
             }
             None => totals.deletions += 1,
         }
+        before > 0 && self.0.len() > before
     }
 
     /// The totals of one group.

@@ -24,6 +24,10 @@ const PIECE_BYTES: usize = 1 << 20;
 /// Of a key that is longer, in bytes, an index has no more than parts it from the next one.
 const LONG_KEY_BYTES: usize = 128;
 
+/// So many bytes a partition has at least that ends because what follows is of another kind: with less, and half the keys
+/// of a full one in short entries behind it, it comes in one request.
+const DIVIDED_BYTES: u64 = STRETCH_BYTES / 4;
+
 /// How a run is written.
 #[derive(Clone, Debug)]
 pub struct RunOptions {
@@ -153,6 +157,16 @@ impl RunWriter {
             None => self.totals.deletions += 1,
         }
         Ok(())
+    }
+
+    /// Says that what follows is of another kind than what was added last, and is read for itself: a partition ends here if it
+    /// is of some length. Entries that are short would otherwise lie behind long ones in one that does not come in one request.
+    pub fn divide(&mut self) {
+        let data_bytes = self.partition.data().1 + self.block.size_bytes() as u64;
+        if !self.block.is_empty() && data_bytes >= DIVIDED_BYTES {
+            self.end_block(None);
+            self.end_partition();
+        }
     }
 
     /// Whether so much was written that [`hand_over`](Self::hand_over) is due.
