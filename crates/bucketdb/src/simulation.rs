@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use bucketdb_documents::{Documents, KeyRange};
+use bucketdb_documents::{BlobClaim, ClaimRow, Documents, KeyRange, TableId};
 pub use bucketdb_log::planted::{PlantedBug, plant, set_remembered_positions};
 pub use bucketdb_log::{CheckpointRef, TailLimits};
 use bucketdb_log::{LogError, LogTime, RecordKind, Seq, StateMachine};
@@ -155,6 +155,33 @@ pub fn referred_to(db: &Database, keys: &[String]) -> Result<Vec<String>> {
         keys.iter().filter(is_needed).cloned().collect()
     };
     Ok(log.read(refers)?)
+}
+
+/// The full keys of the blobs to which documents refer, and of those to which they did at a position that can still be read.
+///
+/// # Errors
+/// If the store fails.
+pub async fn blobs_in_use(db: &Database) -> Result<(Vec<String>, Vec<String>)> {
+    let inner = &db.inner;
+    let floor = inner.log.floor();
+    let has_names = inner.log.read(|documents, _| documents.catalogue().snapshots().positions().next().is_some())?;
+    let mut rows = RowScan::new(View { moment: inner.pin()?, transaction: None }, ClaimRow::claims())?;
+    let (mut live, mut kept) = (Vec::new(), Vec::new());
+    while let Some(row) = rows.next().await? {
+        let claim = BlobClaim::decode(row.row).map_err(|malformed| inner.damaged(inner.log.position(), malformed))?;
+        let Some(ClaimRow::Claim(name)) = ClaimRow::of_key(&row.key) else { continue };
+        let key = format!("{}{name}", inner.log.layout().prefix());
+        if !claim.is_released {
+            live.push(key);
+            continue;
+        }
+        let waiting: Vec<_> = ClaimRow::Released(name).key().into_iter().map(|key| (TableId::BLOBS, key)).collect();
+        let released = inner.stored_many(&waiting).await?.into_iter().flatten().next();
+        if has_names || released.is_some_and(|released| released.version > floor) {
+            kept.push(key);
+        }
+    }
+    Ok((live, kept))
 }
 
 /// The oldest position that can be read.

@@ -273,6 +273,10 @@ impl Run {
             |error: Error| vec![Violation::new("whoever is alone can clean up", error.to_string(), Vec::new())];
         let promised = self.config.storage.promised();
         let history = self.config.storage.history.unwrap_or(promised);
+        // Blobs that a process was to release that was killed.
+        if let Err(error) = db.sweep().await {
+            return failed(error);
+        }
         for _ in 0..2 {
             if let Err(error) = db.compact().await {
                 return failed(error);
@@ -289,7 +293,7 @@ impl Run {
             Err(error) => Err(error),
         };
         match cleaned {
-            Ok(()) => check_leftovers(db, &self.world),
+            Ok(()) => check_leftovers(db, &self.world).await,
             Err(error) => failed(error),
         }
     }

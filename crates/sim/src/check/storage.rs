@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use bucketdb::simulation::{checkpointed, referred_to};
-use bucketdb::{Database, Freshness, Key};
+use bucketdb::simulation::{blobs_in_use, checkpointed, referred_to};
+use bucketdb::{Database, Error, Freshness, Key};
 
 use crate::StoreWorld;
 use crate::check::outcomes::numbered;
@@ -96,7 +96,7 @@ fn is_in_layout(key: &str) -> bool {
     match name.split_once('/') {
         None => name == "head",
         Some(("log", digits)) => is_seq(digits),
-        Some(("manifest" | "run", rest)) => {
+        Some(("manifest" | "run" | "blob", rest)) => {
             rest.split_once('-').is_some_and(|(digits, id)| is_seq(digits) && id.len() == 32)
         }
         Some(_) => false,
@@ -104,14 +104,20 @@ fn is_in_layout(key: &str) -> bool {
 }
 
 /// After everything was cleaned up, only what is referred to is left.
-pub(crate) fn check_leftovers(db: &Database, world: &StoreWorld) -> Vec<Violation> {
+pub(crate) async fn check_leftovers(db: &Database, world: &StoreWorld) -> Vec<Violation> {
     let rule = "what nobody refers to is removed in the end";
     let unique = |key: &Key| key.as_str().contains("/run/") || key.as_str().contains("/manifest/");
     let left: Vec<String> = world.keys().iter().filter(|key| unique(key)).map(ToString::to_string).collect();
-    match referred_to(db, &left) {
-        Ok(needed) => {
+    let is_blob = |key: &Key| key.as_str().contains("/blob/");
+    let blobs: Vec<String> = world.keys().iter().filter(|key| is_blob(key)).map(ToString::to_string).collect();
+    let needed = async { Ok::<_, Error>((referred_to(db, &left)?, blobs_in_use(db).await?)) };
+    match needed.await {
+        Ok((needed, (live, kept))) => {
             let orphan = left.iter().find(|key| !needed.contains(key));
-            orphan.map(|key| Violation::new(rule, key.clone(), Vec::new())).into_iter().collect()
+            let orphan = orphan.or_else(|| blobs.iter().find(|key| !live.contains(key) && !kept.contains(key)));
+            let lost = live.iter().find(|key| !blobs.contains(key)).map(|key| format!("{key} is not there"));
+            let details = orphan.cloned().into_iter().chain(lost);
+            details.map(|detail| Violation::new(rule, detail, Vec::new())).collect()
         }
         Err(error) => vec![Violation::new(rule, error.to_string(), Vec::new())],
     }

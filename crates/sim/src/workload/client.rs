@@ -127,6 +127,7 @@ impl Client {
             Work::Index => self.index().await,
             Work::Find => self.find().await,
             Work::Name => self.named().await,
+            Work::Picture => self.picture().await,
         }
     }
 

@@ -1,4 +1,4 @@
-use bucketdb::{Collection, Database, Document, KeyType, Result, Schema, Table};
+use bucketdb::{Blob, Collection, Database, Document, KeyType, Result, Schema, Table};
 use serde::{Deserialize, Serialize};
 
 /// A document that tells which operation wrote it.
@@ -69,6 +69,16 @@ pub(crate) struct Seat {
     pub(crate) before: u64,
 }
 
+/// A document with a blob that follows from the operation that wrote it.
+#[derive(Clone, Debug, Serialize, Deserialize, Document)]
+#[document(table = "pictures", version = 1)]
+pub(crate) struct Picture {
+    #[document(key)]
+    pub(crate) key: String,
+    pub(crate) token: u64,
+    pub(crate) image: Blob,
+}
+
 macro_rules! marked {
     ($($type:ty),*) => {$(
         impl Marked for $type {
@@ -79,7 +89,7 @@ macro_rules! marked {
     )*};
 }
 
-marked!(Register, List, Claim, Half, Account, Seat);
+marked!(Register, List, Claim, Half, Account, Seat, Picture);
 
 /// How many halves there are.
 pub(crate) const HALVES: usize = 3;
@@ -126,5 +136,6 @@ impl Tables {
     }
 
     /// The names of the tables that a simulation writes into.
-    pub(crate) const NAMES: [&'static str; 7] = ["registers", "lists", "claims", "halves", "accounts", "seats", NOTES];
+    pub(crate) const NAMES: [&'static str; 8] =
+        ["registers", "lists", "claims", "halves", "accounts", "seats", NOTES, "pictures"];
 }

@@ -8,6 +8,7 @@ mod follower;
 mod indexes;
 mod names;
 mod operation;
+mod pictures;
 mod recorder;
 mod storage;
 mod transactions;

@@ -43,10 +43,12 @@ pub enum Work {
     Find,
     /// Names a position, drops a name, or reads by one.
     Name,
+    /// Writes, removes, reads or copies a document with a blob.
+    Picture,
 }
 
 impl Work {
-    /// All kinds.
+    /// All kinds but the last one: which of them a run has is drawn in this order.
     pub const ALL: [Self; 21] = [
         Self::Get,
         Self::Put,
