@@ -74,6 +74,12 @@ pub enum PlantedBug {
     NameForgotten,
     /// H11: What was bulk-loaded lies below all that was written since the last checkpoint, in whatever order.
     LoadBelowAll,
+    /// H15: A blob that one document has may become another one's.
+    BlobShared,
+    /// H15: A blob is released although its document came to refer to it again meanwhile.
+    BlobReleasedUnseen,
+    /// A blob is removed once no document refers to it any more, whatever is kept of the past.
+    BlobForgotten,
 }
 
 #[cfg(feature = "simulation")]

@@ -1,7 +1,7 @@
 use bucketdb::simulation::PlantedBug;
 
 /// Every bug that can be planted.
-const BUGS: [PlantedBug; 34] = [
+const BUGS: [PlantedBug; 37] = [
     PlantedBug::AnswerBeforePut,
     PlantedBug::SkipValidation,
     PlantedBug::NextSlotWhileOpen,
@@ -36,6 +36,9 @@ const BUGS: [PlantedBug; 34] = [
     PlantedBug::EndedByLocalClock,
     PlantedBug::WriteByWrongClock,
     PlantedBug::NameForgotten,
+    PlantedBug::BlobShared,
+    PlantedBug::BlobReleasedUnseen,
+    PlantedBug::BlobForgotten,
 ];
 
 /// The names of all bugs that can be planted.

@@ -1,7 +1,7 @@
 use bucketdb::simulation::{PlantedBug, plant, set_remembered_positions};
 use futures::future::BoxFuture;
 
-use crate::scenarios::{commits, reads, removal, sessions, storage, transactions};
+use crate::scenarios::{blobs, commits, reads, removal, sessions, storage, transactions};
 use crate::stage::{Outcome, Stage};
 use crate::{Executor, Limits};
 
@@ -57,6 +57,9 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario!(HeadWithoutCheck, storage::restored_head, "a head that was set back is noticed"),
     scenario!(FloorIgnored, storage::floor_first, "no record is deleted that may still be read"),
     scenario!(NameForgotten, storage::name_is_kept, "what a snapshot with a name needs stays"),
+    scenario!(BlobShared, blobs::one_document_each, "a blob belongs to one document"),
+    scenario!(BlobReleasedUnseen, blobs::put_back, "a blob stays whose document refers to it again"),
+    scenario!(BlobForgotten, blobs::kept_with_the_past, "a blob stays as long as a document of the past that has it"),
     scenario!(NoTailLimit, storage::bounded_tail, "the log does not grow without checkpoints"),
     scenario!(LoadUnnoticed, storage::load_counts_as_written, "what was bulk-loaded counts as written"),
     scenario!(

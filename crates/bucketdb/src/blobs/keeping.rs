@@ -19,6 +19,7 @@ use bucketdb_documents::{
     Base, BlobClaim, Change, ClaimRow, Condition, Documents, EncodedKey, KeyRange, ReadSet, Scan, TableId, Transaction,
     blob_name, blobs_of_row,
 };
+use bucketdb_log::planted::{PlantedBug, is_planted};
 use bucketdb_log::{Freshness, Layout, ObjectKind, Seq, Stretch, SweepReport};
 use bytes::Bytes;
 
@@ -162,7 +163,8 @@ impl Inner {
                 let Some(uploaded) = position(&name) else { continue };
                 // The checkpoint in front of the records can be read as well.
                 let is_needed = |it: &Stretch| uploaded <= it.last && it.first <= released.version;
-                if released.version <= floor && !spared.iter().any(is_needed) {
+                let is_given_up = released.version <= floor && !spared.iter().any(is_needed);
+                if is_given_up || is_planted(PlantedBug::BlobForgotten) {
                     given_up.push(name);
                 }
                 if given_up.len() == MOST_GIVEN_UP {
@@ -220,7 +222,9 @@ impl Inner {
                 if blobs.iter().any(|blob| blob_name(blob) == *name) {
                     continue;
                 }
-                reads.keys.insert((claim.table, claim.key.clone()));
+                if !is_planted(PlantedBug::BlobReleasedUnseen) {
+                    reads.keys.insert((claim.table, claim.key.clone()));
+                }
                 let of_blob = ClaimRow::Claim(name.clone());
                 reads.keys.extend(of_blob.place());
                 let released = BlobClaim { is_released: true, ..claim };

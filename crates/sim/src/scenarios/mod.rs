@@ -1,5 +1,6 @@
 //! The interleavings that the protocol's rules are there for.
 
+pub(crate) mod blobs;
 pub(crate) mod commits;
 pub(crate) mod reads;
 pub(crate) mod removal;
