@@ -9,7 +9,8 @@ use parking_lot::Mutex;
 
 use crate::check::{
     Truth, Violation, check_black_box, check_checkpoints, check_expiry, check_followers, check_layout, check_leftovers,
-    check_outcomes, check_reads, check_states, check_transactions, check_validity, check_verification, expected_of,
+    check_outcomes, check_reads, check_states, check_tickets, check_transactions, check_validity, check_verification,
+    expected_of,
 };
 use crate::cluster::{Beginning, Cluster, open};
 use crate::config::{Config, MachineConfig};
@@ -247,6 +248,7 @@ impl Run {
         }
         violations.extend(check_followers(&self.cluster.followers(), &truth));
         violations.extend(check_states(&nodes, &reader, &truth).await);
+        violations.extend(check_tickets(&reader, &truth, &self.scheduler, self.clocks_off_ms()).await);
         violations.extend(self.check_history(&truth));
         violations.extend(check_checkpoints(&archive.db, &truth).await);
         // What was overwritten after everybody had read it does no harm, and only a verification can tell: it may, then.
@@ -264,6 +266,13 @@ impl Run {
             violations.extend(self.clean_up(&reader.db).await);
         }
         Ok(Findings { violations, commits: truth.end })
+    }
+
+    /// How far wall clocks are off at most; `None` if they are set at will.
+    fn clocks_off_ms(&self) -> Option<u64> {
+        let is_set = self.config.harms.iter().any(|(harm, _)| *harm == Harm::Skew);
+        let off = self.config.machines.iter().map(|machine| machine.skew_ms.unsigned_abs());
+        (!is_set).then(|| off.max().unwrap_or(0))
     }
 
     /// Ends all lives, removes everything that can be removed, and looks what is left.
@@ -394,7 +403,7 @@ impl Run {
         violations.extend(check_black_box(&history));
         violations.extend(check_validity(truth));
         let suspended = self.config.harms.iter().any(|(harm, _)| *harm == Harm::Suspend);
-        violations.extend(check_reads(&history, truth, !suspended));
+        violations.extend(check_reads(&history, truth, !suspended, self.clocks_off_ms()));
         violations.extend(check_expiry(&history, truth, &self.config.storage, !suspended));
         // A listing may lag, and opening may take longer than removed records are kept.
         let may_miss = !self.config.faults.list_lag.is_zero() || self.config.storage.grace.is_some();

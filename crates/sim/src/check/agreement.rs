@@ -1,10 +1,11 @@
 use bucketdb::{Error, Freshness};
 use serde_json::Value;
 
-use crate::ProcessId;
+use crate::check::truth::Clock;
 use crate::check::{Row, Truth, Violation};
 use crate::cluster::Node;
-use crate::workload::{FeedEvent, FollowerLog, Gap, Tables};
+use crate::workload::{FeedEvent, FollowerLog, Gap, TICKETS, Tables};
+use crate::{ProcessId, Scheduler};
 
 /// What a follower should have seen, given where it was told that it came too late: from each gap on, what is not below it.
 pub(crate) fn expected_of(follower: &FollowerLog, truth: &Truth) -> Vec<FeedEvent> {
@@ -79,14 +80,52 @@ pub(crate) async fn check_states(nodes: &[Node], reader: &Tables, truth: &Truth)
     violations
 }
 
+/// Of documents that end, a reader shows those that were written and have not ended.
+pub(crate) async fn check_tickets(
+    reader: &Tables,
+    truth: &Truth,
+    scheduler: &Scheduler,
+    clocks_off_ms: Option<u64>,
+) -> Vec<Violation> {
+    let violation = |detail| vec![Violation::new("documents end when they are to", detail, Vec::new())];
+    let began = scheduler.now();
+    let mut found = rows_of(reader, &[TICKETS]).await;
+    for _ in 0..ATTEMPTS {
+        if !found.as_ref().is_err_and(Error::is_retryable) {
+            break;
+        }
+        found = rows_of(reader, &[TICKETS]).await;
+    }
+    let Clock { earliest_ms, latest_ms } = Clock::between(began, scheduler.now(), clocks_off_ms);
+    let ends_ms = |row: &Row| row.2.get("ends").and_then(Value::as_u64).unwrap_or(u64::MAX / 1_000) * 1_000;
+    let written = truth.rows(&[TICKETS]);
+    match found {
+        Ok(found) => {
+            let missing = written.iter().find(|row| ends_ms(row) > latest_ms && !found.contains(row));
+            let surplus = found.iter().find(|row| ends_ms(row) <= earliest_ms || !written.contains(row));
+            let is_right = missing.is_none() && surplus.is_none();
+            if is_right {
+                Vec::new()
+            } else {
+                violation(format!("a fresh reader lacks {missing:?} and has {surplus:?}"))
+            }
+        }
+        Err(error) => violation(error.to_string()),
+    }
+}
+
 /// All documents that a node shows.
 async fn rows(tables: &Tables) -> Result<Vec<Row>, Error> {
+    rows_of(tables, &Tables::NAMES).await
+}
+
+async fn rows_of(tables: &Tables, names: &[&str]) -> Result<Vec<Row>, Error> {
     let mut rows = Vec::new();
-    for name in Tables::NAMES {
+    for name in names {
         let collection = tables.db.collection(name);
         for document in collection.query().freshness(Freshness::Strict).fetch().await? {
             let key = document.get("key").and_then(Value::as_str).unwrap_or_default().to_owned();
-            rows.push((name.to_owned(), key, document));
+            rows.push(((*name).to_owned(), key, document));
         }
     }
     rows.sort_by(|one, other| (&one.0, &one.1).cmp(&(&other.0, &other.1)));

@@ -9,7 +9,7 @@ mod transactions;
 mod truth;
 mod violation;
 
-pub(crate) use agreement::{check_followers, check_states, expected_of};
+pub(crate) use agreement::{check_followers, check_states, check_tickets, expected_of};
 pub(crate) use black_box::{check_black_box, history_of};
 pub(crate) use outcomes::{check_outcomes, check_validity};
 pub(crate) use reads::check_reads;

@@ -4,7 +4,7 @@ use bucketdb::Freshness;
 
 use crate::GroupId;
 use crate::check::outcomes::numbered;
-use crate::check::truth::Span;
+use crate::check::truth::{Clock, Span};
 use crate::check::{Truth, Violation};
 use crate::workload::{Operation, Outcome, Seen};
 
@@ -19,7 +19,14 @@ struct Known {
 
 /// Every read is answered from one position; that position is as late as was asked for, and never before one that the
 /// same process has shown. Commits take positions behind everything that was known when they were asked for.
-pub(crate) fn check_reads(history: &[Operation], truth: &Truth, clocks_hold: bool) -> Vec<Violation> {
+///
+/// `clocks_off_ms` says how far wall clocks are off at most, if that is known.
+pub(crate) fn check_reads(
+    history: &[Operation],
+    truth: &Truth,
+    clocks_hold: bool,
+    clocks_off_ms: Option<u64>,
+) -> Vec<Violation> {
     let mut violations = Vec::new();
     let mut moments: Vec<(u64, u64, bool)> = Vec::new();
     for (token, operation) in numbered(history) {
@@ -50,6 +57,8 @@ pub(crate) fn check_reads(history: &[Operation], truth: &Truth, clocks_hold: boo
             shown = seq;
         }
         if !operation.reads.is_empty() {
+            let ended = operation.ended.unwrap_or(operation.began);
+            let clock = Clock::between(operation.began.time, ended.time, clocks_off_ms);
             let least = match operation.freshness {
                 Freshness::Strict => anywhere.max(of_life),
                 Freshness::Bounded(age) if age.is_zero() => anywhere.max(of_life),
@@ -62,10 +71,10 @@ pub(crate) fn check_reads(history: &[Operation], truth: &Truth, clocks_hold: boo
                 Freshness::Bounded(_) | Freshness::Local => of_life,
             };
             if let Some(position) = operation.reads_at {
-                violations.extend(check_past(operation, token, truth, position.0));
+                violations.extend(check_past(operation, token, truth, clock, position.0));
             }
             let is_of_the_past = operation.reads_at.is_some() && operation.freshness == Freshness::Local;
-            match position_of(operation, truth, if is_of_the_past { 0 } else { least }) {
+            match position_of(operation, truth, clock, if is_of_the_past { 0 } else { least }) {
                 Ok(position) => shown = shown.max(position),
                 Err((rule, detail)) => {
                     let mut tokens = vec![token];
@@ -97,10 +106,10 @@ fn committed_at(operation: &Operation, token: u64, truth: &Truth) -> Option<u64>
 }
 
 /// The first position that may have been read, `least` or later being possible, at which everything was as it was read.
-fn position_of(operation: &Operation, truth: &Truth, least: u64) -> Result<u64, (&'static str, String)> {
+fn position_of(operation: &Operation, truth: &Truth, clock: Clock, least: u64) -> Result<u64, (&'static str, String)> {
     let mut common = vec![Span(0, u64::MAX)];
     for read in &operation.reads {
-        let spans = truth.spans(read.table, &read.key, read.seen);
+        let spans = truth.spans(read, clock);
         if spans.is_empty() {
             return Err(("what is read was committed", format!("{read} never was in the log")));
         }
@@ -120,9 +129,9 @@ fn position_of(operation: &Operation, truth: &Truth, least: u64) -> Result<u64, 
 }
 
 /// What was read as of a position was so at that position.
-fn check_past(operation: &Operation, token: u64, truth: &Truth, position: u64) -> Option<Violation> {
+fn check_past(operation: &Operation, token: u64, truth: &Truth, clock: Clock, position: u64) -> Option<Violation> {
     let wrong = operation.reads.iter().find(|read| {
-        let spans = truth.spans(read.table, &read.key, read.seen);
+        let spans = truth.spans(read, clock);
         !spans.iter().any(|span| span.0 <= position && position <= span.1)
     })?;
     let detail = format!("{operation}: {wrong} was not so at {position}");

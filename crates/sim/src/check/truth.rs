@@ -5,7 +5,8 @@ use bucketdb::simulation::{CheckpointRef, logged};
 use bucketdb::{Database, Error, Seq};
 use serde_json::Value;
 
-use crate::workload::{FeedEvent, Seen};
+use crate::EPOCH;
+use crate::workload::{FeedEvent, Read, Seen};
 
 /// The log as a fresh reader finds it when everything is over: what really happened, in order.
 #[derive(Debug, Default)]
@@ -28,6 +29,22 @@ pub(crate) struct Truth {
 /// The positions from the first to the second, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span(pub(crate) u64, pub(crate) u64);
+
+/// What a wall clock may have shown while somebody read, in milliseconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Clock {
+    pub(crate) earliest_ms: u64,
+    pub(crate) latest_ms: u64,
+}
+
+impl Clock {
+    /// Between two moments of a run, if clocks were off by so much at most; anything, if it is not known by how much.
+    pub(crate) fn between(began: Duration, ended: Duration, off_ms: Option<u64>) -> Self {
+        let Some(off_ms) = off_ms else { return Self { earliest_ms: 0, latest_ms: u64::MAX } };
+        let true_ms = |time: Duration| EPOCH.0 + u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        Self { earliest_ms: true_ms(began).saturating_sub(off_ms), latest_ms: true_ms(ended).saturating_add(off_ms) }
+    }
+}
 
 /// A document at the end: its table, its key and what it is.
 pub(crate) type Row = (String, String, Value);
@@ -88,25 +105,27 @@ impl Truth {
         indices.iter().filter_map(|index| self.events.get(*index)).collect()
     }
 
-    /// The positions at which a document was as it was seen, in order.
-    pub(crate) fn spans(&self, table: &str, key: &str, seen: Seen) -> Vec<Span> {
+    /// The positions at which a document was as it was seen by whoever had such a clock, in order.
+    pub(crate) fn spans(&self, Read { table, key, seen }: &Read, clock: Clock) -> Vec<Span> {
         let mut spans = Vec::new();
-        let (mut from, mut state) = (0, Seen::Absent);
-        let mut close = |from: u64, until: u64, state: Seen| {
+        let (mut from, mut state, mut ends_ms) = (0, Seen::Absent, None);
+        let mut close = |from: u64, until: u64, state: Seen, ends_ms: Option<u64>| {
+            let may_be_there = state != Seen::Absent && ends_ms.is_none_or(|ends_ms| ends_ms > clock.earliest_ms);
             let matches = match seen {
-                Seen::Present => state != Seen::Absent,
-                seen => state == seen,
+                Seen::Absent => state == Seen::Absent || ends_ms.is_some_and(|ends_ms| ends_ms <= clock.latest_ms),
+                Seen::Present => may_be_there,
+                Seen::Token(_) => may_be_there && state == *seen,
             };
             if matches && from < until {
                 spans.push(Span(from, until - 1));
             }
         };
         for event in self.of_key(table, key) {
-            close(from, event.seq.0, state);
+            close(from, event.seq.0, state, ends_ms);
             from = event.seq.0;
-            state = event.token().map_or(Seen::Absent, Seen::Token);
+            (state, ends_ms) = (event.token().map_or(Seen::Absent, Seen::Token), event.ends_ms());
         }
-        close(from, u64::MAX, state);
+        close(from, u64::MAX, state, ends_ms);
         spans
     }
 

@@ -1,9 +1,9 @@
-use bucketdb::{Error, Freshness};
+use bucketdb::{Document, Error, Freshness, Table};
 
 use crate::cluster::Node;
 use crate::executor::GroupId;
 use crate::store::ProcessId;
-use crate::workload::client::put;
+use crate::workload::client::{Client, put};
 use crate::workload::documents::{ACCOUNTS, Account, INITIAL_BALANCE, Register, Tables, account_key};
 use crate::workload::{Caller, Outcome, Recorder, Token};
 
@@ -20,6 +20,24 @@ pub(crate) async fn open_accounts(recorder: &Recorder, tables: &Tables) -> Resul
     let commit = batch.commit().await?;
     recorder.end(token, Vec::new(), Outcome::Ok(Some(commit.seq)));
     Ok(())
+}
+
+impl Client {
+    /// A table that not all runs have, or nothing if it cannot be opened: then there is no operation.
+    pub(super) async fn opened<T: Document>(&mut self, name: &str) -> Option<Table<T>> {
+        match self.tables.db.table::<T>().await {
+            Ok(table) => Some(table),
+            Err(error) => {
+                let outcome = self.settled(&error).await;
+                // A schema that was registered after all was asked for before any operation began.
+                if !matches!(outcome, Outcome::Ok(_)) {
+                    let token = self.begin(Freshness::Local, format!("open {name}"), Vec::new());
+                    self.recorder.end(token, Vec::new(), outcome);
+                }
+                None
+            }
+        }
+    }
 }
 
 /// What every node must be able to do once nothing fails any more.

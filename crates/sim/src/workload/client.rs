@@ -128,6 +128,7 @@ impl Client {
             Work::Find => self.find().await,
             Work::Name => self.named().await,
             Work::Picture => self.picture().await,
+            Work::Ticket => self.ticket().await,
         }
     }
 

@@ -79,6 +79,20 @@ pub(crate) struct Picture {
     pub(crate) image: Blob,
 }
 
+/// A document that ends.
+#[derive(Clone, Debug, Serialize, Deserialize, Document)]
+#[document(table = "tickets", version = 1)]
+pub(crate) struct Ticket {
+    #[document(key)]
+    pub(crate) key: String,
+    pub(crate) token: u64,
+    #[document(index)]
+    pub(crate) owner: u64,
+    /// When, in seconds since 1970.
+    #[document(ttl)]
+    pub(crate) ends: u64,
+}
+
 macro_rules! marked {
     ($($type:ty),*) => {$(
         impl Marked for $type {
@@ -89,7 +103,7 @@ macro_rules! marked {
     )*};
 }
 
-marked!(Register, List, Claim, Half, Account, Seat, Picture);
+marked!(Register, List, Claim, Half, Account, Seat, Picture, Ticket);
 
 /// How many halves there are.
 pub(crate) const HALVES: usize = 3;
@@ -135,7 +149,7 @@ impl Tables {
         })
     }
 
-    /// The names of the tables that a simulation writes into.
+    /// The names of the tables that a simulation writes into, without the one of documents that end.
     pub(crate) const NAMES: [&'static str; 8] =
         ["registers", "lists", "claims", "halves", "accounts", "seats", NOTES, "pictures"];
 }

@@ -40,6 +40,11 @@ impl FeedEvent {
         self.document.as_ref().and_then(|document| field(document, "token"))
     }
 
+    /// When the document ends, in milliseconds since 1970; `None` if it does not.
+    pub(crate) fn ends_ms(&self) -> Option<u64> {
+        self.document.as_ref().and_then(|document| field(document, "ends")).map(|ends| ends * 1_000)
+    }
+
     /// The operation whose document this one was made from.
     pub(crate) fn base(&self) -> Option<u64> {
         self.document.as_ref().and_then(|document| field(document, "base"))

@@ -11,6 +11,7 @@ mod operation;
 mod pictures;
 mod recorder;
 mod storage;
+mod tickets;
 mod transactions;
 mod work;
 
@@ -21,5 +22,6 @@ pub(crate) use feed_event::FeedEvent;
 pub(crate) use follower::{FollowerLog, Gap, follow};
 pub use operation::{Moment, Operation, Outcome, Read, Seen, Write};
 pub(crate) use recorder::{Caller, Recorder, Token};
+pub(crate) use tickets::TICKETS;
 pub(crate) use transactions::SEATS;
 pub use work::Work;

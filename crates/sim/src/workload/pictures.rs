@@ -23,20 +23,8 @@ impl Client {
         }
     }
 
-    /// The table, or nothing if it cannot be opened: then there is no operation.
     async fn pictures(&mut self) -> Option<Table<Picture>> {
-        match self.tables.db.table::<Picture>().await {
-            Ok(pictures) => Some(pictures),
-            Err(error) => {
-                let outcome = self.settled(&error).await;
-                // A schema that was registered after all was asked for before any operation began.
-                if !matches!(outcome, Outcome::Ok(_)) {
-                    let token = self.begin(Freshness::Local, "open pictures".to_owned(), Vec::new());
-                    self.recorder.end(token, Vec::new(), outcome);
-                }
-                None
-            }
-        }
+        self.opened("pictures").await
     }
 
     async fn put_picture(&mut self) {

@@ -45,10 +45,12 @@ pub enum Work {
     Name,
     /// Writes, removes, reads or copies a document with a blob.
     Picture,
+    /// Writes, removes or reads documents that end.
+    Ticket,
 }
 
 impl Work {
-    /// All kinds but the last one: which of them a run has is drawn in this order.
+    /// All kinds but the last two: which of them a run has is drawn in this order.
     pub const ALL: [Self; 21] = [
         Self::Get,
         Self::Put,
