@@ -22,8 +22,8 @@ fn check<T: FromStr<Err = ParseError> + Display + Debug + PartialEq>(text: &str)
             assert_eq!(printed.parse::<T>().as_ref(), Ok(&value), "{printed}");
         }
         Err(error) => {
-            // As the program shows it.
-            let _ = error.to_string();
+            let column = error.column();
+            assert!((1..=text.chars().count() + 1).contains(&column), "{error}: column {column} of {text:?}");
         }
     }
 }

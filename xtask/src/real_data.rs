@@ -220,8 +220,7 @@ pub(crate) fn write() -> Result<()> {
         write!(page, "\n## {}. {question}\n\n", number + 1)?;
         let asked = [&["query"], *arguments].concat();
         program.show(&mut page, &asked)?;
-        let explained =
-            program.run(&[without(&asked, &["--select", "--format"]).as_slice(), &["--explain"]].concat())?;
+        let explained = program.run(&[without(&asked, &["--format"]).as_slice(), &["--explain"]].concat())?;
         write!(page, "\n```text\n{}\n```\n", explained.trim_end())?;
     }
     let path = workspace::root().join("docs/real-data.md");
@@ -237,9 +236,9 @@ document and the code of its country, and 250 countries from `world-countries` (
 ";
 
 const INTERLUDE: &str = "
-Each question is asked by a process of its own, with nothing in memory: what it takes to open the database is among the
-requests. Below each answer is its plan, as `--explain` prints it: the way that was chosen, the others with their estimates,
-and what it took. Times are those of one machine with a folder as its bucket; requests are the same everywhere.
+Each question is asked by a process of its own, with nothing in memory: what it takes to open the database is not among the
+requests. Below each answer is its plan, as `--explain` prints it: the way that was taken, the others with what was known of them
+when it was chosen, and what it took. Times are those of one machine with a folder as its bucket; requests are the same everywhere.
 ";
 
 struct Program {

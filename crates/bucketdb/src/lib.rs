@@ -162,7 +162,7 @@ pub use named_snapshot::NamedSnapshot;
 pub use page::DocumentPage;
 pub use page_cursor::{InvalidPageCursor, PageCursor};
 pub use place::Place;
-pub use plan::{Explanation, Taken, Way};
+pub use plan::{Explained, Explanation, Taken, Way};
 pub use point::Point;
 pub use query::Query;
 pub use rows::Stored;

@@ -87,7 +87,8 @@ impl FromStr for PageCursor {
 fn read(text: &str) -> Result<PageCursor, &'static str> {
     let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| "it is no base64")?;
     let (whole, sum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or("it is too short")?;
-    if checksum(whole) != *sum {
+    // What lies behind it is fuzzed.
+    if !cfg!(fuzzing) && checksum(whole) != *sum {
         return Err("it was damaged");
     }
     let (version, rest) = whole.split_first().ok_or("it is too short")?;

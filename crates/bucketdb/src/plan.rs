@@ -22,7 +22,7 @@ use self::common::in_common;
 use self::conditions::Conditions;
 use self::cost::Cost;
 use self::estimate::{Estimate, Estimator};
-pub use self::explanation::{Explanation, Taken, Way};
+pub use self::explanation::{Explained, Explanation, Taken, Way};
 use self::usable::{Renamed, usable};
 use crate::index_scan::{RowOrder, Stretch};
 use crate::origin::View;
@@ -55,7 +55,7 @@ pub(crate) struct Plan {
     pub(crate) access: Access,
     /// Whether documents come in the order that was asked for.
     pub(crate) is_ordered: bool,
-    /// All that was considered, the chosen one first; only that one, and nothing of its cost, unless it was to be explained.
+    /// All that was considered, the chosen one first; nothing of a single one that nobody wants to know of.
     pub(crate) ways: Vec<Way>,
 }
 
@@ -74,8 +74,18 @@ pub(crate) struct Asked<'a> {
     pub(crate) needs: Needs<'a>,
     /// Whether code looks at documents that everything else accepts.
     pub(crate) has_predicates: bool,
-    /// Whether somebody wants to know what the ways cost, be there only one.
-    pub(crate) is_explained: bool,
+    pub(crate) telling: Telling,
+}
+
+/// What somebody wants to know of the ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Telling {
+    /// Nothing.
+    Nothing,
+    /// What was known of them when one was chosen, be there only that one. It takes no request.
+    Known,
+    /// What each of them costs: all are looked at.
+    Looked,
 }
 
 impl Asked<'_> {
@@ -142,6 +152,7 @@ impl Considered {
             rows: self.estimate.rows.ceil() as u64,
             is_ordered: self.candidate.is_ordered,
             is_covering,
+            is_least: !self.estimate.is_seen,
             requests: whole.requests,
             bytes: whole.bytes as u64,
             cost: whole.total(),
@@ -199,7 +210,7 @@ impl Plan {
             _ => String::new(),
         };
         let unknown = || Error::UnknownIndex { table: table.name().to_owned(), fields };
-        if let ([only], false) = (candidates.as_slice(), asked.is_explained) {
+        if let ([only], false) = (candidates.as_slice(), asked.telling != Telling::Nothing) {
             // Without another way, there is nothing to choose: no request for what would only be looked at.
             return Ok(Self { access: only.access.clone(), is_ordered: only.is_ordered, ways: Vec::new() });
         }
@@ -208,7 +219,7 @@ impl Plan {
         for candidate in candidates {
             let estimate = estimator.look(&candidate, false).await?;
             let mut considered = Considered { candidate, estimate, cost: Cost::default(), looked: Cost::default() };
-            if asked.is_explained {
+            if asked.telling == Telling::Looked {
                 considered.look(&mut estimator).await?;
             }
             all.push(considered);

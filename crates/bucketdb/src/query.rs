@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::key_bounds::KeyBounds;
 use crate::origin::Origin;
-use crate::plan::{Explanation, Hint, Taken, Way};
+use crate::plan::{Explained, Explanation, Hint, Taken, Way};
 use crate::projection::Projection;
 use crate::request::{Request, Source};
 use crate::rows::{Stored, TableRef};
@@ -220,17 +220,41 @@ impl<T: Stored, R: Send + 'static> Query<T, R> {
         self.request = self.request.pinned().await?;
         let view = self.request.origin.open().await?;
         let before = view.moment.usage();
+        let explained = Explained::default();
+        self = self.explained_by(&explained);
         let mut rows = 0;
         {
-            let mut documents = std::pin::pin!(self.clone().stream().await?);
+            let mut documents = std::pin::pin!(self.stream().await?);
             while documents.try_next().await?.is_some() {
                 rows += 1;
             }
         }
         let used = view.moment.usage() - before;
         let taken = Taken { requests: used.total_requests(), bytes: used.total_bytes(), rows };
-        let explanation = self.explain().await?;
-        Ok(explanation.map(|explanation| Explanation { taken: Some(taken), ..explanation }))
+        Ok(explained.explanation().map(|explanation| Explanation { taken: Some(taken), ..explanation }))
+    }
+
+    /// Has it told by which way the query was answered, once it is, however that is done: by documents, a count, groups. What was
+    /// expected of the ways is what was known when that one was chosen, and nothing is read to tell it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), bucketdb::Error> {
+    /// # use bucketdb::{AnyColumn, Database, Explained, MemoryDriver};
+    /// # use serde_json::json;
+    /// # let db = Database::builder().driver(MemoryDriver::new()).open().await?;
+    /// # let users = db.collection("users");
+    /// # for id in 0..5 { users.insert(&json!({"id": id, "age": 30 + id})).await?; }
+    /// let explained = Explained::default();
+    /// let age: AnyColumn = "age".parse()?;
+    /// assert_eq!(users.query().explained_by(&explained).max(age).await?, Some(json!(34)));
+    /// assert_eq!(explained.explanation().unwrap().chosen.what, "all documents");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn explained_by(mut self, explained: &Explained) -> Self {
+        self.request.explained = Some(explained.clone());
+        self
     }
 
     /// The documents one after the other. Without an order, memory for a page of rows is enough; with an order and a

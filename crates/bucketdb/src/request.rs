@@ -10,7 +10,7 @@ use crate::index_scan::IndexRows;
 use crate::key_bounds::KeyBounds;
 use crate::origin::{Origin, View};
 use crate::page_cursor::After;
-use crate::plan::{Access, Asked, Explanation, Hint, Needs, Plan};
+use crate::plan::{Access, Asked, Explained, Explanation, Hint, Needs, Plan, Telling};
 use crate::row_reader::RowReader;
 use crate::row_scan::RowScan;
 use crate::rows::{Reading, TableRef};
@@ -35,6 +35,8 @@ pub(crate) struct Request {
     pub(crate) after: Option<After>,
     /// Whether a write may happen in several commits.
     pub(crate) in_pieces: bool,
+    /// Who wants to know how it is answered.
+    pub(crate) explained: Option<Explained>,
 }
 
 #[derive(Clone, Debug)]
@@ -64,6 +66,7 @@ impl Request {
             hint: None,
             after: None,
             in_pieces: false,
+            explained: None,
         }
     }
 
@@ -86,13 +89,8 @@ impl Request {
         Ok(Some(TableRef { types: types.unwrap_or_default(), ..table }))
     }
 
-    pub(crate) async fn plan(
-        &self,
-        view: &View,
-        table: &TableRef,
-        needs: Needs<'_>,
-        is_explained: bool,
-    ) -> Result<Plan> {
+    /// Chooses a way; one that only `looks` does so at all ways, to tell what they would cost.
+    pub(crate) async fn plan(&self, view: &View, table: &TableRef, needs: Needs<'_>, looks: bool) -> Result<Plan> {
         let asked = Asked {
             filter: self.filter.as_ref(),
             order: self.order.as_ref(),
@@ -104,9 +102,17 @@ impl Request {
             // Code looks at whole documents.
             needs: if self.predicates.is_empty() { needs } else { Needs::Rows },
             has_predicates: !self.predicates.is_empty(),
-            is_explained,
+            telling: match &self.explained {
+                _ if looks => Telling::Looked,
+                Some(_) => Telling::Known,
+                None => Telling::Nothing,
+            },
         };
-        Plan::choose(view, table, &asked).await
+        let plan = Plan::choose(view, table, &asked).await?;
+        if let Some(explained) = self.explained.as_ref().filter(|_| !looks) {
+            explained.learn(&plan.ways);
+        }
+        Ok(plan)
     }
 
     /// The table and its rows that match, in order; `None` if there is no such table.

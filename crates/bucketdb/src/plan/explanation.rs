@@ -1,7 +1,9 @@
 use std::fmt;
+use std::sync::Arc;
 
 use bucketdb_documents::Index;
 use bucketdb_query::Direction;
+use parking_lot::Mutex;
 
 /// One way to the documents of a query.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +17,8 @@ pub struct Way {
     pub is_ordered: bool,
     /// Whether what is read has all that is needed of the documents, so that they are not read themselves.
     pub is_covering: bool,
+    /// Whether that is the least that it may take: it was not looked at, since another way costs no more, or is the only one.
+    pub is_least: bool,
     /// How many requests it takes, about, with what is in memory now; a limit is heeded.
     pub requests: f64,
     /// How many bytes these bring, about.
@@ -47,13 +51,33 @@ pub struct Explanation {
     pub taken: Option<Taken>,
 }
 
+/// Learns by which way a query was answered, what was expected of it, and of the others, when it was chosen. Clones learn the
+/// same.
+#[derive(Clone, Debug, Default)]
+pub struct Explained(Arc<Mutex<Vec<Way>>>);
+
+impl Explained {
+    pub(crate) fn learn(&self, ways: &[Way]) {
+        ways.clone_into(&mut self.0.lock());
+    }
+
+    /// What was learned; `None` if the query was not answered yet, or needed no way to documents: a count of all may be known.
+    #[must_use]
+    pub fn explanation(&self) -> Option<Explanation> {
+        let mut ways = self.0.lock().clone().into_iter();
+        let chosen = ways.next();
+        chosen.map(|chosen| Explanation { chosen, alternatives: ways.collect(), taken: None })
+    }
+}
+
 impl fmt::Display for Way {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let order = if self.is_ordered { "" } else { ", then sorted" };
         let covering = if self.is_covering { ", covering" } else { "" };
         write!(formatter, "{}{covering}: about {} documents{order}, ", self.what, self.rows)?;
         let (requests, kib) = (self.requests.ceil(), self.bytes.div_ceil(1024));
-        write!(formatter, "{requests} requests and {kib} KiB, cost {:.1}", self.cost)
+        let least = if self.is_least { "at least " } else { "" };
+        write!(formatter, "{least}{requests} requests and {kib} KiB, cost {:.1}", self.cost)
     }
 }
 

@@ -13,8 +13,16 @@ async fn judge(orders: &Orders) {
             ("a sku", Order::SKU.eq(middle.sku.as_str())),
         ] {
             let opened = orders.open().await;
-            let (found, used) = opened.cost(opened.orders.query().filter(filter).first()).await;
+            let (found, used) = opened.cost(opened.orders.query().filter(filter.clone()).first()).await;
             assert!(found.is_some(), "{what}");
+            if number % 7 == 0 {
+                let opened = orders.open().await;
+                let query = opened.orders.query().filter(filter.clone()).limit(1);
+                let explained = query.explain_answered().await.unwrap().unwrap();
+                let taken = explained.taken.unwrap();
+                assert_eq!((taken.requests, taken.rows), (used.requests, 1), "{explained}");
+                assert!(explained.chosen.requests >= 1.0, "{explained}");
+            }
             if number == 7 {
                 println!("first match by {what}: {} requests, {} bytes", used.requests, used.bytes);
             }

@@ -1,6 +1,6 @@
 use bucketdb::{
-    Aggregate, AggregateTerm, AnyColumn, Explanation, Function, Order, OrderTerm, Path, Query as DatabaseQuery, Schema,
-    Segment, Selection,
+    Aggregate, AggregateTerm, AnyColumn, Function, Order, OrderTerm, Path, Query as DatabaseQuery, Schema, Segment,
+    Selection,
 };
 use serde_json::{Map, Value, json};
 
@@ -137,17 +137,6 @@ impl Computation {
             rows = with_parts.into_iter().map(|(_, row)| row).collect();
         }
         Ok(rows.into_iter().skip(self.offset).take(self.limit).collect())
-    }
-
-    pub(super) async fn explain(&self, query: DatabaseQuery<Value>) -> Result<Option<Explanation>, Failure> {
-        let aggregates = self.aggregates.clone();
-        Ok(match &self.groups {
-            None => query.explain_aggregate(aggregates).await?,
-            Some(groups) => {
-                let columns: Vec<AnyColumn> = groups.iter().cloned().map(AnyColumn::from).collect();
-                query.group_by(columns).explain(aggregates).await?
-            }
-        })
     }
 
     pub(super) fn show(&self, rows: &[Value], format: Option<QueryFormat>, output: &mut Output) -> Result<(), Failure> {

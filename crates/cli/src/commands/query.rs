@@ -1,6 +1,8 @@
 use std::pin::pin;
 
-use bucketdb::{Database, Environment, Filter, Freshness, Order, Query as DatabaseQuery, Schema, Selection, Way};
+use bucketdb::{
+    Database, Environment, Explained, Filter, Freshness, Order, Query as DatabaseQuery, Schema, Selection, Way,
+};
 use futures::stream::{Stream, StreamExt};
 use serde_json::{Value, json};
 
@@ -62,7 +64,8 @@ async fn answer(
         query = query.freshness(Freshness::Strict);
     }
     if options.explain {
-        return explain(query, wanted.computed, &schema, store, output).await;
+        let query = if wanted.computed.is_some() { query } else { query.project(wanted.selection) };
+        return explain(query, wanted.computed, options.count, &schema, store, output).await;
     }
     if let Some(computed) = wanted.computed {
         let rows = computed.rows(query, &schema).await?;
@@ -98,22 +101,23 @@ async fn answer(
     }
 }
 
-/// Prints the plan, and what answering took.
+/// Answers, and prints the way that was taken, what was known of it and the others when it was chosen, and what it took.
 async fn explain(
     query: DatabaseQuery<Value>,
     computed: Option<Computation>,
+    is_count: bool,
     schema: &Schema,
     store: &Store,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let explanation = match &computed {
-        Some(computed) => computed.explain(query.clone()).await?,
-        None => query.clone().explain().await?,
-    };
+    let explained = Explained::default();
+    let query = query.explained_by(&explained);
     let (started, before) = (store.env.monotonic(), store.meter.usage());
     let mut found = 0_u64;
     if let Some(computed) = &computed {
         found = computed.rows(query, schema).await?.len() as u64;
+    } else if is_count {
+        found = query.count().await?;
     } else {
         let mut documents = pin!(query.stream().await?);
         while next(&mut documents).await?.is_some() {
@@ -121,8 +125,9 @@ async fn explain(
         }
     }
     let (took, used) = (store.env.monotonic().saturating_sub(started), store.used_since(&before));
+    let explanation = explained.explanation();
     if output.is_json() {
-        let way = |way: &Way| json!({"by": way.what, "documents": way.rows, "ordered": way.is_ordered, "covering": way.is_covering, "requests": way.requests, "bytes": way.bytes, "cost": way.cost});
+        let way = |way: &Way| json!({"by": way.what, "documents": way.rows, "ordered": way.is_ordered, "covering": way.is_covering, "at_least": way.is_least, "requests": way.requests, "bytes": way.bytes, "cost": way.cost});
         return Ok(output.value(&json!({
             "plan": explanation.as_ref().map(|explanation| way(&explanation.chosen)),
             "alternatives": explanation.iter().flat_map(|explanation| &explanation.alternatives).map(way).collect::<Value>(),
@@ -132,8 +137,9 @@ async fn explain(
             "seconds": took.as_secs_f64(),
         }))?);
     }
-    if let Some(explanation) = explanation {
-        output.line(explanation)?;
+    match explanation {
+        Some(explanation) => output.line(explanation)?,
+        None => output.line("reads no document: what is in memory tells")?,
     }
     let read = bytes(used.total_bytes());
     let text = format!(
