@@ -38,8 +38,8 @@ pub struct DatabaseBuilder {
     ring_size: Option<u64>,
     grace: Option<Duration>,
     staleness: Duration,
-    commit_timeout: Duration,
-    request_timeout: Duration,
+    pub(crate) commit_timeout: Duration,
+    pub(crate) request_timeout: Duration,
     read_only: bool,
     create: bool,
     thorough: bool,
@@ -48,7 +48,7 @@ pub struct DatabaseBuilder {
     cache: Option<Cache>,
     cache_dir: Option<(PathBuf, u64)>,
     #[cfg(feature = "encryption")]
-    encryption: Option<EncryptionKeys>,
+    pub(crate) encryption: Option<EncryptionKeys>,
     write_forward_interval: Duration,
     history: Option<Duration>,
     block_size: Option<u32>,
@@ -57,7 +57,7 @@ pub struct DatabaseBuilder {
     pub(crate) index_piece: IndexPiece,
     /// How the memory is divided, unless as usual.
     pub(crate) memory: Option<MemoryBudget>,
-    environment: Option<Arc<dyn Environment>>,
+    pub(crate) environment: Option<Arc<dyn Environment>>,
 }
 
 impl DatabaseBuilder {
@@ -252,6 +252,27 @@ impl DatabaseBuilder {
         self
     }
 
+    /// The store and the prefix. Asked again, it says the same.
+    pub(crate) async fn place(&mut self) -> Result<(Arc<dyn Driver>, String)> {
+        let (driver, prefix) = match (self.driver.take(), self.url.take()) {
+            (Some(_), Some(url)) => {
+                let reason = "a driver was given as well".to_owned();
+                return Err(Error::InvalidUrl { url, reason });
+            }
+            (Some(driver), None) => (driver, self.prefix.take().unwrap_or_default()),
+            (None, url) => {
+                let place = match url {
+                    Some(url) if self.read_only || !self.create => Place::parse_existing(&url).await?,
+                    Some(url) => Place::parse(&url).await?,
+                    None => Place::from_env().await?,
+                };
+                place.with_prefix(self.prefix.as_deref())?
+            }
+        };
+        (self.driver, self.prefix) = (Some(driver.clone()), Some(prefix.clone()));
+        Ok((driver, prefix))
+    }
+
     /// Opens the database.
     ///
     /// # Errors
@@ -259,7 +280,7 @@ impl DatabaseBuilder {
     ///
     /// # Panics
     /// Outside a tokio runtime, unless an [`environment`](Self::environment) was given.
-    pub async fn open(self) -> Result<Database> {
+    pub async fn open(mut self) -> Result<Database> {
         let node = NodeId::try_from(self.node_id)
             .map_err(|error| LogError::InvalidOption { option: "node_id", reason: error.to_string() })?;
         let ring_size = self.ring_size.map(checked_ring_size).transpose()?;
@@ -275,21 +296,7 @@ impl DatabaseBuilder {
             let reason = "its files would hold what is encrypted in the store in the clear".to_owned();
             return Err(LogError::InvalidOption { option: "cache_dir", reason }.into());
         }
-        let (driver, prefix) = match (self.driver, self.url) {
-            (Some(_), Some(url)) => {
-                let reason = "a driver was given as well".to_owned();
-                return Err(Error::InvalidUrl { url, reason });
-            }
-            (Some(driver), None) => (driver, self.prefix.unwrap_or_default()),
-            (None, url) => {
-                let place = match url {
-                    Some(url) if self.read_only || !self.create => Place::parse_existing(&url).await?,
-                    Some(url) => Place::parse(&url).await?,
-                    None => Place::from_env().await?,
-                };
-                place.with_prefix(self.prefix.as_deref())?
-            }
-        };
+        let (driver, prefix) = self.place().await?;
         let env = self.environment.unwrap_or_else(|| Arc::new(TokioEnvironment::new()));
         let meter = MeteredDriver::shared(driver, env.clone());
         let options = OpenOptions {

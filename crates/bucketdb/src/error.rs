@@ -334,6 +334,14 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// A database was to be dropped by another name than its own.
+    #[error("the database is named {expected:?} and not {given:?}: nothing was dropped")]
+    WrongName {
+        /// The name that was given.
+        given: String,
+        /// Its name.
+        expected: String,
+    },
     /// The log or the store beneath it failed.
     #[error(transparent)]
     Log(#[from] LogError),

@@ -50,6 +50,7 @@ mod collection;
 mod common_rows;
 mod cursor;
 mod database;
+mod databases;
 mod document;
 mod earlier;
 #[cfg(feature = "encryption")]
@@ -129,8 +130,8 @@ pub use bucketdb_encryption::{
 };
 pub use bucketdb_env::{Environment, TokioEnvironment, WallTime};
 pub use bucketdb_log::{
-    Commit, CommitId, CommitOutcome, DatabaseId, Freshness, GarbageReport, InvalidPrefix, Layout, LogError, LogTime,
-    NodeId, Seq, SessionId, SlotNames, StoreCheck, StoreReport, SweepReport, Tail, Verdict,
+    Commit, CommitId, CommitOutcome, DatabaseId, DropReport, Freshness, GarbageReport, InvalidPrefix, Layout, LogError,
+    LogTime, NodeId, Seq, SessionId, SlotNames, StoreCheck, StoreReport, SweepReport, Tail, Verdict,
 };
 #[cfg(feature = "azure")]
 pub use bucketdb_object_store::AzureDriver;
@@ -151,6 +152,7 @@ pub use bulk_load::{BulkLoad, BulkLoaded, Duplicates};
 pub use collection::Collection;
 pub use cursor::{Cursor, InvalidCursor, Since};
 pub use database::Database;
+pub use databases::FoundDatabase;
 pub use document::Document;
 pub use earlier::EarlierDocument;
 pub use error::{Error, Result};

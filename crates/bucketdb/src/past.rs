@@ -160,7 +160,7 @@ impl Inner {
         let base = self.log.read(|documents, _| documents.base().clone())?;
         let retained = base.retained.iter().map(|kept| (kept.covers, kept.manifest.clone(), ChainHash(kept.hash)));
         let nearest = retained.chain(last).filter(|(covers, ..)| *covers <= seq).max_by_key(|(covers, ..)| *covers);
-        Ok(nearest.map_or((Seq::default(), None), |(covers, manifest, hash)| {
+        Ok(nearest.map_or((base.covers, None), |(covers, manifest, hash)| {
             (covers, Some((manifest, hash)).filter(|(manifest, _)| !manifest.is_empty()))
         }))
     }

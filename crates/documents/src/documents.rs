@@ -323,6 +323,11 @@ impl StateMachine for Documents {
         self.store = self.store_for.as_ref().map(|store_for| store_for(database));
     }
 
+    fn begin_behind(&mut self, genesis: Seq) {
+        // There is nothing up to there, and nothing before it can be read.
+        self.present.base = Arc::new(Base { covers: genesis, ..Base::default() });
+    }
+
     fn fresh(&self) -> Option<Self> {
         // Handles on tables that were opened over this state read the rows of that one.
         self.store_for.clone().map(|store_for| Self { catalogue: self.catalogue.fresh(), ..Self::over_runs(store_for) })

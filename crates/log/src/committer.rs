@@ -267,6 +267,11 @@ impl<M: StateMachine> Committer<M> {
                 Ok(Settled::Doubtful(error))
             }
             (Err(error), _) => {
+                let error = self.shared.explain(error).await;
+                if matches!(error, LogError::Dropped { .. }) {
+                    // Nobody reads this database any more, whoever else is in that position.
+                    return Ok(Settled::Refused(error));
+                }
                 self.shared.failure.stop(&error);
                 self.shared.raise_halt(&error).await;
                 Ok(Settled::Doubtful(error))
@@ -353,6 +358,8 @@ impl<M: StateMachine> Committer<M> {
                 }
                 self.shared.probes.proved_fresh(sent);
             }
+            // That is what was asked for.
+            Err(LogError::Dropped { .. }) => {}
             // It is in the log, whatever is wrong with the state: saying anything else would be a lie.
             Err(error) => tracing::error!(%error, "a record was written that cannot be applied"),
         }

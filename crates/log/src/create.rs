@@ -10,8 +10,8 @@ use crate::open::{Opener, check_fit};
 use crate::options::{DEFAULT_GRACE, check_node, check_tail_limits};
 use crate::slot::{Holder, Slot, Unsettled};
 use crate::{
-    DatabaseId, Entry, Layout, LogError, LogTime, Record, RecordKind, Result, Seq, SessionId, SharedOptions, SlotNames,
-    Verdict, reads,
+    DatabaseId, Entry, Layout, LogError, Record, RecordKind, Result, Seq, SessionId, SharedOptions, SlotNames,
+    Tombstone, Verdict, reads,
 };
 
 /// The database that an object is a log record of, by its name.
@@ -24,8 +24,9 @@ fn database_of(key: &Key) -> Option<Layout> {
 
 impl Opener<'_> {
     /// Writes the first record, unless somebody else does at the same time; tells the names of the log's records.
-    /// `is_empty` says that there is nothing at the prefix.
-    pub(crate) async fn create(&self, is_empty: bool) -> Result<Vec<RecordName>> {
+    /// `is_empty` says that there is nothing at the prefix. Behind a database that was `dropped` there, it goes on with its
+    /// positions, as a new generation (H17).
+    pub(crate) async fn create(&self, is_empty: bool, dropped: Option<&Tombstone>) -> Result<Vec<RecordName>> {
         self.check_not_inside().await?;
         if !is_empty {
             self.check_contains_none().await?;
@@ -47,18 +48,22 @@ impl Opener<'_> {
             }
         };
         shared_options.add_store(&self.store.fingerprint(), report.if_match.is_honoured());
+        let seq = dropped.map_or(Seq::FIRST, Tombstone::next_genesis);
+        shared_options.generation = dropped.map_or(1, |dropped| dropped.generation.saturating_add(1));
+        let log_begins = dropped.map_or(Seq::FIRST, |dropped| dropped.log_begins);
+        let before = dropped.map_or_else(Default::default, |dropped| (dropped.hash, dropped.time));
         let database = DatabaseId(self.env.random_128());
         let session = SessionId(self.env.random_128());
         let record = Record {
             kind: RecordKind::Genesis,
-            seq: Seq::FIRST,
-            time: LogTime::default().tick(self.env.wall_clock().0),
+            seq,
+            time: before.1.tick(self.env.wall_clock().0),
             node: self.options.node,
             session,
-            previous: crate::ChainHash::default(),
-            entries: vec![Entry { counter: 0, payload: shared_options.encode_genesis(database) }],
+            previous: before.0,
+            entries: vec![Entry { counter: 0, payload: shared_options.encode_genesis(database, log_begins) }],
         };
-        let name = Layout::record_name(names, Seq::FIRST, session);
+        let name = Layout::record_name(names, seq, session);
         let bytes = format::encode(&record, &name, &Checksums::new(database));
         let key = self.layout.key(&name);
         let settled = match names {
@@ -72,10 +77,10 @@ impl Opener<'_> {
         };
         match (settled, names) {
             // Whoever got it, there is a first record now, and what a listing would show is not waited for.
-            (Ok(_), SlotNames::Shared) => Ok(vec![RecordName { seq: Seq::FIRST, names, name }]),
+            (Ok(_), SlotNames::Shared) => Ok(vec![RecordName { seq, names, name }]),
             // Who else is there decides, or that two are.
             (Ok(_), _) => {
-                let names = self.source().list_records(None).await?;
+                let names = self.source().list_records(Some(seq)).await?;
                 if names.is_empty() {
                     let detail = "it was written a moment ago, and a listing does not show it".to_owned();
                     return Err(LogError::Missing { object: key.to_string(), detail });

@@ -125,6 +125,16 @@ pub enum LogError {
         /// Where it was begun, or gone on with last.
         seq: Seq,
     },
+    /// The database was dropped. Whoever opens it anew, and may create one, creates another one in its place.
+    #[error("the database at {place} prefix {prefix:?} was dropped, at position {seq} of its log")]
+    Dropped {
+        /// The store.
+        place: String,
+        /// The prefix.
+        prefix: String,
+        /// The position of the record that says so.
+        seq: Seq,
+    },
     /// There is no database at this prefix, and none was to be created.
     #[error("there is no database at {place}")]
     NoDatabase {
@@ -193,7 +203,14 @@ impl LogError {
 
     /// Whether the log itself is broken or out of reach, so that an open handle must not answer from it any more.
     pub(crate) fn is_fatal(&self) -> bool {
-        matches!(self, Self::BrokenChain { .. } | Self::Forked { .. } | Self::Halted { .. } | Self::FellBehind { .. })
+        matches!(
+            self,
+            Self::BrokenChain { .. }
+                | Self::Forked { .. }
+                | Self::Halted { .. }
+                | Self::FellBehind { .. }
+                | Self::Dropped { .. }
+        )
     }
 
     pub(crate) fn of_format(object: impl Into<String>, error: FormatError) -> Self {

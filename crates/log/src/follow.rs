@@ -53,10 +53,14 @@ impl<M: StateMachine> Shared<M> {
             SlotNames::Shared => self.catch_up_by_name().await,
             SlotNames::PerSession => self.catch_up_by_listing().await,
         };
-        if let Err(error) = &outcome {
-            self.raise_halt(error).await;
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let error = self.explain(error).await;
+                self.raise_halt(&error).await;
+                Err(error)
+            }
         }
-        outcome
     }
 
     /// Applies the next records, up to `width`, as far as they exist, at one get each, all at once: for whoever waits for
@@ -246,9 +250,7 @@ impl<M: StateMachine> Shared<M> {
     }
 
     pub(crate) fn forked(&self, seq: Seq, first: &str, second: &str) -> LogError {
-        let error = LogError::Forked { seq, first: self.object(first), second: self.object(second) };
-        self.failure.note(&error);
-        error
+        LogError::Forked { seq, first: self.object(first), second: self.object(second) }
     }
 
     /// Applies the named records, which follow the last one applied.
@@ -314,7 +316,7 @@ impl<M: StateMachine> Shared<M> {
             SlotNames::Shared => Layout::slot_name(seq),
             SlotNames::PerSession => {
                 let names = self.list_at(seq).await?;
-                self.check_names(&names)?;
+                self.check_names(&names).inspect_err(|error| self.failure.note(error))?;
                 match names.into_iter().next() {
                     Some(name) => name.name,
                     None => return Err(self.gone(&Layout::slot_name(seq))),

@@ -29,9 +29,10 @@
 //! A small record travels in the one behind it, and so on up to three back, so that whoever reads a log needs a request for
 //! every fourth record. What is carried must have the hash that its carrier names as that of the record before it.
 //!
-//! The first record holds the database id as the first 16 bytes of its only payload and is never compressed, so that it
-//! can be checked by itself. The record of a checkpoint begins its payload with that id too: a log need not begin with its
-//! first record any more.
+//! The first record of a database holds its id as the first 16 bytes of its only payload and is never compressed, so that
+//! it can be checked by itself. The records of checkpoints and the one that drops a database begin their payloads with that
+//! id too: a log need not begin with its first record any more. The first record of a database is at position 1, unless
+//! another one was dropped at its prefix: then it is behind the record that says so, and carries the hash of that.
 
 use bytes::{BufMut, Bytes};
 
@@ -252,6 +253,15 @@ pub(crate) fn decode_checkpoint(bytes: &Bytes, name: &str) -> Result<(Record, Da
     decode_claiming(bytes, name, RecordKind::Checkpoint, NO_CHECKPOINT)
 }
 
+/// Reads the record that drops a database whose id is not known yet.
+///
+/// # Errors
+/// As [`decode`]; also if it is another kind of record.
+pub(crate) fn decode_drop(bytes: &Bytes, name: &str) -> Result<(Record, DatabaseId), FormatError> {
+    const NO_DROP: FormatError = FormatError::Damaged("it is not a record that drops a database");
+    decode_claiming(bytes, name, RecordKind::Drop, NO_DROP)
+}
+
 /// Reads a record that names its database at the beginning of its only payload.
 fn decode_claiming(
     bytes: &Bytes,
@@ -298,7 +308,7 @@ fn decode_covered(covered: Bytes) -> Result<(Record, Option<Bytes>), FormatError
     let kind = RecordKind::from_number(kind_number).ok_or(FormatError::Newer {
         what: "record kind",
         found: u16::from(kind_number),
-        known: "1 to 10",
+        known: "1 to 11",
     })?;
     let compression = header.u8()?;
     let seq = Seq(header.u64()?);

@@ -38,6 +38,12 @@ pub trait StateMachine: Send + Sync + 'static {
         let _ = database;
     }
 
+    /// Learns, in its initial state, that its log begins with the record at `genesis` and not with the first: another
+    /// database was dropped there before (H17). By default it does not care.
+    fn begin_behind(&mut self, genesis: Seq) {
+        let _ = genesis;
+    }
+
     /// Becomes, from its initial state, the state at `covers` that a checkpoint saved
     /// ([`CheckpointContent::saved`](crate::CheckpointContent)). By default nothing can be saved.
     ///

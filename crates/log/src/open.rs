@@ -21,12 +21,13 @@ use crate::source::Source;
 use crate::start::Start;
 use crate::state::LogState;
 use crate::timed::TimedDriver;
+use crate::tombstone::{Cut, may_tell_of_drop};
 use crate::turns::Turns;
 use crate::upkeep::Upkeep;
 use crate::window::{Reading, Window};
 use crate::{
     DatabaseId, Layout, LogError, NodeId, Result, Seq, SharedOptions, SlotNames, StateMachine, StoreCheck, StoreReport,
-    TailLimits, Verdict, reads,
+    TailLimits, Tombstone, Verdict, reads,
 };
 
 /// How a log is opened.
@@ -138,29 +139,55 @@ impl Opener<'_> {
     async fn open<M: StateMachine>(&self, machine: M) -> Result<Shared<M>> {
         let mut next = Some(machine);
         let mut attempt = 1;
+        // What is before was dropped.
+        let mut begins = Seq::FIRST;
         loop {
             let Some(machine) = next.take() else { return Err(LogError::NoDatabase { place: self.place() }) };
             next = machine.fresh();
-            match self.try_open(machine).await {
-                Err(LogError::Missing { .. }) if attempt < OPEN_ATTEMPTS && next.is_some() => {
-                    reads::pause(&*self.env, attempt).await;
-                }
+            let error = match self.try_open(machine, begins).await {
+                Err(error) if may_tell_of_drop(&error) && next.is_some() => error,
                 outcome => return outcome,
+            };
+            match self.source().find_cut(Seq::FIRST).await {
+                Ok(Some(Cut::Dropped(tombstone))) if tombstone.next_genesis() > begins => {
+                    begins = self.create_behind(&tombstone).await?;
+                    continue;
+                }
+                Ok(Some(Cut::Began(seq, _))) if seq > begins => {
+                    begins = seq;
+                    continue;
+                }
+                _ => {}
             }
+            if !matches!(error, LogError::Missing { .. }) || attempt == OPEN_ATTEMPTS {
+                return Err(error);
+            }
+            reads::pause(&*self.env, attempt).await;
             attempt += 1;
         }
+    }
+
+    /// Creates a database behind one that was dropped, and tells where it begins.
+    async fn create_behind(&self, tombstone: &Tombstone) -> Result<Seq> {
+        if self.options.read_only || !self.options.create {
+            let (place, prefix) = (self.store.fingerprint(), self.layout.prefix().to_owned());
+            return Err(LogError::Dropped { place, prefix, seq: tombstone.seq });
+        }
+        self.create(false, Some(tombstone)).await?;
+        Ok(tombstone.next_genesis())
     }
 
     pub(crate) fn place(&self) -> String {
         format!("{} prefix {:?}", self.store.fingerprint(), self.layout.prefix())
     }
 
-    /// Begins where `head` says, or where a listing does.
-    async fn try_open<M: StateMachine>(&self, machine: M) -> Result<Shared<M>> {
+    /// Begins where `head` says, or where a listing does, and not before `begins`.
+    async fn try_open<M: StateMachine>(&self, machine: M, begins: Seq) -> Result<Shared<M>> {
         let mut looked = Reading::take(&*self.env);
         let mut head = self.read_head().await;
         let source = self.source();
-        if let Some(known) = &head.head {
+        let is_ours = |head: &&head::Head| begins == Seq::FIRST || head.checkpoint.seq > begins;
+        if let Some(known) = head.head.as_ref().filter(is_ours) {
             match source.start_from_head(known).await? {
                 Some(start) => return self.begin_at(start, head, machine, looked).await,
                 None => tracing::warn!(place = self.place(), "head does not fit the log: listing it instead"),
@@ -169,14 +196,18 @@ impl Opener<'_> {
         let database = head.head.take().map(|head| head.database);
         looked = Reading::take(&*self.env);
         let (mut names, is_empty) = self.look().await?;
+        names.retain(|name| name.seq >= begins);
+        if names.is_empty() && begins > Seq::FIRST {
+            return Err(source.missing(&Layout::slot_name(begins), "it was written or read a moment ago"));
+        }
         if names.is_empty() {
             if self.options.read_only || !self.options.create {
                 return Err(LogError::NoDatabase { place: self.place() });
             }
-            names = self.create(is_empty).await?;
+            names = self.create(is_empty, None).await?;
         }
         let run = newest_run(&names);
-        let is_whole = run.first().is_some_and(|first| first.seq == Seq::FIRST);
+        let is_whole = run.first().is_some_and(|first| first.seq == begins);
         let is_short = run.len() <= SHORT_LOG;
         let may_begin_later = !is_whole || !is_short && source.has_manifest().await?;
         if may_begin_later && let Some(start) = source.start_from_run(run).await? {
@@ -185,7 +216,7 @@ impl Opener<'_> {
         if !is_whole {
             source.diagnose(run, database).await?;
         }
-        self.replay(names, head, machine, looked).await
+        self.replay(names, head, machine, (begins, looked)).await
     }
 
     /// The names of all records, and whether there is nothing at all at the prefix: one listing as a rule, that of a new
@@ -238,13 +269,13 @@ impl Opener<'_> {
         self.opened(shared).await
     }
 
-    /// Reads the whole log.
+    /// Reads the whole log, from the record at `begins` on.
     async fn replay<M: StateMachine>(
         &self,
         names: Vec<RecordName>,
         head: FoundHead,
         mut machine: M,
-        looked: Reading,
+        (begins, looked): (Seq, Reading),
     ) -> Result<Shared<M>> {
         let Some(first) = names.first().cloned() else {
             return Err(LogError::NoDatabase { place: self.place() });
@@ -252,19 +283,22 @@ impl Opener<'_> {
         // Where names are shared, a listing need only tell how far the log reaches: it may not show what was written
         // while it ran, and show what was written after that.
         let first = match first.names {
-            SlotNames::Shared => RecordName::shared(Seq::FIRST),
-            SlotNames::PerSession if first.seq == Seq::FIRST => first,
+            SlotNames::Shared => RecordName::shared(begins),
+            SlotNames::PerSession if first.seq == begins => first,
             SlotNames::PerSession => {
-                return Err(self.source().missing(&Layout::slot_name(Seq::FIRST), WITHOUT_BEGINNING));
+                return Err(self.source().missing(&Layout::slot_name(begins), WITHOUT_BEGINNING));
             }
         };
         let bytes = self.source().fetch_existing(&first.name, WITHOUT_BEGINNING).await?;
         let object = self.object(&first.name);
         let (genesis, database) =
             format::decode_genesis(&bytes, &first.name).map_err(|error| LogError::of_format(object.as_str(), error))?;
-        let options = SharedOptions::decode_genesis(&genesis.payload())
+        let (options, log_begins) = SharedOptions::decode_genesis(&genesis.payload())
             .map_err(|error| self.damaged(&first.name, error.to_string()))?;
         machine.begin(database);
+        if begins > Seq::FIRST {
+            machine.begin_behind(begins);
+        }
         let state = LogState {
             names: first.names,
             seq: genesis.seq,
@@ -272,10 +306,10 @@ impl Opener<'_> {
             time: genesis.time,
             name: first.name.clone(),
             options,
-            floor: Seq::FIRST,
+            floor: begins,
             sessions: Sessions::default(),
             turns: Turns::default(),
-            upkeep: Upkeep::default(),
+            upkeep: Upkeep { log_begins, ..Upkeep::default() },
         };
         let mut applied = Applied::new(state, machine, self.env.monotonic());
         applied.tail.push(genesis.seq, bytes.len() as u64);
@@ -286,10 +320,10 @@ impl Opener<'_> {
         shared.check_kinds(&names)?;
         match shared.names {
             SlotNames::Shared => {
-                let last = names.last().map_or(Seq::FIRST, |name| name.seq);
+                let last = names.last().map_or(begins, |name| name.seq);
                 // What is not shown must be there all the same: it is not enough that another record carries it.
-                let thorough = self.options.thorough || (names.len() as u64) < last.0;
-                let behind = (Seq::FIRST.next().0..=last.0).map(|seq| RecordName::shared(Seq(seq))).collect();
+                let thorough = self.options.thorough || (names.len() as u64) < last.0 + 1 - begins.0;
+                let behind = (begins.next().0..=last.0).map(|seq| RecordName::shared(Seq(seq))).collect();
                 shared.replay_from(Source { thorough, ..shared.source() }, behind).await?;
             }
             SlotNames::PerSession => {

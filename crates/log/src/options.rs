@@ -3,7 +3,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::codec::{self, Malformed, Reader};
-use crate::{DatabaseId, LogError, NodeId, Result, TailLimits};
+use crate::{DatabaseId, LogError, NodeId, Result, Seq, TailLimits};
 
 /// How many stores that were found fit are remembered; the oldest is forgotten first.
 const MAX_KNOWN_STORES: usize = 64;
@@ -127,17 +127,21 @@ impl SharedOptions {
         Ok(Self { generation, ring_size, grace, tail_limits, block_bytes, history, known_stores })
     }
 
-    pub(crate) fn encode_genesis(&self, database: DatabaseId) -> Bytes {
+    /// The payload of a first record: the database id, the position at which the log begins that is removed in due time
+    /// (varint), which is that record or what is left of a database that was dropped, and the options.
+    pub(crate) fn encode_genesis(&self, database: DatabaseId, log_begins: Seq) -> Bytes {
         let mut payload = database.0.to_vec();
+        codec::put_varint(&mut payload, log_begins.0);
         self.encode(&mut payload);
         payload.into()
     }
 
-    pub(crate) fn decode_genesis(payload: &Bytes) -> Result<Self, Malformed> {
+    pub(crate) fn decode_genesis(payload: &Bytes) -> Result<(Self, Seq), Malformed> {
         let mut reader = Reader::new(payload.clone());
         reader.take(16)?;
+        let log_begins = Seq(reader.varint()?);
         let length = reader.remaining();
-        Self::decode(reader.take(length)?)
+        Ok((Self::decode(reader.take(length)?)?, log_begins))
     }
 }
 
@@ -201,8 +205,8 @@ mod tests {
         }
         assert!(options.knows_store("s3:99") && options.knows_store("s3:36") && !options.knows_store("s3:35"));
         assert!(options.store_honours_if_match("s3:98") && !options.store_honours_if_match("s3:99"));
-        let payload = options.encode_genesis(DatabaseId([4; 16]));
-        assert_eq!(SharedOptions::decode_genesis(&payload), Ok(options));
+        let payload = options.encode_genesis(DatabaseId([4; 16]), Seq(9));
+        assert_eq!(SharedOptions::decode_genesis(&payload), Ok((options, Seq(9))));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::planted::{PlantedBug, is_planted};
 use crate::shared::{Applied, Shared};
 use crate::source::carries;
 use crate::submission::{Progress, Submission, Work};
+use crate::tombstone::DropRecord;
 use crate::{
     ChainHash, CommitError, CommitId, Entry, Layout, LogError, Record, RecordKind, Seq, SlotNames, StateMachine,
     Validated,
@@ -145,7 +146,10 @@ fn attempt<M: StateMachine>(
     };
     let name = Layout::record_name(shared.names, slot, applied.session);
     let base = applied.upkeep.checkpoint.as_ref().map_or(Seq::FIRST, |checkpoint| checkpoint.seq);
-    let is_carried = shared.names == SlotNames::Shared && carries(slot, base) && !applied.last_bytes.is_empty();
+    // The record that drops a database stays when all others are gone.
+    let may_carry = kind != RecordKind::Drop;
+    let is_carried =
+        may_carry && shared.names == SlotNames::Shared && carries(slot, base) && !applied.last_bytes.is_empty();
     let carried = is_carried.then(|| applied.last_bytes.clone());
     Attempt::Done(Some(Plan { members, record, name, carried, first_counter }))
 }
@@ -218,6 +222,10 @@ impl<M: StateMachine> Gathering<M> {
                 Ok(()) => Prepared::Entry(RecordKind::IngestBegin, begin.encode()),
                 Err(obstacle) => impossible(obstacle),
             },
+            Work::Drop => {
+                let database = shared.checksums.database();
+                Prepared::Entry(RecordKind::Drop, DropRecord::encode(database, &applied.options))
+            }
             Work::EndIngest(begun) => match applied.upkeep.check_lasts(Some(*begun)) {
                 Ok(()) => {
                     let ingested = Ingested { begun: Some(*begun), ..Ingested::default() };

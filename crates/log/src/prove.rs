@@ -23,7 +23,15 @@ impl<M: StateMachine> Shared<M> {
     ///
     /// # Errors
     /// [`LogError::FellBehind`] if there is none to start from.
+    /// [`LogError::Dropped`] if it is another database's by now.
     pub(crate) async fn prove_by_listing(&self) -> Result<()> {
+        match self.try_prove_by_listing().await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.explain(error).await),
+        }
+    }
+
+    async fn try_prove_by_listing(&self) -> Result<()> {
         let mut attempt = 1;
         loop {
             let sent = self.now();
@@ -103,9 +111,7 @@ impl<M: StateMachine> Shared<M> {
             Ok(names) => newest_run(&names).first().map_or(position.next(), |name| name.seq),
             Err(_) => position.next(),
         };
-        let error = LogError::FellBehind { position, first };
-        self.failure.note(&error);
-        error
+        LogError::FellBehind { position, first }
     }
 
     /// After our record was created at `seq` outside the window: whether it became part of the log, or fell into a place

@@ -28,6 +28,8 @@ pub enum RecordKind {
     IngestBegin = 9,
     /// Objects that were written beside the log are part of it from here on. See [`Record::ingest`].
     Ingest = 10,
+    /// The database was dropped: nothing is written behind this record but the first one of another database.
+    Drop = 11,
 }
 
 impl RecordKind {
@@ -43,6 +45,7 @@ impl RecordKind {
             Self::Sweep,
             Self::IngestBegin,
             Self::Ingest,
+            Self::Drop,
         ];
         known.into_iter().find(|kind| *kind as u8 == number)
     }

@@ -9,6 +9,7 @@ use crate::ingest::IngestBegin;
 use crate::planted::{PlantedBug, is_planted};
 use crate::recent::Recent;
 use crate::shared::{Applied, Shared};
+use crate::tombstone::DropRecord;
 use crate::{ChainHash, LogError, Record, RecordKind, Result, Seq, SharedOptions, StateMachine};
 
 /// A record as it was read from an object.
@@ -122,6 +123,10 @@ impl<M: StateMachine> Shared<M> {
             RecordKind::Halt => {
                 let reason = String::from_utf8_lossy(&record.payload()).into_owned();
                 return Err(LogError::Halted { seq, object: self.object(name), reason });
+            }
+            RecordKind::Drop => {
+                DropRecord::decode(record.payload()).map_err(damaged)?;
+                return Err(self.dropped(seq));
             }
             RecordKind::Genesis => return Err(damaged(Malformed("it is a first record in a later position"))),
             RecordKind::Checkpoint => {

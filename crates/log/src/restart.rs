@@ -11,7 +11,11 @@ impl<M: StateMachine> Shared<M> {
         let sent = self.now();
         let Some(start) = self.find_start().await? else { return Ok(false) };
         let Start { database, checkpoint, manifest, records, tail } = start;
-        if database != self.checksums.database() || manifest.state.seq <= self.seq() {
+        if database != self.checksums.database() {
+            // Another one was created in its place, long ago.
+            return Err(self.dropped(self.seq().next()));
+        }
+        if manifest.state.seq <= self.seq() {
             return Ok(false);
         }
         self.check_kinds(&tail)?;

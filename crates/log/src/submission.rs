@@ -22,6 +22,8 @@ pub(crate) enum Work<M: StateMachine> {
     BeginIngest(IngestBegin),
     /// Gives up the ingest that was begun at this position.
     EndIngest(Seq),
+    /// Drops the database.
+    Drop,
 }
 
 pub(crate) type Outcome<M> = Result<Commit, CommitError<<M as StateMachine>::Refusal>>;

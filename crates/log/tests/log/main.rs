@@ -14,6 +14,7 @@ mod closing;
 mod contention;
 mod damage;
 mod deletion;
+mod dropping;
 mod liar;
 mod lying_stores;
 mod many_writers;

@@ -1,0 +1,151 @@
+//! Several databases in one store: which there are, and how one is dropped.
+
+use std::sync::Arc;
+
+use bucketdb_driver::Driver;
+use bucketdb_env::{Environment, TokioEnvironment};
+use bucketdb_log::{
+    DatabaseId, DropReport, Layout, LogError, TimedDriver, find_dropped, list_databases, remove_dropped,
+};
+
+use crate::{Database, DatabaseBuilder, Error, Result};
+
+/// A database that was found in a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundDatabase {
+    /// Its name: what [`Database::drop_database`] asks for.
+    pub name: String,
+    /// Its prefix: empty, or ending in one `/`.
+    pub prefix: String,
+    /// Its id; `None` if what it holds cannot be read, because it is damaged, from a newer version, or encrypted with a key
+    /// that was not given.
+    pub database: Option<DatabaseId>,
+    /// Whether it was dropped, and no other one was created in its place.
+    pub is_dropped: bool,
+}
+
+/// The name of the database at a prefix: the prefix without the last `/`. One that has a store for itself is named as the
+/// bucket or the folder is.
+fn name_of(driver: &dyn Driver, layout: &Layout) -> String {
+    if let Some(name) = layout.prefix().strip_suffix('/') {
+        return name.to_owned();
+    }
+    let store = driver.fingerprint();
+    let address = store.split_once('#').map_or(store.as_str(), |(address, _)| address);
+    let address = address.trim_end_matches('/');
+    address.rsplit(['/', ':']).next().unwrap_or(address).to_owned()
+}
+
+fn check_name(given: &str, driver: &dyn Driver, layout: &Layout) -> Result<()> {
+    let expected = name_of(driver, layout);
+    if given.strip_suffix('/').unwrap_or(given) == expected {
+        return Ok(());
+    }
+    Err(Error::WrongName { given: given.to_owned(), expected })
+}
+
+impl DatabaseBuilder {
+    /// The databases at and below the prefix, in the order of their prefixes: of a store that holds many, without a prefix,
+    /// all. With [encryption](Self::encryption), those that are encrypted with these keys can be told.
+    ///
+    /// What is inside a database is passed over, however much it is: each takes two listings and two gets as a rule.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn list_databases(mut self) -> Result<Vec<FoundDatabase>> {
+        let (store, env, layout) = self.parts().await?;
+        #[cfg(feature = "encryption")]
+        let store_of = |layout: &Layout| -> Arc<dyn Driver> {
+            match self.encryption.clone() {
+                Some(keys) => Arc::new(crate::encryption::seal(store.clone(), keys, env.clone(), layout)),
+                None => store.clone(),
+            }
+        };
+        #[cfg(not(feature = "encryption"))]
+        let store_of = |_: &Layout| store.clone();
+        let found = list_databases(&store, &env, &layout, store_of).await?;
+        let named = found.into_iter().map(|found| {
+            let bucketdb_log::FoundDatabase { prefix, database, is_dropped } = found;
+            let name = Layout::new(&prefix).map(|layout| name_of(&*store, &layout)).map_err(LogError::from)?;
+            Ok(FoundDatabase { name, prefix, database, is_dropped })
+        });
+        named.collect()
+    }
+
+    /// The name of the database that this would open: what [`drop_database`](Self::drop_database) asks for.
+    ///
+    /// # Errors
+    /// If the URL or the prefix is not understood.
+    pub async fn database_name(&mut self) -> Result<String> {
+        let (store, _, layout) = self.parts().await?;
+        Ok(name_of(&*store, &layout))
+    }
+
+    /// Drops the database, as [`Database::drop_database`] does, or goes on with that where somebody was cut off. With `wait`,
+    /// it waits, for a [grace](Self::grace), until nothing of it has to stay but the one record that says so.
+    ///
+    /// # Errors
+    /// [`Error::WrongName`]; [`LogError::NoDatabase`] if there is none, and what is wrong with it if it cannot be opened.
+    pub async fn drop_database(mut self, name: &str, wait: bool) -> Result<DropReport> {
+        self = self.create(false);
+        let (store, env, layout) = self.parts().await?;
+        check_name(name, &*store, &layout)?;
+        self.environment = Some(env.clone());
+        #[cfg(feature = "encryption")]
+        let store: Arc<dyn Driver> = match self.encryption.clone() {
+            Some(keys) => Arc::new(crate::encryption::seal(store, keys, env.clone(), &layout)),
+            None => store,
+        };
+        let commit_timeout = self.commit_timeout;
+        let tombstone = match self.open().await {
+            Ok(db) => {
+                let dropped = db.inner.log.drop_database(commit_timeout).await;
+                let _ = db.inner.log.close(commit_timeout).await;
+                dropped?
+            }
+            Err(Error::Log(error @ LogError::Dropped { .. })) => {
+                find_dropped(&store, &env, &layout).await?.ok_or(error)?
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(remove_dropped(&store, &env, &layout, &tombstone, wait).await?)
+    }
+
+    /// The store, which answers every request in time, where time comes from, and where the database is.
+    async fn parts(&mut self) -> Result<(Arc<dyn Driver>, Arc<dyn Environment>, Layout)> {
+        let (driver, prefix) = self.place().await?;
+        let layout = Layout::new(&prefix).map_err(LogError::from)?;
+        let env = self.environment.clone().unwrap_or_else(|| Arc::new(TokioEnvironment::new()));
+        let store = Arc::new(TimedDriver::new(driver, env.clone(), self.request_timeout));
+        Ok((store, env, layout))
+    }
+}
+
+impl Database {
+    /// The name of the database: its prefix without the last `/`. One that has a store for itself is named as the bucket or
+    /// the folder is.
+    #[must_use]
+    pub fn name(&self) -> String {
+        name_of(&**self.inner.log.driver(), self.inner.log.layout())
+    }
+
+    /// Drops the database with all that is in it. Its [name](Self::name) is asked for, so that it is not the wrong one.
+    ///
+    /// One record says so, and cannot be taken back: from then on, every process that reads on answers [`LogError::Dropped`]
+    /// to whatever it is asked. Then the objects are removed, but for the newest records of the log: these stay for a
+    /// [grace](DatabaseBuilder::grace), since a process that writes at the same moment must find its place taken. The database
+    /// that is created there next removes them in due time, or [`DatabaseBuilder::drop_database`] does, which can wait.
+    ///
+    /// Whoever opens it anew, and [may create](DatabaseBuilder::create) one, creates another database in its place. It has an id
+    /// of its own, and goes on with the positions of the log, so that nothing that was on its way to the one that was dropped
+    /// ever gets into it.
+    ///
+    /// # Errors
+    /// [`Error::WrongName`]; the store's error otherwise. If the record was written, whoever drops it again goes on.
+    pub async fn drop_database(&self, name: &str) -> Result<DropReport> {
+        let log = &self.inner.log;
+        check_name(name, &**log.driver(), log.layout())?;
+        let tombstone = log.drop_database(self.inner.commit_timeout).await?;
+        Ok(remove_dropped(log.timed_driver(), log.env(), log.layout(), &tombstone, false).await?)
+    }
+}
