@@ -67,9 +67,9 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Import a real data set, query it, change it, watch it, and see what it costs
     Demo,
-    /// Import a file of documents: JSON, NDJSON or CSV, also compressed with gzip
+    /// Import a file of documents, JSON, NDJSON or CSV, or a whole database; also compressed with gzip
     Import(Import),
-    /// Write all documents of a table, or in SQL of several, to a file or to standard output
+    /// Write all documents of a table, or the whole database, to a file or to standard output
     Export(Export),
     /// Print one document
     Get {
@@ -96,6 +96,10 @@ pub(crate) enum Command {
     },
     /// Ask for documents by what is in them
     Query(Box<Query>),
+    /// List the databases of a store, at and below a prefix
+    Databases,
+    /// Remove a whole database; its name is asked for
+    Drop(Drop),
     /// List the tables
     Tables,
     /// Show the key, the fields and the indexes of a table
@@ -220,9 +224,14 @@ pub(crate) struct BlobField {
 
 #[derive(Debug, Args)]
 pub(crate) struct Import {
-    pub(crate) table: String,
+    #[arg(required_unless_present = "database")]
+    pub(crate) table: Option<String>,
     /// The file; - is standard input
-    pub(crate) file: PathBuf,
+    #[arg(required_unless_present = "database")]
+    pub(crate) file: Option<PathBuf>,
+    /// A file with a whole database, as `export` without a table writes it, for a new one; - is standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["table", "file", "resume", "batch_size", "bulk"])]
+    pub(crate) database: Option<PathBuf>,
     /// The field that is the key, or several; by default what the table has, or id
     #[arg(long, value_name = "FIELD[,FIELD]", value_delimiter = ',')]
     pub(crate) key: Option<Vec<String>>,
@@ -280,7 +289,7 @@ pub(crate) enum CsvTypes {
 
 #[derive(Debug, Args)]
 pub(crate) struct Export {
-    /// One table; in SQL any number, all if none is named
+    /// One table; without one, the whole database, in NDJSON or SQL; in SQL any number
     #[arg(value_name = "TABLE")]
     pub(crate) tables: Vec<String>,
     /// By default what the name of the output says, or ndjson
@@ -369,6 +378,16 @@ pub(crate) struct Doctor {
     /// How many writers take part in a race; 8 by default
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(2..=1_000))]
     pub(crate) racers: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Drop {
+    /// The name of the database, for where nobody can be asked: its prefix, or its bucket or folder if it has none
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Wait until nothing of it has to stay: for the grace, 1 h by default
+    #[arg(long)]
+    pub(crate) wait: bool,
 }
 
 #[derive(Debug, Args)]

@@ -120,6 +120,7 @@ impl From<Error> for Failure {
                 | Error::InvalidUrl { .. }
                 | Error::Parse(_)
                 | Error::Schema(_)
+                | Error::WrongName { .. }
                 | Error::Log(LogError::InvalidOption { .. } | LogError::InvalidPrefix(_))
         );
         Self {
@@ -191,6 +192,7 @@ fn kind_of(error: &Error) -> &'static str {
         Error::Encrypted { .. } => "encrypted",
         Error::NotEncrypted => "not_encrypted",
         Error::InvalidCursor { .. } => "invalid_cursor",
+        Error::WrongName { .. } => "wrong_name",
         Error::EmptyPage => "empty_page",
         Error::InvalidPoint { .. } => "invalid_point",
         Error::FeedExpired { .. } => "feed_expired",
@@ -225,6 +227,7 @@ fn kind_of_log(error: &LogError) -> &'static str {
         LogError::Halted { .. } => "halted",
         LogError::NeedsNewerVersion { .. } => "needs_newer_version",
         LogError::NoDatabase { .. } => "no_database",
+        LogError::Dropped { .. } => "dropped",
         LogError::Nested { .. } => "nested_prefix",
         LogError::InvalidPrefix(_) => "invalid_prefix",
         LogError::InvalidOption { .. } => "invalid_option",

@@ -1,6 +1,6 @@
 use super::{
-    blob, compact, delete, demo, doctor, export, gc, get, import, index, patch, put, query, rekey, schema,
-    schema_history, snapshot, stats, tables, ttl, update, verify, watch,
+    blob, compact, databases, delete, demo, doctor, drop_database, export, gc, get, import, index, patch, put, query,
+    rekey, schema, schema_history, snapshot, stats, tables, ttl, update, verify, watch,
 };
 use crate::arguments::{Arguments, Command};
 use crate::failure::Failure;
@@ -19,6 +19,8 @@ pub(crate) async fn run(arguments: &Arguments, output: &mut Output) -> Result<()
         Command::Update(options) => update::run(global, options, output).await,
         Command::Patch { table, key, patch } => patch::run(global, table, key, patch, output).await,
         Command::Query(options) => query::run(global, options, output).await,
+        Command::Databases => databases::run(global, output).await,
+        Command::Drop(options) => drop_database::run(global, options, output).await,
         Command::Tables => tables::run(global, output).await,
         Command::Schema(asked) if asked.finish => schema_history::finish(global, &asked.table, output).await,
         Command::Schema(asked) if asked.versions => schema_history::show(global, &asked.table, output).await,

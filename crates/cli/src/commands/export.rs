@@ -8,6 +8,7 @@ use flate2::write::GzEncoder;
 use futures::stream::StreamExt;
 use serde_json::json;
 
+use super::export_database::DatabaseExport;
 use super::export_sql::SqlExport;
 use super::output_file::OutputFile;
 use super::query::columns_of;
@@ -21,12 +22,14 @@ use crate::session::{self, Access};
 enum Export {
     Documents(Collection, DocumentFormat),
     Sql(SqlExport),
+    Database(DatabaseExport),
 }
 
 impl Export {
     async fn write<W: Write>(&self, out: W) -> Result<(u64, W), Failure> {
         let (collection, format) = match self {
             Self::Sql(export) => return export.write(out).await,
+            Self::Database(export) => return export.write(out).await,
             Self::Documents(collection, format) => (collection, format.clone()),
         };
         let mut writer = DocumentWriter::new(format, out)?;
@@ -45,6 +48,7 @@ pub(super) async fn run(global: &Global, options: &arguments::Export, output: &m
     let (db, _) = session::open(global, Access::Read).await?;
     let export = match (format, options.dialect, options.tables.as_slice()) {
         (ExportFormat::Sql, Some(dialect), tables) => Export::Sql(SqlExport::new(&db, tables, dialect).await?),
+        (_, _, []) => Export::Database(DatabaseExport::new(&db).await?),
         (format, _, tables) => {
             let name = tables.first().map(String::as_str).unwrap_or_default();
             documents(&db, name, format).await?
@@ -60,6 +64,7 @@ pub(super) async fn run(global: &Global, options: &arguments::Export, output: &m
     if output.is_json() {
         let file = name.to_string();
         output.value(&match (&export, options.tables.first()) {
+            (Export::Database(export), _) => json!({"tables": export.names(), "documents": written, "file": file}),
             (Export::Sql(export), _) => json!({"tables": export.names(), "documents": written, "file": file}),
             (Export::Documents(..), table) => json!({"table": table, "documents": written, "file": file}),
         })?;
@@ -75,10 +80,12 @@ fn check(options: &arguments::Export, format: ExportFormat) -> Result<(), Failur
         (ExportFormat::Sql, None, _) => {
             "SQL differs from program to program: say whose, with --dialect postgresql or sqlite"
         }
-        (ExportFormat::Sql, Some(_), _) | (_, None, 1) => return Ok(()),
+        (ExportFormat::Sql, Some(_), _) | (_, None, 1) | (ExportFormat::Ndjson, None, 0) => return Ok(()),
         (_, Some(_), _) => "--dialect goes with --format sql",
-        (_, None, 0) => "name the table to export; all tables go together with --format sql only",
-        (_, None, _) => "one table goes into one file; several go together with --format sql only",
+        (_, None, 0) => "name the table to export; all tables go together with --format ndjson or sql only",
+        (_, None, _) => {
+            "one table goes into one file, or all with --format ndjson; several go together with --format sql only"
+        }
     };
     Err(Failure::usage(message))
 }

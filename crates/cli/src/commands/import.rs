@@ -1,6 +1,9 @@
+use std::path::Path;
+
 use bucketdb::{Database, Environment};
 use serde_json::json;
 
+use super::import_database;
 use crate::arguments::{Global, Import};
 use crate::failure::Failure;
 use crate::import::{ImportOptions, ImportReport, Importer, ReadError, RowReader, Source, Way};
@@ -11,7 +14,21 @@ use crate::session::{self, Access};
 const MAX_NAME_BYTES: usize = 256;
 
 pub(super) async fn run(global: &Global, options: &Import, output: &mut Output) -> Result<(), Failure> {
-    let source = Source::of(&options.file, options.input_format, options.csv_types)?;
+    match (&options.table, &options.file, &options.database) {
+        (Some(table), Some(file), _) => import_table(global, options, table, file, output).await,
+        (_, _, Some(file)) => import_database::run(global, options, file, output).await,
+        _ => Err(Failure::usage("name the table and the file to import")),
+    }
+}
+
+async fn import_table(
+    global: &Global,
+    options: &Import,
+    table: &str,
+    file: &Path,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let source = Source::of(file, options.input_format, options.csv_types)?;
     let (db, store) = session::open(global, Access::Create).await?;
     let (started, before) = (store.env.monotonic(), store.meter.usage());
     let way = match options.batch_size {
@@ -23,13 +40,13 @@ pub(super) async fn run(global: &Global, options: &Import, output: &mut Output) 
         Some(name) => Some(name.clone()),
         None => {
             let identity = source.identity().map_err(|error| Failure::of_io("read", &source.name, &error))?;
-            identity.map(|identity| format!("import {identity:016x} {:?} {}", options.mode, options.table))
+            identity.map(|identity| format!("import {identity:016x} {:?} {}", options.mode, table))
         }
     };
     // A name that is too long for the database is none.
     let resume = resume.filter(|name| options.resume.is_some() || name.len() <= MAX_NAME_BYTES);
     let import_options = ImportOptions { key: options.key.clone(), mode: options.mode, way, resume };
-    let mut importer = Importer::new(&db, &options.table, import_options).await?;
+    let mut importer = Importer::new(&db, table, import_options).await?;
     let progress = byte_progress(source.size_bytes);
     let outcome = match source.read(importer.schema(), importer.key(), &progress) {
         Ok(mut reader) => import_all(&mut *reader, &mut importer, &source.name).await,
@@ -38,7 +55,7 @@ pub(super) async fn run(global: &Global, options: &Import, output: &mut Output) 
     progress.finish_and_clear();
     let report = importer.report().clone();
     let outcome = match outcome {
-        Ok(done) => index(&db, options).await.map(|()| done),
+        Ok(done) => index(&db, table, options).await.map(|()| done),
         Err(failure) => Err(failure),
     };
     outcome.map_err(|failure| {
@@ -53,8 +70,7 @@ pub(super) async fn run(global: &Global, options: &Import, output: &mut Output) 
     db.close().await?;
     let (took, used) = (store.env.monotonic().saturating_sub(started), store.used_since(&before));
     if output.is_json() {
-        let mut value =
-            json!({"table": options.table, "seconds": took.as_secs_f64(), "requests": used.total_requests()});
+        let mut value = json!({"table": table, "seconds": took.as_secs_f64(), "requests": used.total_requests()});
         if let (Some(value), Ok(serde_json::Value::Object(report))) =
             (value.as_object_mut(), serde_json::to_value(&report))
         {
@@ -62,7 +78,7 @@ pub(super) async fn run(global: &Global, options: &Import, output: &mut Output) 
         }
         return Ok(output.value(&value)?);
     }
-    output.line(describe(&options.table, &report))?;
+    output.line(describe(table, &report))?;
     if report.resumed > 0 {
         output.line(format_args!(
             "{} of them had been loaded by an import that was cut off",
@@ -119,9 +135,9 @@ pub(super) async fn import_all(reader: &mut dyn RowReader, importer: &mut Import
 }
 
 /// Gives the table the indexes that it is to have. Behind the documents: so each is built once.
-async fn index(db: &Database, options: &Import) -> Result<(), Failure> {
+async fn index(db: &Database, table: &str, options: &Import) -> Result<(), Failure> {
     for fields in &options.indexes {
-        db.create_index(&options.table, fields).await?;
+        db.create_index(table, fields).await?;
     }
     if !options.indexes.is_empty() {
         db.build_indexes().await?;
@@ -129,7 +145,7 @@ async fn index(db: &Database, options: &Import) -> Result<(), Failure> {
     Ok(())
 }
 
-fn explain(error: ReadError, name: &str) -> Failure {
+pub(super) fn explain(error: ReadError, name: &str) -> Failure {
     match error {
         ReadError::Io(error) => Failure::of_io("read", name, &error),
         ReadError::Malformed { line, column, reason } => {
