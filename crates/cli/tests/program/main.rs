@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod blobs;
 #[cfg(test)]
+mod databases;
+#[cfg(test)]
 mod documents;
 #[cfg(test)]
 mod encryption;
@@ -23,3 +25,5 @@ mod upkeep;
 mod usage;
 #[cfg(test)]
 mod versions;
+#[cfg(test)]
+mod whole_database;
