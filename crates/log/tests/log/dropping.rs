@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bucketdb_driver::{Condition, Driver, ETag, ErrorKind, Fault, FaultDriver, Key, MemoryDriver};
+use bucketdb_driver::{Condition, DelayDriver, Driver, ETag, ErrorKind, Fault, FaultDriver, Key, MemoryDriver};
 use bucketdb_env::Environment;
 use bucketdb_log::{
     CommitError, DropReport, Layout, Log, LogError, OpenOptions, Seq, SlotNames, Tombstone, find_dropped,
@@ -378,4 +378,52 @@ async fn the_record_that_stays_holds_nothing_of_what_was_there() {
     let dropped = log.drop_database(DEADLINE).await.unwrap();
     let bytes = store.get(&record_key(dropped.seq.0)).await.unwrap().body;
     assert!(bytes.len() < 200 && !bytes.windows(6).any(|part| part == b"secret"), "{}", bytes.len());
+}
+
+/// One process writes as fast as it can, and another one drops the database in the middle of it.
+#[tokio::test(start_paused = true)]
+async fn a_drop_in_the_middle_of_writes_ends_them_all() {
+    for (names, seed) in BOTH.into_iter().flat_map(|names| (0..30).map(move |seed| (names, seed))) {
+        let store = MemoryDriver::new();
+        let driver = gate(&store, names);
+        let slow = |reads, writes| {
+            let (reads, writes) = (Duration::from_millis(reads), Duration::from_millis(writes));
+            DelayDriver::new(driver.clone(), env()).reads(reads).writes(writes)
+        };
+        let writer = open(slow(1 + seed % 5, 10 + seed % 7)).await;
+        // On stores a get takes less than a put: else whoever comes second would never get a position, whatever it writes.
+        let dropper = open(slow(1 + seed % 3, 10 + seed % 7)).await;
+        let writing = spawn(async move {
+            let mut acknowledged = Vec::new();
+            loop {
+                match set(&writer, "a", "1").await {
+                    Ok(commit) => acknowledged.push(commit.seq),
+                    Err(error) => return (acknowledged, error),
+                }
+            }
+        });
+        sleep(Duration::from_millis(seed * 13)).await;
+        let dropped = dropper.drop_database(DEADLINE).await;
+        let (acknowledged, error) = writing.await.unwrap();
+        let case = format!("{names:?}, seed {seed}");
+        match (dropped, names) {
+            (Ok(dropped), _) => {
+                assert!(matches!(error, CommitError::Log(LogError::Dropped { .. })), "{case}: {error:?}");
+                let is_before = |seq: &Seq| {
+                    // Where two were in one position, both are in the database that is no more.
+                    *seq < dropped.seq || names == SlotNames::PerSession && *seq == dropped.seq
+                };
+                assert!(acknowledged.iter().all(is_before), "{case}: {acknowledged:?}, {dropped:?}");
+                assert_eq!(tombstone(driver.clone()).await, Some(dropped), "{case}");
+                open(driver.clone()).await;
+                assert_state(&driver, &[]).await;
+            }
+            // Two that write at the same time to a store that cannot keep them apart.
+            (Err(_), SlotNames::PerSession) => {
+                let opened = open_with(driver.clone(), |_| {}).await;
+                assert!(matches!(opened, Err(LogError::Forked { .. } | LogError::Halted { .. })), "{case}: {opened:?}");
+            }
+            (Err(error), SlotNames::Shared) => panic!("{case}: {error}"),
+        }
+    }
 }
