@@ -9,10 +9,8 @@ use crate::support::{GRACE_S, Skipping, User, on, on_clock, open, user};
 
 async fn assert_dropped(db: &Database) {
     fn is_dropped<T: std::fmt::Debug>(outcome: bucketdb::Result<T>) {
-        match outcome {
-            Err(Error::Log(LogError::Dropped { prefix, .. })) => assert_eq!(prefix, "db/"),
-            other => panic!("expected it to be dropped, got {other:?}"),
-        }
+        let error = outcome.unwrap_err();
+        assert!(matches!(&error, Error::Log(LogError::Dropped { prefix, .. }) if prefix == "db/"), "{error}");
     }
     is_dropped(db.refresh(bucketdb::Freshness::Strict).await);
     is_dropped(db.collection("t").query().count().await);
