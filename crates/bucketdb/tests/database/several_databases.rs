@@ -1,13 +1,9 @@
 //! Many databases in one store: finding them without reading what they hold, and keeping them open for nothing.
 
-use std::time::Duration;
-
-use bucketdb::{
-    Cache, Condition, Database, Driver, Duplicates, FoundDatabase, Freshness, Key, MemoryDriver, StoreCheck,
-};
+use bucketdb::{Condition, Database, Driver, FoundDatabase, Key, MemoryDriver, StoreCheck};
 use serde_json::json;
 
-use crate::support::{User, metered, on, user};
+use crate::support::metered;
 
 async fn put(store: &MemoryDriver, key: &str) {
     store.put(&Key::new(key).unwrap(), "".into(), Condition::Always).await.unwrap();
@@ -93,43 +89,4 @@ async fn databases_are_found_without_listing_what_they_hold() {
     assert!(found.iter().all(|found| found.database.is_some()));
     let requests = meter.usage().total_requests();
     assert!(requests <= 4 * DATABASES + 1, "{requests} requests for {DATABASES} databases");
-}
-
-/// An hour in which nobody does anything, and what it takes in memory to have so many open.
-#[tokio::test(start_paused = true)]
-async fn a_thousand_idle_databases_cost_no_request_and_share_one_cache() {
-    const DATABASES: u32 = 1_000;
-    let meter = metered(&MemoryDriver::new());
-    let cache = Cache::new(32 << 20);
-    let mut open = Vec::new();
-    let before_bytes = resident_bytes();
-    for number in 0..DATABASES {
-        let builder = on(meter.clone()).prefix(format!("t/{number}")).cache(cache.clone()).max_memory(8 << 20);
-        let db = builder.open().await.unwrap();
-        if number % 100 == 0 {
-            let users = db.table::<User>().await.unwrap();
-            let mut load = users.bulk_load(Duplicates::Fail).await.unwrap();
-            load.add(&user(1)).await.unwrap();
-            load.finish().await.unwrap();
-            assert!(users.with_freshness(Freshness::Local).get("u_1").await.unwrap().is_some());
-        }
-        open.push(db);
-    }
-    let each_bytes = (resident_bytes() - before_bytes) / u64::from(DATABASES);
-    println!("an open idle database takes {each_bytes} bytes");
-    assert!(each_bytes < 200 << 10, "{each_bytes} bytes for each");
-    assert!(cache.usage() > 0 && cache.usage() <= cache.capacity());
-    // What goes on after opening.
-    #[expect(clippy::disallowed_methods, reason = "the clock of tokio is paused")]
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    let before = meter.usage();
-    #[expect(clippy::disallowed_methods, reason = "the clock of tokio is paused")]
-    tokio::time::sleep(Duration::from_secs(3_600)).await;
-    assert_eq!((meter.usage() - before).total_requests(), 0);
-}
-
-/// What this process has in memory; 0 where that cannot be told.
-fn resident_bytes() -> u64 {
-    let pages = std::fs::read_to_string("/proc/self/statm").ok();
-    pages.and_then(|text| text.split(' ').nth(1)?.parse::<u64>().ok()).unwrap_or(0) * 4096
 }
