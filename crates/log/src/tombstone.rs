@@ -178,18 +178,22 @@ impl<M: StateMachine> Shared<M> {
 
 impl<M: StateMachine> Log<M> {
     /// Drops the database: one record. From then on, every process that reads on answers [`LogError::Dropped`], this one
-    /// too. [`remove_dropped`](crate::remove_dropped) removes what is left.
+    /// too. [`remove_dropped`](crate::remove_dropped) removes what is left. One that somebody else dropped is dropped.
     ///
     /// # Errors
-    /// If the record is not written by the deadline.
+    /// If the record is not written by the deadline; [`LogError::Dropped`] if it was, and another one is in its place.
     pub async fn drop_database(&self, deadline: Duration) -> Result<Tombstone> {
-        self.refresh(crate::Freshness::Strict).await?;
-        match self.control(Work::Drop, deadline).await {
-            Ok(_) | Err(LogError::Dropped { .. }) => {}
+        let outcome = match self.refresh(crate::Freshness::Strict).await {
+            Ok(()) => self.control(Work::Drop, deadline).await.map(|_| ()),
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(()) | Err(LogError::Dropped { .. }) => {}
             Err(error) => return Err(error),
         }
         match self.shared.source().find_cut(Seq::FIRST).await? {
-            Some(Cut::Dropped(tombstone)) => Ok(tombstone),
+            Some(Cut::Dropped(tombstone)) if tombstone.database == self.database() => Ok(tombstone),
+            // There is another one by now.
             _ => Err(self.shared.dropped(self.position().next())),
         }
     }

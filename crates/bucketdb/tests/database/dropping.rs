@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bucketdb::{Database, Driver, Error, FileDriver, LogError, MemoryDriver, Point, Seq, Since};
+use bucketdb::{Condition, Database, Driver, Error, FileDriver, Key, LogError, MemoryDriver, Point, Seq, Since};
 use serde_json::json;
 
 use crate::support::{GRACE_S, Skipping, User, on, on_clock, open, user};
@@ -56,8 +56,14 @@ async fn drops_and_creates(driver: impl Driver + Clone) {
     assert!(matches!(error, Error::Log(LogError::Dropped { .. })), "{error}");
     assert!(error.to_string().contains("prefix \"db/\" was dropped"), "{error}");
     // Again: nothing but what was left.
+    assert_eq!(db.drop_database("db").await.unwrap().removed, 0);
     assert_eq!(on(driver.clone()).drop_database("db", false).await.unwrap().removed, 0);
 
+    // What others were writing at that moment comes after it.
+    let late = ["run", "manifest", "blob"].map(|kind| format!("db/{kind}/{:020}-{:032x}", 5, 7));
+    for name in &late {
+        driver.put(&Key::new(name.as_str()).unwrap(), "late".into(), Condition::Always).await.unwrap();
+    }
     let next = open(driver.clone()).await;
     assert_eq!(next.stats().unwrap().tables.len(), 0);
     let users = next.table::<User>().await.unwrap();
@@ -68,6 +74,8 @@ async fn drops_and_creates(driver: impl Driver + Clone) {
     next.checkpoint().await.unwrap();
     users.insert(&user(8)).await.unwrap();
     next.sweep().await.unwrap();
+    let left = objects(&driver).await;
+    assert!(late.iter().all(|name| !left.contains(name)), "{left:?}");
     assert!(next.verify(|_| {}).await.unwrap().is_clean());
     let reopened = open(driver.clone()).await;
     assert_eq!(reopened.table::<User>().await.unwrap().query().count().await.unwrap(), 2);

@@ -123,6 +123,7 @@ async fn everybody_learns_that_a_database_was_dropped_and_may_create_another_one
         assert_eq!((dropped.database, dropped.seq, dropped.generation), (first.database(), Seq(4), 1));
         for log in [&dropper, &first, &beside] {
             assert_all_dropped(log).await;
+            assert_eq!(log.drop_database(DEADLINE).await.as_ref().ok(), Some(&dropped), "as it is dropped already");
         }
         assert_dropped(open_with(driver.clone(), |options| options.create = false).await);
         assert_dropped(open_with(driver.clone(), |options| options.read_only = true).await);
@@ -138,6 +139,7 @@ async fn everybody_learns_that_a_database_was_dropped_and_may_create_another_one
         assert!(matches!(second.record(Seq(2)).await, Err(LogError::BelowFloor { .. })));
         set(&second, "b", "2").await.unwrap();
         assert_state(&driver, &[("b", "2")]).await;
+        assert_dropped(first.drop_database(DEADLINE).await);
         // The one that dropped it comes late.
         remove(driver.clone(), &dropped, true).await.unwrap();
         assert_state(&driver, &[("b", "2")]).await;
