@@ -429,3 +429,40 @@ async fn a_drop_in_the_middle_of_writes_ends_them_all() {
         }
     }
 }
+
+/// Where each session has names of its own: the writer gets into the position of the drop, does not see it there, and freezes
+/// while it writes to the next one.
+#[tokio::test(start_paused = true)]
+async fn a_writer_that_froze_one_position_behind_the_drop_does_not_get_into_the_next_database_either() {
+    let store = MemoryDriver::new();
+    let [writers, droppers, driver] = [(); 3].map(|()| gate(&store, SlotNames::PerSession));
+    let writer = open(writers.clone()).await;
+    let dropper = open(droppers.clone()).await;
+    droppers.behaviour.is_shut.store(true, Ordering::SeqCst);
+    let dropping = spawn(async move { dropper.drop_database(DEADLINE).await });
+    while droppers.behaviour.held.load(Ordering::SeqCst) == 0 {
+        sleep(Duration::from_millis(1)).await;
+    }
+    let last = set(&writer, "a", "1").await.unwrap().seq;
+    writers.behaviour.is_shut.store(true, Ordering::SeqCst);
+    let late = {
+        let writer = writer.clone();
+        spawn(async move { set(&writer, "a", "ghost").await })
+    };
+    while writers.behaviour.held.load(Ordering::SeqCst) == 0 {
+        sleep(Duration::from_millis(1)).await;
+    }
+    droppers.behaviour.opened.notify_waiters();
+    let dropped = dropping.await.unwrap().unwrap();
+    assert_eq!(dropped.seq, last);
+    let next = open(driver.clone()).await;
+    writers.behaviour.opened.notify_waiters();
+    let outcome = late.await.unwrap();
+    assert!(matches!(outcome, Err(CommitError::Log(LogError::Dropped { .. }))), "{outcome:?}");
+    assert_all_dropped(&writer).await;
+    set(&next, "b", "2").await.unwrap();
+    assert_eq!(read(&next, "b").await.unwrap().as_deref(), Some("2"));
+    assert_state(&driver, &[("b", "2")]).await;
+    remove(driver.clone(), &dropped, true).await.unwrap();
+    assert_state(&driver, &[("b", "2")]).await;
+}
