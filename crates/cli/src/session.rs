@@ -2,7 +2,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bucketdb::{Database, Environment, MeteredDriver, Place, TokioEnvironment, Usage};
+use bucketdb::{Database, DatabaseBuilder, Environment, MeteredDriver, Place, TokioEnvironment, Usage};
 use futures::future::{self, Either};
 
 use crate::arguments::Global;
@@ -90,6 +90,15 @@ impl Store {
         global: &Global,
         access: Access,
     ) -> Result<Result<Database, bucketdb::Error>, Failure> {
+        let opening = Box::pin(self.builder(global, access)?.open());
+        match future::select(opening, pin!(self.stay_unanswered())).await {
+            Either::Left((database, _)) => Ok(database),
+            Either::Right(((), _)) => Err(no_answer(&self.describe())),
+        }
+    }
+
+    /// What opens the database as the arguments say.
+    pub(crate) fn builder(&self, global: &Global, access: Access) -> Result<DatabaseBuilder, Failure> {
         let mut builder = Database::builder()
             .shared_driver(Arc::new(self.meter.clone()))
             .prefix(&self.prefix)
@@ -112,11 +121,7 @@ impl Store {
         if let Some(history) = global.history {
             builder = builder.history(history);
         }
-        let opening = Box::pin(builder.open());
-        match future::select(opening, pin!(self.stay_unanswered())).await {
-            Either::Left((database, _)) => Ok(database),
-            Either::Right(((), _)) => Err(no_answer(&self.describe())),
-        }
+        Ok(builder)
     }
 
     /// Completes if the store has not answered anything in time; never if it has. A store that answers may take its
