@@ -17,7 +17,7 @@ mod vault;
 
 use std::collections::HashMap;
 
-use bucketdb_driver::{Condition, DriverError, Operation};
+use bucketdb_driver::{DriverError, Operation};
 use bucketdb_env::{Environment, WallTime};
 use bucketdb_log::{Freshness, LogError, Seq};
 use futures::stream::{self, StreamExt};
@@ -287,8 +287,8 @@ impl Backup {
         {
             return Ok((known, false));
         }
-        let mut condition = vault.create_only();
-        if present.is_some() {
+        let replaces = present.is_some();
+        if replaces {
             // Of a backup that did not come to its end, or spoilt.
             let original = self.source.content(&from).await.map_err(failed)?;
             let copy = vault.side.content(&to).await.map_err(failed)?;
@@ -299,9 +299,8 @@ impl Backup {
                 let reason = format!("{to} is not what {from} is, and an earlier backup needs it");
                 return Err(Failed::Other(vault.unusable(reason)));
             }
-            condition = Condition::Always;
         }
-        let copied = self.source.copy(&from, &vault.side, &to, None, &condition).await.map_err(failed)?;
+        let copied = self.source.copy(&from, &vault.side, &to, None, replaces).await.map_err(failed)?;
         Ok((copied, true))
     }
 
@@ -333,12 +332,7 @@ impl Backup {
         let (key, bytes) = (self.vault.listing_key(held.seq), listing.encode());
         let side = &self.vault.side;
         self.copied_bytes += bytes.len() as u64;
-        let put = || side.driver.put(&key, bytes.clone(), self.vault.create_only());
-        match bucketdb_log::retry(&*side.env, put).await {
-            // An attempt of our own, or somebody who copied the same moment.
-            Err(error) if error.is_precondition_failed() => {}
-            outcome => _ = outcome?,
-        }
+        side.create(&key, &bytes).await?;
         if self.vault.listing(held.seq).await? != listing {
             let detail = "the store does not give back what was written".to_owned();
             return Err(LogError::Damaged { object: key.to_string(), detail }.into());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bucketdb_driver::{Condition, Driver, DriverError, ErrorKind, Key, Operation, Result};
+use bucketdb_driver::{Condition, Driver, DriverError, ErrorKind, Key, Operation, Result, Support};
 use bucketdb_env::Environment;
 use bucketdb_log::{TimedDriver, retry};
 use bytes::{Bytes, BytesMut};
@@ -66,6 +66,30 @@ impl Side {
         Self { driver, env }
     }
 
+    /// How an object is written that is not there yet: by nobody else at the same time, where the store can tell.
+    fn create_only(&self) -> Condition {
+        match self.driver.capabilities().create_only {
+            Support::Absent => Condition::Always,
+            Support::Claimed | Support::Unknown => Condition::IfAbsent,
+        }
+    }
+
+    /// Writes a small object where there is none. What is there otherwise may be of an attempt of our own whose answer was lost:
+    /// whoever asks reads it.
+    pub(super) async fn create(&self, key: &Key, bytes: &Bytes) -> Result<()> {
+        let put = |condition: Condition| {
+            let (driver, bytes) = (&self.driver, bytes.clone());
+            async move { driver.put(key, bytes, condition).await }
+        };
+        match retry(&*self.env, || put(self.create_only())).await {
+            Err(error) if error.kind() == ErrorKind::Unsupported => {
+                retry(&*self.env, || put(Condition::Always)).await.map(|_| ())
+            }
+            Err(error) if error.is_precondition_failed() => Ok(()),
+            outcome => outcome.map(|_| ()),
+        }
+    }
+
     /// The bytes of an object in order, each piece asked for again if that fails in passing.
     fn pieces<'a>(&'a self, key: &'a Key) -> BoxStream<'a, Result<Bytes>> {
         if !self.driver.capabilities().ranged_get {
@@ -100,7 +124,7 @@ impl Side {
     }
 
     /// Copies an object, and reads the copy to see whether it is the same. `expected`, if it is known, is what the object has to
-    /// be: nothing is written if it is something else.
+    /// be: nothing is written if it is something else. What is there is replaced only if that is said.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] and [`ErrorKind::Damaged`], of a get if it is the original, of a put if it is the copy.
@@ -110,9 +134,14 @@ impl Side {
         to: &Self,
         as_key: &Key,
         expected: Option<Content>,
-        condition: &Condition,
+        replaces: bool,
     ) -> Result<Content> {
-        let original = match retry(&*self.env, || self.try_copy(from, to, as_key, expected, condition)).await {
+        let condition = if replaces { Condition::Always } else { to.create_only() };
+        let copy = |condition: Condition| async move {
+            retry(&*self.env, || self.try_copy(from, to, as_key, expected, &condition)).await
+        };
+        let original = match copy(condition).await {
+            Err(error) if error.kind() == ErrorKind::Unsupported => copy(Condition::Always).await?,
             // An attempt of our own whose answer was lost, or somebody else who copies the same: what it is tells.
             Err(error) if error.is_precondition_failed() => self.content(from).await?,
             outcome => outcome?,

@@ -15,10 +15,10 @@
 //!     48   16  checksum, as that of a listing
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use bucketdb_driver::{Condition, Driver, DriverError, ErrorKind, Key, Operation, Support};
+use bucketdb_driver::{Driver, DriverError, ErrorKind, Key, Operation};
 use bucketdb_env::{Environment, TokioEnvironment, WallTime};
 use bucketdb_log::format::Checksums;
 use bucketdb_log::{Layout, LogError, LogTime, Seq, check_not_nested, retry};
@@ -212,7 +212,7 @@ struct Restore<'a> {
     layout: Layout,
     place: String,
     /// What is there already, of a restore that was cut off.
-    present: HashMap<Key, Option<u64>>,
+    present: HashSet<Key>,
 }
 
 impl DatabaseBuilder {
@@ -251,7 +251,7 @@ impl DatabaseBuilder {
         let place = Place::new(driver.clone(), prefix).describe();
         let target = Side::new(driver, env);
         let mut restore =
-            Restore { vault: &from.vault, listing: &listing, target, layout, place, present: HashMap::new() };
+            Restore { vault: &from.vault, listing: &listing, target, layout, place, present: HashSet::new() };
         restore.begin().await?;
         let copied_objects = restore.copy(&mut progress).await?;
         let db = self.open_restored().await?;
@@ -275,33 +275,26 @@ impl Restore<'_> {
         let marker = self.layout.key(MARKER);
         let found = list(&self.target, self.layout.prefix()).await?;
         let Some((first, _)) = found.iter().find(|(key, _)| *key != marker).or(found.first()) else {
-            let (driver, body) = (&self.target.driver, self.listing.marker());
-            let put = || driver.put(&marker, body.clone(), self.create_only());
-            return match retry(&*self.target.env, put).await {
-                Err(error) if error.is_precondition_failed() && self.has_marker(&marker).await? => Ok(()),
-                outcome => Ok(outcome.map(|_| ())?),
-            };
+            self.target.create(&marker, &self.listing.marker()).await?;
+            return if self.has_marker(&marker).await? { Ok(()) } else { Err(self.unfinished()) };
         };
         if !found.iter().any(|(key, _)| *key == marker) {
             return Err(Error::NotEmpty { place: self.place.clone(), object: first.to_string() });
         }
         if !self.has_marker(&marker).await? {
-            return Err(Error::UnfinishedRestore { place: self.place.clone() });
+            return Err(self.unfinished());
         }
-        self.present = found.into_iter().collect();
+        self.present = found.into_iter().map(|(key, _)| key).collect();
         Ok(())
+    }
+
+    fn unfinished(&self) -> Error {
+        Error::UnfinishedRestore { place: self.place.clone() }
     }
 
     async fn has_marker(&self, marker: &Key) -> Result<bool> {
         let found = retry(&*self.target.env, || self.target.driver.get(marker)).await?;
         Ok(found.body == self.listing.marker())
-    }
-
-    fn create_only(&self) -> Condition {
-        match self.target.driver.capabilities().create_only {
-            Support::Absent => Condition::Always,
-            Support::Claimed | Support::Unknown => Condition::IfAbsent,
-        }
     }
 
     /// Copies what is not there, and tells how many objects that were.
@@ -348,15 +341,12 @@ impl Restore<'_> {
                 _ => error.into(),
             }
         };
-        let mut condition = self.create_only();
-        if self.present.contains_key(&to) {
-            if self.target.content(&to).await.map_err(failed)? == item.content() {
-                return Ok(false);
-            }
-            condition = Condition::Always;
+        let replaces = self.present.contains(&to);
+        if replaces && self.target.content(&to).await.map_err(failed)? == item.content() {
+            return Ok(false);
         }
         let expected = Some(item.content());
-        self.vault.side.copy(&from, &self.target, &to, expected, &condition).await.map_err(failed)?;
+        self.vault.side.copy(&from, &self.target, &to, expected, replaces).await.map_err(failed)?;
         Ok(true)
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use bucketdb_driver::{Condition, Key, Support};
+use bucketdb_driver::Key;
 use bucketdb_env::Environment;
 use bucketdb_log::{Layout, LogError, Seq, retry};
 
@@ -113,14 +113,6 @@ impl Vault {
             }
         }
         Ok(false)
-    }
-
-    /// How an object is written that is not there yet: by nobody else at the same time, where the store can tell.
-    pub(super) fn create_only(&self) -> Condition {
-        match self.side.driver.capabilities().create_only {
-            Support::Absent => Condition::Always,
-            Support::Claimed | Support::Unknown => Condition::IfAbsent,
-        }
     }
 }
 

@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bucketdb::{
-    BackupReport, Backups, Blob, Condition, Cursor, Database, Driver, Duplicates, Error, ErrorKind, Fault, FaultDriver,
-    Key, LogError, MemoryDriver, Operation, Place, Point, RestoreReport, Seq, Since, Snapshot, WallTime,
+    BackupReport, Backups, Blob, Condition, Cursor, Database, Driver, DriverError, Duplicates, ETag, Error, ErrorKind,
+    Fault, FaultDriver, Key, LogError, MemoryDriver, Object, Operation, Page, Place, Point, RestoreReport, Seq, Since,
+    SlotNames, Snapshot, WallTime,
 };
 use bucketdb::{Environment, TokioEnvironment};
+use bytes::Bytes;
 use futures::future::{self, Either};
 use serde_json::{Value, json};
 
@@ -515,4 +517,77 @@ async fn a_pin_that_a_killed_backup_left_is_dropped_by_the_next_one() {
     assert!(names.len() == 2 && names[0].starts_with("backup to memory"), "{names:?}");
     backup(&db, &vault(store)).await;
     assert_eq!(db.snapshots().await.unwrap().len(), 1);
+}
+
+/// A store without conditions: each session writes records of names of its own.
+#[derive(Clone, Debug)]
+struct NoConditions(MemoryDriver);
+
+#[async_trait::async_trait]
+impl Driver for NoConditions {
+    async fn get(&self, key: &Key) -> Result<Object, DriverError> {
+        self.0.get(key).await
+    }
+    async fn put(&self, key: &Key, body: Bytes, condition: Condition) -> Result<ETag, DriverError> {
+        if condition == Condition::Always {
+            return self.0.put(key, body, condition).await;
+        }
+        Err(DriverError::new(ErrorKind::Unsupported, Operation::Put, key.as_str(), "this store has no conditions"))
+    }
+    async fn delete(&self, key: &Key) -> Result<(), DriverError> {
+        self.0.delete(key).await
+    }
+    async fn list(&self, prefix: &str, next: Option<&str>) -> Result<Page, DriverError> {
+        self.0.list(prefix, next).await
+    }
+}
+
+#[tokio::test]
+async fn a_store_without_conditions_is_backed_up_and_takes_backups() {
+    let store = NoConditions(MemoryDriver::new());
+    let mut moments = Vec::new();
+    let place = vault(NoConditions(MemoryDriver::new()));
+    for session in 0..3 {
+        let db = open(store.clone()).await;
+        assert_eq!(db.stats().unwrap().slot_names, SlotNames::PerSession);
+        fill(&db, session * 10..session * 10 + 20, session).await;
+        moments.push((backup(&db, &place).await.seq, present(&db).await));
+        if session > 0 {
+            db.checkpoint().await.unwrap();
+        }
+        db.close().await.unwrap();
+    }
+    for (seq, expected) in moments {
+        let to = NoConditions(MemoryDriver::new());
+        let (restored, _) = restore_to(to, &place, Some(seq.into())).await.unwrap();
+        assert_eq!(present(&restored).await, expected);
+        fill(&restored, 0..5, 9).await;
+        assert!(restored.verify(|_| ()).await.unwrap().is_clean());
+    }
+}
+
+/// A store of which all objects are long: they are copied in pieces.
+#[tokio::test]
+async fn long_objects_are_copied_in_pieces() {
+    let db = open(MemoryDriver::new()).await;
+    let content: Vec<u8> = (0..20_000_000_u32).map(|at| (at ^ (at >> 9)) as u8).collect();
+    let blob = db.blobs().upload(content.clone()).await.unwrap();
+    db.collection("things").put(&json!({"id": 1, "blob": blob.to_string()})).await.unwrap();
+    let store = MemoryDriver::new();
+    let (place, backups) = (vault(store.clone()), Backups::at(&vault(store.clone())).unwrap());
+    let report = backup(&db, &place).await;
+    assert!(report.bytes > 20_000_000, "{report:?}");
+    let (restored, _) = restore_to(MemoryDriver::new(), &place, None).await.unwrap();
+    assert_eq!(restored.blobs().open(&blob).unwrap().bytes().await.unwrap(), content);
+    let keys: Vec<Key> = store.list("", None).await.unwrap().objects.into_iter().map(|object| object.key).collect();
+    let key = keys.iter().find(|key| key.as_str().contains("blob-")).unwrap();
+    let mut damaged = store.get(key).await.unwrap().body.to_vec();
+    damaged[17_000_000] ^= 1;
+    store.put(key, damaged.into(), Condition::Always).await.unwrap();
+    let target = MemoryDriver::new();
+    let error = restore_to(target.clone(), &place, None).await.unwrap_err().to_string();
+    assert!(error.contains(key.as_str()) && error.contains("damaged"), "{error}");
+    let left = target.list("", None).await.unwrap().objects;
+    assert!(!left.iter().any(|object| object.key.as_str().contains("blob/")), "{left:?}");
+    assert_eq!(backups.verify(|_| ()).await.unwrap().len(), 1);
 }
