@@ -12,13 +12,14 @@
 mod copying;
 mod held;
 mod listing;
+mod pins;
 mod restore;
 mod vault;
 
 use std::collections::HashMap;
 
 use bucketdb_driver::{DriverError, Operation};
-use bucketdb_env::{Environment, WallTime};
+use bucketdb_env::WallTime;
 use bucketdb_log::{Freshness, LogError, Seq};
 use futures::stream::{self, StreamExt};
 
@@ -35,10 +36,7 @@ pub use self::restore::{BackupMoment, Backups, RestoreReport};
 const MOST_MOMENTS: u32 = 8;
 
 /// How many objects are copied at the same time.
-const COPIED_TOGETHER: usize = 6;
-
-/// How many bytes of a place are in the name of the snapshot that pins a moment for it.
-const PLACE_BYTES: usize = 160;
+const COPIED_TOGETHER: usize = 8;
 
 /// How far a backup or a restore has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,7 +58,7 @@ pub struct BackupReport {
     pub seq: Seq,
     /// Its time.
     pub time: WallTime,
-    /// How many objects it has, and how many bytes.
+    /// How many objects it has.
     pub objects: u64,
     /// Their size in bytes.
     pub bytes: u64,
@@ -106,28 +104,12 @@ impl Database {
     /// stores fails. What was copied stays, and the next backup goes on from there.
     pub async fn backup(&self, to: &Place, mut progress: impl FnMut(CopyProgress) + Send) -> Result<BackupReport> {
         let mut backup = Backup::begin(self, to).await?;
-        let pins = format!("backup to {} ", shortened(&backup.vault.place));
+        let pins = backup.vault.pins();
         let outcome = backup.run(&pins, &mut progress).await;
         if let (Err(error), Err(left)) = (&outcome, self.drop_pins(&pins, None).await) {
             tracing::warn!(%error, %left, "a backup failed, and what it pinned is left to the next one");
         }
         outcome
-    }
-
-    /// Drops the snapshots that pinned moments for backups to a place, but for one.
-    async fn drop_pins(&self, pins: &str, but: Option<&str>) -> Result<()> {
-        if self.inner.log.is_read_only() {
-            return Ok(());
-        }
-        for snapshot in self.snapshots().await? {
-            if snapshot.name.starts_with(pins) && Some(snapshot.name.as_str()) != but {
-                match self.drop_snapshot(&snapshot.name).await {
-                    Ok(()) | Err(Error::UnknownSnapshot { .. }) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-        Ok(())
     }
 }
 
@@ -176,7 +158,7 @@ impl Backup {
         pins: &str,
         progress: &mut (impl FnMut(CopyProgress) + Send),
     ) -> Result<Option<BackupReport>, Failed> {
-        let (pin, seq) = self.pin(pins).await?;
+        let seq = self.pin(pins).await?;
         let held = match self.db.inner.held_at(seq).await {
             Err(error) if is_given_up(&error) => return Err(Failed::Gone(error)),
             held => held?,
@@ -194,7 +176,7 @@ impl Backup {
         };
         // A database that nobody writes to, and that was opened read-only, is at the same moment as the last time.
         if !self.contents.moments.contains(&held.seq) {
-            self.put_listing(&held, pin.as_deref().unwrap_or_default(), items).await?;
+            self.put_listing(&held, items).await?;
         }
         self.db.drop_pins(pins, None).await?;
         Ok(Some(report(self)))
@@ -202,18 +184,16 @@ impl Backup {
 
     /// Gives the present a name, so that what it needs stays, and drops what earlier moments were pinned by: that comes later, so
     /// that what they have in common is pinned all the time.
-    async fn pin(&self, pins: &str) -> Result<(Option<String>, Option<Seq>), Failed> {
+    async fn pin(&self, pins: &str) -> Result<Option<Seq>, Failed> {
         let log = &self.db.inner.log;
         if log.is_read_only() {
             log.refresh(Freshness::Strict).await.map_err(Error::from)?;
-            return Ok((None, None));
+            return Ok(None);
         }
-        let mut id = [0; 4];
-        log.env().fill_random(&mut id);
-        let name = format!("{pins}{:08x}", u32::from_be_bytes(id));
+        let name = pins::new(pins, &**log.env());
         let pinned = self.db.create_snapshot(&name).await?;
         self.db.drop_pins(pins, Some(&name)).await?;
-        Ok((Some(name), Some(pinned.seq)))
+        Ok(Some(pinned.seq))
     }
 
     /// Copies what is not there yet, and sees whether everything is there then.
@@ -277,8 +257,11 @@ impl Backup {
         let to = vault.key_of(name);
         let failed = |error: DriverError| {
             let is_original = error.operation() == Operation::Get && error.subject() == from.as_str();
-            let is_gone = error.is_not_found() && is_original;
-            if is_gone { Failed::Gone(error.into()) } else { Failed::Other(error.into()) }
+            if !error.is_not_found() || !is_original {
+                return Failed::Other(error.into());
+            }
+            let detail = "the database needed it a moment ago".to_owned();
+            Failed::Gone(LogError::Missing { object: from.to_string(), detail }.into())
         };
         let present = self.contents.objects.get(name);
         let known = self.known.get(name).copied();
@@ -318,7 +301,7 @@ impl Backup {
         Ok(())
     }
 
-    async fn put_listing(&mut self, held: &Held, pin: &str, items: Vec<Item>) -> Result<()> {
+    async fn put_listing(&mut self, held: &Held, items: Vec<Item>) -> Result<()> {
         let listing = Listing {
             database: self.db.inner.log.database(),
             generation: held.generation,
@@ -326,7 +309,6 @@ impl Backup {
             hash: held.hash,
             time: held.time,
             first_to_replay: held.first_to_replay,
-            pin: pin.to_owned(),
             items,
         };
         let (key, bytes) = (self.vault.listing_key(held.seq), listing.encode());
@@ -373,12 +355,4 @@ impl From<Error> for Failed {
     fn from(error: Error) -> Self {
         Self::Other(error)
     }
-}
-
-fn shortened(place: &str) -> String {
-    let mut name: String = place.chars().filter(|letter| !letter.is_control()).collect();
-    while name.len() > PLACE_BYTES {
-        name.pop();
-    }
-    name
 }

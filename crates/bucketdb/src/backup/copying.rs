@@ -6,14 +6,18 @@ use std::time::Duration;
 use bucketdb_driver::{Condition, Driver, DriverError, ErrorKind, Key, Operation, Result, Support};
 use bucketdb_env::Environment;
 use bucketdb_log::{TimedDriver, retry};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 
 use super::listing::Hash;
 
-/// An object of more bytes is copied in pieces of so many: what there is of it in memory at a time.
-const PIECE_BYTES: u64 = 8 << 20;
+/// An object of more bytes is copied in pieces of so many.
+const PIECE_BYTES: u64 = 4 << 20;
+
+/// How many objects are copied in pieces at the same time: of each, a store may gather some pieces before it takes them.
+const LONG_TOGETHER: usize = 3;
 
 /// How long a request for a piece may take before it counts as lost.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
@@ -30,6 +34,8 @@ pub(super) struct Content {
 pub(super) struct Side {
     pub(super) driver: Arc<dyn Driver>,
     pub(super) env: Arc<dyn Environment>,
+    /// Lets few long objects be copied at the same time.
+    long: Arc<Semaphore>,
 }
 
 /// Takes in what comes by.
@@ -63,7 +69,7 @@ impl Content {
 impl Side {
     pub(super) fn new(driver: Arc<dyn Driver>, env: Arc<dyn Environment>) -> Self {
         let driver = Arc::new(TimedDriver::new(driver, env.clone(), REQUEST_TIMEOUT));
-        Self { driver, env }
+        Self { driver, env, long: Arc::new(Semaphore::new(LONG_TOGETHER)) }
     }
 
     /// How an object is written that is not there yet: by nobody else at the same time, where the store can tell.
@@ -170,22 +176,16 @@ impl Side {
             _ => Ok(()),
         };
         let mut pieces = self.pieces(from);
-        let mut first = BytesMut::new();
-        let mut is_whole = true;
-        while let Some(piece) = pieces.try_next().await? {
-            first.extend_from_slice(&piece);
-            if first.len() as u64 >= PIECE_BYTES {
-                is_whole = false;
-                break;
-            }
-        }
-        let first = first.freeze();
+        let first = pieces.try_next().await?.unwrap_or_default();
+        let is_whole = !self.driver.capabilities().ranged_get || (first.len() as u64) < PIECE_BYTES;
         if is_whole {
             let content = Content::of(&first);
             check(content)?;
             to.driver.put(as_key, first, condition.clone()).await?;
             return Ok(content);
         }
+        // Whoever waits here holds one piece. It is never closed.
+        let _turn = self.long.acquire().await;
         let passing = Mutex::new(Passing::default());
         let passed = stream::once(async { Ok(first) })
             .chain(pieces)

