@@ -74,6 +74,10 @@ async fn assert_same(source: &Database, at: Seq, restored: &Database) {
     let expected = shown(source, &source.at(at).await.unwrap()).await;
     assert_eq!(present(restored).await, expected);
     assert_eq!(shown(restored, &restored.at(at).await.unwrap()).await, expected);
+    for named in restored.snapshots().await.unwrap() {
+        let of = async |db: &Database| shown(db, &db.at(named.name.as_str()).await.unwrap()).await;
+        assert_eq!(of(restored).await, of(source).await, "{}", named.name);
+    }
     restored.collection("things").put(&json!({"id": 99_999, "n": 1})).await.unwrap();
     restored.compact().await.unwrap();
     assert_eq!(present(restored).await.len(), expected.len() + 1);
