@@ -258,6 +258,8 @@ async fn after_a_change_of_one_percent_little_is_copied() {
     db.collection("things").create_index("n").await.unwrap();
     db.checkpoint().await.unwrap();
     let place = vault(MemoryDriver::new());
+    let verification = db.verify(|_| ()).await.unwrap();
+    assert!(verification.is_clean(), "SOURCE {:?}", verification.findings);
     let first = backup(&db, &place).await;
     assert_eq!(first.copied_objects, first.objects);
     fill(&db, 7_000..7_200, 2).await;
