@@ -14,6 +14,7 @@ use bucketdb_lsm::Policy;
 use bucketdb_runs::{Cache, DiskCache, RunStore};
 use parking_lot::Mutex;
 
+use crate::backup::is_unfinished;
 use crate::database::{Inner, MemoryBudget};
 #[cfg(feature = "encryption")]
 use crate::encryption;
@@ -58,6 +59,8 @@ pub struct DatabaseBuilder {
     /// How the memory is divided, unless as usual.
     pub(crate) memory: Option<MemoryBudget>,
     pub(crate) environment: Option<Arc<dyn Environment>>,
+    /// Whether a backup was restored here a moment ago.
+    restored: bool,
 }
 
 impl DatabaseBuilder {
@@ -90,6 +93,7 @@ impl DatabaseBuilder {
             index_piece: IndexPiece::default(),
             memory: None,
             environment: None,
+            restored: false,
         }
     }
 
@@ -297,7 +301,7 @@ impl DatabaseBuilder {
             return Err(LogError::InvalidOption { option: "cache_dir", reason }.into());
         }
         let (driver, prefix) = self.place().await?;
-        let env = self.environment.unwrap_or_else(|| Arc::new(TokioEnvironment::new()));
+        let env = self.environment_or_default();
         let meter = MeteredDriver::shared(driver, env.clone());
         let options = OpenOptions {
             prefix,
@@ -318,6 +322,7 @@ impl DatabaseBuilder {
         let usual = MemoryBudget::of(usize::try_from(self.max_memory).unwrap_or(usize::MAX));
         let memory = self.memory.unwrap_or(usual);
         let layout = Layout::new(&options.prefix).map_err(LogError::from)?;
+        let options_prefix = options.prefix.clone();
         #[cfg(feature = "encryption")]
         let encryption = self.encryption.map(|keys| encryption::seal(metered.clone(), keys, env.clone(), &layout));
         #[cfg(feature = "encryption")]
@@ -331,12 +336,20 @@ impl DatabaseBuilder {
         let store_for = run_stores(timed, env.clone(), layout.clone(), cache, disk);
         let documents = Documents::over_runs(store_for.clone());
         let opened = Log::open(metered, env.clone(), options, documents).await;
+        #[cfg(not(feature = "encryption"))]
+        let opened = opened.map_err(Error::from);
         #[cfg(feature = "encryption")]
         let opened = match opened {
             Err(error) if encryption.is_none() => Err(encryption::explain(error, &meter, &layout).await),
             opened => opened.map_err(Error::from),
         };
-        let log = opened?;
+        let log = match opened {
+            Ok(log) => log,
+            Err(error) if !self.restored && error.is_of_objects() && is_unfinished(&meter, &layout).await => {
+                return Err(Error::UnfinishedRestore { place: Place::new(Arc::new(meter), options_prefix).describe() });
+            }
+            Err(error) => return Err(error),
+        };
         let (staleness, commit_timeout) = (self.staleness, self.commit_timeout);
         let past = Past::default();
         let maintenance =
@@ -360,6 +373,26 @@ impl DatabaseBuilder {
             env.spawn(Box::pin(maintenance::run(Arc::downgrade(&inner), env.clone())));
         }
         Ok(Database { inner })
+    }
+}
+
+impl DatabaseBuilder {
+    pub(crate) fn environment_or_default(&mut self) -> Arc<dyn Environment> {
+        self.environment.get_or_insert_with(|| Arc::new(TokioEnvironment::new())).clone()
+    }
+
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    #[cfg(feature = "encryption")]
+    pub(crate) fn has_keys(&self) -> bool {
+        self.encryption.is_some()
+    }
+
+    /// Opens what was restored, which is there already, and not finished yet.
+    pub(crate) async fn open_restored(self) -> Result<Database> {
+        Self { create: false, restored: true, ..self }.open().await
     }
 }
 

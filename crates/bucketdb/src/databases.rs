@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bucketdb_driver::Driver;
-use bucketdb_env::{Environment, TokioEnvironment};
+use bucketdb_env::Environment;
 use bucketdb_log::{
     DatabaseId, DropReport, Layout, LogError, TimedDriver, find_dropped, list_databases, remove_dropped,
 };
@@ -115,7 +115,7 @@ impl DatabaseBuilder {
     async fn parts(&mut self) -> Result<(Arc<dyn Driver>, Arc<dyn Environment>, Layout)> {
         let (driver, prefix) = self.place().await?;
         let layout = Layout::new(&prefix).map_err(LogError::from)?;
-        let env = self.environment.clone().unwrap_or_else(|| Arc::new(TokioEnvironment::new()));
+        let env = self.environment_or_default();
         let store = Arc::new(TimedDriver::new(driver, env.clone(), self.request_timeout));
         Ok((store, env, layout))
     }

@@ -342,6 +342,28 @@ pub enum Error {
         /// Its name.
         expected: String,
     },
+    /// A backup cannot be written to, or restored from.
+    #[error("the backup at {place} cannot be used: {reason}")]
+    Backup {
+        /// Store and prefix.
+        place: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A place to restore a database to holds something already.
+    #[error("a database can be restored to an empty place only, and {place} has the object {object}")]
+    NotEmpty {
+        /// Store and prefix.
+        place: String,
+        /// The full key of an object that is there.
+        object: String,
+    },
+    /// A restore was cut off: what is there is no database yet. Restore the same moment to the same place again: it goes on.
+    #[error("a restore to {place} has not finished: restore the same once more, and it goes on")]
+    UnfinishedRestore {
+        /// Store and prefix.
+        place: String,
+    },
     /// The log or the store beneath it failed.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -360,6 +382,21 @@ impl Error {
             Self::Log(error) => error.is_retryable(),
             _ => false,
         }
+    }
+}
+
+impl Error {
+    /// Whether the objects at a place are not those of a database that can be opened.
+    pub(crate) fn is_of_objects(&self) -> bool {
+        matches!(
+            self,
+            Self::Log(
+                LogError::Missing { .. }
+                    | LogError::NoDatabase { .. }
+                    | LogError::Damaged { .. }
+                    | LogError::BrokenChain { .. }
+            )
+        )
     }
 }
 

@@ -41,6 +41,7 @@
 mod readme {}
 
 mod aggregates;
+mod backup;
 mod batch;
 mod blobs;
 mod builder;
@@ -110,6 +111,7 @@ mod written;
 extern crate self as bucketdb;
 
 pub use aggregates::Grouped;
+pub use backup::{BackupMoment, BackupReport, Backups, CopyProgress, RestoreReport};
 pub use batch::{Batch, Nested, Root};
 pub use blobs::{BlobReader, Blobs};
 pub use bucketdb_derive::Document;

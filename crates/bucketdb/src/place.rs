@@ -25,6 +25,18 @@ pub struct Place {
 }
 
 impl Place {
+    /// A prefix in a store; empty is all of it.
+    pub fn new(driver: Arc<dyn Driver>, prefix: impl Into<String>) -> Self {
+        Self { driver, prefix: prefix.into() }
+    }
+
+    /// The store and the prefix, for people.
+    pub(crate) fn describe(&self) -> String {
+        let store = self.driver.fingerprint();
+        let store = store.split_once('#').map_or(store.as_str(), |(store, _)| store);
+        if self.prefix.is_empty() { store.to_owned() } else { format!("{store} prefix {:?}", self.prefix) }
+    }
+
     /// The place that a URL names.
     ///
     /// # Errors

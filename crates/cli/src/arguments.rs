@@ -133,10 +133,37 @@ pub(crate) enum Command {
     Rekey,
     /// Read everything and check it against its checksums and the log
     Verify,
+    /// Copy the database, as it is now, to another store or folder, while others read and write; what is there already stays
+    Backup(Backup),
+    /// Make a database of a backup, where there must be nothing yet
+    Restore(Restore),
     /// Try the store: is it reachable, fast, and what may it be used for
     Doctor(Doctor),
     /// Print the changes of a table, or of all, in the order of their commits
     Watch(Watch),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Backup {
+    /// Where backups go, as --db names databases
+    #[arg(value_name = "URL")]
+    pub(crate) to: String,
+    /// Show what can be restored from there, and copy nothing
+    #[arg(long, conflicts_with = "verify")]
+    pub(crate) list: bool,
+    /// Read everything that is there and see whether it is as it was copied, and copy nothing
+    #[arg(long)]
+    pub(crate) verify: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    /// Where the backups are; --db says where the database is to be
+    #[arg(value_name = "URL")]
+    pub(crate) from: String,
+    /// The backup of that position, or the last one not later than that time, instead of the newest; `backup --list` shows them
+    #[arg(long, value_name = "SEQ|TIME", value_parser = parse_point)]
+    pub(crate) at: Option<Point>,
 }
 
 #[derive(Debug, Args)]

@@ -203,6 +203,9 @@ fn kind_of(error: &Error) -> &'static str {
         Error::BlobDamaged { .. } => "damaged",
         Error::ForeignBlob { .. } => "foreign_blob",
         Error::BlobSource { .. } => "io",
+        Error::Backup { .. } => "backup",
+        Error::NotEmpty { .. } => "not_empty",
+        Error::UnfinishedRestore { .. } => "unfinished_restore",
         Error::Log(error) => kind_of_log(error),
         _ => "other",
     }

@@ -97,7 +97,7 @@ impl Store {
         }
     }
 
-    /// How the arguments want the database opened.
+    /// What opens the database as the arguments say.
     pub(crate) fn builder(&self, global: &Global, access: Access) -> Result<DatabaseBuilder, Failure> {
         let mut builder = Database::builder()
             .shared_driver(Arc::new(self.meter.clone()))

@@ -23,7 +23,7 @@ use crate::{
 pub struct Captured<T> {
     /// What was taken out of the state machine.
     pub value: T,
-    state: LogState,
+    pub(crate) state: LogState,
 }
 
 impl<T> Captured<T> {

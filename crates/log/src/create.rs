@@ -112,7 +112,7 @@ impl Opener<'_> {
     }
 
     /// A database must not lie inside another, nor contain one: each may remove what it does not know in its place.
-    async fn check_not_inside(&self) -> Result<()> {
+    pub(crate) async fn check_not_inside(&self) -> Result<()> {
         let prefix = self.layout.prefix();
         for (slash, _) in prefix.match_indices('/').filter(|(at, _)| at + 1 < prefix.len()) {
             self.check_no_database_at(prefix.get(..=slash).unwrap_or_default()).await?;

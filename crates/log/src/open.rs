@@ -94,7 +94,7 @@ const WITHOUT_BEGINNING: &str = "later records exist, and no checkpoint covers i
 pub(crate) struct Opener<'a> {
     /// Answers every request in time.
     pub(crate) store: Arc<dyn Driver>,
-    driver: Arc<dyn Driver>,
+    pub(crate) driver: Arc<dyn Driver>,
     pub(crate) env: Arc<dyn Environment>,
     pub(crate) layout: Layout,
     pub(crate) options: &'a OpenOptions,

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where it fails")]
 
 mod answers;
+mod backup;
 mod batches;
 mod blob_model;
 mod blobs;

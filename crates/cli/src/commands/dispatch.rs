@@ -1,6 +1,6 @@
 use super::{
-    blob, compact, databases, delete, demo, doctor, drop_database, export, gc, get, import, index, patch, put, query,
-    rekey, schema, schema_history, snapshot, stats, tables, ttl, update, verify, watch,
+    backup, blob, compact, databases, delete, demo, doctor, drop_database, export, gc, get, import, index, patch, put,
+    query, rekey, schema, schema_history, snapshot, stats, tables, ttl, update, verify, watch,
 };
 use crate::arguments::{Arguments, Command};
 use crate::failure::Failure;
@@ -33,6 +33,8 @@ pub(crate) async fn run(arguments: &Arguments, output: &mut Output) -> Result<()
         Command::Compact => compact::run(global, output).await,
         Command::Gc(options) => gc::run(global, options, output).await,
         Command::Rekey => rekey::run(global, output).await,
+        Command::Backup(options) => backup::run(global, options, output).await,
+        Command::Restore(options) => backup::restore(global, options, output).await,
         Command::Verify => verify::run(global, output).await,
         Command::Doctor(options) => doctor::run(global, options, output).await,
         Command::Watch(options) => watch::run(global, options, output).await,

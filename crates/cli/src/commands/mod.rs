@@ -2,6 +2,7 @@
 
 mod dispatch;
 
+mod backup;
 mod blob;
 mod compact;
 mod computed;

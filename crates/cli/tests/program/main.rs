@@ -2,6 +2,8 @@
 
 // Marked, so that the lints treat their helpers as tests too.
 #[cfg(test)]
+mod backups;
+#[cfg(test)]
 mod blobs;
 #[cfg(test)]
 mod databases;
