@@ -13,21 +13,21 @@ use crate::{ChainHash, IngestTicket, Layout, Log, RecordKind, Result, Seq, SlotN
 
 impl<T> Captured<T> {
     /// The records up to `last` that the log had not given up, in order: those from the floor on, those that are spared, and
-    /// those that the last checkpoint does not cover.
+    /// those that the last checkpoint does not cover, which without one are all from `genesis` on.
     #[must_use]
-    pub fn kept_records(&self, last: Seq) -> Vec<Stretch> {
+    pub fn kept_records(&self, genesis: Seq, last: Seq) -> Vec<Stretch> {
         let upkeep = &self.state.upkeep;
-        let uncovered = upkeep.checkpoint.as_ref().map_or(Seq::FIRST, |checkpoint| checkpoint.covers.next());
+        let uncovered = self.first_to_replay(genesis);
         let spared = stretch::without(&upkeep.spared, &[], self.state.floor);
         let behind = [self.state.floor, uncovered].map(|first| Stretch { first, last });
         stretch::union(spared.into_iter().chain(behind.into_iter().filter(|behind| behind.first <= last)))
     }
 
-    /// The first position that has to be replayed by whoever begins with the last checkpoint: without its record, nobody can
-    /// open the log.
+    /// The first position that has to be replayed by whoever begins with the last checkpoint, or, without one, with `genesis`:
+    /// without its record, nobody can open the log.
     #[must_use]
-    pub fn first_to_replay(&self) -> Seq {
-        self.last_checkpoint().map_or(Seq::FIRST, |checkpoint| checkpoint.covers.next())
+    pub fn first_to_replay(&self, genesis: Seq) -> Seq {
+        self.last_checkpoint().map_or(genesis, |checkpoint| checkpoint.covers.next())
     }
 
     /// Which life of the database it is of.

@@ -31,6 +31,8 @@ struct Runs {
     /// All that the last checkpoint needs for itself and for the past, manifests included.
     all: Vec<String>,
     has_blobs: bool,
+    /// Where the database begins, as long as there is no checkpoint.
+    genesis: Seq,
 }
 
 fn runs(documents: &Documents) -> Runs {
@@ -39,6 +41,8 @@ fn runs(documents: &Documents) -> Runs {
     Runs {
         present: documents.base().tree.runs().map(|run| run.meta().name.to_string()).chain(loaded).collect(),
         all: documents.base().objects().collect(),
+        // Behind another one that was dropped, there is nothing up to there.
+        genesis: documents.base().covers.max(Seq::FIRST),
         has_blobs: !documents.stats(TableId::BLOBS).is_empty(),
     }
 }
@@ -54,8 +58,8 @@ impl Inner {
         }
         let Some(hash) = self.log.hash_of(seq).await? else { return Ok(None) };
         let time = self.existing_record(seq).await?.time;
-        let Runs { present, all, has_blobs } = &captured.value;
-        let mut names = self.log.record_names(&captured.kept_records(seq)).await?;
+        let Runs { present, all, has_blobs, genesis } = &captured.value;
+        let mut names = self.log.record_names(&captured.kept_records(*genesis, seq)).await?;
         names.extend(captured.last_checkpoint().map(|checkpoint| checkpoint.manifest.clone()));
         names.extend(all.iter().filter(|name| !present.contains(*name)).cloned());
         names.extend(present.iter().cloned());
@@ -64,7 +68,7 @@ impl Inner {
         }
         let mut seen = BTreeSet::new();
         names.retain(|name| seen.insert(name.clone()));
-        let (generation, first_to_replay) = (captured.generation(), captured.first_to_replay());
+        let (generation, first_to_replay) = (captured.generation(), captured.first_to_replay(*genesis));
         Ok(Some(Held { seq, hash, time, generation, first_to_replay, names }))
     }
 

@@ -341,6 +341,20 @@ async fn every_moment_that_is_held_can_be_restored_with_its_past_and_names() {
 }
 
 #[tokio::test]
+async fn one_that_was_created_where_another_was_dropped_is_backed_up_and_restored() {
+    for has_checkpoint in [false, true] {
+        let (store, to) = (MemoryDriver::new(), vault(MemoryDriver::new()));
+        let first = sample(&store).await;
+        first.drop_database(&first.name()).await.unwrap();
+        let db = if has_checkpoint { sample(&store).await } else { open(store.clone()).await };
+        fill(&db, 0..5, 7).await;
+        let report = backup(&db, &to).await;
+        assert_same(&db, report.seq, &restore(&to, None).await).await;
+        assert!(Backups::at(&to).unwrap().verify(|_| ()).await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
 async fn a_place_that_holds_anything_is_refused_and_named() {
     let source = sample(&MemoryDriver::new()).await;
     let place = vault(MemoryDriver::new());
