@@ -97,6 +97,16 @@ impl Opener<'_> {
         }
     }
 
+    /// Creates a database behind one that was dropped, and tells where it begins.
+    pub(crate) async fn create_behind(&self, tombstone: &Tombstone) -> Result<Seq> {
+        if self.options.read_only || !self.options.create {
+            let (place, prefix) = (self.store.fingerprint(), self.layout.prefix().to_owned());
+            return Err(LogError::Dropped { place, prefix, seq: tombstone.seq });
+        }
+        self.create(false, Some(tombstone)).await?;
+        Ok(tombstone.next_genesis())
+    }
+
     /// Under a name that is ours alone, repeating is harmless.
     async fn put_own_name(&self, key: &Key, bytes: &Bytes) -> Result<Holder, Unsettled> {
         let always = || self.store.put(key, bytes.clone(), bucketdb_driver::Condition::Always);

@@ -27,7 +27,7 @@ use crate::upkeep::Upkeep;
 use crate::window::{Reading, Window};
 use crate::{
     DatabaseId, Layout, LogError, NodeId, Result, Seq, SharedOptions, SlotNames, StateMachine, StoreCheck, StoreReport,
-    TailLimits, Tombstone, Verdict, reads,
+    TailLimits, Verdict, reads,
 };
 
 /// How a log is opened.
@@ -165,16 +165,6 @@ impl Opener<'_> {
             reads::pause(&*self.env, attempt).await;
             attempt += 1;
         }
-    }
-
-    /// Creates a database behind one that was dropped, and tells where it begins.
-    async fn create_behind(&self, tombstone: &Tombstone) -> Result<Seq> {
-        if self.options.read_only || !self.options.create {
-            let (place, prefix) = (self.store.fingerprint(), self.layout.prefix().to_owned());
-            return Err(LogError::Dropped { place, prefix, seq: tombstone.seq });
-        }
-        self.create(false, Some(tombstone)).await?;
-        Ok(tombstone.next_genesis())
     }
 
     pub(crate) fn place(&self) -> String {
