@@ -1,7 +1,5 @@
 //! A thousand open databases that nobody uses. By itself in a process, since it measures what that has in memory.
 
-#![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
-
 use std::time::Duration;
 
 use bucketdb::{
