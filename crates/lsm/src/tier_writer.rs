@@ -156,6 +156,7 @@ mod tests {
             }
             let (runs, _) = writer.finish().await.unwrap();
             let meta = runs[0].run().meta();
+            store().verify(meta).await.unwrap();
             for begin in (0..19_000).step_by(997) {
                 let run = store().open(meta.clone());
                 run.may_hold(&entry(1, 0, Vec::new()).key).await.unwrap();

@@ -149,8 +149,12 @@ impl Check<'_> {
         const WRONG: Fault = Fault::Damaged("a partition tells of other blocks than there are");
         let partition = Partition::decode(body)?;
         let mut keys: Option<(Bytes, Bytes)> = None;
-        for index in 0..partition.len() {
-            let block = self.blocks.pop_front().ok_or(WRONG)?;
+        // Blocks of earlier partitions may be there still: those are held back if they are long.
+        let start = partition.block(0).map(|(start, _)| start).ok_or(WRONG)?;
+        let first = self.blocks.partition_point(|block| block.start < start);
+        let end = first.checked_add(partition.len()).filter(|end| *end <= self.blocks.len()).ok_or(WRONG)?;
+        let blocks: Vec<SeenBlock> = self.blocks.drain(first..end).collect();
+        for (index, block) in blocks.into_iter().enumerate() {
             if partition.block(index) != Some((block.start, block.end)) || *partition.separator(index) < *block.last_key
             {
                 return Err(WRONG);
