@@ -32,7 +32,7 @@ use std::fmt;
 use bucketdb_log::codec;
 use bytes::Bytes;
 use serde::Serialize;
-use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 use self::columns::Columns;
@@ -289,6 +289,21 @@ fn too_early() -> RowError {
 /// For how many values room is made before they were read.
 const MOST_EXPECTED: usize = 64;
 
+/// A longer text is no key. One of a map whose key is a map whose key is a map, and so on, doubles with each of them.
+const MOST_KEY_BYTES: usize = 64 << 10;
+
+/// What JSON has for the key of a map, where all keys are text.
+fn key_text(key: Value) -> Result<String, RowError> {
+    let text = match key {
+        Value::String(text) => return Ok(text),
+        other => other.to_string(),
+    };
+    if text.len() > MOST_KEY_BYTES {
+        return Err(RowError(format!("a key of a map takes more than {MOST_KEY_BYTES} bytes as text")));
+    }
+    Ok(text)
+}
+
 /// Builds a JSON value from whatever MessagePack holds.
 struct AnyValue;
 
@@ -354,10 +369,7 @@ impl<'de> Visitor<'de> for AnyValue {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut map = Map::with_capacity(entries.size_hint().unwrap_or(0).min(MOST_EXPECTED));
         while let Some(key) = entries.next_key_seed(Self)? {
-            let key = match key {
-                Value::String(text) => text,
-                other => other.to_string(),
-            };
+            let key = key_text(key).map_err(de::Error::custom)?;
             map.insert(key, entries.next_value_seed(Self)?);
         }
         Ok(Value::Object(map))

@@ -355,6 +355,18 @@ async fn one_that_was_created_where_another_was_dropped_is_backed_up_and_restore
 }
 
 #[tokio::test]
+async fn a_store_that_does_not_say_whether_a_restore_is_under_way_holds_up_nobody() {
+    let store = FaultDriver::new(MemoryDriver::new(), |_, key| match key.ends_with("restoring") {
+        true => Fault::HangAfter,
+        false => Fault::None,
+    });
+    let opening = on(store).create(false).request_timeout(Duration::from_millis(20)).open();
+    #[expect(clippy::disallowed_methods, reason = "the time of whoever waits")]
+    let opened = tokio::time::timeout(Duration::from_secs(20), opening).await.expect("it never opens");
+    assert!(matches!(opened, Err(Error::Log(LogError::NoDatabase { .. }))), "{opened:?}");
+}
+
+#[tokio::test]
 async fn a_place_that_holds_anything_is_refused_and_named() {
     let source = sample(&MemoryDriver::new()).await;
     let place = vault(MemoryDriver::new());

@@ -11,7 +11,7 @@ use super::item::Item;
 use super::message_pack::{Head, MessagePack, NIL, text};
 use super::reader::Document;
 use super::translated::{Names, Stored};
-use super::{AnyValue, RowError};
+use super::{AnyValue, RowError, key_text};
 
 /// A value as it is stored: the document itself, or one in it. It is seen as [`decode_value`](super::decode_value) would
 /// give it.
@@ -219,11 +219,7 @@ fn is_key(key: &[u8], name: &str) -> Result<bool, RowError> {
     if let Head::Text(key) = head {
         return Ok(key == name.as_bytes());
     }
-    let key = match AnyValue.deserialize(Item::MessagePack(key))? {
-        Value::String(key) => key,
-        key => key.to_string(),
-    };
-    Ok(key == name)
+    Ok(key_text(AnyValue.deserialize(Item::MessagePack(key))?)? == name)
 }
 
 /// The elements of a list, one after the other.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::item::Item;
 use super::translated::{Key, Names, Stored};
-use super::{AnyValue, Body, RowError, encode, open, with_stored};
+use super::{AnyValue, Body, RowError, encode, key_text, open, with_stored};
 use crate::Layouts;
 
 /// What a patch makes of a document, as a row of the version of the layouts: objects are changed field by field, anything
@@ -79,7 +79,7 @@ impl Key<'_> {
         match self {
             Self::Text(key) => *key == name,
             Self::Other(key) => {
-                let shown = AnyValue.deserialize(Item::MessagePack(key)).map(|key: Value| key.to_string());
+                let shown = AnyValue.deserialize(Item::MessagePack(key)).and_then(key_text);
                 shown.is_ok_and(|shown| shown == name)
             }
         }

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::item::Item;
 use super::*;
 use crate::{KeyType, Schema};
 
@@ -71,6 +72,15 @@ fn what_is_nested_too_deep_is_refused_and_not_a_crash() {
     row.extend_from_slice(&[0x91; 100_000]);
     assert!(decode_value(&row.clone().into(), &open()).is_err());
     assert!(decode::<Value>(&row.into(), &open()).is_err());
+}
+
+/// A quote in a text is two characters in the text of the key that has it, and so on.
+#[test]
+fn keys_in_keys_do_not_grow_without_end() {
+    let nested = |levels: usize| [vec![0x81; levels], vec![0xa1, b'"'], vec![0xc0; levels]].concat();
+    let read = |bytes: &[u8]| AnyValue.deserialize(Item::MessagePack(bytes));
+    assert_eq!(read(&nested(2)), Ok(json!({r#"{"\"":null}"#: null})));
+    assert_eq!(read(&nested(60)), Err(RowError("a key of a map takes more than 65536 bytes as text".to_owned())));
 }
 
 proptest! {
