@@ -140,10 +140,13 @@ impl Cluster {
                 Ok(tables) => break tables,
                 Err(error) => {
                     trace.note(format_args!("{process} cannot open: {error}"));
+                    let mut longest = Duration::from_secs(2);
                     if let Outcome::Broken(alarm) = Outcome::of_error(&error) {
                         self.alarm(format!("{process} opening: {alarm}"));
+                        // It may stay so.
+                        longest = Duration::from_secs(60);
                     }
-                    scheduler.sleep(choices.magnitude(Duration::from_millis(10), Duration::from_secs(2))).await;
+                    scheduler.sleep(choices.magnitude(Duration::from_millis(10), longest)).await;
                 }
             }
         };
