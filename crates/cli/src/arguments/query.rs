@@ -35,7 +35,7 @@ pub(crate) struct Query {
     #[arg(long, value_name = "CURSOR", requires = "page_size")]
     pub(crate) after: Option<PageCursor>,
     /// Print how the query is answered, what other ways would cost, and what it took, instead of documents
-    #[arg(long, conflicts_with_all = ["select", "format"])]
+    #[arg(long, conflicts_with = "format")]
     pub(crate) explain: bool,
     /// Ask the store for what others have committed up to now
     #[arg(long)]

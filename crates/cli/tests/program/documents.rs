@@ -380,6 +380,9 @@ fn indexes_are_created_used_shown_and_dropped() {
     let explained = sandbox.json(&["query", "people", "--where", "age = 17", "--explain"]);
     assert_eq!((&explained["found"], &explained["plan"]["documents"]), (&json!(1), &json!(3)));
     assert_eq!(explained["alternatives"][0]["by"], "unique index on age, age given");
+    // What is shown of documents is part of how they are read.
+    let explained = sandbox.json(&["query", "people", "--select", "id", "--explain"]);
+    assert_eq!(explained["found"], json!(3));
     let text = sandbox.ok(&["query", "people", "--where", "id = \"bob\"", "--explain"]);
     assert!(
         text.contains("reads by the primary key: about 1 documents") && text.contains("found 1 document"),
