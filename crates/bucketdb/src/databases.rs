@@ -8,6 +8,7 @@ use bucketdb_log::{
     DatabaseId, DropReport, Layout, LogError, TimedDriver, find_dropped, list_databases, remove_dropped,
 };
 
+use crate::place::address_of;
 use crate::{Database, DatabaseBuilder, Error, Result};
 
 /// A database that was found in a store.
@@ -30,8 +31,7 @@ fn name_of(driver: &dyn Driver, layout: &Layout) -> String {
     if let Some(name) = layout.prefix().strip_suffix('/') {
         return name.to_owned();
     }
-    let store = driver.fingerprint();
-    let address = store.split_once('#').map_or(store.as_str(), |(address, _)| address);
+    let address = address_of(driver);
     let address = address.trim_end_matches('/');
     address.rsplit(['/', ':']).next().unwrap_or(address).to_owned()
 }
@@ -54,15 +54,7 @@ impl DatabaseBuilder {
     /// If the store fails.
     pub async fn list_databases(mut self) -> Result<Vec<FoundDatabase>> {
         let (store, env, layout) = self.parts().await?;
-        #[cfg(feature = "encryption")]
-        let store_of = |layout: &Layout| -> Arc<dyn Driver> {
-            match self.encryption.clone() {
-                Some(keys) => Arc::new(crate::encryption::seal(store.clone(), keys, env.clone(), layout)),
-                None => store.clone(),
-            }
-        };
-        #[cfg(not(feature = "encryption"))]
-        let store_of = |_: &Layout| store.clone();
+        let store_of = |layout: &Layout| self.unsealing(&store, &env, layout);
         let found = list_databases(&store, &env, &layout, store_of).await?;
         let named = found.into_iter().map(|found| {
             let bucketdb_log::FoundDatabase { prefix, database, is_dropped } = found;
@@ -90,12 +82,7 @@ impl DatabaseBuilder {
         self = self.create(false);
         let (store, env, layout) = self.parts().await?;
         check_name(name, &*store, &layout)?;
-        self.environment = Some(env.clone());
-        #[cfg(feature = "encryption")]
-        let store: Arc<dyn Driver> = match self.encryption.clone() {
-            Some(keys) => Arc::new(crate::encryption::seal(store, keys, env.clone(), &layout)),
-            None => store,
-        };
+        let store = self.unsealing(&store, &env, &layout);
         let commit_timeout = self.commit_timeout;
         let tombstone = match self.open().await {
             Ok(db) => {
@@ -109,6 +96,21 @@ impl DatabaseBuilder {
             Err(error) => return Err(error),
         };
         Ok(remove_dropped(&store, &env, &layout, &tombstone, wait).await?)
+    }
+
+    /// A store as the database at a layout is read from it: with its keys, if it is encrypted.
+    #[cfg(feature = "encryption")]
+    fn unsealing(&self, store: &Arc<dyn Driver>, env: &Arc<dyn Environment>, layout: &Layout) -> Arc<dyn Driver> {
+        match self.encryption.clone() {
+            Some(keys) => Arc::new(crate::encryption::seal(store.clone(), keys, env.clone(), layout)),
+            None => store.clone(),
+        }
+    }
+
+    #[cfg(not(feature = "encryption"))]
+    #[expect(clippy::unused_self, reason = "what it has of keys is another feature")]
+    fn unsealing(&self, store: &Arc<dyn Driver>, _: &Arc<dyn Environment>, _: &Layout) -> Arc<dyn Driver> {
+        store.clone()
     }
 
     /// The store, which answers every request in time, where time comes from, and where the database is.

@@ -24,6 +24,12 @@ pub struct Place {
     prefix: String,
 }
 
+/// Where a store is, for people: its fingerprint without what tells two stores at one place apart.
+pub(crate) fn address_of(driver: &dyn Driver) -> String {
+    let store = driver.fingerprint();
+    store.split_once('#').map_or(store.as_str(), |(address, _)| address).to_owned()
+}
+
 impl Place {
     /// A prefix in a store; empty is all of it.
     pub fn new(driver: Arc<dyn Driver>, prefix: impl Into<String>) -> Self {
@@ -31,10 +37,10 @@ impl Place {
     }
 
     /// The store and the prefix, for people.
-    pub(crate) fn describe(&self) -> String {
-        let store = self.driver.fingerprint();
-        let store = store.split_once('#').map_or(store.as_str(), |(store, _)| store);
-        if self.prefix.is_empty() { store.to_owned() } else { format!("{store} prefix {:?}", self.prefix) }
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let store = address_of(&*self.driver);
+        if self.prefix.is_empty() { store } else { format!("{store} prefix {:?}", self.prefix) }
     }
 
     /// The place that a URL names.

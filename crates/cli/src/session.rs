@@ -69,11 +69,14 @@ impl Store {
         Ok(Self { meter: MeteredDriver::shared(place.driver().clone(), env.clone()), prefix, env })
     }
 
-    /// The store, for people.
+    /// The store, which counts what is asked of it, and the prefix.
+    pub(crate) fn place(&self) -> Place {
+        Place::new(Arc::new(self.meter.clone()), &*self.prefix)
+    }
+
+    /// Both, for people.
     pub(crate) fn describe(&self) -> String {
-        let store = bucketdb::Driver::fingerprint(&self.meter);
-        let store = store.split_once('#').map_or(store.as_str(), |(store, _)| store);
-        if self.prefix.is_empty() { store.to_owned() } else { format!("{store} prefix {:?}", self.prefix) }
+        self.place().describe()
     }
 
     /// Opens the database.

@@ -1,6 +1,4 @@
-use std::sync::Arc;
-
-use bucketdb::{BackupMoment, Backups, CopyProgress, Place};
+use bucketdb::{BackupMoment, Backups, CopyProgress};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
@@ -20,7 +18,7 @@ pub(super) async fn run(global: &Global, options: &Backup, output: &mut Output) 
     let target = Store::at(&options.to, None, Access::Create).await?;
     let (started, read, written) = (store.env.monotonic(), store.meter.usage(), target.meter.usage());
     let progress = message_progress();
-    let outcome = db.backup(&place(&target), |at| show(&progress, &at)).await;
+    let outcome = db.backup(&target.place(), |at| show(&progress, &at)).await;
     progress.finish_and_clear();
     let report = outcome?;
     db.close().await?;
@@ -59,7 +57,7 @@ pub(super) async fn run(global: &Global, options: &Backup, output: &mut Output) 
 pub(super) async fn restore(global: &Global, options: &Restore, output: &mut Output) -> Result<(), Failure> {
     check_options(global)?;
     let source = existing(&options.from).await?;
-    let backups = Backups::at(&place(&source))?;
+    let backups = Backups::at(&source.place())?;
     let store = Store::of(global, Access::Create).await?;
     let started = store.env.monotonic();
     let progress = message_progress();
@@ -96,7 +94,7 @@ async fn existing(url: &str) -> Result<Store, Failure> {
 }
 
 async fn list(url: &str, output: &mut Output) -> Result<(), Failure> {
-    let moments = Backups::at(&place(&existing(url).await?))?.moments().await?;
+    let moments = Backups::at(&existing(url).await?.place())?.moments().await?;
     if output.is_json() {
         return Ok(output.value(&moments.iter().map(as_json).collect::<Value>())?);
     }
@@ -116,7 +114,7 @@ fn as_json(moment: &BackupMoment) -> Value {
 }
 
 async fn verify(url: &str, output: &mut Output) -> Result<(), Failure> {
-    let backups = Backups::at(&place(&existing(url).await?))?;
+    let backups = Backups::at(&existing(url).await?.place())?;
     let progress = message_progress();
     let mut read = 0;
     let outcome = backups.verify(|at| {
@@ -143,10 +141,6 @@ async fn verify(url: &str, output: &mut Output) -> Result<(), Failure> {
     }
     let message = format!("the backup is not as it was copied: {}", plural(findings.len() as u64, "finding"));
     Err(Failure::new("damaged", message).with("findings", findings.len()))
-}
-
-fn place(store: &Store) -> Place {
-    Place::new(Arc::new(store.meter.clone()), &store.prefix)
 }
 
 fn show(progress: &ProgressBar, at: &CopyProgress) {
