@@ -108,8 +108,9 @@ impl Layout {
         }
     }
 
-    /// What the names of all records at `seq` begin with; itself the name where names are shared.
-    pub(crate) fn slot_name(seq: Seq) -> String {
+    /// What the names of all records at `seq` begin with, relative to the database; itself the name where names are shared.
+    #[must_use]
+    pub fn slot_name(seq: Seq) -> String {
         format!("log/{seq:0SEQ_DIGITS$}", seq = seq.0)
     }
 

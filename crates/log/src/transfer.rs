@@ -104,15 +104,6 @@ impl<M: StateMachine> Log<M> {
     }
 }
 
-impl Layout {
-    /// What the name of the record at a position begins with, relative to the database; itself the name where all sessions have
-    /// the same.
-    #[must_use]
-    pub fn record_name_begins(seq: Seq) -> String {
-        Self::slot_name(seq)
-    }
-}
-
 /// Refuses a place that lies inside a database. One request for every part of the prefix.
 ///
 /// # Errors

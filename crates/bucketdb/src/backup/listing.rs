@@ -152,7 +152,7 @@ pub(super) const FOLDER: &str = "backup/";
 
 /// Whether a name, relative to the database, is that of the record at a position.
 pub(super) fn is_record_at(name: &str, seq: Seq) -> bool {
-    let behind = name.strip_prefix(&Layout::record_name_begins(seq));
+    let behind = name.strip_prefix(&Layout::slot_name(seq));
     behind.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
@@ -185,14 +185,14 @@ mod tests {
     use super::*;
 
     fn listing() -> impl Strategy<Value = Listing> {
-        let record = (1..9_u64).prop_map(|seq| Layout::record_name_begins(Seq(seq)));
+        let record = (1..9_u64).prop_map(|seq| Layout::slot_name(Seq(seq)));
         let object = (0..3_usize, 0..9_u64, any::<[u8; 16]>()).prop_map(|(kind, seq, id)| {
             let kinds = [ObjectKind::Manifest, ObjectKind::Run, ObjectKind::Blob];
             Layout::unique_name(kinds[kind], Seq(seq), id)
         });
         let names = prop::collection::btree_set(prop_oneof![record, object], 0..20);
         (names, any::<[u8; 16]>(), any::<u64>()).prop_map(|(mut names, id, number)| {
-            names.extend([2, 9].map(|seq| Layout::record_name_begins(Seq(seq))));
+            names.extend([2, 9].map(|seq| Layout::slot_name(Seq(seq))));
             let item =
                 |(at, name): (usize, String)| Item { name, size_bytes: number >> (at % 64), hash: [at as u8; 16] };
             Listing {
@@ -260,8 +260,8 @@ mod tests {
             time: LogTime(99),
             first_to_replay: Seq(2),
             items: vec![
-                item(Layout::record_name_begins(Seq(2)), 2),
-                item(Layout::record_name_begins(Seq(3)), 3),
+                item(Layout::slot_name(Seq(2)), 2),
+                item(Layout::slot_name(Seq(3)), 3),
                 item(Layout::unique_name(ObjectKind::Run, Seq(1), [4; 16]), 4),
             ],
         };
