@@ -59,14 +59,7 @@ pub(crate) async fn check_states(nodes: &[Node], reader: &Tables, truth: &Truth)
     let states = nodes.iter().map(|node| (node.process.to_string(), &node.tables));
     for (name, tables) in states.chain([("a fresh reader".to_owned(), reader)]) {
         let rule = "the same log gives the same state everywhere";
-        let mut found = rows(tables).await;
-        for _ in 0..ATTEMPTS {
-            if !found.as_ref().is_err_and(Error::is_retryable) {
-                break;
-            }
-            found = rows(tables).await;
-        }
-        match found {
+        match rows(tables, &Tables::NAMES).await {
             Ok(rows) if rows == expected => {}
             Ok(rows) => {
                 let missing = expected.iter().find(|row| !rows.contains(row));
@@ -89,13 +82,7 @@ pub(crate) async fn check_tickets(
 ) -> Vec<Violation> {
     let violation = |detail| vec![Violation::new("documents end when they are to", detail, Vec::new())];
     let began = scheduler.now();
-    let mut found = rows_of(reader, &[TICKETS]).await;
-    for _ in 0..ATTEMPTS {
-        if !found.as_ref().is_err_and(Error::is_retryable) {
-            break;
-        }
-        found = rows_of(reader, &[TICKETS]).await;
-    }
+    let found = rows(reader, &[TICKETS]).await;
     let Clock { earliest_ms, latest_ms } = Clock::between(began, scheduler.now(), clocks_off_ms);
     let ends_ms = |row: &Row| row.2.get("ends").and_then(Value::as_u64).unwrap_or(u64::MAX / 1_000) * 1_000;
     let written = truth.rows(&[TICKETS]);
@@ -114,12 +101,19 @@ pub(crate) async fn check_tickets(
     }
 }
 
-/// All documents that a node shows.
-async fn rows(tables: &Tables) -> Result<Vec<Row>, Error> {
-    rows_of(tables, &Tables::NAMES).await
+/// All documents of some tables that a node shows.
+async fn rows(tables: &Tables, names: &[&str]) -> Result<Vec<Row>, Error> {
+    let mut found = try_rows(tables, names).await;
+    for _ in 0..ATTEMPTS {
+        if !found.as_ref().is_err_and(Error::is_retryable) {
+            break;
+        }
+        found = try_rows(tables, names).await;
+    }
+    found
 }
 
-async fn rows_of(tables: &Tables, names: &[&str]) -> Result<Vec<Row>, Error> {
+async fn try_rows(tables: &Tables, names: &[&str]) -> Result<Vec<Row>, Error> {
     let mut rows = Vec::new();
     for name in names {
         let collection = tables.db.collection(name);
