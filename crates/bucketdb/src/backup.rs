@@ -117,7 +117,7 @@ impl Backup {
     async fn begin(db: &Database, to: &Place) -> Result<Self> {
         let log = &db.inner.log;
         let vault = Vault::new(to, log.env().clone())?;
-        let source = Side::new(std::sync::Arc::new(db.inner.meter.clone()), log.env().clone());
+        let source = Side::new(db.inner.home.store.clone(), log.env().clone());
         if source.driver.fingerprint() == vault.side.driver.fingerprint() && vault.prefix() == log.layout().prefix() {
             return Err(vault.unusable("it is the place of the database itself"));
         }

@@ -18,6 +18,7 @@ use crate::backup::is_unfinished;
 use crate::database::{Inner, MemoryBudget};
 #[cfg(feature = "encryption")]
 use crate::encryption;
+use crate::home::Home;
 use crate::index_build::IndexPiece;
 use crate::maintenance::{self, Maintenance};
 use crate::past::Past;
@@ -30,11 +31,14 @@ const SMALLEST_MEMORY: u64 = 8 << 20;
 const SHORTEST_GRACE: Duration = Duration::from_secs(30 * 60);
 
 /// Options for opening a database. Every one has a default that needs no thought.
+#[derive(Clone)]
 #[must_use = "a builder does nothing until it is opened"]
 pub struct DatabaseBuilder {
     driver: Option<Arc<dyn Driver>>,
     url: Option<String>,
     prefix: Option<String>,
+    /// The names on the way to a branch; none for the database itself.
+    pub(crate) branch: Vec<String>,
     node_id: u64,
     ring_size: Option<u64>,
     grace: Option<Duration>,
@@ -70,6 +74,7 @@ impl DatabaseBuilder {
             driver: None,
             url: None,
             prefix: None,
+            branch: Vec::new(),
             node_id: 0,
             ring_size: None,
             grace: None,
@@ -120,6 +125,13 @@ impl DatabaseBuilder {
     /// another.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = Some(prefix.into());
+        self
+    }
+
+    /// The branch of that name, instead of the database that it is a [branch](Database::create_branch) of; `one/another` is the
+    /// branch `another` of the branch `one`. A branch is never created by opening it, and it takes a request more to open.
+    pub fn branch(mut self, path: impl AsRef<str>) -> Self {
+        self.branch = path.as_ref().split('/').map(str::to_owned).collect();
         self
     }
 
@@ -303,8 +315,11 @@ impl DatabaseBuilder {
         let (driver, prefix) = self.place().await?;
         let env = self.environment_or_default();
         let meter = MeteredDriver::shared(driver, env.clone());
+        let raw: Arc<dyn Driver> = Arc::new(meter.clone());
+        let home = Home::find(raw, &env, &prefix, (self.branch, self.request_timeout)).await?;
         let options = OpenOptions {
-            prefix,
+            prefix: home.layout.prefix().to_owned(),
+            fork: home.layout.fork(),
             node,
             ring_size,
             grace: self.grace,
@@ -318,13 +333,15 @@ impl DatabaseBuilder {
             request_timeout: self.request_timeout,
             deadline: self.commit_timeout,
         };
-        let metered: Arc<dyn Driver> = Arc::new(meter.clone());
+        let metered = home.store.clone();
         let usual = MemoryBudget::of(usize::try_from(self.max_memory).unwrap_or(usize::MAX));
         let memory = self.memory.unwrap_or(usual);
-        let layout = Layout::new(&options.prefix).map_err(LogError::from)?;
+        let layout = home.layout.clone();
         let options_prefix = options.prefix.clone();
         // What is asked when opening went wrong must come to an end as well.
         let unsealed = TimedDriver::new(metered.clone(), env.clone(), self.request_timeout);
+        #[cfg(feature = "encryption")]
+        let keys = self.encryption.clone();
         #[cfg(feature = "encryption")]
         let encryption = self.encryption.map(|keys| encryption::seal(metered.clone(), keys, env.clone(), &layout));
         #[cfg(feature = "encryption")]
@@ -359,8 +376,11 @@ impl DatabaseBuilder {
         let inner = Inner {
             log,
             meter,
+            home,
             #[cfg(feature = "encryption")]
             encryption,
+            #[cfg(feature = "encryption")]
+            keys,
             staleness,
             commit_timeout,
             past,

@@ -12,7 +12,7 @@ use crate::endings::Endings;
 use crate::flush::WrittenRows;
 use crate::index_build::{IndexBuilder, IndexPiece, IndexWork};
 use crate::moment::{Moment, Pin};
-use crate::retention::{Retention, retained_as};
+use crate::retention::{Retention, Wanted, retained_as};
 use crate::{Error, Result};
 
 /// What a round of maintenance is for.
@@ -135,9 +135,11 @@ impl Inner {
         let options = self.log.options();
         let keep = options.history.unwrap_or(options.grace);
         let present = retained_as(&base, last.as_ref(), ingested.iter().cloned().collect());
-        let named: Vec<Seq> = catalogue.snapshots().positions().collect();
+        let named: Vec<Seq> = catalogue.kept_positions().collect();
+        let begun_with: Vec<Seq> = catalogue.branches().iter().map(|(_, pin)| pin.base).collect();
+        let wanted = Wanted { keep, named: &named, begun_with: &begun_with };
         let Retention { retained, pinned, floor, spared } =
-            Retention::new((&base.retained, base.pinned), present, keep, (covers, time_ms), &named);
+            Retention::new((&base.retained, base.pinned), present, (covers, time_ms), wanted);
         let given_up = self.superfluous_blobs(moment, floor, &spared).await?;
         let superfluous = Superfluous { unreferred, given_up };
         let ttls = catalogue.ttls_hash();

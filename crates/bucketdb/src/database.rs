@@ -11,6 +11,7 @@ use bucketdb_runs::RunStore;
 use parking_lot::Mutex;
 use serde_json::Value;
 
+use crate::home::Home;
 use crate::maintenance::Maintenance;
 use crate::past::Past;
 use crate::{
@@ -29,8 +30,12 @@ pub struct Database {
 pub(crate) struct Inner {
     pub(crate) log: Log<Documents>,
     pub(crate) meter: MeteredDriver,
+    /// Where it is.
+    pub(crate) home: Home,
     #[cfg(feature = "encryption")]
     pub(crate) encryption: Option<bucketdb_encryption::EncryptedDriver>,
+    #[cfg(feature = "encryption")]
+    pub(crate) keys: Option<bucketdb_encryption::EncryptionKeys>,
     pub(crate) staleness: Duration,
     pub(crate) commit_timeout: Duration,
     pub(crate) past: Past,

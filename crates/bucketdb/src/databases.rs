@@ -5,9 +5,10 @@ use std::sync::Arc;
 use bucketdb_driver::Driver;
 use bucketdb_env::Environment;
 use bucketdb_log::{
-    DatabaseId, DropReport, Layout, LogError, TimedDriver, find_dropped, list_databases, remove_dropped,
+    BranchOrigin, DatabaseId, DropReport, Layout, LogError, TimedDriver, find_dropped, list_databases, remove_dropped,
 };
 
+use crate::home::Home;
 use crate::place::address_of;
 use crate::{Database, DatabaseBuilder, Error, Result};
 
@@ -53,7 +54,8 @@ impl DatabaseBuilder {
     /// # Errors
     /// If the store fails.
     pub async fn list_databases(mut self) -> Result<Vec<FoundDatabase>> {
-        let (store, env, layout) = self.parts().await?;
+        self.branch.clear();
+        let (store, _, env, layout) = self.parts().await?;
         let store_of = |layout: &Layout| self.unsealing(&store, &env, layout);
         let found = list_databases(&store, &env, &layout, store_of).await?;
         let named = found.into_iter().map(|found| {
@@ -69,7 +71,7 @@ impl DatabaseBuilder {
     /// # Errors
     /// If the URL or the prefix is not understood.
     pub async fn database_name(&mut self) -> Result<String> {
-        let (store, _, layout) = self.parts().await?;
+        let (store, _, _, layout) = self.parts().await?;
         Ok(name_of(&*store, &layout))
     }
 
@@ -80,11 +82,18 @@ impl DatabaseBuilder {
     /// [`Error::WrongName`]; [`LogError::NoDatabase`] if there is none, and what is wrong with it if it cannot be opened.
     pub async fn drop_database(mut self, name: &str, wait: bool) -> Result<DropReport> {
         self = self.create(false);
-        let (store, env, layout) = self.parts().await?;
-        check_name(name, &*store, &layout)?;
-        let store = self.unsealing(&store, &env, &layout);
+        let (raw, store, env, layout) = self.parts().await?;
+        check_name(name, &*raw, &layout)?;
+        if layout.is_branch() {
+            let origin = BranchOrigin::read(&*raw, &*env, &layout).await?;
+            let report = Box::pin(self.clone().remove_branch(wait)).await?;
+            if let Some(origin) = origin.filter(|_| report.held_by.is_empty()) {
+                Box::pin(self.forget_upwards(origin.id, wait)).await?;
+            }
+            return Ok(report);
+        }
         let commit_timeout = self.commit_timeout;
-        let tombstone = match self.open().await {
+        let tombstone = match Box::pin(self.open()).await {
             Ok(db) => {
                 let dropped = db.inner.log.drop_database(commit_timeout).await;
                 let _ = db.inner.log.close(commit_timeout).await;
@@ -113,13 +122,15 @@ impl DatabaseBuilder {
         store.clone()
     }
 
-    /// The store, which answers every request in time, where time comes from, and where the database is.
-    async fn parts(&mut self) -> Result<(Arc<dyn Driver>, Arc<dyn Environment>, Layout)> {
+    /// The store, and the store as the database sees it, each of which answers every request in time, where time comes from, and
+    /// where the database is.
+    pub(crate) async fn parts(&mut self) -> Result<(Arc<dyn Driver>, Arc<dyn Driver>, Arc<dyn Environment>, Layout)> {
         let (driver, prefix) = self.place().await?;
-        let layout = Layout::new(&prefix).map_err(LogError::from)?;
         let env = self.environment_or_default();
-        let store = Arc::new(TimedDriver::new(driver, env.clone(), self.request_timeout));
-        Ok((store, env, layout))
+        let home = Home::find(driver, &env, &prefix, (self.branch.clone(), self.request_timeout)).await?;
+        let store = TimedDriver::new(home.store, env.clone(), self.request_timeout);
+        let store = self.unsealing(&(Arc::new(store) as Arc<dyn Driver>), &env, &home.layout);
+        Ok((home.timed, store, env, home.layout))
     }
 }
 

@@ -112,6 +112,26 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// There is a branch of that name already.
+    #[error("there is a branch named {name:?} already")]
+    BranchExists {
+        /// The name.
+        name: String,
+    },
+    /// There is no branch of that name.
+    #[error("there is no branch named {name:?}")]
+    UnknownBranch {
+        /// The name.
+        name: String,
+    },
+    /// There can be no such branch.
+    #[error("there can be no branch named {name:?}: {reason}")]
+    InvalidBranch {
+        /// The name.
+        name: String,
+        /// Why not.
+        reason: String,
+    },
     /// The machine's clock is so wrong that it cannot tell which documents have ended.
     #[error(
         "the clock of this machine is {} s {} that of the store, more than 5 minutes: it cannot tell which documents have ended",

@@ -155,7 +155,7 @@ impl Inner {
     }
 
     /// The last checkpoint that is kept and covers no more than the position: what it covers, and its manifest.
-    fn nearest_checkpoint(&self, seq: Seq) -> Result<(Seq, Option<(String, ChainHash)>)> {
+    pub(crate) fn nearest_checkpoint(&self, seq: Seq) -> Result<(Seq, Option<(String, ChainHash)>)> {
         let last = self.log.last_checkpoint().map(|last| (last.covers, last.manifest, last.manifest_hash));
         let base = self.log.read(|documents, _| documents.base().clone())?;
         let retained = base.retained.iter().map(|kept| (kept.covers, kept.manifest.clone(), ChainHash(kept.hash)));

@@ -37,16 +37,26 @@ pub(crate) fn retained_as(base: &Base, checkpoint: Option<&CheckpointRef>, loade
     }
 }
 
+/// What is to be kept of the past.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'a> {
+    /// Positions younger than this.
+    pub(crate) keep: Duration,
+    /// Positions that have a name, or at which a branch forks.
+    pub(crate) named: &'a [Seq],
+    /// What the checkpoints cover that branches begin with.
+    pub(crate) begun_with: &'a [Seq],
+}
+
 impl Retention {
     /// What a checkpoint that covers `covers`, at that time, keeps, if the one before it kept `earlier` (the first `pinned` for
-    /// names only) and is `last` itself: those from which positions younger than `keep` can be made, and the nearest one
-    /// before each position that has a name.
+    /// names only) and is `last` itself: those from which young enough positions can be made, and the nearest one before each
+    /// position that has a name.
     pub(crate) fn new(
         (earlier, pinned): (&[Retained], usize),
         last: Retained,
-        keep: Duration,
         (covers, now_ms): (Seq, u64),
-        named: &[Seq],
+        Wanted { keep, named, begun_with }: Wanted<'_>,
     ) -> Self {
         let keep_ms = keep.as_millis() as u64;
         let (before, earlier) = earlier.split_at(pinned.min(earlier.len()));
@@ -60,7 +70,7 @@ impl Retention {
             }
             given_up.extend(kept.pop_front());
         }
-        thin_out(&mut kept, keep_ms / KEPT_CHECKPOINTS);
+        thin_out(&mut kept, keep_ms / KEPT_CHECKPOINTS, begun_with);
         let floor = kept.front().map_or(covers, |oldest| oldest.covers);
         let named = if is_planted(PlantedBug::NameForgotten) { &[] } else { named };
         let (mut retained, spared): (Vec<_>, Vec<_>) =
@@ -87,13 +97,16 @@ pub(crate) fn needed_by_names<'a>(
     })
 }
 
-/// Leaves of those that are less apart than this the first.
-fn thin_out(kept: &mut VecDeque<Retained>, apart_ms: u64) {
+/// Leaves of those that are less apart than this the first, and those that branches begin with, whose logs do not lead on from
+/// earlier ones.
+fn thin_out(kept: &mut VecDeque<Retained>, apart_ms: u64, begun_with: &[Seq]) {
     let mut index = 1;
     while let (Some(before), Some(after)) = (kept.get(index - 1), kept.get(index + 1)) {
         // Where another field came to say when documents end, the log does not lead from the one before to the one behind.
         let says_the_same = kept.get(index).is_some_and(|it| it.ttls == before.ttls && it.ttls == after.ttls);
-        if after.time_ms.saturating_sub(before.time_ms) >= apart_ms || !says_the_same {
+        // The log before the first checkpoint holds none.
+        let is_needed = before.manifest.is_empty() || kept.get(index).is_some_and(|it| begun_with.contains(&it.covers));
+        if after.time_ms.saturating_sub(before.time_ms) >= apart_ms || !says_the_same || is_needed {
             index += 1;
             continue;
         }
@@ -123,6 +136,10 @@ mod tests {
         }
     }
 
+    fn wanted(keep: Duration, named: &[Seq]) -> Wanted<'_> {
+        Wanted { keep, named, begun_with: &[] }
+    }
+
     fn covers(retention: &Retention) -> Vec<u64> {
         retention.retained.iter().map(|kept| kept.covers.0).collect()
     }
@@ -130,7 +147,7 @@ mod tests {
     #[test]
     fn what_was_bulk_loaded_is_kept_for_as_long_as_a_position_is_made_from_before_it() {
         let retain = |kept: &[Retained], last: Retained, now_ms| {
-            Retention::new((kept, 0), last, HOUR, (Seq(99), now_ms), &[]).retained
+            Retention::new((kept, 0), last, (Seq(99), now_ms), wanted(HOUR, &[])).retained
         };
         let mut kept = Vec::new();
         // A load behind the second one, which is not kept because the others are so near.
@@ -157,22 +174,35 @@ mod tests {
         let last = || checkpoint(30, 4 * day, &[]);
         // History reaches to the last one before this; names: before any checkpoint, at one, behind one, and in the history.
         let named = [Seq(4), Seq(7), Seq(20), Seq(25), Seq(33)];
-        let retention = Retention::new((&earlier, 0), last(), HOUR, now, &named);
+        let retention = Retention::new((&earlier, 0), last(), now, wanted(HOUR, &named));
         assert_eq!((covers(&retention), retention.pinned, retention.floor), (vec![0, 20, 30], 2, Seq(30)));
         assert_eq!(retention.spared, [stretch(1, 7), stretch(20, 25)]);
         // The next one: what has no name any more goes, and what was history is kept for its name.
         let next = checkpoint(40, 6 * day, &[]);
         let now = (Seq(50), 7 * day * 1_000);
-        let later = Retention::new((&retention.retained, 2), next, HOUR, now, &[Seq(20), Seq(33)]);
+        let later = Retention::new((&retention.retained, 2), next, now, wanted(HOUR, &[Seq(20), Seq(33)]));
         assert_eq!((covers(&later), later.pinned, later.floor), (vec![20, 30, 40], 2, Seq(40)));
         assert_eq!(later.spared, [stretch(20, 20), stretch(31, 33)]);
     }
 
     #[test]
+    fn what_a_branch_begins_with_is_not_thinned_out() {
+        let close = |begun_with: &[Seq]| {
+            let earlier = [checkpoint(10, 1_000, &[]), checkpoint(20, 1_010, &[]), checkpoint(30, 1_020, &[])];
+            let wanted = Wanted { keep: HOUR, named: &[Seq(25)], begun_with };
+            covers(&Retention::new((&earlier, 0), checkpoint(40, 1_030, &[]), (Seq(50), 1_040_000), wanted))
+        };
+        assert_eq!(close(&[]), [10, 40]);
+        assert_eq!(close(&[Seq(20)]), [10, 20, 40]);
+    }
+
+    #[test]
     fn without_a_history_names_are_kept_all_the_same() {
-        let retention = Retention::new((&[], 0), checkpoint(10, 5, &[]), Duration::ZERO, (Seq(20), 9_000), &[Seq(12)]);
+        let retention =
+            Retention::new((&[], 0), checkpoint(10, 5, &[]), (Seq(20), 9_000), wanted(Duration::ZERO, &[Seq(12)]));
         assert_eq!((covers(&retention), retention.pinned, retention.floor), (vec![10], 1, Seq(20)));
-        let retention = Retention::new((&[], 0), checkpoint(10, 5, &[]), Duration::ZERO, (Seq(20), 9_000), &[Seq(20)]);
+        let retention =
+            Retention::new((&[], 0), checkpoint(10, 5, &[]), (Seq(20), 9_000), wanted(Duration::ZERO, &[Seq(20)]));
         assert_eq!((covers(&retention), retention.pinned, retention.floor), (vec![], 0, Seq(20)));
     }
 }

@@ -459,6 +459,9 @@ impl Inner {
                     let reason = format!("version {accepts} is the lowest that may do this now");
                     Error::OutdatedSchema { table, version, reason }
                 }
+                Refusal::BranchExists { name } => Error::BranchExists { name },
+                Refusal::UnknownBranch { name } => Error::UnknownBranch { name },
+                Refusal::InvalidBranch { name, reason } => Error::InvalidBranch { name, reason },
                 Refusal::SnapshotExists { name } => Error::SnapshotExists { name },
                 Refusal::UnknownSnapshot { name } => Error::UnknownSnapshot { name },
                 Refusal::InvalidSnapshot { name, reason } => Error::InvalidSnapshot { name, reason },

@@ -164,7 +164,7 @@ pub fn referred_to(db: &Database, keys: &[String]) -> Result<Vec<String>> {
 pub async fn blobs_in_use(db: &Database) -> Result<(Vec<String>, Vec<String>)> {
     let inner = &db.inner;
     let floor = inner.log.floor();
-    let has_names = inner.log.read(|documents, _| documents.catalogue().snapshots().positions().next().is_some())?;
+    let has_names = inner.log.read(|documents, _| documents.catalogue().kept_positions().next().is_some())?;
     let mut rows = RowScan::new(View { moment: inner.pin()?, transaction: None }, ClaimRow::claims())?;
     let (mut live, mut kept) = (Vec::new(), Vec::new());
     while let Some(row) = rows.next().await? {

@@ -126,7 +126,18 @@ impl Snapshot {
         self.table::<T>()?.get(key).await
     }
 
-    fn find(&self, name: &str) -> Result<Option<TableRef>> {
+    /// The names of all tables, in order.
+    pub(crate) fn table_names(&self) -> Result<Vec<String>> {
+        self.moment.read(|documents, _| {
+            documents.catalogue().tables().map(|entry| entry.schema().table().to_owned()).collect()
+        })
+    }
+
+    pub(crate) fn moment(&self) -> &Moment {
+        &self.moment
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Result<Option<TableRef>> {
         View { moment: self.moment.clone(), transaction: None }.find(name)
     }
 

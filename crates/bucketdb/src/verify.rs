@@ -238,7 +238,7 @@ impl Database {
             let base = documents.base();
             let (pinned, kept) = base.retained.split_at(base.pinned.min(base.retained.len()));
             let oldest = kept.first().map_or(base.covers, |oldest| oldest.covers);
-            let named: Vec<Seq> = documents.catalogue().snapshots().positions().collect();
+            let named: Vec<Seq> = documents.catalogue().kept_positions().collect();
             let needed = needed_by_names(pinned, oldest, &named);
             (oldest, needed.map(|(checkpoint, records)| (checkpoint.covers, records.last)).collect())
         })?;

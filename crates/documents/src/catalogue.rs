@@ -1,11 +1,14 @@
+mod branches;
 mod named_snapshots;
 mod table_entry;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bucketdb_log::Seq;
 use bucketdb_log::codec::{self, Malformed, Reader};
 use bucketdb_log::format::chain_hash;
+use bucketdb_log::planted::{PlantedBug, is_planted};
 use bucketdb_query::TextTypes;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -15,6 +18,7 @@ use crate::succession::check_succession;
 use crate::ttl::{check_end_type, ttl_field};
 use crate::{Index, IndexDefinition, IndexId, InvalidSchema, Refusal, Schema, Ttl};
 
+pub use self::branches::{BranchPin, BranchPins, MAX_BRANCHES};
 pub use self::named_snapshots::{MAX_SNAPSHOT_NAME_BYTES, MAX_SNAPSHOTS, NamedPosition, NamedSnapshots};
 pub use self::table_entry::{Migrated, TableEntry};
 
@@ -33,6 +37,7 @@ pub struct Catalogue {
     /// How many versions of schemas there are.
     known_versions: u32,
     snapshots: NamedSnapshots,
+    branches: BranchPins,
     /// Shared with every catalogue that was made from this one, and with whoever reads rows.
     layouts: AllLayouts,
 }
@@ -114,11 +119,30 @@ impl Catalogue {
         &self.snapshots
     }
 
+    /// The branches that there are.
+    #[must_use]
+    pub fn branches(&self) -> &BranchPins {
+        &self.branches
+    }
+
+    /// The positions that are kept for as long as somebody says so: those that have a name, and those at which branches fork.
+    pub fn kept_positions(&self) -> impl Iterator<Item = Seq> {
+        let forks = self.branches.iter().map(|(_, pin)| pin.fork);
+        self.snapshots.positions().chain(forks.filter(|_| !is_planted(PlantedBug::BranchForgotten)))
+    }
+
+    /// Becomes that of a branch: what was kept for others is the parent's.
+    pub(crate) fn begin_branch(&mut self) {
+        (self.snapshots, self.branches) = Default::default();
+    }
+
     /// All of it, as a manifest has it: the number of versions of schemas, each as a record registers it; the highest number
     /// that an index ever had; the number of indexes, each as its table, its number, whether it is unique (0 or 1), and its
     /// fields as text; the number of tables whose documents have an end, each as its number and the field; the number of tables
     /// of which documents were migrated, each with the lowest version that is accepted, and the lowest that there is; the number
-    /// of snapshots, each as its name, its position and the time there. Numbers are varints; texts have their sizes before them.
+    /// of snapshots, each as its name, its position and the time there; the number of branches, each as its name, its id, where it
+    /// forks, what the checkpoint covers that it begins with, and the position and the time of the record that brought it.
+    /// Numbers are varints; texts have their sizes before them.
     pub(crate) fn encode(&self) -> Bytes {
         let versions = || self.tables.values().flat_map(|entry| entry.versions.iter().map(|schema| (entry.id, schema)));
         let mut buffer = Vec::new();
@@ -147,6 +171,7 @@ impl Catalogue {
             }
         }
         self.snapshots.encode(&mut buffer);
+        self.branches.encode(&mut buffer);
         buffer.into()
     }
 
@@ -183,6 +208,7 @@ impl Catalogue {
             entry.migrated = migrated;
         }
         catalogue.snapshots = NamedSnapshots::decode(&mut reader)?;
+        catalogue.branches = BranchPins::decode(&mut reader)?;
         reader.finish()?;
         Ok(catalogue)
     }
@@ -258,6 +284,16 @@ impl Catalogue {
         self.snapshots.drop(name)
     }
 
+    /// The payload of the record that brings a branch.
+    pub(crate) fn create_branch(&self, name: &str, id: [u8; 16], at: Option<(Seq, Seq)>) -> Result<Bytes, Refusal> {
+        self.branches.create(name, id, at)
+    }
+
+    /// The payload of the record that says that a branch is gone.
+    pub(crate) fn drop_branch(&self, name: &str, id: [u8; 16]) -> Result<Bytes, Refusal> {
+        self.branches.drop(name, id)
+    }
+
     /// The payload of the record that says how far the documents of a table have come.
     pub(crate) fn migrate(&self, table: TableId, wanted: Migrated) -> Result<Bytes, Refusal> {
         let entry = self.table(table).ok_or(Refusal::UnknownTable(table))?;
@@ -281,9 +317,17 @@ impl Catalogue {
         Ok(payload.into())
     }
 
-    /// Takes in what the record at a position says.
-    pub(crate) fn apply_at(&mut self, payload: Bytes, at: NamedPosition) -> Result<Vec<(TableId, Index)>, Malformed> {
-        if self.snapshots.apply(&payload, at)? { Ok(Vec::new()) } else { self.apply(payload) }
+    /// Takes in what the record at a position says, where the last checkpoint covers `covers`.
+    pub(crate) fn apply_at(
+        &mut self,
+        payload: Bytes,
+        at: NamedPosition,
+        covers: Seq,
+    ) -> Result<Vec<(TableId, Index)>, Malformed> {
+        if self.snapshots.apply(&payload, at)? || self.branches.apply(&payload, at, covers)? {
+            return Ok(Vec::new());
+        }
+        self.apply(payload)
     }
 
     /// Takes in what [`register`](Self::register), [`drop_index`](Self::drop_index) or [`migrate`](Self::migrate) wrote.

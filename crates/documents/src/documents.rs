@@ -328,6 +328,20 @@ impl StateMachine for Documents {
         self.present.base = Arc::new(Base { covers: genesis, ..Base::default() });
     }
 
+    fn begin_branch(&mut self, _: Seq) {
+        self.catalogue.begin_branch();
+        let base = Base { retained: Vec::new(), pinned: 0, ..Base::clone(&self.present.base) };
+        self.present.base = Arc::new(base);
+    }
+
+    fn checkpoints_from(&self) -> Seq {
+        self.catalogue.branches().iter().map(|(_, pin)| pin.since).max().unwrap_or_default()
+    }
+
+    fn branches(&self) -> Vec<String> {
+        self.catalogue.branches().iter().map(|(name, _)| name.to_owned()).collect()
+    }
+
     fn fresh(&self) -> Option<Self> {
         // Handles on tables that were opened over this state read the rows of that one.
         self.store_for.clone().map(|store_for| Self { catalogue: self.catalogue.fresh(), ..Self::over_runs(store_for) })
@@ -365,7 +379,8 @@ impl StateMachine for Documents {
 impl Documents {
     fn apply_schema(&mut self, seq: Seq, payload: Bytes) -> Result<(), Malformed> {
         let before = self.catalogue.ttls_hash();
-        let added = self.catalogue.apply_at(payload, NamedPosition { seq, time_ms: self.time_ms })?;
+        let covers = self.present.base.covers;
+        let added = self.catalogue.apply_at(payload, NamedPosition { seq, time_ms: self.time_ms }, covers)?;
         if before != self.catalogue.ttls_hash() {
             // What was there may be gone, and what was gone may be there.
             self.ttls_since = seq;

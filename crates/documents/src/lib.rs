@@ -51,7 +51,8 @@ pub use base_scan::{
 pub use blob::{Blob, InvalidBlob, MAX_BLOB_BYTES, blob_name, blobs_in, blobs_of_row, new_blob};
 pub use blob_claim::{BlobClaim, ClaimRow};
 pub use catalogue::{
-    Catalogue, MAX_SNAPSHOT_NAME_BYTES, MAX_SNAPSHOTS, Migrated, NamedPosition, NamedSnapshots, TableEntry, TableId,
+    BranchPin, BranchPins, Catalogue, MAX_BRANCHES, MAX_SNAPSHOT_NAME_BYTES, MAX_SNAPSHOTS, Migrated, NamedPosition,
+    NamedSnapshots, TableEntry, TableId,
 };
 pub use documents::{
     Claim, Documents, IndexPage, IndexState, MOST_SKEW_MS, Proposal, RunStoreFor, ScanPage, TableStats, has_any,

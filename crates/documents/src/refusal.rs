@@ -99,6 +99,23 @@ pub enum Refusal {
         /// Why not.
         reason: String,
     },
+    /// There is a branch of that name.
+    BranchExists {
+        /// The name.
+        name: String,
+    },
+    /// There is no such branch.
+    UnknownBranch {
+        /// The name.
+        name: String,
+    },
+    /// There can be no such branch.
+    InvalidBranch {
+        /// The name.
+        name: String,
+        /// Why not.
+        reason: String,
+    },
     /// The schema contradicts the one that is registered.
     Schema(InvalidSchema),
     /// The same schema is registered already: nothing is to be done.

@@ -79,9 +79,9 @@ pub struct Checkpointed {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
-    /// Another one came in between, and there will never be this one. What was written for it is removed by the next
+    /// Another one, or a branch, came in between, and there will never be this one. What was written for it is removed by the next
     /// sweep.
-    #[error("another checkpoint, at position {by}, came in between")]
+    #[error("another checkpoint, or a branch, came in between at position {by}")]
     Superseded {
         /// The position of its record.
         by: Seq,
@@ -195,7 +195,10 @@ impl<M: StateMachine> Log<M> {
             base: content.base,
         };
         // What is not valid now never will be: there is no need to write anything for it.
-        let obstacle = shared.applied.read().upkeep.check_checkpoint(&record).err();
+        let obstacle = {
+            let applied = shared.applied.read();
+            applied.upkeep.check_checkpoint(&record, applied.machine.checkpoints_from()).err()
+        };
         if let Some(obstacle) = obstacle {
             return Err(shared.impossible(obstacle).into_checkpoint_error());
         }

@@ -102,7 +102,10 @@ impl<M: StateMachine> Shared<M> {
     }
 
     async fn remove(&self, mark: &Mark, report: &mut GarbageReport) -> Result<()> {
-        for names in mark.names.chunks(DELETED_TOGETHER) {
+        // A branch gives up what it had of its parent; that is the parent's to remove (H16).
+        let is_own = |name: &&String| self.layout.is_own(name) || is_planted(PlantedBug::BranchRemovesParents);
+        let own: Vec<String> = mark.names.iter().filter(is_own).cloned().collect();
+        for names in own.chunks(DELETED_TOGETHER) {
             let keys: Vec<Key> = names.iter().map(|name| self.layout.key(name)).collect();
             self.delete(&keys).await?;
             report.objects += keys.len() as u64;
@@ -131,6 +134,7 @@ impl<M: StateMachine> Shared<M> {
 
     /// Those from `from` on and below `below` that are not spared.
     async fn record_keys(&self, from: Seq, below: Seq, spared: &[Stretch]) -> Result<Vec<Key>> {
+        let from = from.max(self.layout.fork().next());
         if from >= below {
             return Ok(Vec::new());
         }

@@ -5,9 +5,9 @@ use bucketdb_env::Environment;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::head::{self, Head};
-use crate::layout::RecordName;
+use crate::layout::{BRANCHES, RecordName};
 use crate::source::Source;
-use crate::{DatabaseId, Layout, LogError, Result, Seq, SlotNames, format, reads};
+use crate::{DatabaseId, Layout, LogError, Result, Seq, SessionId, SlotNames, format, reads};
 
 /// How many databases are looked at at the same time.
 const LOOKED_AT_TOGETHER: usize = 16;
@@ -89,8 +89,11 @@ async fn find(store: &dyn Driver, env: &dyn Environment, under: &str) -> Result<
     }
 }
 
-/// The database that an object would be of, by its name.
+/// The database that an object would be of, by its name; what is of a branch is of the one that this lies in.
 fn place_of(key: &Key) -> Option<Layout> {
+    if let Some(prefix) = outside_branches(key.as_str()) {
+        return Layout::new(prefix).ok().filter(|layout| layout.prefix() == prefix);
+    }
     let text = key.as_str();
     let (folder, last) = text.rsplit_once('/').unwrap_or(("", text));
     let prefix_bytes = if last == head::NAME {
@@ -107,6 +110,18 @@ fn place_of(key: &Key) -> Option<Layout> {
     };
     let prefix = text.get(..prefix_bytes)?;
     Layout::new(prefix).ok().filter(|layout| layout.prefix() == prefix)
+}
+
+/// The prefix of the database in which an object lies that is of a branch, by its name: `…branch/<name>/<id>/…`.
+fn outside_branches(text: &str) -> Option<&str> {
+    let starts = text.match_indices(BRANCHES).map(|(at, _)| at).filter(|at| {
+        let is_folder = *at == 0 || text.as_bytes().get(at - 1) == Some(&b'/');
+        let mut parts = text.get(at + BRANCHES.len()..).unwrap_or_default().split('/');
+        let is_branch = parts.next().is_some_and(crate::is_branch_name);
+        let is_id = |id: &str| id.parse::<SessionId>().is_ok_and(|parsed| parsed.to_string() == id);
+        is_folder && is_branch && parts.next().is_some_and(|next| is_id(next) || next == "origin" || next == "branch")
+    });
+    starts.min().and_then(|at| text.get(..at))
 }
 
 impl Source<'_> {
@@ -154,7 +169,7 @@ impl Source<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ObjectKind, SessionId};
+    use crate::ObjectKind;
 
     #[test]
     fn the_names_of_objects_tell_where_a_database_is() {
@@ -169,6 +184,14 @@ mod tests {
             names.push("head".to_owned());
             for name in names {
                 assert_eq!(place(&format!("{prefix}{name}")).as_deref(), Some(prefix), "{name}");
+            }
+        }
+        let id = "00112233445566778899aabbccddeeff";
+        for prefix in ["", "a/", "a/b/", "a/branch/log/"] {
+            for of_branch in
+                ["branch/x/origin", &format!("branch/x/{id}/head"), &format!("branch/x/branch/y/{id}/log/1")]
+            {
+                assert_eq!(place(&format!("{prefix}{of_branch}")).as_deref(), Some(prefix), "{prefix}{of_branch}");
             }
         }
         for foreign in ["a", "a/b", "log/3", "a/log/x", "run/1-2", "a/header", "a/blob"] {

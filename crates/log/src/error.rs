@@ -104,8 +104,14 @@ pub enum LogError {
         /// Their size in bytes.
         bytes: u64,
     },
-    /// Another checkpoint came in between. What was written for this one is removed by the next sweep.
-    #[error("another checkpoint, at position {by}, came in between")]
+    /// A branch was being created, and is not yet, or whoever did so came to grief. Drop it, and create it again.
+    #[error("the branch at {place} was begun and is not finished: drop it and create it again")]
+    UnfinishedBranch {
+        /// Where it is.
+        place: String,
+    },
+    /// Another checkpoint, or a branch, came in between. What was written for this one is removed by the next sweep.
+    #[error("another checkpoint, or a branch, came in between at position {by}")]
     Superseded {
         /// The position of its record.
         by: Seq,

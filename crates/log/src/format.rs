@@ -30,8 +30,8 @@
 //! every fourth record. What is carried must have the hash that its carrier names as that of the record before it.
 //!
 //! The first record of a database holds its id as the first 16 bytes of its only payload and is never compressed, so that
-//! it can be checked by itself. The records of checkpoints and the one that drops a database begin their payloads with that
-//! id too: a log need not begin with its first record any more. The first record of a database is at position 1, unless
+//! it can be checked by itself. The records of checkpoints, the first one of a branch and the one that drops a database begin
+//! their payloads with that id too: a log need not begin with its first record any more. The first record of a database is at position 1, unless
 //! another one was dropped at its prefix: then it is behind the record that says so, and carries the hash of that.
 
 use bytes::{BufMut, Bytes};
@@ -253,6 +253,15 @@ pub(crate) fn decode_checkpoint(bytes: &Bytes, name: &str) -> Result<(Record, Da
     decode_claiming(bytes, name, RecordKind::Checkpoint, NO_CHECKPOINT)
 }
 
+/// Reads the first own record of a branch of a database whose id is not known yet.
+///
+/// # Errors
+/// As [`decode`]; also if it is another kind of record.
+pub(crate) fn decode_branch(bytes: &Bytes, name: &str) -> Result<(Record, DatabaseId), FormatError> {
+    const NO_BRANCH: FormatError = FormatError::Damaged("it is not the first record of a branch");
+    decode_claiming(bytes, name, RecordKind::Branch, NO_BRANCH)
+}
+
 /// Reads the record that drops a database whose id is not known yet.
 ///
 /// # Errors
@@ -308,7 +317,7 @@ fn decode_covered(covered: Bytes) -> Result<(Record, Option<Bytes>), FormatError
     let kind = RecordKind::from_number(kind_number).ok_or(FormatError::Newer {
         what: "record kind",
         found: u16::from(kind_number),
-        known: "1 to 11",
+        known: "1 to 12",
     })?;
     let compression = header.u8()?;
     let seq = Seq(header.u64()?);

@@ -39,6 +39,9 @@ impl ObjectKind {
 /// Digits of a position in an object's name: enough for any 64-bit number, so that names sort as positions do.
 const SEQ_DIGITS: usize = 20;
 
+/// What the names of everything begin with that belongs to branches of a database, and not to itself.
+pub(crate) const BRANCHES: &str = "branch/";
+
 /// Longest prefix in bytes: it leaves room for the longest name below it in a key of 1024 bytes.
 const MAX_PREFIX_BYTES: usize = 512;
 
@@ -47,6 +50,8 @@ const MAX_PREFIX_BYTES: usize = 512;
 pub struct Layout {
     /// Empty, or ending in exactly one `/`.
     prefix: String,
+    /// What is named for positions up to this one belongs to the database that this one is a branch of; 0 if it is none.
+    fork: Seq,
 }
 
 /// A text that cannot be the prefix of a database, and why.
@@ -67,7 +72,7 @@ impl Layout {
         let trimmed = prefix.strip_suffix('/').unwrap_or(prefix);
         if trimmed.is_empty() {
             if prefix.is_empty() {
-                return Ok(Self { prefix: String::new() });
+                return Ok(Self { prefix: String::new(), fork: Seq(0) });
             }
             return Err(invalid("it has an empty segment".to_owned()));
         }
@@ -75,7 +80,45 @@ impl Layout {
             return Err(invalid(format!("it is longer than {MAX_PREFIX_BYTES} bytes")));
         }
         let key = Key::new(trimmed).map_err(|error| invalid(error.rule().to_owned()))?;
-        Ok(Self { prefix: format!("{key}/") })
+        Ok(Self { prefix: format!("{key}/"), fork: Seq(0) })
+    }
+
+    /// Where the branch of that name is.
+    ///
+    /// # Panics
+    /// If no branch [can have that name](crate::is_branch_name).
+    #[must_use]
+    pub fn branch(&self, name: &str) -> Self {
+        assert!(crate::is_branch_name(name), "{name:?} is no name of a branch");
+        Self { prefix: format!("{}{BRANCHES}{name}/", self.prefix), fork: Seq(0) }
+    }
+
+    /// The same place, of a branch that has everything up to this position in common with its parent.
+    #[must_use]
+    pub fn with_fork(self, fork: Seq) -> Self {
+        Self { fork, ..self }
+    }
+
+    /// The last position that this database has in common with the one that it is a branch of; 0 if it is none.
+    #[must_use]
+    pub fn fork(&self) -> Seq {
+        self.fork
+    }
+
+    /// Whether the database is a branch of another one.
+    #[must_use]
+    pub fn is_branch(&self) -> bool {
+        self.fork >= Seq::FIRST
+    }
+
+    /// Whether an object, by its name relative to the database, is its own, and not that of what it is a branch of.
+    pub(crate) fn is_own(&self, name: &str) -> bool {
+        Self::position_of(name).is_none_or(|seq| seq > self.fork)
+    }
+
+    /// The position in the name of a record or of an object.
+    pub(crate) fn position_of(name: &str) -> Option<Seq> {
+        Self::parse_unique(name).or_else(|| Self::parse_record_name(name).map(|record| record.seq))
     }
 
     /// The prefix: empty, or ending in one `/`.
@@ -143,7 +186,11 @@ impl Layout {
 
     /// The position and the kind of name of a key, if it is one of a log record of this database.
     pub(crate) fn parse_record(&self, key: &Key) -> Option<RecordName> {
-        let name = key.as_str().strip_prefix(&self.prefix)?;
+        Self::parse_record_name(key.as_str().strip_prefix(&self.prefix)?)
+    }
+
+    /// As [`parse_record`](Self::parse_record), of a name relative to the database.
+    pub(crate) fn parse_record_name(name: &str) -> Option<RecordName> {
         let rest = name.strip_prefix("log/")?;
         let (digits, session) = match rest.split_once('-') {
             Some((digits, session)) => (digits, Some(session)),

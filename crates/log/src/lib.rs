@@ -13,6 +13,7 @@
 //!
 //! This crate knows no table and no document: what a payload means is the state machine's business.
 
+mod branch;
 mod checkpoint;
 mod checkpoint_record;
 mod collect;
@@ -73,6 +74,9 @@ pub mod format;
 #[doc(hidden)]
 pub mod planted;
 
+pub use branch::{
+    BranchBase, BranchDriver, BranchOrigin, MAX_BRANCH_DEPTH, MAX_BRANCH_NAME_BYTES, is_branch_name, open_branch_store,
+};
 pub use checkpoint::{Captured, CheckpointContent, CheckpointError, Checkpointed};
 pub use collect::GarbageReport;
 pub use commit::{Commit, CommitError};

@@ -65,6 +65,23 @@ pub trait StateMachine: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Learns that the log goes on from here, the record at `seq`, as that of a branch: what was kept for others than the present is
+    /// the parent's alone. By default nothing is kept.
+    fn begin_branch(&mut self, seq: Seq) {
+        let _ = seq;
+    }
+
+    /// The position before which no checkpoint may be made: one that was being made there does not know of a branch, and would
+    /// give up what that begins with. By default there is none.
+    fn checkpoints_from(&self) -> Seq {
+        Seq(0)
+    }
+
+    /// The branches that there are of this database. By default none.
+    fn branches(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Another machine in the initial state, to [load](Self::load) a checkpoint into because this one fell behind. It may
     /// take along what is not part of the replicated state. `None`, the default, leaves the log with
     /// [`LogError::FellBehind`](crate::LogError::FellBehind).

@@ -35,6 +35,9 @@ use crate::{
 pub struct OpenOptions {
     /// Where the database is in its store.
     pub prefix: String,
+    /// The last position that it has in common with the one that it is a branch of; 0 if it is none. See
+    /// [`open_branch_store`](crate::open_branch_store).
+    pub fork: Seq,
     /// Which node this is.
     pub node: NodeId,
     /// How many nodes take turns. `None` takes what the database has, 1 for a new one.
@@ -66,6 +69,7 @@ impl Default for OpenOptions {
     fn default() -> Self {
         Self {
             prefix: String::new(),
+            fork: Seq(0),
             node: NodeId(0),
             ring_size: None,
             grace: None,
@@ -106,7 +110,7 @@ pub(crate) async fn open<M: StateMachine>(
     options: &OpenOptions,
     machine: M,
 ) -> Result<Shared<M>> {
-    let layout = Layout::new(&options.prefix)?;
+    let layout = Layout::new(&options.prefix)?.with_fork(options.fork);
     if let Some(ring_size) = options.ring_size {
         check_ring_size(ring_size)?;
         check_node(options.node, ring_size)?;
@@ -191,7 +195,7 @@ impl Opener<'_> {
             return Err(source.missing(&Layout::slot_name(begins), "it was written or read a moment ago"));
         }
         if names.is_empty() {
-            if self.options.read_only || !self.options.create {
+            if self.options.read_only || !self.options.create || self.layout.is_branch() {
                 return Err(LogError::NoDatabase { place: self.place() });
             }
             names = self.create(is_empty, None).await?;
@@ -249,7 +253,8 @@ impl Opener<'_> {
         machine
             .load(manifest.state.seq, manifest.saved)
             .map_err(|error| self.damaged(&checkpoint.manifest, error.to_string()))?;
-        let shared = self.share(names, database, Applied::new(manifest.state, machine, self.env.monotonic()));
+        let applied = Applied::new(manifest.state, machine, self.env.monotonic());
+        let shared = self.share(names, database, Applied { begun_at: checkpoint.seq, ..applied });
         shared.check_kinds(&tail)?;
         shared.check_names(&tail)?;
         records.into_iter().try_for_each(|stored| shared.apply(stored).map(|_| ()))?;
@@ -361,6 +366,9 @@ impl Opener<'_> {
         if shared.names == SlotNames::Shared && !shared.is_window_open() {
             // Reading took so long that what was read may have been removed and replaced meanwhile.
             shared.prove_by_listing().await?;
+        }
+        if shared.seq() <= self.layout.fork() {
+            return Err(LogError::UnfinishedBranch { place: self.place() });
         }
         self.check_shared_options(&shared.applied.read().options)?;
         shared.renew_session();

@@ -210,10 +210,12 @@ impl<M: StateMachine> Gathering<M> {
                 Prepared::Entry(RecordKind::Options, payload.into())
             }
             Work::Floor(floor) => Prepared::Entry(RecordKind::Floor, crate::floor::encode(*floor)),
-            Work::Checkpoint(content) => match applied.upkeep.check_checkpoint(content) {
-                Ok(()) => Prepared::Entry(RecordKind::Checkpoint, content.encode()),
-                Err(obstacle) => impossible(obstacle),
-            },
+            Work::Checkpoint(content) => {
+                match applied.upkeep.check_checkpoint(content, applied.machine.checkpoints_from()) {
+                    Ok(()) => Prepared::Entry(RecordKind::Checkpoint, content.encode()),
+                    Err(obstacle) => impossible(obstacle),
+                }
+            }
             Work::Sweep => {
                 let bound = applied.upkeep.sweep_bound(self.slot, applied.time, applied.options.grace);
                 Prepared::Entry(RecordKind::Sweep, crate::floor::encode(bound))
@@ -224,7 +226,10 @@ impl<M: StateMachine> Gathering<M> {
             },
             Work::Drop => {
                 let database = shared.checksums.database();
-                Prepared::Entry(RecordKind::Drop, DropRecord::encode(database, &applied.options))
+                Prepared::Entry(
+                    RecordKind::Drop,
+                    DropRecord::encode(database, &applied.options, &applied.machine.branches()),
+                )
             }
             Work::EndIngest(begun) => match applied.upkeep.check_lasts(Some(*begun)) {
                 Ok(()) => {

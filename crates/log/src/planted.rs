@@ -78,6 +78,12 @@ pub enum PlantedBug {
     BlobShared,
     /// H15: A blob is released although its document came to refer to it again meanwhile.
     BlobReleasedUnseen,
+    /// H16: A checkpoint that was being made when a branch came to be does not look for what that needs.
+    BranchUnnoticed,
+    /// H16: What a branch shares with its parent is removed there as if there was no branch.
+    BranchForgotten,
+    /// H16: A branch removes what it does not need any more, also of its parent.
+    BranchRemovesParents,
     /// A blob is removed once no document refers to it any more, whatever is kept of the past.
     BlobForgotten,
 }

@@ -30,6 +30,8 @@ pub enum RecordKind {
     Ingest = 10,
     /// The database was dropped: nothing is written behind this record but the first one of another database.
     Drop = 11,
+    /// The first record of a branch that is its own: what the log had up to here, it has in common with its parent.
+    Branch = 12,
 }
 
 impl RecordKind {
@@ -46,6 +48,7 @@ impl RecordKind {
             Self::IngestBegin,
             Self::Ingest,
             Self::Drop,
+            Self::Branch,
         ];
         known.into_iter().find(|kind| *kind as u8 == number)
     }

@@ -5,16 +5,18 @@ use std::time::Duration;
 use bucketdb_driver::{Driver, Key};
 use bucketdb_env::Environment;
 
+use crate::branch::BranchOrigin;
 use crate::collect::DELETED_TOGETHER;
 use crate::head::{self, FoundHead};
 use crate::layout::{ObjectKind, RecordName};
+use crate::planted::{PlantedBug, is_planted};
 use crate::prove::newest_run;
 use crate::source::Source;
 use crate::tombstone::Cut;
 use crate::{Layout, Result, Seq, Tombstone, reads};
 
 /// What was removed of a database that was dropped, and what is left.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DropReport {
     /// How many objects were removed.
     pub removed: u64,
@@ -22,6 +24,8 @@ pub struct DropReport {
     pub records_left: u64,
     /// For how long they have to stay; `None` if none are left.
     pub next_due: Option<Duration>,
+    /// The branches that are there still: as long as there is one, nothing is removed, since it shares what was there before it.
+    pub held_by: Vec<String>,
 }
 
 /// The database that was dropped at a prefix, unless there is another one by now.
@@ -49,7 +53,9 @@ pub async fn find_dropped(
 /// waits, or for the database that is created next, which removes them in due time. The record that says that it was
 /// dropped stays for good (H17).
 ///
-/// One get, a listing for every 1,000 objects, and the deletions.
+/// A database that has branches keeps all that it has, for these, until the last of them is dropped and removed too (H16).
+///
+/// One get, one for every branch that it had, a listing for every 1,000 objects, and the deletions.
 ///
 /// # Errors
 /// If the store fails.
@@ -63,6 +69,14 @@ pub async fn remove_dropped(
     let source = Source { store: &**store, env: &**env, layout, thorough: false };
     let seen_at = env.monotonic();
     let mut report = DropReport::default();
+    for name in &tombstone.branches {
+        if BranchOrigin::read(&**store, &**env, &layout.branch(name)).await?.is_some() {
+            report.held_by.push(name.clone());
+        }
+    }
+    if !report.held_by.is_empty() && !is_planted(PlantedBug::BranchForgotten) {
+        return Ok(report);
+    }
     let FoundHead { head, etag } = head::read(&source).await?;
     if etag.is_some() && head.is_none_or(|head| head.checkpoint.seq <= tombstone.seq) {
         source.delete(&[layout.key(head::NAME)], &mut report).await?;
@@ -83,7 +97,7 @@ pub async fn remove_dropped(
         source.delete(&keys, &mut report).await?;
     }
     let mut names = source.list_records(None).await?;
-    names.retain(|name| name.seq <= tombstone.seq);
+    names.retain(|name| name.seq > layout.fork() && name.seq <= tombstone.seq);
     let key = |name: &RecordName| layout.key(&name.name);
     let run = newest_run(&names);
     // What lies before a gap is older than what was removed there.

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::branch::BranchRecord;
 use crate::checkpoint_record::CheckpointRecord;
 use crate::codec::Malformed;
 use crate::format;
@@ -10,6 +11,7 @@ use crate::planted::{PlantedBug, is_planted};
 use crate::recent::Recent;
 use crate::shared::{Applied, Shared};
 use crate::tombstone::DropRecord;
+use crate::upkeep::CheckpointRef;
 use crate::{ChainHash, LogError, Record, RecordKind, Result, Seq, SharedOptions, StateMachine};
 
 /// A record as it was read from an object.
@@ -81,7 +83,7 @@ impl<M: StateMachine> Shared<M> {
         applied.sessions.apply(&record);
         applied.turns.apply(&record);
         applied.tail.push(seq, bytes.len() as u64);
-        if record.kind == RecordKind::Checkpoint
+        if matches!(record.kind, RecordKind::Checkpoint | RecordKind::Branch)
             && let Some(covers) = applied.upkeep.checkpoint.as_ref().map(|checkpoint| checkpoint.covers)
         {
             applied.tail.cover(covers);
@@ -129,10 +131,31 @@ impl<M: StateMachine> Shared<M> {
                 return Err(self.dropped(seq));
             }
             RecordKind::Genesis => return Err(damaged(Malformed("it is a first record in a later position"))),
+            // A branch may begin with an earlier one than its parent had at the fork.
+            RecordKind::Checkpoint if seq < applied.begun_at => {}
+            RecordKind::Branch => {
+                let content = BranchRecord::decode(record.payload()).map_err(damaged)?;
+                let covers = content.manifest.as_ref().map_or(Seq(0), |(covers, ..)| *covers);
+                if covers >= seq || content.database != self.checksums.database() {
+                    return Err(damaged(Malformed("it is a branch that no correct writer makes here")));
+                }
+                applied.machine.begin_branch(seq);
+                applied.options.generation = content.generation;
+                applied.floor = applied.floor.max(covers.next());
+                let checkpoint = content.manifest.map(|(covers, manifest, manifest_hash)| CheckpointRef {
+                    seq,
+                    hash,
+                    covers,
+                    manifest,
+                    manifest_hash,
+                });
+                applied.upkeep.begin_branch(seq, checkpoint);
+            }
             RecordKind::Checkpoint => {
                 let content = CheckpointRecord::decode(record.payload()).map_err(damaged)?;
                 let is_impossible = content.covers >= seq || content.database != self.checksums.database();
-                if is_impossible || applied.upkeep.check_checkpoint(&content).is_err() {
+                let is_possible = applied.upkeep.check_checkpoint(&content, applied.machine.checkpoints_from()).is_ok();
+                if is_impossible || !is_possible {
                     return Err(damaged(Malformed("it is a checkpoint that no correct writer makes here")));
                 }
                 applied.machine.rebase(content.covers, content.base.clone()).map_err(damaged)?;

@@ -33,7 +33,8 @@ impl<M: StateMachine> Shared<M> {
                 return Ok(true);
             }
             let session = applied.session;
-            *applied = Applied { session, ..Applied::new(manifest.state, machine, self.env.monotonic()) };
+            let next = Applied::new(manifest.state, machine, self.env.monotonic());
+            *applied = Applied { session, begun_at: checkpoint.seq, ..next };
             self.recent.lock().clear();
         }
         tracing::warn!(%seq, "stood still for so long that records are gone: went on from a checkpoint");

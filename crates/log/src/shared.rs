@@ -71,6 +71,9 @@ pub(crate) struct Applied<M> {
     pub(crate) tail: TailAccount,
     /// The bytes of the last record, if the next one may carry them; else none.
     pub(crate) last_bytes: Bytes,
+    /// The record of the checkpoint, or the first one of the branch, with which this process began: earlier checkpoints do not count
+    /// any more.
+    pub(crate) begun_at: Seq,
     /// When this process took in the last record, by its monotonic clock.
     pub(crate) since: Duration,
     pub(crate) machine: M,
@@ -92,6 +95,7 @@ impl<M> Applied<M> {
             upkeep: state.upkeep,
             tail: TailAccount::default(),
             last_bytes: Bytes::new(),
+            begun_at: Seq(0),
             since,
             machine,
         }

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use futures::future;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
+use crate::branch::BranchRecord;
 use crate::checkpoint_record::CheckpointRecord;
+use crate::codec::Malformed;
 use crate::format::{self, Checksums};
 use crate::head::Head;
 use crate::layout::{ObjectKind, RecordName};
@@ -17,7 +19,7 @@ use crate::prove::newest_run;
 use crate::replay::Stored;
 use crate::source::{MAX_FETCH_AHEAD, RECORDS_PER_GROUP, Source, groups};
 use crate::upkeep::CheckpointRef;
-use crate::{ChainHash, DatabaseId, Layout, LogError, RecordKind, Result, Seq, reads};
+use crate::{ChainHash, DatabaseId, Layout, LogError, Record, RecordKind, Result, Seq, reads};
 
 /// The most records between what a checkpoint covers and its record that are read on the word of `head`.
 const MAX_RECORDS_IN_HEAD: u64 = 65_536;
@@ -32,6 +34,14 @@ pub(crate) struct Start {
     pub(crate) records: Vec<Stored>,
     /// Behind that record, up to the end of the log.
     pub(crate) tail: Vec<RecordName>,
+}
+
+/// A record that says with which checkpoint reading can begin.
+struct FoundStart {
+    name: RecordName,
+    bytes: Bytes,
+    /// Whether it is the first one of a branch, and not that of a checkpoint.
+    is_branch: bool,
 }
 
 impl Source<'_> {
@@ -107,20 +117,10 @@ impl Source<'_> {
             let (first, second, seq) = (self.object(&first.name), self.object(&second.name), first.seq);
             return Err(LogError::Forked { seq, first, second });
         }
-        let Some((name, bytes)) = self.newest_checkpoint(run).await? else { return Ok(None) };
-        let object = self.object(&name.name);
-        let (record, database) = format::decode_checkpoint(&bytes, &name.name)
-            .map_err(|error| LogError::of_format(object.as_str(), error))?;
-        let content = CheckpointRecord::decode(record.payload())
-            .map_err(|error| LogError::Damaged { object: object.clone(), detail: error.to_string() })?;
-        let checkpoint = CheckpointRef {
-            seq: name.seq,
-            hash: format::chain_hash(&bytes),
-            covers: content.covers,
-            manifest: content.manifest,
-            manifest_hash: content.manifest_hash,
-        };
-        if record.seq != name.seq || Layout::parse_unique(&checkpoint.manifest) != Some(checkpoint.covers) {
+        let Some(found) = self.newest_checkpoint(run).await? else { return Ok(None) };
+        let object = self.object(&found.name.name);
+        let Some((record, database, checkpoint)) = self.decode_start(&found)? else { return Ok(None) };
+        if record.seq != found.name.seq || Layout::parse_unique(&checkpoint.manifest) != Some(checkpoint.covers) {
             return Err(LogError::Damaged { object, detail: "it contradicts its name or itself".to_owned() });
         }
         let between = |name: &&RecordName| name.seq > checkpoint.covers && name.seq <= checkpoint.seq;
@@ -146,8 +146,28 @@ impl Source<'_> {
         Ok(Some(Start { database, checkpoint, manifest, records, tail }))
     }
 
+    /// The checkpoint that a record is about; `None` if it is the first one of a branch that begins with none.
+    fn decode_start(&self, found: &FoundStart) -> Result<Option<(Record, DatabaseId, CheckpointRef)>> {
+        let FoundStart { name: RecordName { seq, name, .. }, bytes, is_branch } = found;
+        let of_format = |error| LogError::of_format(self.object(name), error);
+        let malformed = |error: Malformed| LogError::Damaged { object: self.object(name), detail: error.to_string() };
+        let (record, database, named) = if *is_branch {
+            let (record, database) = format::decode_branch(bytes, name).map_err(of_format)?;
+            let content = BranchRecord::decode(record.payload()).map_err(malformed)?;
+            let Some(named) = content.manifest else { return Ok(None) };
+            (record, database, named)
+        } else {
+            let (record, database) = format::decode_checkpoint(bytes, name).map_err(of_format)?;
+            let content = CheckpointRecord::decode(record.payload()).map_err(malformed)?;
+            (record, database, (content.covers, content.manifest, content.manifest_hash))
+        };
+        let (covers, manifest, manifest_hash) = named;
+        let hash = format::chain_hash(bytes);
+        Ok(Some((record, database, CheckpointRef { seq: *seq, hash, covers, manifest, manifest_hash })))
+    }
+
     /// Looks from the end backwards, at twice as much each time.
-    async fn newest_checkpoint(&self, run: &[RecordName]) -> Result<Option<(RecordName, Bytes)>> {
+    async fn newest_checkpoint(&self, run: &[RecordName]) -> Result<Option<FoundStart>> {
         let mut width = RECORDS_PER_GROUP as usize;
         let mut left = run;
         while !left.is_empty() {
@@ -159,10 +179,12 @@ impl Source<'_> {
             let fetch = |group| self.fetch_unchecked(group);
             let fetched: Vec<Vec<(RecordName, Bytes)>> =
                 stream::iter(guessed.into_iter().map(fetch)).buffered(MAX_FETCH_AHEAD).try_collect().await?;
-            let is_checkpoint = |(_, bytes): &(RecordName, Bytes)| {
-                format::peek(bytes).is_some_and(|(kind, _)| kind == RecordKind::Checkpoint)
+            let start = |(name, bytes): (RecordName, Bytes)| match format::peek(&bytes)? {
+                (RecordKind::Checkpoint, _) => Some(FoundStart { name, bytes, is_branch: false }),
+                (RecordKind::Branch, _) => Some(FoundStart { name, bytes, is_branch: true }),
+                _ => None,
             };
-            if let Some(newest) = fetched.into_iter().flatten().rfind(is_checkpoint) {
+            if let Some(newest) = fetched.into_iter().flatten().rev().find_map(start) {
                 return Ok(Some(newest));
             }
             width = (width * 2).min(MAX_FETCH_AHEAD * RECORDS_PER_GROUP as usize);

@@ -5,7 +5,8 @@
 //! Where each session has names of its own, one position between the two stays empty: there, nothing keeps a process that
 //! stood still from writing behind the last record that it saw.
 //!
-//! The payload: database id (16), generation (varint), grace in milliseconds (varint). A record that drops a database carries
+//! The payload: database id (16), generation (varint), grace in milliseconds (varint), and if there are branches, how many and
+//! their names: what they share stays until they are gone. A record that drops a database carries
 //! no other one: it may be all that is left, and must not keep what was in there.
 
 use std::time::Duration;
@@ -38,6 +39,8 @@ pub struct Tombstone {
     pub(crate) hash: ChainHash,
     pub(crate) time: LogTime,
     pub(crate) names: SlotNames,
+    /// The branches that it had.
+    pub(crate) branches: Vec<String>,
     /// The oldest record before it that nothing is missing behind.
     pub(crate) log_begins: Seq,
 }
@@ -56,10 +59,10 @@ impl Tombstone {
         if record.seq != name.seq {
             return Err(format::FormatError::Damaged("it says that it is at another position"));
         }
-        let DropRecord { generation, grace } = DropRecord::decode(record.payload())?;
+        let DropRecord { generation, grace, branches } = DropRecord::decode(record.payload())?;
         let hash = format::chain_hash(bytes);
         let (seq, time) = (record.seq, record.time);
-        Ok(Self { database, generation, seq, grace, hash, time, names: name.names, log_begins })
+        Ok(Self { database, generation, seq, grace, hash, time, names: name.names, branches, log_begins })
     }
 }
 
@@ -68,13 +71,17 @@ impl Tombstone {
 pub(crate) struct DropRecord {
     generation: u64,
     grace: Duration,
+    branches: Vec<String>,
 }
 
 impl DropRecord {
-    pub(crate) fn encode(database: DatabaseId, options: &SharedOptions) -> Bytes {
+    pub(crate) fn encode(database: DatabaseId, options: &SharedOptions, branches: &[String]) -> Bytes {
         let mut payload = database.0.to_vec();
         codec::put_varint(&mut payload, options.generation);
         codec::put_varint(&mut payload, options.grace.as_millis() as u64);
+        if !branches.is_empty() {
+            codec::put_texts(&mut payload, branches);
+        }
         payload.into()
     }
 
@@ -82,8 +89,12 @@ impl DropRecord {
         let mut reader = Reader::new(payload);
         reader.take(16)?;
         let (generation, grace) = (reader.varint()?, Duration::from_millis(reader.varint()?));
+        let branches = if reader.remaining() > 0 { reader.texts()? } else { Vec::new() };
         reader.finish()?;
-        Ok(Self { generation, grace })
+        if !branches.iter().all(|name| crate::is_branch_name(name)) {
+            return Err(Malformed("a branch has a name that none can have"));
+        }
+        Ok(Self { generation, grace, branches })
     }
 }
 
@@ -210,7 +221,7 @@ mod tests {
         let database = DatabaseId([0xcc; 16]);
         let mut options = SharedOptions::new(1, Duration::from_millis(300)).unwrap();
         options.generation = 2;
-        let payload = DropRecord::encode(database, &options);
+        let payload = DropRecord::encode(database, &options, &[]);
         assert_eq!(payload, [&[0xcc; 16][..], &[2, 0xac, 2]].concat());
         let name = RecordName::shared(Seq(9));
         let record = Record {
@@ -233,6 +244,7 @@ mod tests {
             hash: format::chain_hash(&bytes),
             time: LogTime(5),
             names: SlotNames::Shared,
+            branches: Vec::new(),
             log_begins: Seq(4),
         };
         assert_eq!(tombstone, expected);
@@ -246,5 +258,14 @@ mod tests {
             assert!(DropRecord::decode(record.payload().slice(..cut)).is_err(), "{cut}");
         }
         assert!(Tombstone::decode(&bytes, &RecordName::shared(Seq(10)), Seq(4)).is_err());
+        let branches = ["one".to_owned(), "two".to_owned()];
+        let payload = DropRecord::encode(database, &options, &branches);
+        assert_eq!(DropRecord::decode(payload.clone()).unwrap().branches, branches);
+        // With nothing behind the grace, it is one of a database without branches.
+        for cut in (0..payload.len()).filter(|cut| *cut != record.payload().len()) {
+            assert!(DropRecord::decode(payload.slice(..cut)).is_err(), "{cut}");
+        }
+        let payload = DropRecord::encode(database, &options, &["../x".to_owned()]);
+        assert!(DropRecord::decode(payload).is_err());
     }
 }

@@ -130,8 +130,11 @@ pub(crate) enum Obstacle {
 }
 
 impl Upkeep {
-    /// Whether the record may follow now.
-    pub(crate) fn check_checkpoint(&self, content: &CheckpointRecord) -> Result<(), Obstacle> {
+    /// Whether the record may follow now, where checkpoints have to cover `from`.
+    pub(crate) fn check_checkpoint(&self, content: &CheckpointRecord, from: Seq) -> Result<(), Obstacle> {
+        if content.covers < from && !is_planted(PlantedBug::BranchUnnoticed) {
+            return Err(Obstacle::Superseded(from));
+        }
         let newest = self.checkpoint.as_ref().map_or(Seq(0), |checkpoint| checkpoint.seq);
         if content.based_on != newest && !is_planted(PlantedBug::AcceptStaleCheckpoint) {
             return Err(Obstacle::Superseded(newest));
@@ -184,6 +187,13 @@ impl Upkeep {
         }
         self.spared = content.spared;
         self.brought.retain(|(position, _)| *position > content.covers);
+    }
+
+    /// Takes in that the log goes on as a branch: what the parent has to remove, and what it writes beside its log, is its own
+    /// affair.
+    pub(crate) fn begin_branch(&mut self, seq: Seq, checkpoint: Option<CheckpointRef>) {
+        let brought = std::mem::take(&mut self.brought);
+        *self = Self { checkpoint, log_begins: seq, swept: seq, brought, ..Self::default() };
     }
 
     /// Whether a record below the floor is needed all the same.

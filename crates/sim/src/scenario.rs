@@ -1,7 +1,7 @@
 use bucketdb::simulation::{PlantedBug, plant, set_remembered_positions};
 use futures::future::BoxFuture;
 
-use crate::scenarios::{blobs, commits, reads, removal, sessions, storage, transactions};
+use crate::scenarios::{blobs, branches, commits, reads, removal, sessions, storage, transactions};
 use crate::stage::{Outcome, Stage};
 use crate::{Executor, Limits};
 
@@ -60,6 +60,13 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario!(BlobShared, blobs::one_document_each, "a blob belongs to one document"),
     scenario!(BlobReleasedUnseen, blobs::put_back, "a blob stays whose document refers to it again"),
     scenario!(BlobForgotten, blobs::kept_with_the_past, "a blob stays as long as a document of the past that has it"),
+    scenario!(BranchForgotten, branches::what_it_shares_is_kept, "what a branch shares with its parent stays there"),
+    scenario!(
+        BranchUnnoticed,
+        branches::created_meanwhile,
+        "no checkpoint gives up what a branch began with meanwhile"
+    ),
+    scenario!(BranchRemovesParents, branches::removes_its_own_only, "a branch removes nothing of its parent's"),
     scenario!(NoTailLimit, storage::bounded_tail, "the log does not grow without checkpoints"),
     scenario!(LoadUnnoticed, storage::load_counts_as_written, "what was bulk-loaded counts as written"),
     scenario!(

@@ -42,6 +42,8 @@ pub(crate) struct Stage {
     pub(crate) tail_limits: TailLimits,
     /// Whether the store tells the time.
     pub(crate) tells_time: bool,
+    /// The branch that nodes open; `None` for the database itself.
+    branch: Option<&'static str>,
     nodes: Arc<Mutex<u32>>,
 }
 
@@ -90,7 +92,12 @@ impl Stage {
         let world = StoreWorld::new(1, scheduler.clone(), Trace::new(scheduler.clone(), false));
         world.set_latencies(Latencies::all(Latency::Fixed(LATENCY)));
         let (history, tail_limits) = (Duration::ZERO, TailLimits::default());
-        Self { scheduler, world, history, tail_limits, tells_time: false, nodes: Arc::default() }
+        Self { scheduler, world, history, tail_limits, tells_time: false, branch: None, nodes: Arc::default() }
+    }
+
+    /// The same one, on which nodes open a branch of the database.
+    pub(crate) fn on_branch(&self, name: &'static str) -> Self {
+        Self { branch: Some(name), ..self.clone() }
     }
 
     /// Another node, which opens the database, and creates it if it is the first.
@@ -123,7 +130,10 @@ impl Stage {
             tells_time: self.tells_time,
         };
         let builder = builder(store, env).commit_timeout(commit_timeout).history(self.history);
-        let builder = set_tail_limits(builder, self.tail_limits);
+        let mut builder = set_tail_limits(builder, self.tail_limits);
+        if let Some(name) = self.branch {
+            builder = builder.branch(name);
+        }
         let opened = builder.open().await;
         let db = opened.map_err(|error| format!("a node cannot open the database: {error}"))?;
         Ok(Actor { db, clock, group, script })

@@ -239,6 +239,10 @@ impl DatabaseBuilder {
         if self.is_read_only() {
             return Err(LogError::ReadOnly.into());
         }
+        if !self.branch.is_empty() {
+            let reason = "a backup is restored to a place of its own, and not to a branch".to_owned();
+            return Err(Error::InvalidBranch { name: self.branch.join("/"), reason });
+        }
         let listing = from.find(point).await?;
         let (driver, prefix) = self.place().await?;
         let env = self.environment_or_default();

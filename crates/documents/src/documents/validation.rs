@@ -52,6 +52,23 @@ pub enum Proposal {
         /// The name.
         name: String,
     },
+    /// A branch is to begin: at a position, with the checkpoint that covers another one; `None`: right before the record, with the
+    /// last checkpoint.
+    CreateBranch {
+        /// The name.
+        name: String,
+        /// Tells it apart from others that had the same name.
+        id: [u8; 16],
+        /// Both positions.
+        at: Option<(Seq, Seq)>,
+    },
+    /// A branch is gone.
+    DropBranch {
+        /// The name.
+        name: String,
+        /// Which of that name.
+        id: [u8; 16],
+    },
     /// Documents of a table have come to a newer version of its schema.
     Migrate {
         /// The table.
@@ -208,6 +225,22 @@ impl Documents {
             }
             Proposal::DropSnapshot { name } => {
                 let payload = self.catalogue.drop_snapshot(name)?;
+                Ok(Validated::new(RecordKind::Schema, payload))
+            }
+            Proposal::CreateBranch { name, id, at } => {
+                let is_kept = |base: Seq| {
+                    let last = self.base();
+                    last.covers == base || last.retained.iter().any(|kept| kept.covers == base)
+                };
+                if at.is_some_and(|(_, base)| !is_kept(base)) {
+                    let reason = "the position was given up meanwhile".to_owned();
+                    return Err(Refusal::InvalidBranch { name: name.clone(), reason });
+                }
+                let payload = self.catalogue.create_branch(name, *id, *at)?;
+                Ok(Validated::new(RecordKind::Schema, payload))
+            }
+            Proposal::DropBranch { name, id } => {
+                let payload = self.catalogue.drop_branch(name, *id)?;
                 Ok(Validated::new(RecordKind::Schema, payload))
             }
             Proposal::Migrate { table, migrated } => {

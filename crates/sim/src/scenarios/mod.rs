@@ -1,6 +1,7 @@
 //! The interleavings that the protocol's rules are there for.
 
 pub(crate) mod blobs;
+pub(crate) mod branches;
 pub(crate) mod commits;
 pub(crate) mod reads;
 pub(crate) mod removal;
