@@ -31,6 +31,9 @@ pub(crate) struct Global {
     /// The prefix of the database in the store, for URLs that cannot say it, such as file:PATH
     #[arg(long, global = true)]
     pub(crate) prefix: Option<String>,
+    /// A branch of the database instead of itself; one/another is the branch another of the branch one
+    #[arg(long, value_name = "NAME", env = "BUCKETDB_BRANCH", hide_env_values = true, global = true)]
+    pub(crate) branch: Option<String>,
     /// Print for machines: JSON on standard output, errors as JSON on standard error
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -110,6 +113,9 @@ pub(crate) enum Command {
     /// Give the present a name under which it can be read later, list these names, or drop one
     #[command(subcommand)]
     Snapshot(Snapshot),
+    /// Create a writable copy of the database that shares what is there, list these branches, compare, or delete one
+    #[command(subcommand)]
+    Branch(Branch),
     /// Put a file of any length into a field of a document, get it back, or get a URL for it
     #[command(subcommand)]
     Blob(Blob),
@@ -207,6 +213,29 @@ pub(crate) enum Snapshot {
     List,
     /// Drop a snapshot: what only it needs is removed by and by
     Drop { name: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Branch {
+    /// Create a branch: it begins as the database is now, goes its own way from there, and copies nothing
+    Create {
+        /// Letters, digits, '-', '_' and '.'
+        name: String,
+        /// As the database was at that position of the log, at that time, or when the snapshot of that name was created
+        #[arg(long, value_name = "SEQ|TIME|NAME", value_parser = parse_point)]
+        at: Option<Point>,
+    },
+    /// List the branches
+    List,
+    /// Delete a branch, with what is its own
+    Delete { name: String },
+    /// Show the documents that are different in a branch from how it began
+    Diff {
+        name: String,
+        /// From what the database shows now, instead of from how the branch began
+        #[arg(long)]
+        from_parent: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -121,6 +121,7 @@ impl From<Error> for Failure {
                 | Error::Parse(_)
                 | Error::Schema(_)
                 | Error::WrongName { .. }
+                | Error::InvalidBranch { .. }
                 | Error::Log(LogError::InvalidOption { .. } | LogError::InvalidPrefix(_))
         );
         Self {
@@ -175,6 +176,9 @@ fn kind_of(error: &Error) -> &'static str {
         Error::SnapshotExists { .. } => "snapshot_exists",
         Error::UnknownSnapshot { .. } => "unknown_snapshot",
         Error::InvalidSnapshot { .. } => "invalid_snapshot",
+        Error::BranchExists { .. } => "branch_exists",
+        Error::UnknownBranch { .. } => "unknown_branch",
+        Error::InvalidBranch { .. } => "invalid_branch",
         Error::UnknownIndex { .. } => "unknown_index",
         Error::VersionMismatch { .. } => "version_mismatch",
         Error::CommitOutcomeUnknown { .. } => "commit_outcome_unknown",
@@ -230,6 +234,7 @@ fn kind_of_log(error: &LogError) -> &'static str {
         LogError::Halted { .. } => "halted",
         LogError::NeedsNewerVersion { .. } => "needs_newer_version",
         LogError::NoDatabase { .. } => "no_database",
+        LogError::UnfinishedBranch { .. } => "unfinished_branch",
         LogError::Dropped { .. } => "dropped",
         LogError::Nested { .. } => "nested_prefix",
         LogError::InvalidPrefix(_) => "invalid_prefix",

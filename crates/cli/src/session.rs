@@ -109,6 +109,9 @@ impl Store {
             .commit_timeout(COMMIT_TIMEOUT)
             .read_only(access == Access::Read)
             .create(access == Access::Create);
+        if let Some(path) = global.branch.as_deref().filter(|path| !path.is_empty()) {
+            builder = builder.branch(path);
+        }
         if let Some(ring_size) = global.ring_size {
             builder = builder.ring_size(ring_size);
         }

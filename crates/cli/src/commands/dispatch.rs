@@ -1,6 +1,6 @@
 use super::{
-    backup, blob, compact, databases, delete, demo, doctor, drop_database, export, gc, get, import, index, patch, put,
-    query, rekey, schema, schema_history, snapshot, stats, tables, ttl, update, verify, watch,
+    backup, blob, branch, compact, databases, delete, demo, doctor, drop_database, export, gc, get, import, index,
+    patch, put, query, rekey, schema, schema_history, snapshot, stats, tables, ttl, update, verify, watch,
 };
 use crate::arguments::{Arguments, Command};
 use crate::failure::Failure;
@@ -27,6 +27,7 @@ pub(crate) async fn run(arguments: &Arguments, output: &mut Output) -> Result<()
         Command::Schema(asked) => schema::run(global, &asked.table, output).await,
         Command::Index(action) => index::run(global, action, output).await,
         Command::Snapshot(action) => snapshot::run(global, action, output).await,
+        Command::Branch(action) => branch::run(global, action, output).await,
         Command::Blob(action) => blob::run(global, action, output).await,
         Command::Ttl { table, field, .. } => ttl::run(global, table, field.as_deref(), output).await,
         Command::Stats => stats::run(global, output).await,

@@ -26,9 +26,16 @@ pub(super) async fn run(global: &Global, options: &Drop, output: &mut Output) ->
         return Ok(output.value(&json!({
             "dropped": name,
             "removed": report.removed,
+            "held_by": report.held_by,
             "records_left": report.records_left,
             "next_due_seconds": report.next_due.map(|left| left.as_secs_f64()),
         }))?);
+    }
+    if !report.held_by.is_empty() {
+        let held_by = report.held_by.join(", ");
+        return Ok(output.line(format_args!(
+            "dropped {name}; what it shares with its branches, {held_by}, stays until they are dropped too"
+        ))?);
     }
     output.line(format_args!("dropped {name}: removed {}", plural(report.removed, "object")))?;
     if let Some(left) = report.next_due {

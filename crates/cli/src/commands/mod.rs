@@ -4,6 +4,7 @@ mod dispatch;
 
 mod backup;
 mod blob;
+mod branch;
 mod compact;
 mod computed;
 mod databases;

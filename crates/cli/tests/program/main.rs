@@ -6,6 +6,7 @@ mod backups;
 #[cfg(test)]
 mod blobs;
 #[cfg(test)]
+mod branches;
 mod databases;
 #[cfg(test)]
 mod documents;
