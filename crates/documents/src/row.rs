@@ -30,6 +30,7 @@ mod writer;
 use std::fmt;
 
 use bucketdb_log::codec;
+use bucketdb_query::{AsStored, double_of};
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -105,7 +106,7 @@ pub fn encode_into<T: Serialize + ?Sized>(
     codec::put_varint(buffer, u64::from(layouts.version()));
     let body = buffer.len();
     let mut serializer = rmp_serde::Serializer::new(&mut *buffer).with_struct_map().with_human_readable();
-    document.serialize(&mut serializer).map_err(|error| RowError(error.to_string()))?;
+    AsStored(document).serialize(&mut serializer).map_err(|error| RowError(error.to_string()))?;
     // The serialiser has no limit of depth that holds for lists, and nothing may be stored that could not be read.
     let mut written = MessagePack::new(buffer.get(body..).unwrap_or_default());
     written.skip()?;
@@ -344,6 +345,10 @@ impl<'de> Visitor<'de> for AnyValue {
 
     fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
         Ok(Value::from(value))
+    }
+
+    fn visit_f32<E>(self, value: f32) -> Result<Value, E> {
+        Ok(Number::from_f64(double_of(value)).map_or(Value::Null, Value::Number))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Value, E> {

@@ -33,6 +33,16 @@
 //! Where a table says that the texts of a field stand for UUIDs, moments, days or decimal numbers, they compare by these:
 //! see [`TextType`].
 //!
+//! ## Numbers
+//!
+//! A number of single precision, an `f32`, is the decimal number that it shows: `height = 1.1` finds the `1.1_f32` of a
+//! document, and JSON has it as 1.1 and not as 1.100000023841858; see [`double_of`].
+//!
+//! A whole number of 128 bits is a number where 64 bits hold it, from -2^63 to below 2^64. Any other is its 16 bytes, the
+//! highest first, which JSON and the text of a filter have as a list; so an [`Order`] has it behind all numbers, those of
+//! a `u128` in their order, of an `i128` the negative ones last. A [`Column`] of such a type knows that: its
+//! comparisons find the numbers that compare so, whichever way they are held.
+//!
 //! # The text of a filter
 //!
 //! | text | true if |
@@ -63,6 +73,7 @@ mod order;
 mod path;
 mod reach;
 mod selection;
+mod stored;
 mod text;
 mod text_type;
 mod top_k;
@@ -78,6 +89,7 @@ pub use order::{Direction, Order, OrderTerm, TypedOrder};
 pub use path::{Path, Segment, Values};
 pub use reach::{Reach, ValueRef};
 pub use selection::Selection;
+pub use stored::{AsStored, double_of};
 pub use text::ParseError;
 pub use text_type::{Decimal, ShortText, TextType, TextTypes, TextValue, Typed};
 pub use top_k::{AsDocument, TopK};

@@ -24,6 +24,7 @@ mod isolation;
 mod migrations;
 mod model;
 mod named_snapshots;
+mod numbers;
 mod opening;
 mod processes;
 mod queries;

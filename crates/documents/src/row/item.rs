@@ -1,5 +1,6 @@
 //! Reads the value of a column as its MessagePack would be read.
 
+use bucketdb_query::double_of;
 use serde::de::value::SeqDeserializer;
 use serde::de::{Deserializer, Error, Visitor};
 use serde::forward_to_deserialize_any;
@@ -151,7 +152,8 @@ impl<'de> Head<'de> {
             Self::Boolean(value) => visitor.visit_bool(value),
             Self::Unsigned(number) => visitor.visit_u64(number),
             Self::Signed(number) => visitor.visit_i64(number),
-            Self::Float32(number) => visitor.visit_f32(number),
+            // Whoever wants single precision gets it back from that.
+            Self::Float32(number) => visitor.visit_f64(double_of(number)),
             Self::Float64(number) => visitor.visit_f64(number),
             Self::Text(bytes) => visitor.visit_borrowed_str(text(bytes)?),
             Self::TextValue(value) => visitor.visit_str(&value.text()),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use bucketdb_query::TextValue;
+use bucketdb_query::{TextValue, double_of};
 use serde::de::DeserializeSeed;
 use serde_json::{Map, Value};
 
@@ -109,7 +109,7 @@ impl<'a> Node<'a> {
             Head::Boolean(value) => Kind::Bool(value),
             Head::Unsigned(number) => Kind::Integer(number.into()),
             Head::Signed(number) => Kind::Integer(number.into()),
-            Head::Float32(number) => float(number.into()),
+            Head::Float32(number) => float(double_of(number)),
             Head::Float64(number) => float(number),
             Head::Text(bytes) => Kind::Text(text(bytes)?),
             Head::TextValue(value) => Kind::TextValue(value),

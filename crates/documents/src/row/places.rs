@@ -7,6 +7,7 @@ use super::number_field::{FieldNumbers, NumberField};
 use super::{KIND_COLUMNS, split};
 use crate::layout::Column;
 use crate::{BaseRows, FieldType, Layouts};
+use bucketdb_query::double_of;
 
 /// Some fields at the top of documents, to be read in many rows.
 ///
@@ -243,7 +244,7 @@ pub(super) fn fixed_value(bytes: &[u8], field_type: FieldType) -> Option<Kind<'_
         FieldType::U16 => Kind::Integer(u16::from_le_bytes(*bytes.first_chunk()?).into()),
         FieldType::U32 => Kind::Integer(u32::from_le_bytes(*bytes.first_chunk()?).into()),
         FieldType::U64 => Kind::Integer(u64::from_le_bytes(*bytes.first_chunk()?).into()),
-        FieldType::F32 => float(f32::from_le_bytes(*bytes.first_chunk()?).into()),
+        FieldType::F32 => float(double_of(f32::from_le_bytes(*bytes.first_chunk()?))),
         FieldType::F64 => float(f64::from_le_bytes(*bytes.first_chunk()?)),
         _ => return None,
     })

@@ -1,8 +1,9 @@
+use bucketdb_query::double_of;
 use serde::Serialize;
 use serde::ser::{Impossible, Serializer};
 
 use super::columns::State;
-use super::refusing::{does_not_fit, neither_struct_nor_map, no_parts};
+use super::refusing::{neither_struct_nor_map, no_parts};
 use super::writer::{WriteError, Writer};
 use crate::FieldType;
 use crate::layout::Column;
@@ -86,7 +87,7 @@ impl Serializer for Scalar<'_, '_> {
     fn serialize_f64(self, number: f64) -> Result<(), WriteError> {
         match self.column.field_type {
             FieldType::F64 => self.fixed(number.to_le_bytes()),
-            FieldType::F32 if f64::from(number as f32).to_bits() == number.to_bits() => {
+            FieldType::F32 if double_of(number as f32).to_bits() == number.to_bits() => {
                 self.fixed((number as f32).to_le_bytes())
             }
             _ => Err(WriteError::DoesNotFit),
@@ -129,10 +130,8 @@ impl Serializer for Scalar<'_, '_> {
 
     integers! {
         serialize_i8(i8), serialize_i16(i16), serialize_i32(i32), serialize_i64(i64), serialize_u8(u8),
-        serialize_u16(u16), serialize_u32(u32), serialize_u64(u64)
+        serialize_u16(u16), serialize_u32(u32), serialize_u64(u64), serialize_i128(i128), serialize_u128(u128)
     }
     no_parts!();
     neither_struct_nor_map!();
-    // In MessagePack they are bytes.
-    does_not_fit! { serialize_i128(i128), serialize_u128(u128) }
 }

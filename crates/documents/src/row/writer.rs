@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use bucketdb_query::AsStored;
 use serde::Serialize;
 use serde::ser::{Error, Impossible, SerializeMap, SerializeStruct, Serializer};
 
@@ -252,7 +253,7 @@ impl<'a> Writer<'a> {
 /// Appends a value as MessagePack.
 pub(super) fn append<T: Serialize + ?Sized>(buffer: &mut Vec<u8>, value: &T) -> Result<(), WriteError> {
     let mut serializer = rmp_serde::Serializer::new(buffer).with_struct_map().with_human_readable();
-    value.serialize(&mut serializer).map_err(WriteError::custom)
+    AsStored(value).serialize(&mut serializer).map_err(WriteError::custom)
 }
 
 /// That so many values can be read: the serialiser has no limit of depth that holds for lists, and believes any length.

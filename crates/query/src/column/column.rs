@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use super::{Container, List, Nests, Operand, Text};
 use crate::path::scan;
-use crate::{Comparison, Filter, Order, ParseError, Path, TypedFilter, TypedOrder};
+use crate::stored::Wide;
+use crate::{AsStored, Comparison, Filter, Order, ParseError, Path, TypedFilter, TypedOrder};
 
 /// A field of the documents of type `T`, whose values have the type `V`.
 ///
@@ -33,9 +34,10 @@ use crate::{Comparison, Filter, Order, ParseError, Path, TypedFilter, TypedOrder
 /// );
 /// ```
 ///
-/// A value is compared in the form in which it is stored, which is how serde serialises it to a
-/// [`serde_json::Value`]. For a float that is infinite or not a number that is `null`. A value that fails to serialise
-/// is in no document, so no comparison with it is true.
+/// A value is compared in the form in which it is [stored](AsStored), which is how serde serialises it to a
+/// [`serde_json::Value`], but for numbers that JSON has no type for; see [the crate](crate#numbers). For a float that is
+/// infinite or not a number that is `null`. A value that fails to serialise is in no document, so no comparison with it is
+/// true.
 pub struct Column<T, V> {
     path: Cow<'static, str>,
     types: PhantomData<fn(&T) -> V>,
@@ -156,6 +158,11 @@ impl<T, V> Column<T, V> {
     /// The value is neither less than `low` nor greater than `high`.
     #[must_use]
     pub fn between(&self, low: impl Operand<V>, high: impl Operand<V>) -> TypedFilter<T> {
+        if let (Some(low), Some(high)) = (Wide::of(&low), Wide::of(&high))
+            && let Some(filter) = low.up_to(&self.path(), high)
+        {
+            return filter.into();
+        }
         match (stored(low), stored(high)) {
             (Some(low), Some(high)) => Filter::between(self.path(), low, high).into(),
             _ => Filter::none().into(),
@@ -211,13 +218,16 @@ impl<T, V> Column<T, V> {
     }
 
     fn compare(&self, comparison: Comparison, value: impl Operand<V>) -> TypedFilter<T> {
+        if let Some(wide) = Wide::of(&value) {
+            return wide.compared(&self.path(), comparison).into();
+        }
         stored(value).map_or_else(Filter::none, |value| Filter::compare(self.path(), comparison, value)).into()
     }
 }
 
 /// The form in which a document holds a value; none if no document can.
 fn stored(value: impl Serialize) -> Option<Value> {
-    serde_json::to_value(value).ok()
+    AsStored(value).to_value()
 }
 
 /// A column of JSON documents.

@@ -80,13 +80,26 @@ fn nested_columns_join_their_paths() {
 
 #[test]
 fn a_value_that_cannot_be_stored_equals_nothing() {
-    const WIDE: Column<User, u128> = Column::new("wide");
-    assert_eq!(WIDE.eq(u128::MAX).into_untyped(), Filter::none());
-    assert_eq!(WIDE.ne(u128::MAX).into_untyped(), Filter::all());
-    assert_eq!(WIDE.between(0, u128::MAX).into_untyped(), Filter::none());
-    assert_eq!(text(WIDE.eq(7)), "wide = 7");
-    assert_eq!(text(WIDE.is_in([7, u128::MAX])), "wide in [7]");
+    type Odd = std::collections::BTreeMap<(u8, u8), u8>;
+    const ODD: Column<User, Odd> = Column::new("odd");
+    let odd = Odd::from([((1, 2), 3)]);
+    assert_eq!(ODD.eq(&odd).into_untyped(), Filter::none());
+    assert_eq!(ODD.ne(&odd).into_untyped(), Filter::all());
+    assert_eq!(ODD.between(Odd::new(), &odd).into_untyped(), Filter::none());
+    assert_eq!(text(ODD.is_in([Odd::new(), odd])), "odd in [{}]");
     assert_eq!(text(RATING.lt(f64::INFINITY)), "rating < null");
+}
+
+#[test]
+fn numbers_that_json_has_no_type_for_are_asked_for_as_they_are_stored() {
+    const WIDE: Column<User, u128> = Column::new("wide");
+    const SIGNED: Column<User, Option<i128>> = Column::new("signed");
+    const HEIGHT: Column<User, f32> = Column::new("height");
+    assert_eq!(text(WIDE.eq(7)), "wide = 7");
+    assert_eq!(text(WIDE.lt(7)), "wide between 0 and 6");
+    assert_eq!(WIDE.gt(u128::MAX).into_untyped(), Filter::none());
+    assert_eq!(text(SIGNED.between(-1_i128, 7_i128)), "signed between -1 and 7");
+    assert_eq!(text(HEIGHT.eq(1.1)), "height = 1.1");
 }
 
 #[test]
