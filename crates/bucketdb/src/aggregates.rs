@@ -225,7 +225,7 @@ impl Request {
         // It is pinned, so this is what the documents are read at, too.
         let view = self.origin.open().await?;
         let types = self.source(&view)?.map(|table| table.types).unwrap_or_default();
-        let mut groups = Groups::typed(columns, terms, types, view.moment.most_group_bytes());
+        let mut groups = Groups::typed(columns, terms, types, view.moment.most_held_bytes());
         self.visit(&paths, |table, seen| seen.join(&mut groups, table)).await?;
         Ok(groups.finish().collect())
     }

@@ -247,6 +247,23 @@ pub enum Error {
         /// How many bytes they may take.
         most_bytes: usize,
     },
+    /// A query would have to keep more documents to put them in order than may be in memory. Make an index on the fields of
+    /// the order, which gives it without keeping any; ask for fewer, by a limit or page by page
+    /// ([`Query::page`](crate::Query::page)); or give the database more `max_memory`.
+    #[error(
+        "putting the documents of table {table} in the order {order} takes more than {most_bytes} bytes, a quarter of \
+         max_memory, after {documents} of them: make an index on ({order}), or ask with a limit or page by page"
+    )]
+    OrderTooLarge {
+        /// The table.
+        table: String,
+        /// The fields and their directions.
+        order: String,
+        /// How many documents there were to keep when it became too much.
+        documents: usize,
+        /// How many bytes they may take.
+        most_bytes: usize,
+    },
     /// A filter, order or selection is not understood.
     #[error(transparent)]
     Parse(#[from] ParseError),

@@ -98,6 +98,7 @@ mod sieve;
 #[doc(hidden)]
 pub mod simulation;
 mod snapshot;
+mod sorting;
 mod stats;
 mod stored_document;
 mod stretch;

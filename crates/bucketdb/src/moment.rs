@@ -136,8 +136,9 @@ impl Moment {
         self.inner().map_or(65_536.0, |inner| f64::from(inner.log.options().block_bytes))
     }
 
-    /// How many bytes the groups of a query may take: a quarter of what the database may.
-    pub(crate) fn most_group_bytes(&self) -> usize {
+    /// How many bytes the groups of a query may take, or the documents that it puts in order: a quarter of what the database
+    /// may.
+    pub(crate) fn most_held_bytes(&self) -> usize {
         self.inner().map_or(usize::MAX, |inner| inner.memory.load_bytes)
     }
 }

@@ -92,6 +92,12 @@ impl<T: Stored, R: Send + 'static> Query<T, R> {
 
     /// In this order; documents that it leaves equal come in the order of their keys. A further order decides where the
     /// earlier ones do not.
+    ///
+    /// An index on the fields, or the primary key, gives it while documents are read. Otherwise all that match are looked at
+    /// before the first is given, and those that the limit leaves are kept in memory: if they take more than a quarter of
+    /// [`max_memory`](crate::DatabaseBuilder::max_memory), they are read by an index that gives the order, if there is one,
+    /// whatever that costs, and without one the query fails with [`Error::OrderTooLarge`](crate::Error::OrderTooLarge).
+    /// [`explain`](Self::explain) says whether the order is given.
     pub fn order_by(mut self, order: impl Into<TypedOrder<T>>) -> Self {
         let order = order.into().into_untyped();
         self.request.order = Some(match self.request.order {
@@ -148,7 +154,8 @@ impl<T: Stored, R: Send + 'static> Query<T, R> {
     /// All documents, in memory.
     ///
     /// # Errors
-    /// If the store fails, or if a document has not the shape of the type.
+    /// [`Error::OrderTooLarge`](crate::Error::OrderTooLarge) if no index gives the order, and there is more to put in order
+    /// than may be in memory. If the store fails, or if a document has not the shape of the type.
     pub async fn fetch(self) -> Result<Vec<R>> {
         self.stream().await?.try_collect().await
     }

@@ -1,9 +1,8 @@
 use bucketdb_documents::{EncodedKey, KeyRange, ScanRow};
-use bucketdb_query::{Filter, Order, Path, TopK};
+use bucketdb_query::{Filter, Order, Path};
 use bytes::Bytes;
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 
-use crate::Result;
 use crate::common_rows::CommonRows;
 use crate::entry_rows::{EntryRows, is_plain};
 use crate::index_scan::IndexRows;
@@ -16,7 +15,9 @@ use crate::row_scan::RowScan;
 use crate::rows::{Reading, TableRef};
 use crate::seen::{Seen, Sight};
 use crate::sieve::{Predicate, Sieve};
+use crate::sorting::Sorting;
 use crate::stretch::{self, Stretch};
+use crate::{Error, Result};
 
 /// What is asked of a table, whatever its documents are read as.
 #[derive(Clone, Debug)]
@@ -144,13 +145,33 @@ impl Request {
         Ok(Some((table, seen.right_stream())))
     }
 
-    /// The rows that match, by a plan for rows.
+    /// The rows that match, by a plan for rows. What would be cheapest to put in order, and is too much for that, is read by an
+    /// index that gives the order, if there is one.
     async fn matches(
         self,
         view: View,
         table: &TableRef,
         plan: Plan,
     ) -> Result<impl Stream<Item = Result<Match>> + Send + use<>> {
+        let ordered = plan.ways.iter().find(|way| way.is_ordered && self.hint.is_none() && !plan.is_ordered);
+        let other = ordered.map(|way| Self { hint: Some(Hint::Way(way.what.clone())), ..self.clone() });
+        let same_view = View { moment: view.moment.clone(), transaction: view.transaction.clone() };
+        match (self.matches_by(view, table, plan).await, other) {
+            (Err(Error::OrderTooLarge { .. }), Some(other)) => {
+                let plan = other.plan(&same_view, table, Needs::Rows, false).await?;
+                other.matches_by(same_view, table, plan).await
+            }
+            (outcome, _) => outcome,
+        }
+    }
+
+    async fn matches_by(
+        self,
+        view: View,
+        table: &TableRef,
+        plan: Plan,
+    ) -> Result<impl Stream<Item = Result<Match>> + Send + use<>> {
+        let most_bytes = view.moment.most_held_bytes();
         let mut rows = self.rows(view, table, plan.access)?;
         let (offset, limit) = (self.offset, self.limit.unwrap_or(usize::MAX));
         let order = self.order.clone().filter(|order| !order.is_empty() && !plan.is_ordered);
@@ -160,37 +181,29 @@ impl Request {
             let matches = seen.try_filter_map(|seen| std::future::ready(Ok(seen.into_match())));
             return Ok(matches.skip(offset).take(limit).left_stream());
         };
-        let mut sorted = TopK::new(order.clone(), offset.saturating_add(limit));
-        let add = |sorted: &mut TopK<_>, ScanRow { key, row }: ScanRow| -> Result<()> {
-            let part = table.ordered_part(&order, &key, &row)?;
-            sorted.push((Match { key, row }, part));
-            Ok(())
-        };
         let ordered_by = order.terms().iter().map(|term| &term.path);
         let mut reader = RowReader::new(table, sieve.filter.as_ref(), ordered_by);
+        let mut sorting = Sorting::new(table, order.clone(), offset.saturating_add(limit), most_bytes);
         while let Some(stretch) = rows.next_stretch().await? {
             match stretch {
                 Stretch::One(row) => {
                     if sieve.accepts(table, &row.key, &row.row)? {
-                        add(&mut sorted, row)?;
+                        sorting.add(row)?;
                     }
                 }
                 Stretch::Many(mut rows) => {
                     reader.iter_mut().for_each(|reader| reader.select(&mut rows));
                     while let Some(row) = rows.next() {
-                        if sieve.accepts_stored(table, row, reader.as_mut())? {
-                            let passed = reader.as_mut().map(|reader| sorted.passes_over(&reader.read_asked(row)));
-                            match passed.transpose() {
-                                Ok(passed) if passed.unwrap_or(false) => {}
-                                Ok(_) => add(&mut sorted, row.to_row())?,
-                                Err(error) => return Err(table.invalid_document(row.to_row().key, error)),
-                            }
+                        if sieve.accepts_stored(table, row, reader.as_mut())?
+                            && !sorting.passes_over(row, reader.as_mut())?
+                        {
+                            sorting.add(row.to_row())?;
                         }
                     }
                 }
             }
         }
-        let matches = sorted.into_sorted_vec().into_iter().skip(offset).map(|(found, _)| Ok(found));
+        let matches = sorting.finish().skip(offset).map(Ok);
         Ok(stream::iter(matches).right_stream())
     }
 

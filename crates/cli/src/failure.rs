@@ -185,6 +185,8 @@ fn kind_of(error: &Error) -> &'static str {
         Error::CommitTimedOut => "commit_timed_out",
         Error::BatchTooLarge { .. } => "batch_too_large",
         Error::WriteTooLarge { .. } => "write_too_large",
+        Error::OrderTooLarge { .. } => "order_too_large",
+        Error::TooManyGroups { .. } => "too_many_groups",
         Error::UnknownTable { .. } => "unknown_table",
         Error::Schema(_) => "invalid_schema",
         Error::OutdatedSchema { .. } => "outdated_schema",

@@ -62,6 +62,12 @@ pub enum KeyPart {
 pub struct InvalidKeyBytes(&'static str);
 
 impl EncodedKey {
+    /// The same, in memory of its own: a key that was read may hold all that was read with it.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self(Bytes::copy_from_slice(&self.0))
+    }
+
     /// Encodes the fields of a key, in order.
     ///
     /// # Errors

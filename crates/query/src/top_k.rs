@@ -71,17 +71,18 @@ impl<D: AsDocument> TopK<D> {
         Self { order: Arc::new(order.into()), limit, arrivals: 0, kept: BinaryHeap::new() }
     }
 
-    /// Takes the next document of the stream.
-    pub fn push(&mut self, document: D) {
+    /// Takes the next document of the stream, and gives the one that is left out for it, which may be itself.
+    pub fn push(&mut self, document: D) -> Option<D> {
         let arrival = self.arrivals;
         self.arrivals += 1;
         let candidate = Kept { order: Arc::clone(&self.order), arrival, document };
         if self.kept.len() < self.limit {
             self.kept.push(candidate);
-        } else if let Some(mut last) = self.kept.peek_mut()
-            && candidate < *last
-        {
-            *last = candidate;
+            return None;
+        }
+        match self.kept.peek_mut() {
+            Some(mut last) if candidate < *last => Some(std::mem::replace(&mut *last, candidate).document),
+            _ => Some(candidate.document),
         }
     }
 

@@ -26,6 +26,7 @@ mod model;
 mod named_snapshots;
 mod numbers;
 mod opening;
+mod orders;
 mod processes;
 mod queries;
 mod query_writes;
