@@ -74,6 +74,7 @@ mod maintenance;
 mod migration;
 mod moment;
 mod named_snapshot;
+mod nested_fields;
 mod origin;
 mod others_work;
 mod outcome;

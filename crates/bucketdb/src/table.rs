@@ -6,6 +6,7 @@ use bucketdb_log::{Commit, Freshness, Seq};
 use serde_json::Value;
 
 use crate::earlier::with_step;
+use crate::nested_fields::check_nested_fields;
 use crate::origin::Origin;
 use crate::rows::TableRef;
 use crate::{Database, Document, Feed, Query, Result, Since, Versioned};
@@ -197,11 +198,13 @@ impl Database {
     /// database one put, afterwards no request.
     ///
     /// # Errors
-    /// [`Error::Schema`](crate::Error::Schema) if the type contradicts what is registered, or if documents of the versions
-    /// that are do not read as it; [`Error::OutdatedSchema`](crate::Error::OutdatedSchema) if the type is of a version whose
+    /// [`Error::Schema`](crate::Error::Schema) if the type contradicts what is registered, if documents of the versions
+    /// that are do not read as it, or if one of its indexes is over a field that a nested type has not; [`Error::OutdatedSchema`](crate::Error::OutdatedSchema) if the type is of a version whose
     /// documents were [migrated](Self::finish_migration) to a newer one.
     pub async fn table<T: Document>(&self) -> Result<Table<T>> {
-        let table = self.inner.register(&schema_of::<T>()).await?;
+        let schema = schema_of::<T>();
+        check_nested_fields::<T>(&schema)?;
+        let table = self.inner.register(&schema).await?;
         Ok(Table::new(self.clone(), table.read_as::<T>()))
     }
 }

@@ -27,6 +27,10 @@ use proc_macro::TokenStream;
 /// - `#[document(table = "users")]`: the name of the table, 1 to 100 letters, digits, `_` and `-` of ASCII. Without
 ///   it, the name of the struct in snake case: `OrderLine` is stored in `order_line`.
 /// - `#[document(version = 2)]`: the version of the schema, 1 or more; 1 without it.
+/// - `#[document(index(city, age desc))]`, `#[document(unique(a, b))]`: an index over several fields, nested ones
+///   (`address.postalCode`) or the elements of a list (`tags[*]`). The first name of each is that of a field of the struct;
+///   those behind it are names as they are stored, so as serde gives them where it renames. `Database::table` refuses one
+///   that the nested type has not.
 /// - `#[document(removed(age = 0, nick))]`: fields that the version before has and this one has not, with what programs of
 ///   earlier versions read in their place; without a value, these cannot read documents of this version if they need the
 ///   field.

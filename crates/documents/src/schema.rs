@@ -3,7 +3,7 @@ mod builder;
 use serde::{Deserialize, Serialize};
 
 use crate::ttl::{check_end_type, ttl_field};
-use crate::{Field, IndexDefinition, KeyType, RemovedField};
+use crate::{Field, FieldType, IndexDefinition, KeyType, RemovedField};
 
 pub use self::builder::SchemaBuilder;
 
@@ -15,8 +15,8 @@ const MAX_TABLE_NAME_BYTES: usize = 100;
 /// Version 0 is a table without declared fields, such as one made by importing JSON: its documents may have any. A
 /// higher version declares its fields, and what was declared under a version never changes.
 ///
-/// Rows are laid out by the fields' types. Those that were registered count: a program that declares the same fields with
-/// other types under the same version works as before, and its values are merely not where a reader finds them fastest.
+/// Rows are laid out by the fields' types, which are part of what a version declares: a program that declares another type
+/// under the same version is refused. [`FieldType::Any`] says nothing of a type, and goes with each.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schema {
     table: String,
@@ -53,6 +53,13 @@ pub struct InvalidSchema {
     pub table: String,
     /// What is wrong with it.
     pub reason: String,
+}
+
+/// In what a declaration differs from the one that is registered under its version.
+struct Contradiction {
+    what: String,
+    /// How that is registered.
+    registered: String,
 }
 
 impl Schema {
@@ -179,8 +186,8 @@ impl Schema {
         self.fields.iter().map(|field| field.name.as_str())
     }
 
-    /// Whether `other`, as a program has it, says the same as this one, which is registered: be it with other types of
-    /// fields, or without what it takes to read earlier versions, which is known here.
+    /// Whether `other`, as a program has it, says the same as this one, which is registered: be it without what it takes to
+    /// read earlier versions, or the types of some fields, which are known here.
     #[must_use]
     pub fn is_same_declaration(&self, other: &Self) -> bool {
         self.table == other.table
@@ -190,20 +197,27 @@ impl Schema {
             && self.contradiction(other).is_none()
     }
 
-    /// What `other`, which declares the same fields, says of earlier versions that this one does not.
-    fn contradiction(&self, other: &Self) -> Option<String> {
+    /// What `other`, which declares the same fields, says otherwise than this one, or of earlier versions that this one does
+    /// not.
+    fn contradiction(&self, other: &Self) -> Option<Contradiction> {
+        let without = |what| Some(Contradiction { what, registered: "without that".to_owned() });
         if other.has_step && !self.has_step {
-            return Some("it has a step of the program's".to_owned());
+            return without("it has a step of the program's".to_owned());
         }
         let differs = |(known, field): (&Field, &Field)| {
             let name = &field.name;
+            let (was, is) = (known.field_type, field.field_type);
+            if was != is && ![was, is].contains(&FieldType::Any) {
+                let what = format!("it declares field {name:?} as {is}");
+                return Some(Contradiction { what, registered: format!("with {was}") });
+            }
             if field.renamed_from.is_some() && field.renamed_from != known.renamed_from {
                 let from = field.renamed_from.as_deref().unwrap_or_default();
-                return Some(format!("it renames field {from:?} to {name:?}"));
+                return without(format!("it renames field {from:?} to {name:?}"));
             }
             let wanted = field.default.as_ref()?;
             let is_known = known.default.as_ref().is_some_and(|known| known.is_same(wanted));
-            (!is_known).then(|| format!("it gives field {name:?} the default {}", wanted.to_value()))
+            if is_known { None } else { without(format!("it gives field {name:?} the default {}", wanted.to_value())) }
         };
         self.fields.iter().zip(&other.fields).find_map(differs)
     }
@@ -282,11 +296,11 @@ impl Schema {
         }
         if newer.version == self.version
             && newer.field_names().eq(self.field_names())
-            && let Some(what) = self.contradiction(newer)
+            && let Some(Contradiction { what, registered }) = self.contradiction(newer)
         {
             let version = newer.version;
             return Err(newer.invalid(format!(
-                "{what} under version {version}, which is registered without that; raise the version"
+                "{what} under version {version}, which is registered {registered}; raise the version"
             )));
         }
         if newer.version == self.version && !newer.field_names().eq(self.field_names()) {
@@ -330,11 +344,20 @@ mod tests {
     }
 
     #[test]
-    fn a_type_may_change_under_a_version() {
+    fn a_type_never_changes_under_a_version() {
         let first = users().finish();
-        let other = Schema::builder("users").field::<String>("id").field::<u64>("age").key(&["id"]).finish();
-        assert_eq!(first.check_successor(&other), Ok(()));
-        assert!(first.is_same_declaration(&other) && first != other);
+        let with = |age: FieldType| {
+            Schema::builder("users").field::<String>("id").field_of_type("age", age).key(&["id"]).finish()
+        };
+        let error = first.check_successor(&with(FieldType::U64)).unwrap_err().to_string();
+        let expected =
+            r#"it declares field "age" as u64 under version 1, which is registered with u8; raise the version"#;
+        assert!(error.contains(expected), "{error}");
+        assert!(!first.is_same_declaration(&with(FieldType::U64)));
+        // It says nothing of the type.
+        let silent = with(FieldType::Any);
+        assert_eq!(first.check_successor(&silent), Ok(()));
+        assert!(first.is_same_declaration(&silent) && silent.is_same_declaration(&first) && first != silent);
         assert!(!first.is_same_declaration(&users().version(2).finish()));
         assert!(!first.is_same_declaration(&users().field::<bool>("active").finish()));
     }

@@ -32,6 +32,7 @@ mod queries;
 mod query_writes;
 mod requests;
 mod scans;
+mod schemas;
 mod serial_model;
 mod several_databases;
 mod snapshots;
