@@ -109,6 +109,8 @@ pub(crate) struct FieldAttributes {
     pub(crate) default: Option<(Option<TokenStream>, Span)>,
     /// Under which name the version before has it.
     pub(crate) renamed_from: Option<LitStr>,
+    /// The name under which it is to be stored, which is serde's to decide.
+    pub(crate) rename: Option<LitStr>,
 }
 
 impl ContainerAttributes {
@@ -151,7 +153,7 @@ impl ContainerAttributes {
                 set_once(&mut read.migrate_from, &meta, |meta| meta.value()?.parse())
             } else if meta.path.is_ident("with") {
                 set_once(&mut read.with, &meta, |meta| Ok((expression(meta.value()?)?, meta.path.span())))
-            } else if ["key", "ttl", "default", "renamed_from"].iter().any(|name| meta.path.is_ident(name)) {
+            } else if ["key", "ttl", "default", "renamed_from", "rename"].iter().any(|name| meta.path.is_ident(name)) {
                 let name = name_of(&meta.path);
                 Err(meta.error(format!("`{name}` belongs on a field of the struct")))
             } else {
@@ -193,6 +195,8 @@ impl FieldAttributes {
                 })
             } else if meta.path.is_ident("renamed_from") {
                 set_once(&mut read.renamed_from, &meta, |meta| meta.value()?.parse())
+            } else if meta.path.is_ident("rename") {
+                set_once(&mut read.rename, &meta, |meta| meta.value()?.parse())
             } else if ["table", "version", "crate", "removed", "migrate_from", "with"]
                 .iter()
                 .any(|name| meta.path.is_ident(name))
@@ -202,7 +206,7 @@ impl FieldAttributes {
             } else {
                 Err(unsupported(
                     &meta,
-                    "a field can have `key`, `index`, `unique`, `ttl`, `default` and `renamed_from`",
+                    "a field can have `key`, `index`, `unique`, `ttl`, `default`, `renamed_from` and `rename`",
                 ))
             }
         })?;
@@ -250,10 +254,8 @@ fn version(meta: &ParseNestedMeta<'_>) -> syn::Result<u32> {
 
 fn unsupported(meta: &ParseNestedMeta<'_>, known: &str) -> syn::Error {
     let name = name_of(&meta.path);
-    if name == "rename" {
-        meta.error(
-            "fields have the names that serde gives them; `renamed_from` says which one it was in the version before",
-        )
+    if name == "rename_all" {
+        meta.error("fields have the names that serde gives them: write `#[serde(rename_all = \"...\")]`")
     } else {
         meta.error(format!("unknown attribute `{name}`; {known}"))
     }

@@ -137,7 +137,7 @@ fn not_generic(input: &DeriveInput) -> syn::Result<()> {
 /// None if the field is not stored under a name of its own.
 fn read_field<'a>(field: &'a Field, serde: Option<&SerdeContainer>) -> syn::Result<Option<DocumentField<'a>>> {
     let Some(ident) = &field.ident else { return Ok(None) };
-    let FieldAttributes { key, index, ttl, default, renamed_from } = FieldAttributes::read(&field.attrs)?;
+    let FieldAttributes { key, index, ttl, default, renamed_from, rename } = FieldAttributes::read(&field.attrs)?;
     let serde_field = SerdeField::read(field)?;
     if let Some(key) = key {
         check_key(field, &serde_field, key)?;
@@ -150,6 +150,10 @@ fn read_field<'a>(field: &'a Field, serde: Option<&SerdeContainer>) -> syn::Resu
         return Err(syn::Error::new(*span, message));
     }
     if serde_field.skipped || serde_field.flattened {
+        if let Some(wanted) = rename {
+            let message = "this field is not stored under a name of its own: it cannot be renamed";
+            return Err(syn::Error::new(wanted.span(), message));
+        }
         if let Some((_, span)) = index {
             return Err(syn::Error::new(
                 span,
@@ -168,6 +172,14 @@ fn read_field<'a>(field: &'a Field, serde: Option<&SerdeContainer>) -> syn::Resu
         (None, Some(serde)) => serde.rename_all.apply(&rust_name),
         (None, None) => rust_name.clone(),
     };
+    if let Some(wanted) = rename.filter(|wanted| wanted.value() != name) {
+        let text = wanted.value();
+        let message = format!(
+            "serde stores this field, and as {name:?}: write `#[serde(rename = {text:?})]`, in the place of this attribute or \
+             beside it"
+        );
+        return Err(syn::Error::new(wanted.span(), message));
+    }
     Ok(Some(DocumentField {
         ident,
         ty: &field.ty,

@@ -46,6 +46,8 @@ use proc_macro::TokenStream;
 /// - `#[document(default)]`, `#[document(default = expression)]`: what documents of earlier versions have that lack the field:
 ///   the default of its type, or that value. It is evaluated when the schema is registered, and must be the same every time.
 /// - `#[document(renamed_from = "mail")]`: the name that the field has in the version before, as it is stored.
+/// - `#[document(rename = "mail")]`: a check that the field is stored under that name. It is serde that stores fields, so
+///   `#[serde(rename = "mail")]` is what gives a field another name; without that, it does not compile and says so.
 ///
 /// An `Option`, or a field with serde's `default`, may be missing; any other new field needs a default.
 ///

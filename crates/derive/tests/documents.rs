@@ -249,6 +249,7 @@ struct Mixed {
     #[document(key)]
     #[serde(rename = "the id.")]
     id: u8,
+    #[document(rename = "x")]
     #[serde(rename(serialize = "x", deserialize = "x"), alias = "y", default = "Default::default")]
     both_ways: u8,
     #[serde(skip)]

@@ -67,7 +67,8 @@ fn refuses_a_document_without_a_proper_key() {
 
 #[test]
 fn refuses_what_says_nothing_of_earlier_versions() {
-    assert!(mistake_of_field("#[document(rename = \"x\")] b: u8").contains("`renamed_from` says which one"));
+    assert!(mistake_of_field("#[document(rename = \"x\")] b: u8").contains("write `#[serde(rename = \"x\")]`"));
+    assert!(mistake_of_field("#[document(rename = \"x\")] #[serde(flatten)] b: u8").contains("cannot be renamed"));
     assert!(mistake_of_struct("#[document(with = f)]").contains("name that with `migrate_from`"));
     assert_eq!(mistake_of_struct("#[document(default = 1)]"), "`default` belongs on a field of the struct");
     assert_eq!(mistake_of_field("#[document(removed(a))] b: u8"), "`removed` belongs on the struct, not on a field");
@@ -102,8 +103,8 @@ fn refuses_unknown_misplaced_and_repeated_attributes() {
     for (field, message) in [
         (
             "#[document(primary)] b: u8",
-            "unknown attribute `primary`; a field can have `key`, `index`, `unique`, `ttl`, `default` and \
-             `renamed_from`",
+            "unknown attribute `primary`; a field can have `key`, `index`, `unique`, `ttl`, `default`, \
+             `renamed_from` and `rename`",
         ),
         ("#[document(table = \"b\")] b: u8", "`table` belongs on the struct, not on a field"),
         ("#[document(version = 1)] b: u8", "`version` belongs on the struct, not on a field"),
