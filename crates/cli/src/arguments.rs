@@ -55,9 +55,10 @@ pub(crate) struct Global {
     /// A file with the key of an encrypted database, and below it earlier ones; BUCKETDB_KEY holds the keys themselves
     #[arg(long, value_name = "FILE", env = "BUCKETDB_KEY_FILE", hide_env_values = true, global = true)]
     pub(crate) key_file: Option<PathBuf>,
-    /// How far back the past can be read, such as 7d; a new database keeps it, by default as long as the grace, 1h
+    /// How far back the past can be read, such as 7d; a new database keeps it, by default as long as the grace, 1h.
+    /// Without a time, behind `schema TABLE`: every version of the schema
     #[arg(long, value_name = "TIME", value_parser = parse_duration, global = true)]
-    pub(crate) history: Option<Duration>,
+    pub(crate) history: Option<Option<Duration>>,
     /// A price list to use instead of the built-in one
     #[arg(long, value_name = "FILE", env = "BUCKETDB_PRICES", hide_env_values = true, global = true)]
     pub(crate) prices: Option<PathBuf>,
@@ -175,7 +176,7 @@ pub(crate) struct Restore {
 #[derive(Debug, Args)]
 pub(crate) struct Schema {
     pub(crate) table: String,
-    /// Show every version of the schema, and how many documents there are of each: all are read
+    /// Show every version of the schema, and how many documents there are of each: all are read. So does --history
     #[arg(long, conflicts_with = "finish")]
     pub(crate) versions: bool,
     /// Make all documents ones of the newest version, and refuse programs of earlier versions from then on

@@ -124,7 +124,7 @@ impl Store {
         if let Some(keys) = keys::of(global)? {
             builder = builder.encryption(keys);
         }
-        if let Some(history) = global.history {
+        if let Some(Some(history)) = global.history {
             builder = builder.history(history);
         }
         Ok(builder)

@@ -9,6 +9,13 @@ use crate::output::Output;
 /// Runs the command that was asked for.
 pub(crate) async fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Failure> {
     let global = &arguments.global;
+    // `--history` is the name of an option that all commands have, too.
+    let asks_for_versions = global.history == Some(None);
+    if asks_for_versions && !matches!(&arguments.command, Command::Schema(asked) if !asked.finish) {
+        return Err(Failure::usage(
+            "--history needs a time, such as 7d; without one, it asks for the versions of a schema: `schema TABLE --history`",
+        ));
+    }
     match &arguments.command {
         Command::Demo => Box::pin(demo::run(global, output)).await,
         Command::Import(options) => import::run(global, options, output).await,
@@ -23,7 +30,9 @@ pub(crate) async fn run(arguments: &Arguments, output: &mut Output) -> Result<()
         Command::Drop(options) => drop_database::run(global, options, output).await,
         Command::Tables => tables::run(global, output).await,
         Command::Schema(asked) if asked.finish => schema_history::finish(global, &asked.table, output).await,
-        Command::Schema(asked) if asked.versions => schema_history::show(global, &asked.table, output).await,
+        Command::Schema(asked) if asked.versions || asks_for_versions => {
+            schema_history::show(global, &asked.table, output).await
+        }
         Command::Schema(asked) => schema::run(global, &asked.table, output).await,
         Command::Index(action) => index::run(global, action, output).await,
         Command::Snapshot(action) => snapshot::run(global, action, output).await,

@@ -56,7 +56,7 @@ fn the_versions_of_a_schema_and_the_end_of_a_migration() {
         let fresh = Second { id: 9, full_name: "b".into(), age: 1_000, email: "b@x".into() };
         db.table::<Second>().await.unwrap().insert(&fresh).await.unwrap();
     });
-    let history = sandbox.json(&["schema", "users", "--versions"]);
+    let history = sandbox.json(&["schema", "users", "--history"]);
     assert_eq!((&history["accepts"], &history["finished"]), (&json!(0), &json!(false)), "{history}");
     assert_eq!(history["versions"][0]["documents"], 3, "{history}");
     let changes = json!([
@@ -66,7 +66,8 @@ fn the_versions_of_a_schema_and_the_end_of_a_migration() {
         "- nick, \"none\" to earlier programs"
     ]);
     assert_eq!(history["versions"][1]["changes"], changes, "{history}");
-    let text = sandbox.ok(&["schema", "users", "--versions"]);
+    assert_eq!(sandbox.json(&["schema", "users", "--versions"]), history);
+    let text = sandbox.ok(&["schema", "users", "--history"]);
     // As in docs/program.md.
     let expected = r#"
 | version | documents | change                                      |
@@ -87,7 +88,7 @@ programs of all versions read and write; `--finish` ends that in favour of versi
 
     let done = sandbox.json(&["schema", "users", "--finish"]);
     assert_eq!((&done["version"], &done["documents"], &done["rewritten"]), (&json!(2), &json!(4), &json!(3)), "{done}");
-    let text = sandbox.ok(&["schema", "users", "--versions"]);
+    let text = sandbox.ok(&["schema", "users", "--history"]);
     assert!(text.contains("all documents are of version 2; programs below version 2 are refused"), "{text}");
     assert!(sandbox.ok(&["schema", "users", "--finish"]).contains("0 written again"));
     let new = sandbox.json(&["get", "users", "1"]);
@@ -101,4 +102,7 @@ programs of all versions read and write; `--finish` ends that in favour of versi
     let error = sandbox.run(&["schema", "users", "--finish"]);
     error.failed(2, &["only a program's own step leads to version 3"]);
     sandbox.run(&["schema", "users", "--finish", "--versions"]).failed(2, &["cannot be used with"]);
+    for other in [&["schema", "users", "--finish", "--history"][..], &["get", "users", "1", "--history"]] {
+        sandbox.run(other).failed(2, &["--history needs a time"]);
+    }
 }
