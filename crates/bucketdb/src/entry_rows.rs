@@ -114,7 +114,10 @@ fn is_exact(table: &TableRef, key_type: KeyType, name: &str) -> bool {
     let declared = table.schema.fields().iter().find(|field| field.name == name).map(|field| field.field_type);
     let is_open = table.schema.fields().is_empty();
     match (key_type, declared) {
-        (KeyType::Bytes | KeyType::Uuid | KeyType::Timestamp | KeyType::Date, _) => false,
+        (
+            KeyType::Bytes | KeyType::Uuid | KeyType::Timestamp | KeyType::Date | KeyType::Decimal | KeyType::Float,
+            _,
+        ) => false,
         (_, None) => is_open,
         (KeyType::Text, Some(declared)) => declared == Text,
         (KeyType::Integer, Some(declared)) => matches!(declared, I8 | I16 | I32 | I64 | U8 | U16 | U32 | U64),
@@ -129,6 +132,11 @@ fn part_value(part: KeyPart) -> Option<Value> {
         KeyPart::Integer(number) => {
             i64::try_from(number).map(Value::from).or_else(|_| u64::try_from(number).map(Value::from)).ok()
         }
-        KeyPart::Bytes(_) | KeyPart::Uuid(_) | KeyPart::Timestamp { .. } | KeyPart::Date(_) => None,
+        KeyPart::Bytes(_)
+        | KeyPart::Uuid(_)
+        | KeyPart::Timestamp { .. }
+        | KeyPart::Date(_)
+        | KeyPart::Decimal(_)
+        | KeyPart::Float(_) => None,
     }
 }

@@ -120,11 +120,11 @@ pub use backup::{BackupMoment, BackupReport, Backups, CopyProgress, RestoreRepor
 pub use batch::{Batch, Nested, Root};
 pub use blobs::{BlobReader, Blobs};
 pub use branches::Branch;
-pub use bucketdb_derive::Document;
+pub use bucketdb_derive::{Document, DocumentKey};
 pub use bucketdb_documents::row::RowError;
 pub use bucketdb_documents::{
-    AsKey, Blob, DocumentKey, EncodedKey, Field, FieldType, InvalidBlob, InvalidSchema, KeyField, KeyPart, KeyType,
-    Presence, RemovedField, Schema, SchemaBuilder, StandIn, TableStats,
+    AsKey, Blob, DocumentKey, EncodedKey, Field, FieldType, InvalidBlob, InvalidSchema, KeyField, KeyFloat, KeyPart,
+    KeyType, Presence, RemovedField, Schema, SchemaBuilder, StandIn, TableStats,
 };
 #[cfg(unix)]
 pub use bucketdb_driver::FileDriver;

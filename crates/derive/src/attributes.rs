@@ -169,6 +169,20 @@ impl ContainerAttributes {
     }
 }
 
+impl ContainerAttributes {
+    /// Where the crate is, for what has no other attribute.
+    pub(crate) fn read_crate(attributes: &[Attribute]) -> syn::Result<Path> {
+        let mut krate = None;
+        each_document_attribute(attributes, |meta| {
+            if !meta.path.is_ident("crate") {
+                return Err(meta.error("a key can have only `crate`"));
+            }
+            set_once(&mut krate, &meta, |meta| meta.value()?.parse::<LitStr>()?.parse_with(Path::parse_mod_style))
+        })?;
+        Ok(krate.unwrap_or_else(|| syn::parse_quote!(::bucketdb)))
+    }
+}
+
 impl FieldAttributes {
     pub(crate) fn read(attributes: &[Attribute]) -> syn::Result<Self> {
         let mut read = Self::default();

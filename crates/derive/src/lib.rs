@@ -3,6 +3,7 @@
 mod attributes;
 mod document;
 mod expand;
+mod key_enum;
 mod names;
 mod serde_attributes;
 
@@ -65,4 +66,27 @@ use proc_macro::TokenStream;
 pub fn derive_document(input: TokenStream) -> TokenStream {
     let input = syn::parse_macro_input!(input as syn::DeriveInput);
     expand::expand(&input).unwrap_or_else(|error| error.to_compile_error()).into()
+}
+
+/// Makes an enum without data the primary key of documents, or a part of one. It is stored as the text that serde makes of
+/// its variant, and orders as that.
+///
+/// ```ignore
+/// #[derive(Clone, serde::Serialize, serde::Deserialize, bucketdb::DocumentKey)]
+/// #[serde(rename_all = "lowercase")]
+/// enum Country {
+///     Ch,
+///     De,
+/// }
+/// ```
+///
+/// `#[document(crate = "path")]` says where the crate `bucketdb` is found, if it is not `::bucketdb`.
+///
+/// # Errors
+///
+/// What is no enum, has data or is generic does not compile, and the error says why.
+#[proc_macro_derive(DocumentKey, attributes(document))]
+pub fn derive_document_key(input: TokenStream) -> TokenStream {
+    let input = syn::parse_macro_input!(input as syn::DeriveInput);
+    key_enum::expand(&input).unwrap_or_else(|error| error.to_compile_error()).into()
 }

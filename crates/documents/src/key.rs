@@ -3,25 +3,31 @@
 //! The encoding is the tuple layer's of FoundationDB (its specification, "FDB Tuple layer typecodes"), of which it uses
 //! byte strings, texts, integers, booleans and UUIDs: a type code, then the value. Integers of all widths share one order:
 //! the code counts their bytes, below 0x14 for negative ones, whose bytes are complemented. Texts and byte strings end in a
-//! zero byte, and a zero byte inside is followed by 0xff. Of the codes that it leaves to its users, moments and days take
-//! two: seconds (8 bytes) and nanoseconds (4), and days (4), big-endian, numbers with a sign with their sign turned. A key
-//! of several fields is one part after the other.
+//! zero byte, and a zero byte inside is followed by 0xff. Numbers of double precision are its, too: their 8 bytes, big-endian,
+//! of negative ones complemented, of others with the sign turned. Of the codes that it leaves to its users, moments, days and
+//! decimal numbers take three: seconds (8 bytes) and nanoseconds (4), and days (4), big-endian, numbers with a sign with their
+//! sign turned; and of a decimal number the letters of its [`TextValue::key`], then a zero byte. A key of several fields is
+//! one part after the other.
 
 use std::fmt;
 
-use bucketdb_query::TextValue;
+use bucketdb_query::{AsStored, Decimal, TextType, TextValue};
 use bytes::Bytes;
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::index_range::behind;
 
 const CODE_BYTES: u8 = 0x01;
 const CODE_TEXT: u8 = 0x02;
 const CODE_ZERO: u8 = 0x14;
+const CODE_FLOAT: u8 = 0x21;
 const CODE_FALSE: u8 = 0x26;
 const CODE_TRUE: u8 = 0x27;
 const CODE_UUID: u8 = 0x30;
 const CODE_TIMESTAMP: u8 = 0x40;
 const CODE_DATE: u8 = 0x41;
+const CODE_DECIMAL: u8 = 0x42;
 
 pub(crate) const NANOS_OF_SECOND: u32 = 1_000_000_000;
 
@@ -41,6 +47,8 @@ pub enum KeyPart {
     Text(String),
     /// A whole number from `i64::MIN` to `u64::MAX`.
     Integer(i128),
+    /// A number of double precision.
+    Float(KeyFloat),
     /// False before true.
     Boolean(bool),
     /// A UUID, in the order of its bytes.
@@ -54,6 +62,36 @@ pub enum KeyPart {
     },
     /// A day, counted from 1970-01-01.
     Date(i32),
+    /// A decimal number, by its value: 1.10 is the same key as 1.1.
+    Decimal(Decimal),
+}
+
+/// A number of double precision as a key has it: in the order of numbers, and zero without a sign.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyFloat(u64);
+
+/// Turns the sign of numbers that have none, and all bits of others.
+const SIGN: u64 = 1 << 63;
+
+impl KeyFloat {
+    /// The key that a number is. One that is infinite, or none, is no key: JSON has no such number.
+    #[must_use]
+    pub fn new(number: f64) -> Self {
+        let bits = if number == 0.0 { 0 } else { number.to_bits() };
+        Self(if bits & SIGN == 0 { bits | SIGN } else { !bits })
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn number(self) -> f64 {
+        f64::from_bits(if self.0 & SIGN == 0 { !self.0 } else { self.0 & !SIGN })
+    }
+}
+
+impl fmt::Debug for KeyFloat {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.number(), formatter)
+    }
 }
 
 /// Bytes that are no key.
@@ -145,6 +183,8 @@ fn encoded_length(part: &KeyPart) -> usize {
         KeyPart::Uuid(_) => 17,
         KeyPart::Timestamp { .. } => 13,
         KeyPart::Date(_) => 5,
+        KeyPart::Float(_) => 9,
+        KeyPart::Decimal(number) => 1 + TextValue::Decimal(*number).key().len(),
         KeyPart::Integer(value) => 1 + (u64::BITS - (value.unsigned_abs() as u64).leading_zeros()).div_ceil(8) as usize,
     }
 }
@@ -169,6 +209,19 @@ fn encode_part(bytes: &mut Vec<u8>, part: &KeyPart) -> Result<(), InvalidKeyByte
         KeyPart::Date(days) => {
             bytes.push(CODE_DATE);
             bytes.extend_from_slice(&(days ^ i32::MIN).to_be_bytes());
+        }
+        KeyPart::Float(number) => {
+            if !number.number().is_finite() {
+                return Err(InvalidKeyBytes("a number is infinite, or none"));
+            }
+            bytes.push(CODE_FLOAT);
+            bytes.extend_from_slice(&number.0.to_be_bytes());
+        }
+        KeyPart::Decimal(number) => {
+            bytes.push(CODE_DECIMAL);
+            // It begins with a zero byte, which is of use in an index only.
+            bytes.extend_from_slice(TextValue::Decimal(*number).key().as_bytes().get(1..).unwrap_or_default());
+            bytes.push(0);
         }
         KeyPart::Integer(value) => {
             if *value < i128::from(i64::MIN) || *value > i128::from(u64::MAX) {
@@ -214,6 +267,16 @@ fn decode_part(code: u8, rest: &[u8]) -> Result<(KeyPart, &[u8]), InvalidKeyByte
             Ok((KeyPart::Timestamp { seconds, nanos }, rest))
         }
         CODE_DATE => take(rest).map(|(days, rest)| (KeyPart::Date(i32::from_be_bytes(days) ^ i32::MIN), rest)),
+        CODE_FLOAT => take(rest).map(|(bits, rest)| (KeyPart::Float(KeyFloat(u64::from_be_bytes(bits))), rest)),
+        CODE_DECIMAL => {
+            let end = rest.iter().position(|byte| *byte == 0);
+            let (letters, rest) = end.and_then(|end| rest.split_at_checked(end)).unwrap_or((rest, &[]));
+            let key = std::str::from_utf8(letters).ok().map(|letters| format!("\0{letters}"));
+            match (key.and_then(|key| TextValue::from_key(TextType::Decimal, &key)), rest) {
+                (Some(TextValue::Decimal(number)), [0, rest @ ..]) => Ok((KeyPart::Decimal(number), rest)),
+                _ => Err(InvalidKeyBytes("a decimal number is none")),
+            }
+        }
         0x0c..=0x1c => {
             let negative = code < CODE_ZERO;
             let width = usize::from(code.abs_diff(CODE_ZERO));
@@ -262,18 +325,29 @@ impl KeyPart {
             Self::Uuid(value) => Some(TextValue::Uuid(*value)),
             Self::Timestamp { seconds, nanos } => Some(TextValue::Timestamp { seconds: *seconds, nanos: *nanos }),
             Self::Date(days) => Some(TextValue::Date(*days)),
-            Self::Bytes(_) | Self::Text(_) | Self::Integer(_) | Self::Boolean(_) => None,
+            Self::Decimal(number) => Some(TextValue::Decimal(*number)),
+            Self::Bytes(_) | Self::Text(_) | Self::Integer(_) | Self::Float(_) | Self::Boolean(_) => None,
         }
     }
 
-    /// The part of a key that a text stands for; `None` for a type that no key has.
+    /// The part of a key that a variant of an enum without data is: its text.
     #[must_use]
-    pub fn of_text_value(value: TextValue) -> Option<Self> {
+    pub fn of_variant<T: Serialize + ?Sized>(variant: &T) -> Self {
+        match AsStored(variant).to_value() {
+            Some(Value::String(name)) => Self::Text(name),
+            // No document has such a key: what is stored is no text.
+            value => Self::Text(value.unwrap_or_default().to_string()),
+        }
+    }
+
+    /// The part of a key that a text stands for.
+    #[must_use]
+    pub fn of_text_value(value: TextValue) -> Self {
         match value {
-            TextValue::Uuid(value) => Some(Self::Uuid(value)),
-            TextValue::Timestamp { seconds, nanos } => Some(Self::Timestamp { seconds, nanos }),
-            TextValue::Date(days) => Some(Self::Date(days)),
-            TextValue::Decimal(_) => None,
+            TextValue::Uuid(value) => Self::Uuid(value),
+            TextValue::Timestamp { seconds, nanos } => Self::Timestamp { seconds, nanos },
+            TextValue::Date(days) => Self::Date(days),
+            TextValue::Decimal(number) => Self::Decimal(number),
         }
     }
 }
@@ -284,7 +358,8 @@ impl fmt::Display for KeyPart {
             return value.fmt(formatter);
         }
         match self {
-            Self::Uuid(_) | Self::Timestamp { .. } | Self::Date(_) => Ok(()),
+            Self::Uuid(_) | Self::Timestamp { .. } | Self::Date(_) | Self::Decimal(_) => Ok(()),
+            Self::Float(number) => fmt::Debug::fmt(number, formatter),
             Self::Bytes(value) => value.iter().try_for_each(|byte| write!(formatter, "{byte:02x}")),
             Self::Text(value) => write!(formatter, "{value:?}"),
             Self::Integer(value) => value.fmt(formatter),
@@ -333,6 +408,12 @@ mod tests {
             (prop_oneof![-2..2i64, any::<i64>()], prop_oneof![0..2u32, 0..NANOS_OF_SECOND])
                 .prop_map(|(seconds, nanos)| KeyPart::Timestamp { seconds, nanos }),
             prop_oneof![-2..2i32, any::<i32>()].prop_map(KeyPart::Date),
+            prop_oneof![(-3_i8..3).prop_map(|number| f64::from(number) / 2.0), any::<f64>()]
+                .prop_filter("no key", |number| number.is_finite())
+                .prop_map(|number| KeyPart::Float(KeyFloat::new(number))),
+            (any::<bool>(), prop_oneof![0..200_u128, any::<u128>().prop_map(|number| number >> 32)], 0..29_u8)
+                .prop_filter_map("no decimal", |(is_negative, digits, scale)| Decimal::new(is_negative, digits, scale))
+                .prop_map(KeyPart::Decimal),
         ]
     }
 
@@ -381,6 +462,16 @@ mod tests {
             [0x40, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 2]
         );
         assert_eq!(key(KeyPart::Date(1)), [0x41, 0x80, 0, 0, 1]);
+        let float = |number| key(KeyPart::Float(KeyFloat::new(number)));
+        assert_eq!(float(1.0), [0x21, 0xbf, 0xf0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(float(-1.0), [0x21, 0x40, 0x0f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
+        assert_eq!(float(-0.0), float(0.0));
+        for none in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert!(EncodedKey::new(&[KeyPart::Float(KeyFloat::new(none))]).is_err());
+        }
+        let decimal = |digits, scale| key(KeyPart::Decimal(Decimal::new(false, digits, scale).unwrap()));
+        assert_eq!(decimal(125, 2), [b"\x4264012", &b"5\0"[..]].concat());
+        assert_eq!(decimal(1250, 3), decimal(125, 2));
         assert!(EncodedKey::new(&[KeyPart::Timestamp { seconds: 0, nanos: NANOS_OF_SECOND }]).is_err());
         assert!(EncodedKey::new(&[KeyPart::Integer(i128::from(u64::MAX) + 1)]).is_err());
         assert!(EncodedKey::new(&[KeyPart::Text("x".repeat(5000))]).is_err());

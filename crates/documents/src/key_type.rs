@@ -1,13 +1,13 @@
 use std::fmt;
 
-use bucketdb_query::TextType;
+use bucketdb_query::{TextType, TextValue, double_of};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::key::InvalidKeyBytes;
 #[cfg(feature = "jiff")]
 use crate::key::NANOS_OF_SECOND;
-use crate::{EncodedKey, KeyPart};
+use crate::{EncodedKey, KeyFloat, KeyPart};
 
 /// What kind of value a field of a key holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -27,6 +27,10 @@ pub enum KeyType {
     Timestamp,
     /// A day, as a text such as `2026-01-31` in JSON.
     Date,
+    /// A decimal number, as a text in JSON: by its value, so that 1.10 is the same key as 1.1.
+    Decimal,
+    /// A number of double precision: neither infinite nor none.
+    Float,
 }
 
 impl fmt::Display for KeyType {
@@ -39,6 +43,8 @@ impl fmt::Display for KeyType {
             Self::Uuid => "uuid",
             Self::Timestamp => "timestamp",
             Self::Date => "date",
+            Self::Decimal => "decimal",
+            Self::Float => "float",
         })
     }
 }
@@ -51,7 +57,17 @@ impl KeyType {
             Self::Uuid => Some(TextType::Uuid),
             Self::Timestamp => Some(TextType::Timestamp),
             Self::Date => Some(TextType::Date),
-            Self::Text | Self::Integer | Self::Boolean | Self::Bytes => None,
+            Self::Decimal => Some(TextType::Decimal),
+            Self::Text | Self::Integer | Self::Float | Self::Boolean | Self::Bytes => None,
+        }
+    }
+
+    /// The part of a key that a value is which is [comparable](TextType::comparable), if texts of the type stand for something.
+    #[must_use]
+    pub fn part_of_comparable(self, value: &Value) -> Option<KeyPart> {
+        match self.text_type() {
+            Some(text_type) => TextValue::from_key(text_type, value.as_str()?).map(KeyPart::of_text_value),
+            None => self.part(value),
         }
     }
 
@@ -70,23 +86,31 @@ impl KeyType {
                     items.iter().map(|item| item.as_u64().and_then(|byte| u8::try_from(byte).ok())).collect();
                 bytes.map(KeyPart::Bytes)
             }
-            (wanted, Value::String(text)) => KeyPart::of_text_value(wanted.text_type()?.parse(text)?),
+            (Self::Float, Value::Number(number)) => {
+                let float = number.as_f64()?;
+                // Two numbers are not one key.
+                let whole = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
+                whole.is_none_or(|whole| float as i128 == whole).then(|| KeyPart::Float(KeyFloat::new(float)))
+            }
+            (Self::Decimal, Value::Number(_)) => self.part_of_comparable(&TextType::Decimal.comparable(value.clone())),
+            (wanted, Value::String(text)) => Some(KeyPart::of_text_value(wanted.text_type()?.parse(text)?)),
             _ => None,
         }
     }
 }
 
-/// A Rust type that can be the primary key of a document: text, integers up to 64 bits, `bool`, `[u8; 16]`, and tuples
-/// of up to four of them; with the features of those names also `uuid::Uuid`, `jiff::Timestamp`, `jiff::civil::Date`,
-/// `chrono::DateTime<Utc>` and `chrono::NaiveDate`. Floats and decimal numbers are none:
+/// A Rust type that can be the primary key of a document: text, integers up to 64 bits, `f32` and `f64`, `bool`, `[u8; 16]`,
+/// and tuples of up to four of them; with the features of those names also `uuid::Uuid`, `jiff::Timestamp`,
+/// `jiff::civil::Date`, `chrono::DateTime<Utc>`, `chrono::NaiveDate` and `rust_decimal::Decimal`; and an enum without data that
+/// derives it. A float that is infinite, or no number, is refused where it is used as a key. An `Option` is none:
 ///
 /// ```compile_fail,E0277
 /// fn keys_by<K: bucketdb_documents::DocumentKey>() {}
-/// keys_by::<f64>();
+/// keys_by::<Option<u8>>();
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the primary key of a document",
-    note = "keys are texts, integers up to 64 bits, `bool`, `[u8; 16]`, and with the features of their crates UUIDs, moments and days"
+    note = "keys are texts, integers up to 64 bits, floats, `bool`, `[u8; 16]`, enums without data that derive `DocumentKey`, and with the features of their crates UUIDs, moments, days and decimal numbers"
 )]
 pub trait DocumentKey: Clone + Send + Sync + 'static {
     /// The types of its fields.
@@ -148,6 +172,8 @@ single_key! {
     i16 => Integer, value => KeyPart::Integer(i128::from(*value));
     i32 => Integer, value => KeyPart::Integer(i128::from(*value));
     i64 => Integer, value => KeyPart::Integer(i128::from(*value));
+    f64 => Float, value => KeyPart::Float(KeyFloat::new(*value));
+    f32 => Float, value => KeyPart::Float(KeyFloat::new(double_of(*value)));
 }
 
 #[cfg(feature = "uuid")]
@@ -177,6 +203,19 @@ single_key! {
     chrono::NaiveDate => Date, value => {
         // Counted from the day before year 1.
         KeyPart::Date(chrono::Datelike::num_days_from_ce(value) - 719_163)
+    };
+}
+
+#[cfg(feature = "rust_decimal")]
+use bucketdb_query::Decimal;
+
+#[cfg(feature = "rust_decimal")]
+single_key! {
+    rust_decimal::Decimal => Decimal, value => {
+        let magnitude = value.mantissa().unsigned_abs();
+        let number = Decimal::new(value.is_sign_negative(), magnitude, value.scale() as u8);
+        // This type holds no more than that.
+        number.map_or_else(|| KeyPart::Text(value.to_string()), KeyPart::Decimal)
     };
 }
 

@@ -63,7 +63,7 @@ pub use field::{Field, FieldType, Presence};
 pub use group::Group;
 pub use index::{Index, IndexDefinition, IndexEntry, IndexId, IndexValues, indexed_document};
 pub use index_range::{IndexCondition, IndexRange};
-pub use key::{EncodedKey, InvalidKeyBytes, KeyPart, MAX_KEY_BYTES};
+pub use key::{EncodedKey, InvalidKeyBytes, KeyFloat, KeyPart, MAX_KEY_BYTES};
 pub use key_type::{AsKey, DocumentKey, KeyFromValueError, KeyType, key_from_text, key_from_value};
 pub use layout::{Layout, Layouts};
 pub use loaded::{LoadScan, Loaded, LoadedRow};

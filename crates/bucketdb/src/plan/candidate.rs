@@ -1,7 +1,7 @@
 use std::ops::Bound;
 
-use bucketdb_documents::{Index, IndexCondition, IndexRange, KeyPart, KeyRange, KeyType};
-use bucketdb_query::{Direction, Order, TextValue};
+use bucketdb_documents::{Index, IndexCondition, IndexRange, KeyRange};
+use bucketdb_query::{Direction, Order};
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -59,14 +59,14 @@ pub(super) fn by_keys(table: &TableRef, asked: &Asked<'_>, conditions: &Conditio
         let mut next = (Bound::Unbounded, Bound::Unbounded);
         for field in table.schema.key() {
             let of_field = conditions.of_field(&field.name);
-            if let Some(part) = of_field.equal().and_then(|value| key_part(field.key_type, value)) {
+            if let Some(part) = of_field.equal().and_then(|value| field.key_type.part_of_comparable(value)) {
                 equal.push(part);
                 used += 1;
                 continue;
             }
             let part = |bound: &Bound<Value>| match bound {
                 Bound::Included(value) | Bound::Excluded(value) => {
-                    key_part(field.key_type, value).map_or(Bound::Unbounded, Bound::Included)
+                    field.key_type.part_of_comparable(value).map_or(Bound::Unbounded, Bound::Included)
                 }
                 Bound::Unbounded => Bound::Unbounded,
             };
@@ -220,12 +220,4 @@ fn in_order(mut ranges: Vec<IndexRange>) -> Vec<IndexRange> {
     ranges.sort_by_key(start);
     ranges.dedup();
     ranges
-}
-
-/// The part of a key that equals a value, which is comparable.
-fn key_part(key_type: KeyType, value: &Value) -> Option<KeyPart> {
-    match key_type.text_type() {
-        Some(text_type) => KeyPart::of_text_value(TextValue::from_key(text_type, value.as_str()?)?),
-        None => key_type.part(value),
-    }
 }

@@ -21,6 +21,7 @@ mod floor;
 mod freshness;
 mod indexes;
 mod isolation;
+mod key_types;
 mod migrations;
 mod model;
 mod named_snapshots;

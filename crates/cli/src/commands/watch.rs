@@ -106,7 +106,8 @@ fn part_to_json(part: &KeyPart) -> Value {
         return Value::from(value.to_string());
     }
     match part {
-        KeyPart::Uuid(_) | KeyPart::Timestamp { .. } | KeyPart::Date(_) => Value::Null,
+        KeyPart::Uuid(_) | KeyPart::Timestamp { .. } | KeyPart::Date(_) | KeyPart::Decimal(_) => Value::Null,
+        KeyPart::Float(number) => Value::from(number.number()),
         KeyPart::Bytes(bytes) => bytes.iter().copied().collect(),
         KeyPart::Text(text) => Value::from(text.as_str()),
         KeyPart::Boolean(value) => Value::from(*value),

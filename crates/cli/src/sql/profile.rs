@@ -115,7 +115,9 @@ impl Profile {
                         text_forms::is_timestamp(text)
                     }
                     Declared::Field(FieldType::Date) | Declared::Key(KeyType::Date) => text_forms::is_date(text),
-                    Declared::Field(FieldType::Decimal) => text_forms::is_decimal(text),
+                    Declared::Field(FieldType::Decimal) | Declared::Key(KeyType::Decimal) => {
+                        text_forms::is_decimal(text)
+                    }
                     _ => true,
                 };
             }
@@ -158,7 +160,7 @@ impl Profile {
     }
 
     fn is_decimal(&self) -> bool {
-        self.declared == Declared::Field(FieldType::Decimal)
+        matches!(self.declared, Declared::Field(FieldType::Decimal) | Declared::Key(KeyType::Decimal))
     }
 
     fn number_type(&self, dialect: Dialect) -> ColumnType {
@@ -191,8 +193,10 @@ impl Profile {
             Declared::Field(FieldType::I8 | FieldType::I16 | FieldType::U8) => ColumnType::SmallInt,
             Declared::Field(FieldType::I32 | FieldType::U16) => ColumnType::Integer,
             Declared::Field(FieldType::I64 | FieldType::U32) | Declared::Key(KeyType::Integer) => ColumnType::BigInt,
-            Declared::Field(FieldType::U64 | FieldType::Decimal) => ColumnType::Numeric,
-            Declared::Field(FieldType::F32 | FieldType::F64) => ColumnType::Double,
+            Declared::Field(FieldType::U64 | FieldType::Decimal) | Declared::Key(KeyType::Decimal) => {
+                ColumnType::Numeric
+            }
+            Declared::Field(FieldType::F32 | FieldType::F64) | Declared::Key(KeyType::Float) => ColumnType::Double,
             Declared::Field(FieldType::Text | FieldType::Blob) | Declared::Key(KeyType::Text) => ColumnType::Text,
             Declared::Field(FieldType::Bytes) | Declared::Key(KeyType::Bytes) => ColumnType::Bytes,
             Declared::Field(FieldType::Uuid) | Declared::Key(KeyType::Uuid) => ColumnType::Uuid,

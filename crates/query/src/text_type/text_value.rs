@@ -1,5 +1,6 @@
 use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use super::short_text::ShortText;
 use super::text_type::TextType;
@@ -30,6 +31,33 @@ pub struct Decimal {
     pub(super) scale: u8,
     pub(super) high: u32,
     pub(super) low: u64,
+}
+
+/// By value: 1.10 equals 1.1.
+impl Ord for Decimal {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.compare(*other)
+    }
+}
+
+impl PartialOrd for Decimal {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Decimal {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Decimal {}
+
+impl Hash for Decimal {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        TextValue::Decimal(*self).key().hash(state);
+    }
 }
 
 impl TextValue {
