@@ -236,10 +236,12 @@ impl IndexBuilder<'_> {
         let mut together = self.of_table(table.id, work);
         together.retain(|(_, known)| known.built == first.built);
         let (mut entries, mut size_bytes, mut read_bytes, mut last) = (Vec::new(), 0, 0, None);
+        let mut read_rows = 0;
         let mut pace = Pace::default();
         while let Some(row) = rows.next().await? {
             pace.keep().await;
             read_bytes += row.row.len();
+            read_rows += 1;
             let (document, ends) = (indexed_document(&row.row, &layouts), ends_ms(&row.row));
             for (index, known) in &mut together {
                 for values in index.values(&document) {
@@ -255,9 +257,9 @@ impl IndexBuilder<'_> {
             }
         }
         for (index, known) in together {
-            known.built = match &last {
-                Some(last) => IndexBuilt::UpTo(Some(last.clone())),
-                None => IndexBuilt::Whole,
+            (known.built, known.rows) = match &last {
+                Some(last) => (IndexBuilt::UpTo(Some(last.clone())), first.rows + read_rows),
+                None => (IndexBuilt::Whole, 0),
             };
             known.unchecked_since = (index.is_unique && last.is_none()).then(|| self.moment.seq());
         }
@@ -310,6 +312,7 @@ fn empty(table: &TableEntry, index: &Index, next_group: &mut u32) -> BaseIndex {
         id: index.id,
         group,
         built: IndexBuilt::UpTo(None),
+        rows: 0,
         has_cut_values: false,
         unchecked_since: None,
         checked_up_to: None,

@@ -14,9 +14,30 @@ pub struct IndexInfo {
     pub is_unique: bool,
     /// How far it is.
     pub progress: IndexProgress,
+    /// How many documents were put into it, of those that were there, while it is being built; none once it is usable. Together
+    /// with the number of documents of the table, about, it says how much is done.
+    pub built: Option<BuiltDocuments>,
     /// If it is unique: the keys of two documents, as text, that had the same values when it was built. From then on no
     /// others are let in; these two stay until one of them is changed.
     pub duplicate: Option<(String, String)>,
+}
+
+/// How much of an index is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BuiltDocuments {
+    /// So many documents were put in.
+    pub documents: u64,
+    /// So many documents the table has, about.
+    pub of: u64,
+}
+
+impl BuiltDocuments {
+    /// What share of the documents is in it, about: from 0 to 1.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        if self.of == 0 { 0.0 } else { (self.documents as f64 / self.of as f64).min(1.0) }
+    }
 }
 
 /// How far an index is.
@@ -116,11 +137,17 @@ fn info(documents: &Documents, table: &TableEntry, index: &Index) -> IndexInfo {
         IndexState::Building(last) => IndexProgress::Building(last.map(|key| key.to_string())),
         IndexState::Expired => IndexProgress::Building(None),
     };
-    let duplicate = documents.base().index(index.id).and_then(|known| known.duplicate.clone());
+    let known = documents.base().index(index.id);
+    let duplicate = known.and_then(|known| known.duplicate.clone());
+    let built = (progress != IndexProgress::Usable).then(|| BuiltDocuments {
+        documents: known.map_or(0, |known| known.rows),
+        of: documents.stats(table.id).documents,
+    });
     IndexInfo {
         fields: index.order.to_string(),
         is_unique: index.is_unique,
         progress,
+        built,
         duplicate: duplicate.map(|(first, second)| (first.to_string(), second.to_string())),
     }
 }
@@ -168,4 +195,43 @@ impl<T: Document> Table<T> {
 
 impl Collection {
     index_calls!();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::MemoryDriver;
+    use crate::index_build::IndexPiece;
+
+    #[tokio::test]
+    async fn an_index_that_is_being_built_says_how_much_of_it_is_done() {
+        // It is always the other node's turn to look after the database, so only this test does.
+        let turn = Duration::from_secs(1 << 32);
+        let mut builder = Database::builder().driver(MemoryDriver::new()).node_id(1).ring_size(2);
+        builder = builder.write_forward_interval(turn);
+        builder.index_piece = IndexPiece { read_bytes: 300, ..IndexPiece::default() };
+        let db = builder.open().await.unwrap();
+        let things = db.collection("things");
+        for id in 0..200 {
+            things.put(&json!({"id": id, "a": [id, id + 1, id + 2]})).await.unwrap();
+        }
+        db.checkpoint().await.unwrap();
+        things.create_index("a[*]").await.unwrap();
+        let index = || things.indexes().unwrap().remove(0);
+        let mut done = Vec::new();
+        while let Some(built) = index().built {
+            assert_eq!((built.of, built.share()), (200, built.documents as f64 / 200.0));
+            // Its keys are the numbers up to that.
+            let last = (built.documents > 0).then(|| (built.documents - 1).to_string());
+            assert_eq!(index().progress, IndexProgress::Building(last));
+            done.push(built.documents);
+            db.checkpoint().await.unwrap();
+        }
+        assert_eq!(index().progress, IndexProgress::Usable);
+        assert!(done.len() > 3 && done.is_sorted_by(|less, more| less < more), "{done:?}");
+    }
 }

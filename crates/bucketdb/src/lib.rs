@@ -166,7 +166,7 @@ pub use document::Document;
 pub use earlier::EarlierDocument;
 pub use error::{Error, Result};
 pub use feed::{Change, ChangeKind, Feed, Previous};
-pub use indexes::{IndexInfo, IndexProgress};
+pub use indexes::{BuiltDocuments, IndexInfo, IndexProgress};
 pub use maintenance::CompactReport;
 pub use migration::{Migration, MigrationProgress};
 pub use named_snapshot::NamedSnapshot;

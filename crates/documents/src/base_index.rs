@@ -16,6 +16,8 @@ pub struct BaseIndex {
     pub group: u32,
     /// How much of the table is in it.
     pub built: IndexBuilt,
+    /// How many rows were put in to come so far; 0 once it is whole.
+    pub rows: u64,
     /// Whether a value in it was cut because it is too long, so that its order is not to be relied on.
     pub has_cut_values: bool,
     /// If the index is unique: the position of the checkpoint that built it, as long as it was not looked whether documents
@@ -68,8 +70,8 @@ impl BaseIndex {
 }
 
 /// The next group, and the number of indexes, each as: its number, its group, flags (1: whole, 2: has a last key, 4: has
-/// values that were cut, 8: has duplicates, 16: was not checked for them, 32: was checked in part), the last key, the two
-/// keys of duplicates, the position since which it was not checked, the last entry that was, and the field that says when
+/// values that were cut, 8: has duplicates, 16: was not checked for them, 32: was checked in part), how many rows were put in,
+/// the last key, the two keys of duplicates, the position since which it was not checked, the last entry that was, and the field that says when
 /// documents end. Numbers are varints; keys have their
 /// sizes before them.
 pub(crate) fn encode(buffer: &mut Vec<u8>, next_group: u32, indexes: &[BaseIndex]) {
@@ -93,6 +95,7 @@ pub(crate) fn encode(buffer: &mut Vec<u8>, next_group: u32, indexes: &[BaseIndex
             is_checked_in_part,
         ];
         buffer.push(flags.iter().rev().fold(0, |flags, flag| flags << 1 | u8::from(*flag)));
+        codec::put_varint(buffer, index.rows);
         let duplicates = index.duplicate.iter().flat_map(|(first, second)| [first, second]);
         for key in last.into_iter().chain(duplicates) {
             codec::put_bytes(buffer, key.as_bytes());
@@ -119,6 +122,7 @@ pub(crate) fn decode(reader: &mut Reader) -> Result<(u32, Vec<BaseIndex>), Malfo
             return Err(Malformed("an index lies where no index can be"));
         }
         let flags = reader.u8()?;
+        let rows = reader.varint()?;
         let last = if flags & 2 > 0 { Some(key(reader.bytes()?)?) } else { None };
         let duplicate = if flags & 8 > 0 { Some((key(reader.bytes()?)?, key(reader.bytes()?)?)) } else { None };
         let unchecked_since = if flags & 16 > 0 { Some(Seq(reader.varint()?)) } else { None };
@@ -126,7 +130,17 @@ pub(crate) fn decode(reader: &mut Reader) -> Result<(u32, Vec<BaseIndex>), Malfo
         let ttl = reader.text()?;
         let has_cut_values = flags & 4 > 0;
         let built = if flags & 1 > 0 { IndexBuilt::Whole } else { IndexBuilt::UpTo(last) };
-        indexes.push(BaseIndex { id, group, built, has_cut_values, unchecked_since, checked_up_to, ttl, duplicate });
+        indexes.push(BaseIndex {
+            id,
+            group,
+            built,
+            rows,
+            has_cut_values,
+            unchecked_since,
+            checked_up_to,
+            ttl,
+            duplicate,
+        });
     }
     Ok((next_group, indexes))
 }
@@ -156,6 +170,7 @@ mod tests {
                 id: IndexId(id),
                 group,
                 built,
+                rows: u64::from(id) << (id % 32),
                 has_cut_values,
                 unchecked_since: since.map(Seq),
                 checked_up_to: entry.map(|entry| Bytes::copy_from_slice(&entry)),

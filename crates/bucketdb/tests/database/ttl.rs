@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::support::{Skipping, on};
+use crate::support::{Skipping, metered, on};
 
 /// So many seconds lie between the ends of documents: more than a test takes.
 const TURN_S: u64 = 10_000;
@@ -441,4 +441,57 @@ async fn a_snapshot_stays_as_it_was_whatever_comes_to_say_when_documents_end() {
     assert_eq!(ids(&db.at(written.seq).await.unwrap()).await, [2]);
     let verification = db.verify(|_| {}).await.unwrap();
     assert!(verification.is_clean(), "{:?}", verification.findings);
+}
+
+/// Documents of which half end, or do not, are written, left alone for so long, and then put in order; what each step took
+/// in requests, and how many rows there are in the end.
+async fn upkeep_requests(ends_in_s: u64) -> (Vec<(&'static str, u64)>, u64) {
+    let (store, clock) = (MemoryDriver::new(), Skipping::default());
+    let meter = metered(&store);
+    // It is always the other node's turn to look after the database, so only this test does.
+    let builder = on(meter.clone()).environment(clock.clone()).staleness(Duration::ZERO);
+    let builder = builder.node_id(1).ring_size(2).write_forward_interval(Duration::from_secs(1 << 32));
+    let db = builder.open().await.unwrap();
+    let things = db.collection("t");
+    let ends = clock.wall_clock().0 / 1_000 + ends_in_s;
+    let mut requests = Vec::new();
+    let mut last = meter.usage().total_requests();
+    let mut note = |step| {
+        let now = meter.usage().total_requests();
+        requests.push((step, now - last));
+        last = now;
+    };
+    things.put(&json!({"id": 0})).await.unwrap();
+    db.set_ttl("t", Some("ends")).await.unwrap();
+    things.create_index("a").await.unwrap();
+    for id in 1..400 {
+        let ends = if id % 2 == 0 { json!(ends) } else { Value::Null };
+        things.put(&json!({"id": id, "a": id % 7, "ends": ends})).await.unwrap();
+    }
+    note("writing");
+    db.checkpoint().await.unwrap();
+    note("a checkpoint");
+    clock.skip(2 * TURN_S);
+    things.get(&json!(2)).await.unwrap();
+    note("reading one");
+    for id in 400..440 {
+        things.put(&json!({"id": id, "a": id % 7, "ends": ends})).await.unwrap();
+    }
+    note("writing more");
+    db.checkpoint().await.unwrap();
+    note("another checkpoint");
+    db.compact().await.unwrap();
+    note("compacting");
+    things.query().without_index().count().await.unwrap();
+    note("counting");
+    (requests, db.stats().unwrap().tiers.iter().map(|tier| tier.rows).sum())
+}
+
+#[tokio::test]
+async fn that_documents_end_takes_no_request() {
+    let (without, all) = upkeep_requests(1_000 * TURN_S).await;
+    let (with, left) = upkeep_requests(TURN_S).await;
+    assert_eq!(with, without, "{left} of {all}");
+    // The rows and their entries did leave: those with an even number, and all that were written last.
+    assert_eq!((all, left), (2 * 440, 2 * 201));
 }

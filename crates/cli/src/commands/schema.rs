@@ -58,6 +58,7 @@ fn index_value(index: &IndexInfo) -> Value {
         "unique": index.is_unique,
         "usable": index.progress == IndexProgress::Usable,
         "state": state(index),
+        "built": index.built.map(|built| json!({"documents": built.documents, "of": built.of})),
     })
 }
 
@@ -67,7 +68,10 @@ fn state(index: &IndexInfo) -> String {
             format!("usable; documents {first} and {second} have the same")
         }
         (IndexProgress::Usable, None) => "usable".to_owned(),
-        (IndexProgress::Building(Some(key)), _) => format!("being built, up to key {key}"),
+        (IndexProgress::Building(Some(key)), _) => match index.built {
+            Some(built) => format!("being built, {:.0} %, up to key {key}", 100.0 * built.share()),
+            None => format!("being built, up to key {key}"),
+        },
         (_, _) => "to be built".to_owned(),
     }
 }
