@@ -22,6 +22,7 @@ mod freshness;
 mod indexes;
 mod isolation;
 mod key_types;
+mod migration_steps;
 mod migrations;
 mod model;
 mod named_snapshots;
