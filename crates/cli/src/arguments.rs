@@ -182,6 +182,15 @@ pub(crate) struct Schema {
     /// Make all documents ones of the newest version, and refuse programs of earlier versions from then on
     #[arg(long)]
     pub(crate) finish: bool,
+    /// Look at some documents, and show which fields a schema should declare, with their types
+    #[arg(long, conflicts_with_all = ["finish", "versions"])]
+    pub(crate) infer: bool,
+    /// How many documents are looked at, the first ones by primary key
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000, requires = "infer")]
+    pub(crate) sample: usize,
+    /// Register the schema that is inferred
+    #[arg(long, requires = "infer")]
+    pub(crate) apply: bool,
 }
 
 #[derive(Debug, Subcommand)]

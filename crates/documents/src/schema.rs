@@ -168,6 +168,21 @@ impl Schema {
         self
     }
 
+    /// The next version, which declares these fields behind those that this one does. What this one says of earlier versions
+    /// goes without saying.
+    #[must_use]
+    pub fn next_version(&self, fields: impl IntoIterator<Item = Field>) -> Self {
+        let known = self.fields.iter().cloned().map(|field| Field { renamed_from: None, ..field });
+        Self {
+            version: self.version.saturating_add(1),
+            fields: known.chain(fields).collect(),
+            removed: Vec::new(),
+            has_step: false,
+            ..self.clone()
+        }
+        .declaration()
+    }
+
     /// What a version declares.
     pub(crate) fn declaration(mut self) -> Self {
         (self.indexes, self.ttl) = (Vec::new(), None);

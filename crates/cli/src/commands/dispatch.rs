@@ -1,6 +1,7 @@
 use super::{
     backup, blob, branch, compact, databases, delete, demo, doctor, drop_database, export, gc, get, import, index,
-    patch, put, query, rekey, schema, schema_history, snapshot, stats, tables, ttl, update, verify, watch,
+    patch, put, query, rekey, schema, schema_history, schema_infer, snapshot, stats, tables, ttl, update, verify,
+    watch,
 };
 use crate::arguments::{Arguments, Command};
 use crate::failure::Failure;
@@ -11,7 +12,7 @@ pub(crate) async fn run(arguments: &Arguments, output: &mut Output) -> Result<()
     let global = &arguments.global;
     // `--history` is the name of an option that all commands have, too.
     let asks_for_versions = global.history == Some(None);
-    if asks_for_versions && !matches!(&arguments.command, Command::Schema(asked) if !asked.finish) {
+    if asks_for_versions && !matches!(&arguments.command, Command::Schema(asked) if !asked.finish && !asked.infer) {
         return Err(Failure::usage(
             "--history needs a time, such as 7d; without one, it asks for the versions of a schema: `schema TABLE --history`",
         ));
@@ -30,6 +31,7 @@ pub(crate) async fn run(arguments: &Arguments, output: &mut Output) -> Result<()
         Command::Drop(options) => drop_database::run(global, options, output).await,
         Command::Tables => tables::run(global, output).await,
         Command::Schema(asked) if asked.finish => schema_history::finish(global, &asked.table, output).await,
+        Command::Schema(asked) if asked.infer => schema_infer::run(global, asked, output).await,
         Command::Schema(asked) if asked.versions || asks_for_versions => {
             schema_history::show(global, &asked.table, output).await
         }

@@ -32,6 +32,7 @@ mod query;
 mod rekey;
 mod schema;
 mod schema_history;
+mod schema_infer;
 mod snapshot;
 mod stats;
 mod table;

@@ -106,3 +106,35 @@ programs of all versions read and write; `--finish` ends that in favour of versi
         sandbox.run(other).failed(2, &["--history needs a time"]);
     }
 }
+
+#[test]
+fn a_schema_is_inferred_shown_and_registered() {
+    let sandbox = Sandbox::new();
+    for id in 0..5 {
+        let day = if id > 2 { ",\"day\":\"2026-01-31\"" } else { "" };
+        sandbox.ok(&["put", "events", &format!("{{\"id\":{id},\"kind\":\"a\"{day}}}")]);
+    }
+    let text = sandbox.ok(&["schema", "events", "--infer"]);
+    let expected = r#"
+| field | type | optional | documents | declared |
+|-------|------|----------|-----------|----------|
+| id    | i64  |          | 5         |          |
+| kind  | text |          | 5         |          |
+| day   | date | yes      | 2         |          |
+of 5 documents; `--apply` registers it as version 1
+"#;
+    assert_eq!(text, expected.trim_start());
+    assert_eq!(sandbox.json(&["schema", "events"])["version"], 0, "it is shown only");
+    let applied = sandbox.json(&["schema", "events", "--infer", "--sample", "4", "--apply"]);
+    assert_eq!((&applied["documents"], &applied["registered"]), (&json!(4), &json!(true)), "{applied}");
+    let day = json!({"name": "day", "type": "date", "optional": true, "documents": 1, "declared": false});
+    assert_eq!(applied["fields"][2], day);
+    let schema = sandbox.json(&["schema", "events"]);
+    assert_eq!((&schema["version"], &schema["fields"][2]["type"]), (&json!(1), &json!("date")), "{schema}");
+    let text = sandbox.ok(&["schema", "events", "--infer", "--apply"]);
+    assert!(text.ends_with("of 5 documents; version 1 declares all of it\n"), "{text}");
+    assert_eq!(sandbox.json(&["query", "events", "--where", "day = '2026-01-31'", "--count"])["count"], 2);
+    sandbox.run(&["schema", "events", "--apply"]).failed(2, &["--infer"]);
+    sandbox.run(&["schema", "events", "--infer", "--history"]).failed(2, &["--history"]);
+    sandbox.run(&["schema", "nothing", "--infer"]).failed(1, &["nothing"]);
+}
