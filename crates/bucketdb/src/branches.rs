@@ -116,7 +116,7 @@ impl Database {
     }
 
     /// What opens a branch of this database.
-    fn branch_builder(&self, name: &str) -> DatabaseBuilder {
+    pub(crate) fn branch_builder(&self, name: &str) -> DatabaseBuilder {
         let Inner { home, log, commit_timeout, .. } = &*self.inner;
         let mut builder = Self::builder()
             .shared_driver(home.raw.clone())

@@ -184,6 +184,14 @@ pub async fn blobs_in_use(db: &Database) -> Result<(Vec<String>, Vec<String>)> {
     Ok((live, kept))
 }
 
+/// Opens a branch of a database from where that is open.
+///
+/// # Errors
+/// As that of any database.
+pub async fn open_branch(db: &Database, name: &str) -> Result<Database> {
+    db.branch_builder(name).open().await
+}
+
 /// The oldest position that can be read.
 #[must_use]
 pub fn floor(db: &Database) -> Seq {

@@ -1,7 +1,7 @@
 use bucketdb::simulation::PlantedBug;
 
 /// Every bug that can be planted.
-const BUGS: [PlantedBug; 37] = [
+const BUGS: [PlantedBug; 40] = [
     PlantedBug::AnswerBeforePut,
     PlantedBug::SkipValidation,
     PlantedBug::NextSlotWhileOpen,
@@ -39,6 +39,9 @@ const BUGS: [PlantedBug; 37] = [
     PlantedBug::BlobShared,
     PlantedBug::BlobReleasedUnseen,
     PlantedBug::BlobForgotten,
+    PlantedBug::BranchForgotten,
+    PlantedBug::BranchUnnoticed,
+    PlantedBug::BranchRemovesParents,
 ];
 
 /// The names of all bugs that can be planted.

@@ -124,7 +124,7 @@ impl Config {
             think: think(random, grace.is_some()),
             keys: random.between(1, 6),
             names: *random.pick(&[1, 2, 4, 10]).unwrap_or(&2),
-            mix: with_pictures_and_tickets(mix(random), seed, faults.lie > 0.0),
+            mix: with_what_came_later(mix(random), seed, faults.lie > 0.0),
             settle,
             follow: grace.is_none() && random.chance(0.5),
             latencies,
@@ -278,9 +278,9 @@ fn harms(random: &mut SimRandom) -> Vec<(Harm, u64)> {
     harms
 }
 
-/// Whether documents have blobs, and whether some end, is drawn apart, so that all else of a seed is as it was before there
-/// were any.
-fn with_pictures_and_tickets(mut mix: Vec<(Work, u64)>, seed: u64, may_lie: bool) -> Vec<(Work, u64)> {
+/// Whether documents have blobs, whether some end, and whether there are branches, is drawn apart, so that all else of a seed is
+/// as it was before there were any.
+fn with_what_came_later(mut mix: Vec<(Work, u64)>, seed: u64, may_lie: bool) -> Vec<(Work, u64)> {
     let mut random = SimRandom::stream(seed, "pictures");
     if random.chance(0.35) {
         mix.push((Work::Picture, random.between(1, 10)));
@@ -290,6 +290,10 @@ fn with_pictures_and_tickets(mut mix: Vec<(Work, u64)>, seed: u64, may_lie: bool
     // runs there are, the better.
     if !may_lie && random.chance(0.5) {
         mix.push((Work::Ticket, random.between(1, 10)));
+    }
+    let mut random = SimRandom::stream(seed, "branches");
+    if !may_lie && random.chance(0.35) {
+        mix.push((Work::Branch, random.between(1, 6)));
     }
     mix
 }

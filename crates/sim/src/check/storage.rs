@@ -92,6 +92,17 @@ pub(crate) fn check_layout(keys: &[Key]) -> Vec<Violation> {
 
 fn is_in_layout(key: &str) -> bool {
     let Some(name) = key.strip_prefix(DATABASE_PREFIX).and_then(|rest| rest.strip_prefix('/')) else { return false };
+    is_object(name) || is_of_branch(name)
+}
+
+/// Whether it is of a branch, or of one of that.
+fn is_of_branch(name: &str) -> bool {
+    let Some((branch, rest)) = name.strip_prefix("branch/").and_then(|rest| rest.split_once('/')) else { return false };
+    let is_own = rest.split_once('/').is_some_and(|(id, name)| id.len() == 32 && is_object(name));
+    branch.starts_with('b') && (rest == "origin" || is_own || is_of_branch(rest))
+}
+
+fn is_object(name: &str) -> bool {
     let is_seq = |digits: &str| digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
     match name.split_once('/') {
         None => name == "head",
@@ -106,9 +117,11 @@ fn is_in_layout(key: &str) -> bool {
 /// After everything was cleaned up, only what is referred to is left.
 pub(crate) async fn check_leftovers(db: &Database, world: &StoreWorld) -> Vec<Violation> {
     let rule = "what nobody refers to is removed in the end";
-    let unique = |key: &Key| key.as_str().contains("/run/") || key.as_str().contains("/manifest/");
+    // What a branch has is its own affair.
+    let is_of = |key: &Key, kind: &str| key.as_str().contains(kind) && !key.as_str().contains("/branch/");
+    let unique = |key: &Key| is_of(key, "/run/") || is_of(key, "/manifest/");
     let left: Vec<String> = world.keys().iter().filter(|key| unique(key)).map(ToString::to_string).collect();
-    let is_blob = |key: &Key| key.as_str().contains("/blob/");
+    let is_blob = |key: &Key| is_of(key, "/blob/");
     let blobs: Vec<String> = world.keys().iter().filter(|key| is_blob(key)).map(ToString::to_string).collect();
     let needed = async { Ok::<_, Error>((referred_to(db, &left)?, blobs_in_use(db).await?)) };
     match needed.await {

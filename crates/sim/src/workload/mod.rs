@@ -1,6 +1,7 @@
 //! What clients do, and how it is written down.
 
 mod administration;
+mod branches;
 mod client;
 mod documents;
 mod feed_event;

@@ -47,10 +47,12 @@ pub enum Work {
     Picture,
     /// Writes, removes or reads documents that end.
     Ticket,
+    /// Creates a branch, drops one, or looks at one and writes to it.
+    Branch,
 }
 
 impl Work {
-    /// All kinds but the last two: which of them a run has is drawn in this order.
+    /// All kinds but the last three: which of them a run has is drawn in this order.
     pub const ALL: [Self; 21] = [
         Self::Get,
         Self::Put,
