@@ -64,10 +64,14 @@ async fn filled() -> Database {
 /// Asks both tables, before the rows are in runs and after.
 async fn assert_found(db: &Database, filter: TypedFilter<Measure>, expected: &[u32]) {
     let untyped: Filter = filter.into_untyped();
-    let measures: Vec<_> = db.table::<Measure>().await.unwrap().query().filter(untyped.clone()).fetch().await.unwrap();
-    let mut ids: Vec<_> = measures.iter().map(|measure| measure.id).collect();
-    ids.sort_unstable();
-    assert_eq!(ids, expected, "with indexes: {untyped}");
+    let measures = db.table::<Measure>().await.unwrap();
+    let query = || measures.query().filter(untyped.clone());
+    let ways = query().explain().await.unwrap().unwrap();
+    for way in std::iter::once(&ways.chosen).chain(&ways.alternatives) {
+        let found = query().by_way(way).fetch().await.unwrap();
+        let ids: Vec<_> = found.iter().map(|measure| measure.id).collect();
+        assert_eq!(ids, expected, "by {}: {untyped}", way.what);
+    }
     let plain: Vec<_> = db.table::<Plain>().await.unwrap().query().filter(untyped.clone()).fetch().await.unwrap();
     let ids: Vec<_> = plain.iter().map(|plain| plain.id).collect();
     assert_eq!(ids, expected, "without: {untyped}");
@@ -90,6 +94,16 @@ async fn numbers_of_single_precision_are_found_by_what_they_show() {
             assert_found(&db, Measure::HEIGHTS.contains(height), &ids(|index| HEIGHTS[index] == height)).await;
         }
         assert_found(&db, Measure::HEIGHT.is_in([1.1, 3.3]), &[0, 5]).await;
+        let measures = db.table::<Measure>().await.unwrap();
+        for (filter, index) in [
+            (Measure::HEIGHT.eq(1.1), "height"),
+            (Measure::TOTAL.eq(5_u128), "total"),
+            (Measure::BALANCE.between(-5_i128, 0_i128), "balance"),
+            ("deep.height = 1.1".parse::<Filter>().unwrap().into(), "deep.height"),
+        ] {
+            let found = measures.query().filter(filter).by_index(index).fetch().await.unwrap();
+            assert_eq!(found, [measure(0)], "{index}");
+        }
         assert_found(&db, Measure::HEIGHT.between(0.1, 1.1), &[0, 1]).await;
         for (text, expected) in [
             ("height = 1.1", vec![0]),
