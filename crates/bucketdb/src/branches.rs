@@ -66,7 +66,7 @@ impl Database {
     /// [`Error::BranchExists`]; [`Error::InvalidBranch`] if none can have that name, if there are 1,000, or if the store has no
     /// create-only puts. If the store fails midway, drop the branch and create it again.
     pub async fn create_branch(&self, name: &str) -> Result<Branch> {
-        self.inner.create_branch(name, None).await
+        Box::pin(self.inner.create_branch(name, None)).await
     }
 
     /// As [`create_branch`](Self::create_branch), of the database as it was at a moment of the past that is kept.
@@ -75,7 +75,7 @@ impl Database {
     /// As [`create_branch`](Self::create_branch) and [`at`](Self::at).
     pub async fn create_branch_at(&self, name: &str, point: impl Into<Point>) -> Result<Branch> {
         let seq = self.inner.resolve(point.into()).await?;
-        self.inner.create_branch(name, Some(seq)).await
+        Box::pin(self.inner.create_branch(name, Some(seq))).await
     }
 
     /// The branches of this database, in the order of their names, as fresh as its reads are.
@@ -93,11 +93,25 @@ impl Database {
     /// Drops a branch of this database, as [`drop_database`](Self::drop_database) drops a database, and lets go of what this one kept
     /// for it. One that has branches itself is dropped too, and what it shares with them stays until they are dropped.
     ///
-    /// One that was not finished is removed; so is one that somebody began to drop.
+    /// One that was not finished is removed; so is one that somebody began to drop. The newest records of its log stay, as those of
+    /// a database do, and nothing removes them later: [`drop_branch_and_wait`](Self::drop_branch_and_wait) does.
     ///
     /// # Errors
     /// [`Error::UnknownBranch`]; otherwise if the store fails: then it can be dropped again.
     pub async fn drop_branch(&self, name: &str) -> Result<DropReport> {
+        self.remove_branch(name, false).await
+    }
+
+    /// As [`drop_branch`](Self::drop_branch), and waits for a [grace](DatabaseBuilder::grace) until nobody can write to the branch any
+    /// more: then all of it is gone but the one record that says so.
+    ///
+    /// # Errors
+    /// As [`drop_branch`](Self::drop_branch).
+    pub async fn drop_branch_and_wait(&self, name: &str) -> Result<DropReport> {
+        self.remove_branch(name, true).await
+    }
+
+    async fn remove_branch(&self, name: &str, wait: bool) -> Result<DropReport> {
         let inner = &self.inner;
         let Some(pin) = inner.find_branch(name).await? else {
             return Err(Error::UnknownBranch { name: name.to_owned() });
@@ -105,7 +119,7 @@ impl Database {
         let origin =
             BranchOrigin::read(&*inner.home.timed, &**inner.log.env(), &inner.log.layout().branch(name)).await?;
         let report = match origin {
-            Some(origin) if origin.id == pin.id => Box::pin(self.branch_builder(name).remove_branch(false)).await?,
+            Some(origin) if origin.id == pin.id => Box::pin(self.branch_builder(name).remove_branch(wait)).await?,
             // It was removed before, or never came to be.
             _ => DropReport::default(),
         };
@@ -137,6 +151,14 @@ impl Inner {
     async fn find_branch(&self, name: &str) -> Result<Option<BranchPin>> {
         self.log.refresh(Freshness::Strict).await?;
         Ok(self.log.read(|documents, _| documents.catalogue().branches().get(name))?)
+    }
+
+    /// As [`forget_branch`](Self::forget_branch), whichever has the name.
+    pub(crate) async fn forget_branch_named(self: &Arc<Self>, name: &str) -> Result<()> {
+        match self.find_branch(name).await? {
+            Some(pin) => self.forget_branch(name, pin.id).await,
+            None => Ok(()),
+        }
     }
 
     /// Lets go of what a branch needed. One that is not known any more is gone.
@@ -217,7 +239,7 @@ impl DatabaseBuilder {
     pub(crate) async fn remove_branch(mut self, wait: bool) -> Result<DropReport> {
         let (raw, store, env, layout) = self.parts().await?;
         let commit_timeout = self.commit_timeout;
-        let tombstone = match Box::pin(self.create(false).open()).await {
+        let tombstone = match self.create(false).open().await {
             Ok(db) => {
                 let dropped = db.inner.log.drop_database(commit_timeout).await;
                 let _ = db.inner.log.close(commit_timeout).await;
@@ -247,7 +269,7 @@ impl DatabaseBuilder {
         loop {
             let Some(name) = self.branch.pop() else { return Ok(()) };
             let (raw, store, env, layout) = self.parts().await?;
-            match Box::pin(self.clone().create(false).open()).await {
+            match self.clone().create(false).open().await {
                 Ok(db) => {
                     db.inner.forget_branch(&name, id).await?;
                     return db.close().await;

@@ -296,7 +296,12 @@ impl DatabaseBuilder {
     ///
     /// # Panics
     /// Outside a tokio runtime, unless an [`environment`](Self::environment) was given.
-    pub async fn open(mut self) -> Result<Database> {
+    pub async fn open(self) -> Result<Database> {
+        // It takes much room, which whoever waits for it need not have.
+        Box::pin(self.open_here()).await
+    }
+
+    async fn open_here(mut self) -> Result<Database> {
         let node = NodeId::try_from(self.node_id)
             .map_err(|error| LogError::InvalidOption { option: "node_id", reason: error.to_string() })?;
         let ring_size = self.ring_size.map(checked_ring_size).transpose()?;

@@ -93,7 +93,7 @@ impl DatabaseBuilder {
             return Ok(report);
         }
         let commit_timeout = self.commit_timeout;
-        let tombstone = match Box::pin(self.open()).await {
+        let tombstone = match self.open().await {
             Ok(db) => {
                 let dropped = db.inner.log.drop_database(commit_timeout).await;
                 let _ = db.inner.log.close(commit_timeout).await;

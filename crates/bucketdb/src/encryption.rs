@@ -47,6 +47,8 @@ impl Database {
     /// once, anywhere; then open it everywhere with the new key alone. Whoever copied objects before that, and has the old
     /// key, can still read the copies.
     ///
+    /// A branch is rekeyed by itself, as any database; what it shares is its parent's to rewrite.
+    ///
     /// It costs a small get for every object, and a get and a put for each that is rewritten, which happens only if the object
     /// is still the one that was read: what others remove stays removed. Long objects, which S3 does not replace under a
     /// condition, are runs, manifests and blobs: one that is removed at the same moment may come back, and
@@ -66,6 +68,7 @@ impl Database {
             let name = key.as_str().strip_prefix(prefix).unwrap_or_default();
             Layout::parse_object(name).is_some()
         };
-        Ok(driver.rekey(prefix).run(may_return, progress).await.map_err(LogError::from)?)
+        let layout = self.inner.log.layout();
+        Ok(driver.rekey(prefix).run(|key| layout.owns(key), may_return, progress).await.map_err(LogError::from)?)
     }
 }

@@ -238,7 +238,12 @@ pub(crate) enum Branch {
     /// List the branches
     List,
     /// Delete a branch, with what is its own
-    Delete { name: String },
+    Delete {
+        name: String,
+        /// Wait until nobody can write to it any more, and remove its newest log records too
+        #[arg(long)]
+        wait: bool,
+    },
     /// Show the documents that are different in a branch from how it began
     Diff {
         name: String,

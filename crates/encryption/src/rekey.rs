@@ -59,6 +59,8 @@ impl Rekeying<'_> {
     /// Objects that others write with an earlier key while it runs may be missed: first give all processes the new key as
     /// the current one.
     ///
+    /// `is_meant` tells which objects are looked at: others may be sealed as something else, or not at all.
+    ///
     /// `may_return` tells which objects nobody misses or minds, so that they can be replaced without the condition where
     /// the store does not offer it (for long objects, S3 does not): one that is removed at the same moment may come back.
     ///
@@ -69,6 +71,7 @@ impl Rekeying<'_> {
     /// an unknown key.
     pub async fn run(
         self,
+        is_meant: impl Fn(&Key) -> bool + Send + Sync,
         may_return: impl Fn(&Key) -> bool + Send + Sync,
         mut progress: impl FnMut(RekeyReport) + Send,
     ) -> Result<RekeyReport> {
@@ -76,7 +79,7 @@ impl Rekeying<'_> {
         let mut next = None;
         loop {
             let page = self.driver.inner.list(self.prefix, next.as_deref()).await?;
-            let keys = page.objects.into_iter().map(|object| object.key);
+            let keys = page.objects.into_iter().map(|object| object.key).filter(&is_meant);
             let may_return = &may_return;
             let outcomes = keys.map(|key| async move { self.driver.rewrite(&key, may_return(&key)).await });
             let mut outcomes = stream::iter(outcomes).buffer_unordered(PARALLEL_OBJECTS);

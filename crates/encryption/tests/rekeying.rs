@@ -42,14 +42,14 @@ async fn everything_is_sealed_with_the_current_key_in_the_end() {
     let only_new = with(inner.clone(), EncryptionKeys::new(secret(2)));
     assert!(only_new.get(&key(1)).await.is_err());
     let mut seen = Vec::new();
-    let report = new.rekey("db/").run(|_| false, |so_far| seen.push(so_far.objects)).await.unwrap();
+    let report = new.rekey("db/").run(|_| true, |_| false, |so_far| seen.push(so_far.objects)).await.unwrap();
     assert_eq!(report, RekeyReport { objects: 1100, rewritten: 990, removed: 0 });
     assert_eq!(seen.last(), Some(&1100));
     for number in 0..1100 {
         assert_eq!(only_new.get(&key(number)).await.unwrap().body, body(number));
     }
     assert!(only_new.get(&elsewhere).await.is_err());
-    let again = new.rekey("db/").run(|_| false, |_| {}).await.unwrap();
+    let again = new.rekey("db/").run(|_| true, |_| false, |_| {}).await.unwrap();
     assert_eq!(again, RekeyReport { objects: 1100, rewritten: 0, removed: 0 });
 }
 
@@ -57,10 +57,10 @@ async fn everything_is_sealed_with_the_current_key_in_the_end() {
 async fn an_unknown_key_and_an_object_in_the_clear_stop_it() {
     let inner = MemoryDriver::new();
     with(inner.clone(), EncryptionKeys::new(secret(3))).put(&key(1), "x".into(), Condition::Always).await.unwrap();
-    let error = with(inner.clone(), both()).rekey("db/").run(|_| false, |_| {}).await.unwrap_err();
+    let error = with(inner.clone(), both()).rekey("db/").run(|_| true, |_| false, |_| {}).await.unwrap_err();
     assert!(error.to_string().contains("db/00001 failed: it is encrypted with the key"), "{error}");
     inner.put(&key(1), "plain".into(), Condition::Always).await.unwrap();
-    let error = with(inner, both()).rekey("db/").run(|_| false, |_| {}).await.unwrap_err();
+    let error = with(inner, both()).rekey("db/").run(|_| true, |_| false, |_| {}).await.unwrap_err();
     assert!(error.to_string().contains("db/00001 failed: it is not encrypted"), "{error}");
 }
 
@@ -108,7 +108,7 @@ async fn what_others_do_meanwhile_is_never_undone() {
         let others = with(inner.clone(), EncryptionKeys::new(secret(1)));
         others.put(&key(1), "older".into(), Condition::Always).await.unwrap();
         let meanwhile = Meanwhile { inner: inner.clone(), others, is_removing, is_done: AtomicBool::new(false) };
-        let report = with(meanwhile, both()).rekey("").run(|_| false, |_| {}).await.unwrap();
+        let report = with(meanwhile, both()).rekey("").run(|_| true, |_| false, |_| {}).await.unwrap();
         let found = with(inner, EncryptionKeys::new(secret(2))).get(&key(1)).await;
         if is_removing {
             assert_eq!(report, RekeyReport { objects: 1, rewritten: 0, removed: 1 });
@@ -154,7 +154,7 @@ async fn without_a_condition_only_what_may_return_is_replaced() {
     let inner = MemoryDriver::new();
     with(inner.clone(), EncryptionKeys::new(secret(1))).put(&key(1), "x".into(), Condition::Always).await.unwrap();
     let store = with(Unconditional(inner.clone()), both());
-    assert_eq!(store.rekey("").run(|_| false, |_| {}).await.unwrap_err().kind(), ErrorKind::Unsupported);
-    assert_eq!(store.rekey("").run(|_| true, |_| {}).await.unwrap().rewritten, 1);
+    assert_eq!(store.rekey("").run(|_| true, |_| false, |_| {}).await.unwrap_err().kind(), ErrorKind::Unsupported);
+    assert_eq!(store.rekey("").run(|_| true, |_| true, |_| {}).await.unwrap().rewritten, 1);
     assert_eq!(with(inner, EncryptionKeys::new(secret(2))).get(&key(1)).await.unwrap().body, "x");
 }

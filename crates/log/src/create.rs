@@ -4,6 +4,8 @@ use bucketdb_driver::Key;
 use bucketdb_env::{Environment, Random};
 use bytes::Bytes;
 
+use crate::branch::BranchOrigin;
+use crate::databases::outside_branches;
 use crate::format::{self, Checksums};
 use crate::layout::RecordName;
 use crate::open::{Opener, check_fit};
@@ -16,7 +18,9 @@ use crate::{
 
 /// The database that an object is a log record of, by its name.
 fn database_of(key: &Key) -> Option<Layout> {
-    let (prefix, _) = key.as_str().rsplit_once("log/")?;
+    // What is of branches is of the database that these are inside of.
+    let text = outside_branches(key.as_str()).map_or(key.as_str(), |_| "");
+    let (prefix, _) = text.rsplit_once("log/")?;
     // A prefix that no database can have belongs to none.
     let layout = Layout::new(prefix).ok().filter(|layout| layout.prefix() == prefix)?;
     layout.parse_record(key).map(|_| layout)
@@ -102,6 +106,12 @@ impl Opener<'_> {
         if self.options.read_only || !self.options.create || self.layout.is_branch() {
             let (place, prefix) = (self.store.fingerprint(), self.layout.prefix().to_owned());
             return Err(LogError::Dropped { place, prefix, seq: tombstone.seq });
+        }
+        for name in &tombstone.branches {
+            let branch = self.layout.branch(name);
+            if BranchOrigin::read(&*self.store, &*self.env, &branch).await?.is_some() {
+                return Err(self.nested("was dropped, and still holds what it shares with", branch.prefix()));
+            }
         }
         self.create(false, Some(tombstone)).await?;
         Ok(tombstone.next_genesis())

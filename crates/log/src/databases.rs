@@ -113,7 +113,7 @@ fn place_of(key: &Key) -> Option<Layout> {
 }
 
 /// The prefix of the database in which an object lies that is of a branch, by its name: `…branch/<name>/<id>/…`.
-fn outside_branches(text: &str) -> Option<&str> {
+pub(crate) fn outside_branches(text: &str) -> Option<&str> {
     let starts = text.match_indices(BRANCHES).map(|(at, _)| at).filter(|at| {
         let is_folder = *at == 0 || text.as_bytes().get(at - 1) == Some(&b'/');
         let mut parts = text.get(at + BRANCHES.len()..).unwrap_or_default().split('/');

@@ -111,6 +111,13 @@ impl Layout {
         self.fork >= Seq::FIRST
     }
 
+    /// Whether an object, by its full key, is the database's own: not that of what it is a branch of, nor of a branch of it.
+    #[must_use]
+    pub fn owns(&self, key: &Key) -> bool {
+        let name = key.as_str().strip_prefix(&self.prefix);
+        name.is_some_and(|name| self.is_own(name) && !name.starts_with(BRANCHES))
+    }
+
     /// Whether an object, by its name relative to the database, is its own, and not that of what it is a branch of.
     pub(crate) fn is_own(&self, name: &str) -> bool {
         Self::position_of(name).is_none_or(|seq| seq > self.fork)

@@ -293,7 +293,8 @@ fn with_what_came_later(mut mix: Vec<(Work, u64)>, seed: u64, may_lie: bool) -> 
     }
     let mut random = SimRandom::stream(seed, "branches");
     if !may_lie && random.chance(0.35) {
-        mix.push((Work::Branch, random.between(1, 6)));
+        // A branch has to be there for long to show that what it needs stays.
+        mix.push((Work::Branch, random.between(4, 40)));
     }
     mix
 }

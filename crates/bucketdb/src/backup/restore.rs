@@ -221,7 +221,7 @@ impl DatabaseBuilder {
     /// of a [moment](Backups::moments), a time stands for the last one that is not later.
     ///
     /// The new database has nothing to do with the one that was copied, and with the backup, any more. It has the same id, and begins
-    /// a new life: cursors of feeds do not go over from one to the other. Bulk loads that were under way are over in it.
+    /// a new life: cursors of feeds do not go over from one to the other, and it has no branches. Bulk loads that were under way are over in it.
     /// A database that is encrypted needs the key that it had when it was copied.
     ///
     /// Every object is compared with what was copied. A restore that was cut off leaves something that cannot be opened; the same
@@ -367,6 +367,10 @@ impl Database {
         }
         for ticket in log.ingests_under_way() {
             log.end_ingest(ticket, timeout).await?;
+        }
+        // They stay where the backup was made of.
+        for branch in self.branches().await? {
+            self.inner.forget_branch_named(&branch.name).await?;
         }
         // That of this moment, and of backups that were under way to other places.
         self.drop_all_pins().await

@@ -6,25 +6,24 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bucketdb::{
-    Blob, Database, DatabaseBuilder, Driver, Duplicates, Error, ErrorKind, Fault, FaultDriver, Freshness, Key,
-    LogError, MemoryDriver, Operation, Since,
+    Backups, Blob, Database, DatabaseBuilder, Driver, EncryptionKey, EncryptionKeys, Error, ErrorKind, Fault,
+    FaultDriver, Freshness, Key, LogError, MemoryDriver, Operation, Place, Since, StoreCheck,
 };
-use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::support::{GRACE_S, Skipping, cases, metered, on, on_clock};
+use crate::support::{GRACE_S, Skipping, metered, on, on_clock};
 
-type Model = BTreeMap<u64, u64>;
+pub(crate) type Model = BTreeMap<u64, u64>;
 
 fn branch(store: &MemoryDriver, path: &str) -> DatabaseBuilder {
     on(store.clone()).staleness(Duration::ZERO).branch(path)
 }
 
-async fn put(db: &Database, id: u64, n: u64) {
+pub(crate) async fn put(db: &Database, id: u64, n: u64) {
     db.collection("things").put(&json!({"id": id, "n": n})).await.unwrap();
 }
 
-async fn shown(db: &Database) -> Model {
+pub(crate) async fn shown(db: &Database) -> Model {
     let documents = db.collection("things").query().fetch().await.unwrap();
     let number = |document: &Value, field: &str| document[field].as_u64().unwrap();
     documents.iter().map(|document| (number(document, "id"), number(document, "n"))).collect()
@@ -170,6 +169,8 @@ async fn either_can_be_dropped_first_and_a_name_used_again() {
             assert_eq!(report.held_by, ["one"]);
             assert_eq!(report.removed, 0);
             assert!(matches!(on(store.clone()).create(false).open().await, Err(Error::Log(LogError::Dropped { .. }))));
+            let created = on(store.clone()).open().await;
+            assert!(matches!(created, Err(Error::Log(LogError::Nested { .. }))), "{created:?}");
             let report = branch(&store, "one").drop_database("db/branch/one", false).await.unwrap();
             assert_eq!(report.held_by, ["two"]);
             assert_eq!(shown(&branch(&store, "one/two").open().await.unwrap()).await, expected);
@@ -177,6 +178,11 @@ async fn either_can_be_dropped_first_and_a_name_used_again() {
             // Nothing but the newest records, which stay for a grace.
             let left = keys(&store).await;
             assert!(left.iter().all(|key| key.contains("log/")), "{left:?}");
+            let next = on(store.clone()).open().await.unwrap();
+            put(&next, 1, 1).await;
+            assert_eq!(next.branches().await.unwrap(), []);
+            next.create_branch("one").await.unwrap();
+            assert_eq!(shown(&branch(&store, "one").open().await.unwrap()).await, Model::from([(1, 1)]));
             continue;
         }
         assert_eq!(db.drop_branch("one").await.unwrap().held_by, ["two"]);
@@ -195,6 +201,89 @@ async fn either_can_be_dropped_first_and_a_name_used_again() {
         assert_eq!(shown(&again).await, shown(&db).await);
         assert_clean(&again).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_but_a_record_is_left_of_a_branch_once_nobody_can_write_to_it() {
+    let store = MemoryDriver::new();
+    let db = on(store.clone()).open().await.unwrap();
+    put(&db, 1, 1).await;
+    db.create_branch("x").await.unwrap();
+    let x = branch(&store, "x").open().await.unwrap();
+    for n in 0..20 {
+        put(&x, n, n).await;
+    }
+    let position = x.position();
+    let report = db.drop_branch_and_wait("x").await.unwrap();
+    assert_eq!((report.records_left, report.held_by), (0, Vec::new()));
+    let left: Vec<String> = keys(&store).await.into_iter().filter(|key| key.starts_with("db/branch/")).collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert!(left[0].ends_with(&format!("/log/{:020}", position.0 + 1)), "{left:?}");
+}
+
+#[tokio::test]
+async fn backups_are_of_one_database_whether_it_is_a_branch_or_has_some() {
+    let store = MemoryDriver::new();
+    let db = on(store.clone()).open().await.unwrap();
+    fill(&db, 0..300).await;
+    db.checkpoint().await.unwrap();
+    put(&db, 1, 1).await;
+    db.create_branch("x").await.unwrap();
+    let x = branch(&store, "x").open().await.unwrap();
+    put(&x, 2, 2).await;
+    put(&db, 3, 3).await;
+    for (number, source) in [db, x.clone()].into_iter().enumerate() {
+        let place = Place::new(Arc::new(MemoryDriver::new()), "backup");
+        source.backup(&place, |_| ()).await.unwrap();
+        let to = MemoryDriver::new();
+        let from = Backups::at(&place).unwrap();
+        let (restored, _) = on(to.clone()).restore(&from, None, |_| ()).await.unwrap();
+        assert_eq!(shown(&restored).await, shown(&source).await, "{number}");
+        assert_eq!(restored.branches().await.unwrap(), []);
+        restored.compact().await.unwrap();
+        assert_clean(&on(to).open().await.unwrap()).await;
+        let onto = branch(&store, "x").restore(&from, None, |_| ()).await;
+        assert!(matches!(onto, Err(Error::InvalidBranch { .. })), "{onto:?}");
+    }
+    // Of a branch that has merged everything, too.
+    x.compact().await.unwrap();
+    let place = Place::new(Arc::new(MemoryDriver::new()), "backup");
+    x.backup(&place, |_| ()).await.unwrap();
+    let (restored, _) = on(MemoryDriver::new()).restore(&Backups::at(&place).unwrap(), None, |_| ()).await.unwrap();
+    assert_eq!(shown(&restored).await, shown(&x).await);
+}
+
+#[tokio::test]
+async fn keys_are_changed_of_each_by_itself() {
+    let keys_of = |current: u8, earlier: u8| {
+        let key = |byte: u8| EncryptionKey::from_bytes([byte; 32]);
+        EncryptionKeys::new(key(current)).with_earlier(key(earlier))
+    };
+    let store = MemoryDriver::new();
+    let on_store = |current, earlier| {
+        let builder = Database::builder().driver(store.clone()).prefix("db");
+        builder.store_check(StoreCheck { rounds: 2, racers: 3 }).encryption(keys_of(current, earlier))
+    };
+    let db = on_store(1, 2).open().await.unwrap();
+    fill(&db, 0..300).await;
+    db.checkpoint().await.unwrap();
+    db.create_branch("x").await.unwrap();
+    let x = on_store(1, 2).branch("x").open().await.unwrap();
+    put(&x, 2, 2).await;
+    x.checkpoint().await.unwrap();
+    let expected = (shown(&db).await, shown(&x).await);
+    let db = on_store(2, 1).open().await.unwrap();
+    let x = on_store(2, 1).branch("x").open().await.unwrap();
+    assert!(db.rekey(|_| ()).await.unwrap().rewritten > 0);
+    assert!(x.rekey(|_| ()).await.unwrap().rewritten > 0);
+    let only = EncryptionKeys::new(EncryptionKey::from_bytes([2; 32]));
+    let open = |path: &str| {
+        let builder = Database::builder().driver(store.clone()).prefix("db").encryption(only.clone());
+        if path.is_empty() { builder } else { builder.branch(path) }
+    };
+    let (db, x) = (open("").open().await.unwrap(), open("x").open().await.unwrap());
+    assert_eq!((shown(&db).await, shown(&x).await), expected);
+    assert_clean(&x).await;
 }
 
 #[tokio::test]
@@ -318,200 +407,4 @@ async fn blobs_feeds_and_snapshots_keep_to_their_own() {
         db.sweep().await.unwrap();
     }
     assert_eq!(blobs().await, 0);
-}
-
-#[derive(Clone, Debug)]
-enum Step {
-    Put(u64),
-    Delete(u64),
-    Load(Vec<u64>),
-    Branch(usize),
-    BranchOfPast(usize, usize),
-    Drop(usize),
-    Checkpoint,
-    Compact,
-    Skip(u64),
-    Collect,
-    Sweep,
-    Reopen,
-}
-
-const NAMES: [&str; 3] = ["a", "b.1", "C_2"];
-
-fn step() -> BoxedStrategy<Step> {
-    let key = 0..8_u64;
-    prop_oneof![
-        8 => key.clone().prop_map(Step::Put),
-        2 => key.clone().prop_map(Step::Delete),
-        1 => prop::collection::vec(key, 0..6).prop_map(Step::Load),
-        3 => (0..NAMES.len()).prop_map(Step::Branch),
-        2 => (0..NAMES.len(), 0..8_usize).prop_map(|(name, back)| Step::BranchOfPast(name, back)),
-        1 => (0..NAMES.len()).prop_map(Step::Drop),
-        4 => Just(Step::Checkpoint),
-        2 => Just(Step::Compact),
-        3 => (1..2 * GRACE_S).prop_map(Step::Skip),
-        3 => Just(Step::Collect),
-        1 => Just(Step::Sweep),
-        2 => Just(Step::Reopen),
-    ]
-    .boxed()
-}
-
-/// A database or a branch, and what it must show.
-struct Member {
-    /// Empty for the one that all come of.
-    path: Vec<&'static str>,
-    db: Database,
-    present: Model,
-    /// What it showed at positions of its own, in order.
-    past: Vec<(bucketdb::Seq, Model)>,
-    is_dropped: bool,
-}
-
-struct Family {
-    store: MemoryDriver,
-    clock: Skipping,
-    members: Vec<Member>,
-    written: u64,
-}
-
-impl Family {
-    async fn new() -> Self {
-        let (store, clock) = (MemoryDriver::new(), Skipping::default());
-        let db = on_clock(&store, &clock, None).await;
-        put(&db, 100, 0).await;
-        let root =
-            Member { path: Vec::new(), db, present: Model::from([(100, 0)]), past: Vec::new(), is_dropped: false };
-        Self { store, clock, members: vec![root], written: 0 }
-    }
-
-    async fn open(&self, path: &[&str]) -> Database {
-        let builder = on(self.store.clone()).environment(self.clock.clone()).staleness(Duration::ZERO);
-        let builder = if path.is_empty() { builder } else { builder.branch(path.join("/")) };
-        builder.create(false).open().await.unwrap()
-    }
-
-    fn child(&self, of: usize, name: &'static str) -> Option<usize> {
-        let path: Vec<&str> = self.members[of].path.iter().copied().chain([name]).collect();
-        self.members.iter().position(|member| member.path == path)
-    }
-
-    /// Takes out what is gone: who was dropped and has no branches.
-    fn bury(&mut self) {
-        while let Some(gone) = self.members.iter().position(|member| {
-            let has_branches =
-                |other: &Member| other.path.len() > member.path.len() && other.path.starts_with(&member.path);
-            member.is_dropped && !member.path.is_empty() && !self.members.iter().any(has_branches)
-        }) {
-            self.members.remove(gone);
-        }
-    }
-
-    async fn act(&mut self, at: usize, step: Step) {
-        let at = at % self.members.len();
-        if self.members[at].is_dropped {
-            return;
-        }
-        self.written += 1;
-        let (value, db) = (self.written, self.members[at].db.clone());
-        let things = db.collection("things");
-        match step {
-            Step::Put(key) => {
-                put(&db, key, value).await;
-                self.members[at].present.insert(key, value);
-            }
-            Step::Delete(key) => {
-                things.delete(&json!(key)).await.unwrap();
-                self.members[at].present.remove(&key);
-            }
-            Step::Load(keys) => {
-                let mut load = things.bulk_load(Duplicates::Replace).await.unwrap();
-                for key in keys {
-                    load.add_value(&json!({"id": key, "n": value})).await.unwrap();
-                    self.members[at].present.insert(key, value);
-                }
-                load.finish().await.unwrap();
-            }
-            Step::Branch(name) => self.branch(at, NAMES[name], None).await,
-            Step::BranchOfPast(name, back) => {
-                let past = &self.members[at].past;
-                let chosen = past.len().checked_sub(back + 1).and_then(|index| past.get(index)).cloned();
-                self.branch(at, NAMES[name], chosen).await;
-            }
-            Step::Drop(name) => {
-                let outcome = db.drop_branch(NAMES[name]).await;
-                match self.child(at, NAMES[name]) {
-                    Some(child) => {
-                        outcome.unwrap();
-                        self.members[child].is_dropped = true;
-                        self.bury();
-                    }
-                    None => assert!(matches!(outcome, Err(Error::UnknownBranch { .. })), "{outcome:?}"),
-                }
-                return;
-            }
-            Step::Checkpoint => Box::pin(db.checkpoint()).await.unwrap(),
-            Step::Compact => _ = Box::pin(db.compact()).await.unwrap(),
-            Step::Skip(seconds) => self.clock.skip(seconds),
-            Step::Collect => {
-                db.refresh(Freshness::Strict).await.unwrap();
-                db.collect_garbage().await.unwrap();
-            }
-            Step::Sweep => _ = db.sweep().await.unwrap(),
-            Step::Reopen => self.members[at].db = self.open(&self.members[at].path).await,
-        }
-        let member = &mut self.members[at];
-        let position = member.db.position();
-        if member.past.last().is_none_or(|(last, _)| *last < position) {
-            member.past.push((position, member.present.clone()));
-        }
-    }
-
-    async fn branch(&mut self, at: usize, name: &'static str, past: Option<(bucketdb::Seq, Model)>) {
-        let db = self.members[at].db.clone();
-        let present = past.as_ref().map_or(&self.members[at].present, |(_, model)| model).clone();
-        let outcome = match &past {
-            None => db.create_branch(name).await,
-            Some((seq, _)) => db.create_branch_at(name, *seq).await,
-        };
-        let created = match outcome {
-            Err(Error::BranchExists { .. }) => return assert!(self.child(at, name).is_some()),
-            Err(Error::InvalidBranch { .. }) => return assert!(self.members[at].path.len() >= 4),
-            Err(Error::SnapshotExpired { .. }) if past.is_some() => return,
-            outcome => outcome.unwrap(),
-        };
-        assert!(self.child(at, name).is_none());
-        let path: Vec<&str> = self.members[at].path.iter().copied().chain([name]).collect();
-        let db = self.open(&path).await;
-        let past = vec![(created.fork.next(), present.clone())];
-        self.members.push(Member { path, db, present, past, is_dropped: false });
-    }
-
-    async fn check(&self) {
-        for member in self.members.iter().filter(|member| !member.is_dropped) {
-            assert_eq!(shown(&member.db).await, member.present, "{:?}", member.path);
-        }
-    }
-}
-
-proptest! {
-    #![proptest_config(cases(24))]
-
-    #[test]
-    fn a_family_of_branches_never_gets_in_each_others_way(steps in prop::collection::vec((0..6_usize, step()), 1..60)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let mut family = Family::new().await;
-            for (at, step) in steps {
-                Box::pin(family.act(at, step)).await;
-                family.check().await;
-            }
-            for member in family.members.iter().filter(|member| !member.is_dropped) {
-                let opened = family.open(&member.path).await;
-                assert_eq!(shown(&opened).await, member.present, "{:?} anew", member.path);
-                let verification = opened.verify(|_| ()).await.unwrap();
-                assert!(verification.is_clean(), "{:?}: {:?}", member.path, verification.findings);
-            }
-        });
-    }
 }

@@ -7,6 +7,7 @@ mod backup;
 mod batches;
 mod blob_model;
 mod blobs;
+mod branch_model;
 mod branches;
 mod bulk_loads;
 mod caches;

@@ -25,9 +25,9 @@ pub(super) async fn run(global: &Global, action: &Branch, output: &mut Output) -
             ))?)
         }
         Branch::List => list(global, output).await,
-        Branch::Delete { name } => {
+        Branch::Delete { name, wait } => {
             let (db, _) = session::open(global, Access::Change).await?;
-            let report = db.drop_branch(name).await?;
+            let report = if *wait { db.drop_branch_and_wait(name).await? } else { db.drop_branch(name).await? };
             db.close().await?;
             tell_deleted(name, &report, output)
         }

@@ -15,9 +15,9 @@ impl Client {
     /// Creates a branch, drops one, or looks at one, and writes something of its own there.
     pub(super) async fn branch(&mut self) {
         let name = format!("b{}", self.random.below(NAMES));
-        match self.random.below(10) {
-            0..3 => self.create_branch(&name).await,
-            3 => self.drop_branch(&name).await,
+        match self.random.below(20) {
+            0..5 => self.create_branch(&name).await,
+            5 => self.drop_branch(&name).await,
             _ => self.visit_branch(&name).await,
         }
     }
@@ -78,7 +78,17 @@ impl Client {
                 error @ (Error::Log(LogError::Missing { .. } | LogError::Damaged { .. })
                 | Error::SnapshotExpired { .. }),
             ) => (Vec::new(), Outcome::Broken(format!("branch {name} of {} cannot be read: {error}", found.fork))),
-            Err(error) => (Vec::new(), self.settled(&error).await),
+            Err(error) => {
+                let is_unfinished =
+                    matches!(error, Error::Log(LogError::NoDatabase { .. } | LogError::UnfinishedBranch { .. }));
+                let outcome = self.settled(&error).await;
+                self.recorder.end(token, Vec::new(), outcome);
+                // Whoever was creating it may have been killed, or be about to end.
+                if is_unfinished && self.random.chance(0.3) {
+                    self.drop_branch(name).await;
+                }
+                return;
+            }
         };
         self.recorder.end(token, reads, outcome);
     }
