@@ -160,12 +160,14 @@ impl<T: Stored, R: Send + 'static> Query<T, R> {
         self.stream().await?.try_collect().await
     }
 
-    /// The first document.
+    /// The first document, if there is one.
     ///
     /// # Errors
     /// As [`fetch`](Self::fetch).
     pub async fn first(self) -> Result<Option<R>> {
-        let mut documents = std::pin::pin!(self.limit(1).stream().await?);
+        // A limit of none at all stays.
+        let limit = self.request.limit.map_or(1, |limit| limit.min(1));
+        let mut documents = std::pin::pin!(self.limit(limit).stream().await?);
         documents.next().await.transpose()
     }
 

@@ -103,3 +103,13 @@ async fn collections_are_asked_the_same_way() {
         events.query().filter_text("kind = 'odd'").unwrap().order_by(order).limit(2).fetch().await.unwrap();
     assert_eq!(found, [json!({"id": 9, "kind": "odd"}), json!({"id": 7, "kind": "odd"})]);
 }
+
+#[tokio::test]
+async fn of_no_documents_there_is_no_first_one() {
+    let (_db, users) = with_users(2).await;
+    let query = || users.query().order_by(User::AGE.desc());
+    assert_eq!(query().limit(0).first().await.unwrap(), None);
+    assert_eq!(query().limit(2).first().await.unwrap(), query().first().await.unwrap());
+    assert_eq!(query().limit(2).offset(1).first().await.unwrap().map(|user| user.age), Some(0));
+    assert_eq!(query().offset(2).first().await.unwrap(), None);
+}
