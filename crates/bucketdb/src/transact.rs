@@ -234,8 +234,11 @@ impl<'a> Attempts<'a> {
         let inner = &self.db.inner;
         let reads = Some(reads).filter(|reads| !reads.is_empty());
         let sent = inner.log.env().monotonic();
-        // A refusal is followed by another attempt, so what it rests on need not be fresh.
-        let outcome = inner.commit(transaction, reads, Freshness::Local, self.remaining()).await;
+        // A conflict is followed by another attempt, so what it rests on need not be fresh. What a unique index refuses is an
+        // answer, and the document that is in the way, or the index, may be gone.
+        let is_answered = !self.is_fresh && inner.log.read(|documents, _| documents.has_unique_index(&transaction))?;
+        let freshness = if is_answered { Freshness::Strict } else { Freshness::Local };
+        let outcome = inner.commit(transaction, reads, freshness, self.remaining()).await;
         self.latency = inner.log.env().monotonic().saturating_sub(sent);
         outcome
     }

@@ -105,6 +105,32 @@ async fn a_batch_is_judged_by_what_it_leaves() {
 }
 
 #[tokio::test]
+async fn a_transaction_is_not_refused_over_what_is_gone() {
+    let store = MemoryDriver::new();
+    let (first, second) = (open(&store).await, open(&store).await);
+    let (here, there) = (first.table::<Account>().await.unwrap(), second.table::<Account>().await.unwrap());
+    for is_dropped in [false, true] {
+        here.put(&account(1, "a@x")).await.unwrap();
+        assert_eq!(there.query().count().await.unwrap(), 1, "seen there");
+        if is_dropped {
+            here.drop_index("email").await.unwrap();
+        } else {
+            here.delete(1).await.unwrap();
+        }
+        // Nothing is read, so only the commit can find out what has become of it.
+        let put = second.transact(async |tx| tx.put(&account(2, "a@x"))).await;
+        assert!(put.is_ok(), "{put:?}");
+        here.delete(2).await.unwrap();
+        there.put(&account(3, "")).await.unwrap();
+        here.put(&account(4, "c@x")).await.unwrap();
+        let count = there.query().filter(Account::ID.eq(3)).patch(&json!({"email": "c@x"})).await;
+        assert_eq!(count.is_ok(), is_dropped, "{count:?}");
+        here.delete(3).await.unwrap();
+        here.delete(4).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn of_many_at_once_one_has_it() {
     let store = MemoryDriver::new();
     let handles = futures::future::join_all((0..4).map(|_| open(&store))).await;
