@@ -28,9 +28,9 @@ impl<T: Stored, R: Send + 'static> Query<T, R> {
     ///
     /// The cursor holds the place of the last document in the order of the query, so pages are right whatever is written in
     /// between: a document that is not written itself is on one page exactly, one that comes to lie behind the place is on a
-    /// later page, and one that comes to lie before it on none. In the order of the keys, or of an index, a page takes as
-    /// long as its documents; in another order, all documents are looked at for each page. The offset counts for the first
-    /// page only.
+    /// later page, and one that comes to lie before it on none. What an order has behind the whole key decides nothing, here
+    /// either. In the order of the keys, or of an index, a page takes as long as its documents; in another order, all
+    /// documents are looked at for each page. The offset counts for the first page only.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -73,7 +73,7 @@ impl<T: Stored, R: Send + 'static> Query<T, R> {
                 return Err(Error::InvalidCursor { reason: reason.to_owned() });
             }
             request.offset = 0;
-            request.after = Some(After::new(request.order.as_ref(), cursor, &table.types));
+            request.after = Some(After::new(request.order.as_ref(), cursor, &table));
         }
         let order = request.order.clone();
         let Some((table, matches)) = request.run().await? else {

@@ -17,7 +17,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bucketdb_documents::EncodedKey;
 use bucketdb_log::codec::{self, Reader};
-use bucketdb_query::{Order, OrderTerm, TextTypes};
+use bucketdb_query::{Order, OrderTerm, Path};
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
@@ -121,23 +121,26 @@ impl<'de> Deserialize<'de> for PageCursor {
 #[derive(Clone, Debug)]
 pub(crate) struct After {
     order: Order,
+    /// The terms of the order that tell documents apart.
+    deciding: Order,
     values: Vec<Option<Value>>,
     key: EncodedKey,
 }
 
 impl After {
-    /// In a table whose fields have these types.
-    pub(crate) fn new(order: Option<&Order>, cursor: PageCursor, types: &TextTypes) -> Self {
+    /// In a table.
+    pub(crate) fn new(order: Option<&Order>, cursor: PageCursor, table: &TableRef) -> Self {
         let order = order.cloned().unwrap_or_default();
         let comparable =
-            |(term, value): (&OrderTerm, Option<Value>)| value.map(|value| types.comparable(&term.path, value));
+            |(term, value): (&OrderTerm, Option<Value>)| value.map(|value| table.types.comparable(&term.path, value));
         let values = order.terms().iter().zip(cursor.values).map(comparable).collect();
-        Self { order, values, key: cursor.key }
+        let deciding = deciding(&order, table);
+        Self { order, deciding, values, key: cursor.key }
     }
 
     /// Behind this key, in the order of the keys.
     pub(crate) fn key_alone(key: EncodedKey) -> Self {
-        Self { order: Order::default(), values: Vec::new(), key }
+        Self { order: Order::default(), deciding: Order::default(), values: Vec::new(), key }
     }
 
     pub(crate) fn key(&self) -> &EncodedKey {
@@ -150,7 +153,7 @@ impl After {
     }
 
     /// The value by which the order has the document at a path; `None` if it does not order by that.
-    pub(crate) fn value(&self, path: &bucketdb_query::Path) -> Option<Option<&Value>> {
+    pub(crate) fn value(&self, path: &Path) -> Option<Option<&Value>> {
         let place = self.order.terms().iter().position(|term| term.path == *path)?;
         self.values.get(place).map(Option::as_ref)
     }
@@ -158,12 +161,24 @@ impl After {
     /// Whether a row lies behind the place.
     pub(crate) fn is_before(&self, table: &TableRef, key: &EncodedKey, row: &Bytes) -> Result<bool> {
         let mut ordering = Ordering::Equal;
-        if !self.order.is_empty() {
-            let part = table.ordered_part(&self.order, key, row)?;
-            ordering = self.order.compare_to_positions(&part, &self.values);
+        if !self.deciding.is_empty() {
+            let part = table.ordered_part(&self.deciding, key, row)?;
+            ordering = self.deciding.compare_to_positions(&part, &self.values);
         }
         Ok(ordering.then_with(|| key.cmp(&self.key)).is_gt())
     }
+}
+
+/// An order up to where it has all of the key. What is behind that tells no two documents apart, and a way may leave it out:
+/// it must not say of a document that was written meanwhile that it lies behind itself.
+fn deciding(order: &Order, table: &TableRef) -> Order {
+    let names = table.schema.key();
+    let has_key = |terms: &[OrderTerm]| {
+        names.iter().all(|field| terms.iter().any(|term| term.path == Path::field(field.name.as_str())))
+    };
+    let terms = order.terms();
+    let count = (0..terms.len()).find(|count| terms.get(..*count).is_some_and(has_key)).unwrap_or(terms.len());
+    terms.iter().take(count).cloned().collect()
 }
 
 #[cfg(test)]

@@ -113,3 +113,46 @@ async fn of_no_documents_there_is_no_first_one() {
     assert_eq!(query().limit(2).offset(1).first().await.unwrap().map(|user| user.age), Some(0));
     assert_eq!(query().offset(2).first().await.unwrap(), None);
 }
+
+/// What stands behind the whole key in an order decides nothing between documents, and so not whether one comes again.
+#[tokio::test]
+async fn a_document_that_is_written_between_pages_comes_again_by_no_way_or_by_all() {
+    let db = in_memory().await;
+    let things = db.collection("things");
+    for id in 11..15 {
+        things.put(&json!({"id": id, "b": 3})).await.unwrap();
+    }
+    for fields in ["id, b", "id desc, b", "b, id desc"] {
+        things.create_index(fields).await.unwrap();
+    }
+    db.build_indexes().await.unwrap();
+    for (text, ids) in [
+        ("id, b", [13, 14].as_slice()),
+        ("id, b desc", &[13, 14]),
+        ("id desc, b", &[12, 11]),
+        // Here it does come behind those that were left.
+        ("b, id", &[14, 12, 13]),
+        ("b, id, c", &[14, 12, 13]),
+        ("b, id desc", &[11, 13, 12]),
+    ] {
+        for way in ["planned", "keys", "id, b", "id desc, b", "b, id desc"] {
+            things.put(&json!({"id": 12, "b": 3})).await.unwrap();
+            things.put(&json!({"id": 13, "b": 3})).await.unwrap();
+            let query = || {
+                let query = things.query().order_by(text.parse::<bucketdb::Order>().unwrap());
+                match way {
+                    "planned" => query,
+                    "keys" => query.without_index(),
+                    fields => query.by_index(fields),
+                }
+            };
+            let first = query().limit(2).page(None).await.unwrap();
+            for id in [12, 13] {
+                things.put(&json!({"id": id, "b": "x"})).await.unwrap();
+            }
+            let second = query().page(first.next).await.unwrap();
+            let found: Vec<Value> = second.documents.iter().map(|document| document["id"].clone()).collect();
+            assert_eq!(found, ids, "{text} by {way}");
+        }
+    }
+}
