@@ -29,6 +29,7 @@ mod model;
 mod named_snapshots;
 mod numbers;
 mod opening;
+mod oracle;
 mod orders;
 mod processes;
 mod queries;
