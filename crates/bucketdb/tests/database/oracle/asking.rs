@@ -14,6 +14,15 @@ use super::schema::{KEY_SPOTS, SPOTS, Shape};
 use super::values::Step::Field;
 use super::values::{Spot, first_field, is_multiple, values_at};
 
+const OPERATORS: [Operator; 6] = [
+    Operator::Equal,
+    Operator::NotEqual,
+    Operator::Less,
+    Operator::LessOrEqual,
+    Operator::Greater,
+    Operator::GreaterOrEqual,
+];
+
 impl Shape {
     pub(crate) fn draw_spot(&self, draw: &mut Draw) -> Spot {
         match draw.below(10) {
@@ -21,7 +30,8 @@ impl Shape {
                 let name = draw.one_of(&self.key).0;
                 KEY_SPOTS.into_iter().find(|spot| first_field(spot) == name).unwrap()
             }
-            3..7 => SPOTS[draw.below(5)],
+            3..6 => SPOTS[draw.below(5)],
+            6..8 => draw.one_of(&[SPOTS[6], SPOTS[9], SPOTS[10]]),
             _ => draw.one_of(&SPOTS),
         }
     }
@@ -77,7 +87,11 @@ impl Model {
         };
         let offset = if draw.one_in(3) { draw.below(4) } else { 0 };
         let limit = draw.one_in(2).then(|| draw.below(7));
-        let condition = if draw.one_in(4) { self.draw_places(draw) } else { self.draw_condition(2, draw) };
+        let condition = match draw.below(8) {
+            0 | 1 => self.draw_places(draw),
+            2 | 3 => self.draw_of_one_spot(draw),
+            _ => self.draw_condition(2, draw),
+        };
         Question { condition, order, keys, offset, limit, style: draw.number() }
     }
 
@@ -102,6 +116,19 @@ impl Model {
         Condition::And(parts)
     }
 
+    /// Several conditions of one value, or of several in the same list; often with those that one document has there.
+    fn draw_of_one_spot(&self, draw: &mut Draw) -> Condition {
+        let spot = self.draw_spot(draw);
+        let present = self.draw_present(draw).map(|document| values_at(document, spot));
+        let present = present.filter(|values| !values.is_empty());
+        let part = |draw: &mut Draw| match (draw.below(4), &present) {
+            (0, _) => self.draw_condition_of(spot, draw),
+            (1, _) | (_, None) => Condition::Compare(spot, draw.one_of(&OPERATORS), self.draw_operand(spot, draw)),
+            (_, Some(values)) => Condition::Compare(spot, draw.one_of(&OPERATORS), draw.one_of(values).clone()),
+        };
+        Condition::And((0..2 + draw.below(2)).map(|_| part(draw)).collect())
+    }
+
     fn draw_present(&self, draw: &mut Draw) -> Option<&Value> {
         (!self.documents.is_empty())
             .then(|| draw.below(self.documents.len()))
@@ -112,22 +139,26 @@ impl Model {
         if depth > 0 && draw.one_in(2) {
             let several =
                 |draw: &mut Draw| (0..1 + draw.below(3)).map(|_| self.draw_condition(depth - 1, draw)).collect();
-            return match draw.below(4) {
+            return match draw.below(5) {
                 0 => Condition::Or(several(draw)),
                 1 => Condition::Not(Box::new(self.draw_condition(depth - 1, draw))),
+                2 => self.draw_of_one_spot(draw),
                 _ => Condition::And(several(draw)),
             };
         }
-        let spot = self.shape.draw_spot(draw);
+        self.draw_condition_of(self.draw_spot(draw), draw)
+    }
+
+    /// Often one that an index begins with.
+    fn draw_spot(&self, draw: &mut Draw) -> Spot {
+        if self.indexes.is_empty() || draw.one_in(2) {
+            return self.shape.draw_spot(draw);
+        }
+        draw.one_of(&self.indexes)[0].spot
+    }
+
+    fn draw_condition_of(&self, spot: Spot, draw: &mut Draw) -> Condition {
         let value = |draw: &mut Draw| self.draw_operand(spot, draw);
-        const OPERATORS: [Operator; 6] = [
-            Operator::Equal,
-            Operator::NotEqual,
-            Operator::Less,
-            Operator::LessOrEqual,
-            Operator::Greater,
-            Operator::GreaterOrEqual,
-        ];
         match draw.below(16) {
             0 => Condition::Always,
             1 => Condition::Never,

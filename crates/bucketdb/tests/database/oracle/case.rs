@@ -131,11 +131,13 @@ impl Case {
             StepKind::Stream => self.stream(handle, draw).await,
             StepKind::Page => self.page(handle, draw).await,
             StepKind::Ask => {
-                let question = self.model.draw_question(draw);
-                check(&|| things.query(), &question, &self.model, draw).await;
+                for _ in 0..4 {
+                    let question = self.model.draw_question(draw);
+                    check(&|| things.query(), &question, &self.model, draw).await;
+                }
                 if let Some((snapshot, model)) = &self.held {
                     let then = snapshot.collection(TABLE);
-                    check(&|| then.query(), &question, model, draw).await;
+                    check(&|| then.query(), &model.draw_question(draw), model, draw).await;
                 }
             }
         }

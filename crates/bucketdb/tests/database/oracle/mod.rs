@@ -77,7 +77,7 @@ fn step_kind() -> BoxedStrategy<StepKind> {
 
 #[test]
 fn random_tables_answer_as_plain_code_does() {
-    let config = ProptestConfig { failure_persistence: None, ..support::cases(128) };
+    let config = ProptestConfig { failure_persistence: None, ..support::cases(64) };
     let cases = config.cases as usize;
     let before = EXECUTIONS.load(Ordering::Relaxed);
     let steps = prop::collection::vec((0..3_usize, step_kind(), any::<u64>()), 1..40);
