@@ -103,18 +103,18 @@ impl Case {
         match kind {
             StepKind::Write => {
                 let write = self.draw_write(draw);
-                self.write(handle, &[write]).await;
+                Box::pin(self.write(handle, &[write])).await;
             }
             StepKind::Batch => {
                 let writes: Vec<Write> = (0..1 + draw.below(6)).map(|_| self.draw_batched(draw)).collect();
-                self.write(handle, &writes).await;
+                Box::pin(self.write(handle, &writes)).await;
             }
-            StepKind::Transact => self.transact(handle, draw).await,
-            StepKind::WriteByQuery => self.write_by_query(handle, draw).await,
-            StepKind::Load => self.load(handle, draw).await,
+            StepKind::Transact => Box::pin(self.transact(handle, draw)).await,
+            StepKind::WriteByQuery => Box::pin(self.write_by_query(handle, draw)).await,
+            StepKind::Load => Box::pin(self.load(handle, draw)).await,
             StepKind::Checkpoint => db.checkpoint().await.unwrap(),
             StepKind::Compact => drop(db.compact().await.unwrap()),
-            StepKind::CreateIndex => self.create_index(handle, draw).await,
+            StepKind::CreateIndex => Box::pin(self.create_index(handle, draw)).await,
             StepKind::DropIndex => {
                 if !self.model.indexes.is_empty() {
                     let index = self.model.indexes.remove(draw.below(self.model.indexes.len()));
@@ -123,19 +123,19 @@ impl Case {
                 }
             }
             StepKind::Hold => self.held = Some((db.snapshot().await.unwrap(), self.model.clone())),
-            StepKind::Past => self.past(handle, draw).await,
+            StepKind::Past => Box::pin(self.past(handle, draw)).await,
             StepKind::Reopen => self.handles[handle] = open(&self.store).await,
-            StepKind::Race => super::race::race(self, draw).await,
-            StepKind::Stream => self.stream(handle, draw).await,
-            StepKind::Page => self.page(handle, draw).await,
+            StepKind::Race => Box::pin(super::race::race(self, draw)).await,
+            StepKind::Stream => Box::pin(self.stream(handle, draw)).await,
+            StepKind::Page => Box::pin(self.page(handle, draw)).await,
             StepKind::Ask => {
                 for _ in 0..4 {
                     let question = self.model.draw_question(draw);
-                    check(&|| things.query(), &question, &self.model, draw).await;
+                    Box::pin(check(&|| things.query(), &question, &self.model, draw)).await;
                 }
                 if let Some((snapshot, model)) = &self.held {
                     let then = snapshot.collection(TABLE);
-                    check(&|| then.query(), &model.draw_question(draw), model, draw).await;
+                    Box::pin(check(&|| then.query(), &model.draw_question(draw), model, draw)).await;
                 }
             }
         }

@@ -84,11 +84,11 @@ fn random_tables_answer_as_plain_code_does() {
     let ran = TestRunner::new(config).run(&(any::<u64>(), steps), |(seed, steps)| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let mut case = Case::new(seed).await;
+            let mut case = Box::pin(Case::new(seed)).await;
             for (handle, kind, seed) in steps {
-                case.step(handle, kind, seed).await;
+                Box::pin(case.step(handle, kind, seed)).await;
             }
-            case.finish().await;
+            Box::pin(case.finish()).await;
         });
         Ok(())
     });
