@@ -120,8 +120,12 @@ impl Database {
             BranchOrigin::read(&*inner.home.timed, &**inner.log.env(), &inner.log.layout().branch(name)).await?;
         let report = match origin {
             Some(origin) if origin.id == pin.id => Box::pin(self.branch_builder(name).remove_branch(wait)).await?,
-            // It was removed before, or never came to be.
-            _ => DropReport::default(),
+            // It was removed before, or never came to be, and is not to come to be later.
+            _ => {
+                let origin = BranchOrigin { database: inner.log.database(), id: pin.id, fork: pin.fork };
+                origin.retire(&*inner.home.timed, &**inner.log.env(), &inner.log.layout().branch(name)).await?;
+                DropReport::default()
+            }
         };
         if report.held_by.is_empty() {
             inner.forget_branch(name, pin.id).await?;
@@ -204,7 +208,8 @@ impl Inner {
         let origin = BranchOrigin { database: log.database(), id, fork: pin.fork };
         let layout = log.layout().branch(name);
         if !origin.create(&*self.home.timed, &**log.env(), &layout).await? {
-            return Err(invalid("a branch of an earlier database at this place has that name: drop that one first"));
+            // It was dropped before it was there.
+            return Err(Error::UnknownBranch { name: name.to_owned() });
         }
         let home = &self.home;
         let store = BranchDriver::new(home.timed.clone(), (home.store.clone(), log.layout()), &layout, &origin);
@@ -238,6 +243,7 @@ impl DatabaseBuilder {
     /// Drops the branch that this opens, and removes what is its own; that something is there at all is known.
     pub(crate) async fn remove_branch(mut self, wait: bool) -> Result<DropReport> {
         let (raw, store, env, layout) = self.parts().await?;
+        let origin = BranchOrigin::read(&*raw, &*env, &layout).await?;
         let commit_timeout = self.commit_timeout;
         let tombstone = match self.create(false).open().await {
             Ok(db) => {
@@ -256,8 +262,8 @@ impl DatabaseBuilder {
             Some(tombstone) => remove_dropped(&store, &env, &layout, &tombstone, wait).await?,
             None => DropReport::default(),
         };
-        if report.held_by.is_empty() {
-            BranchOrigin::remove(&*raw, &*env, &layout).await?;
+        if let Some(origin) = origin.filter(|_| report.held_by.is_empty()) {
+            origin.retire(&*raw, &*env, &layout).await?;
         }
         Ok(report)
     }
@@ -282,7 +288,7 @@ impl DatabaseBuilder {
                         return Ok(());
                     }
                     let Some(origin) = origin? else { return Ok(()) };
-                    BranchOrigin::remove(&*raw, &*env, &layout).await?;
+                    origin.retire(&*raw, &*env, &layout).await?;
                     id = origin.id;
                 }
                 Err(error) => return Err(error),

@@ -12,7 +12,7 @@
 //!
 //! | key | contents |
 //! |---|---|
-//! | `branch/<name>/origin` | says that there is such a branch, where it forks, and its id |
+//! | `branch/<name>/origin` | says that there is such a branch, or that it is gone, where it forks, and its id |
 //! | `branch/<name>/<id>/…` | its own objects |
 //! | `branch/<name>/branch/…` | its branches |
 //!

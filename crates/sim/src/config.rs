@@ -278,7 +278,7 @@ fn harms(random: &mut SimRandom) -> Vec<(Harm, u64)> {
     harms
 }
 
-/// Whether documents have blobs, whether some end, and whether there are branches, is drawn apart, so that all else of a seed is
+/// Whether documents have blobs, whether some end, whether questions are asked, and whether there are branches, is drawn apart, so that all else of a seed is
 /// as it was before there were any.
 fn with_what_came_later(mut mix: Vec<(Work, u64)>, seed: u64, may_lie: bool) -> Vec<(Work, u64)> {
     let mut random = SimRandom::stream(seed, "pictures");
@@ -290,6 +290,10 @@ fn with_what_came_later(mut mix: Vec<(Work, u64)>, seed: u64, may_lie: bool) -> 
     // runs there are, the better.
     if !may_lie && random.chance(0.5) {
         mix.push((Work::Ticket, random.between(1, 10)));
+    }
+    let mut random = SimRandom::stream(seed, "questions");
+    if random.chance(0.4) {
+        mix.push((Work::Ask, random.between(2, 12)));
     }
     let mut random = SimRandom::stream(seed, "branches");
     if !may_lie && random.chance(0.35) {

@@ -177,7 +177,7 @@ async fn either_can_be_dropped_first_and_a_name_used_again() {
             branch(&store, "one/two").drop_database("db/branch/one/branch/two", false).await.unwrap();
             // Nothing but the newest records, which stay for a grace.
             let left = keys(&store).await;
-            assert!(left.iter().all(|key| key.contains("log/")), "{left:?}");
+            assert!(left.iter().all(|key| key.contains("log/") || key.ends_with("/origin")), "{left:?}");
             let next = on(store.clone()).open().await.unwrap();
             put(&next, 1, 1).await;
             assert_eq!(next.branches().await.unwrap(), []);
@@ -204,7 +204,7 @@ async fn either_can_be_dropped_first_and_a_name_used_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_but_a_record_is_left_of_a_branch_once_nobody_can_write_to_it() {
+async fn nothing_but_two_small_objects_is_left_of_a_branch_once_nobody_can_write_to_it() {
     let store = MemoryDriver::new();
     let db = on(store.clone()).open().await.unwrap();
     put(&db, 1, 1).await;
@@ -217,8 +217,9 @@ async fn nothing_but_a_record_is_left_of_a_branch_once_nobody_can_write_to_it() 
     let report = db.drop_branch_and_wait("x").await.unwrap();
     assert_eq!((report.records_left, report.held_by), (0, Vec::new()));
     let left: Vec<String> = keys(&store).await.into_iter().filter(|key| key.starts_with("db/branch/")).collect();
-    assert_eq!(left.len(), 1, "{left:?}");
+    assert_eq!(left.len(), 2, "{left:?}");
     assert!(left[0].ends_with(&format!("/log/{:020}", position.0 + 1)), "{left:?}");
+    assert_eq!(left[1], "db/branch/x/origin");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-use bucketdb_driver::{Condition, Driver};
+use bucketdb_driver::{Condition, Driver, DriverError, ETag, ErrorKind, Operation};
 use bucketdb_env::Environment;
 use bytes::{BufMut, Bytes};
 
@@ -12,13 +12,16 @@ const MAGIC: [u8; 4] = *b"BKBR";
 /// Its name, beside what belongs to the branch.
 const NAME: &str = "origin";
 
+/// How often it is tried to write it while others do.
+const ATTEMPTS: u32 = 8;
+
 /// What a branch comes of.
 ///
 /// ```text
 /// offset size
 ///      0    4  magic "BKBR"
 ///      4    2  format version
-///      6    2  zero
+///      6    2  0 if the branch is there, 1 if it is gone
 ///      8   16  database id, that of the parent
 ///     24   16  id of the branch
 ///     40    …  the last position that it has in common with its parent (varint)
@@ -26,6 +29,9 @@ const NAME: &str = "origin";
 /// ```
 ///
 /// It is never encrypted: what it says, the names of objects say as well.
+///
+/// The object is never removed: once a branch is gone, it says so, and the next one of the name replaces it under a condition.
+/// So whoever began to create a branch, stood still, and comes to write it after that was dropped, finds the place taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BranchOrigin {
     /// The database, which is that of the parent.
@@ -36,12 +42,19 @@ pub struct BranchOrigin {
     pub fork: Seq,
 }
 
+/// What the object says.
+struct Found {
+    etag: ETag,
+    origin: BranchOrigin,
+    is_gone: bool,
+}
+
 impl BranchOrigin {
-    fn encode(&self) -> Bytes {
+    fn encode(&self, is_gone: bool) -> Bytes {
         let mut bytes = Vec::with_capacity(72);
         bytes.put_slice(&MAGIC);
         bytes.put_u16_le(FORMAT_VERSION);
-        bytes.put_u16_le(0);
+        bytes.put_u16_le(u16::from(is_gone));
         bytes.put_slice(&self.database.0);
         bytes.put_slice(&self.id);
         codec::put_varint(&mut bytes, self.fork.0);
@@ -50,73 +63,164 @@ impl BranchOrigin {
         bytes.into()
     }
 
-    fn decode(bytes: &Bytes) -> Result<Self, FormatError> {
+    /// Also whether the branch is gone.
+    fn decode(bytes: &Bytes) -> Result<(Self, bool), FormatError> {
         let (mut reader, database) = manifest::open(bytes, NAME, MAGIC, FORMAT_VERSION)?;
-        if reader.u16()? != 0 {
-            return Err(FormatError::Damaged("reserved bytes are not zero"));
-        }
+        let is_gone = match reader.u16()? {
+            0 => false,
+            1 => true,
+            _ => return Err(FormatError::Damaged("whether a branch is gone is neither yes nor no")),
+        };
         reader.take(16)?;
         let origin = Self { database, id: reader.array()?, fork: Seq(reader.varint()?) };
         reader.finish()?;
         if origin.fork < Seq::FIRST {
             return Err(FormatError::Damaged("a branch forks before the first record"));
         }
-        Ok(origin)
+        Ok((origin, is_gone))
     }
 
-    /// Reads that of the branch at a layout; `None` if there is none. One get.
+    async fn find(store: &dyn Driver, env: &dyn Environment, branch: &Layout) -> Result<Option<Found>> {
+        let key = branch.key(NAME);
+        let object = match reads::retry(env, || store.get(&key)).await {
+            Ok(object) => object,
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let decoded = Self::decode(&object.body).map_err(|error| LogError::of_format(key.as_str(), error));
+        decoded.map(|(origin, is_gone)| Some(Found { etag: object.etag, origin, is_gone }))
+    }
+
+    /// Reads that of the branch at a layout; `None` if there is no such branch. One get.
     ///
     /// # Errors
     /// If the store fails, or if it is damaged.
     pub async fn read(store: &dyn Driver, env: &dyn Environment, branch: &Layout) -> Result<Option<Self>> {
-        let key = branch.key(NAME);
-        let Some(bytes) = reads::get(store, env, &key).await? else { return Ok(None) };
-        Self::decode(&bytes).map(Some).map_err(|error| LogError::of_format(key.as_str(), error))
+        let found = Self::find(store, env, branch).await?;
+        Ok(found.filter(|found| !found.is_gone).map(|found| found.origin))
     }
 
-    /// Writes it, unless there is one. Tells whether this one is there. One put; a get if the outcome is not clear.
+    /// Writes it, unless there is another branch of the name, or this one was said to be gone. Tells whether it is there. One put;
+    /// a get and a put more if there was one of the name before.
+    ///
+    /// # Errors
+    /// If the store fails; if there was one, also if it does not honour If-Match.
+    pub async fn create(&self, store: &dyn Driver, env: &dyn Environment, branch: &Layout) -> Result<bool> {
+        let mut condition = Condition::IfAbsent;
+        for _ in 0..ATTEMPTS {
+            if self.put(false, condition, (store, env, branch)).await? {
+                return Ok(true);
+            }
+            // It may be an earlier attempt.
+            let Some(found) = Self::find(store, env, branch).await? else {
+                condition = Condition::IfAbsent;
+                continue;
+            };
+            if found.origin.id == self.id || !found.is_gone {
+                return Ok(found.origin == *self && !found.is_gone);
+            }
+            condition = Condition::IfMatch(found.etag);
+        }
+        Err(Self::contended(branch))
+    }
+
+    /// Says that it is gone: from then on, nobody can open the branch, and whoever was to create it cannot any more. Nothing happens
+    /// if there is another one of the name. A get and a put.
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn create(&self, store: &dyn Driver, env: &dyn Environment, branch: &Layout) -> Result<bool> {
-        let (key, bytes) = (branch.key(NAME), self.encode());
-        match reads::retry(env, || store.put(&key, bytes.clone(), Condition::IfAbsent)).await {
-            Ok(_) => Ok(true),
-            // An earlier attempt may have come to its place.
-            Err(error) if error.is_precondition_failed() => {
-                Ok(Self::read(store, env, branch).await?.is_some_and(|found| found == *self))
+    pub async fn retire(&self, store: &dyn Driver, env: &dyn Environment, branch: &Layout) -> Result<()> {
+        for _ in 0..ATTEMPTS {
+            let condition = match Self::find(store, env, branch).await? {
+                None => Condition::IfAbsent,
+                Some(Found { origin, is_gone: false, .. }) if origin.id == self.id => {
+                    // Nothing but this replaces one that is there.
+                    Condition::Always
+                }
+                Some(Found { origin, is_gone: true, etag }) if origin.id != self.id => Condition::IfMatch(etag),
+                Some(_) => return Ok(()),
+            };
+            match self.put(true, condition, (store, env, branch)).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                // There it says that another one is gone, and that no other one of the name can be made.
+                Err(LogError::Driver(error)) if error.kind() == ErrorKind::Unsupported => return Ok(()),
+                Err(error) => return Err(error),
             }
+        }
+        Err(Self::contended(branch))
+    }
+
+    /// Whether the condition held, as far as that can be told.
+    async fn put(
+        &self,
+        is_gone: bool,
+        condition: Condition,
+        (store, env, branch): (&dyn Driver, &dyn Environment, &Layout),
+    ) -> Result<bool> {
+        let (key, bytes) = (branch.key(NAME), self.encode(is_gone));
+        match reads::retry(env, || store.put(&key, bytes.clone(), condition.clone())).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_precondition_failed() => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Removes it: from then on, nobody can open the branch.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub async fn remove(store: &dyn Driver, env: &dyn Environment, branch: &Layout) -> Result<()> {
+    fn contended(branch: &Layout) -> LogError {
         let key = branch.key(NAME);
-        Ok(reads::retry(env, || store.delete(&key)).await?)
+        let detail = "others replace it at the same time";
+        DriverError::new(ErrorKind::Transient, Operation::Put, key.as_str(), detail).into()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use bucketdb_driver::MemoryDriver;
+    use bucketdb_env::TokioEnvironment;
+
     use super::*;
 
     #[test]
     fn it_round_trips_and_nothing_else_passes_for_it() {
         let origin = BranchOrigin { database: DatabaseId([1; 16]), id: [2; 16], fork: Seq(300) };
-        let bytes = origin.encode();
-        assert_eq!(BranchOrigin::decode(&bytes), Ok(origin));
-        for length in 0..bytes.len() {
-            assert!(BranchOrigin::decode(&bytes.slice(..length)).is_err());
+        for is_gone in [false, true] {
+            let bytes = origin.encode(is_gone);
+            assert_eq!(BranchOrigin::decode(&bytes), Ok((origin, is_gone)));
+            for length in 0..bytes.len() {
+                assert!(BranchOrigin::decode(&bytes.slice(..length)).is_err());
+            }
+            for at in 0..bytes.len() {
+                let mut spoilt = bytes.to_vec();
+                spoilt[at] ^= 1;
+                assert!(BranchOrigin::decode(&spoilt.into()).is_err(), "{at}");
+            }
         }
-        for at in 0..bytes.len() {
-            let mut spoilt = bytes.to_vec();
-            spoilt[at] ^= 1;
-            assert!(BranchOrigin::decode(&spoilt.into()).is_err(), "{at}");
-        }
-        assert!(BranchOrigin::decode(&BranchOrigin { fork: Seq(0), ..origin }.encode()).is_err());
+        assert!(BranchOrigin::decode(&BranchOrigin { fork: Seq(0), ..origin }.encode(false)).is_err());
+    }
+
+    #[tokio::test]
+    async fn who_comes_late_finds_the_place_taken() {
+        let store = MemoryDriver::new();
+        let env = TokioEnvironment::new();
+        let layout = Layout::new("db").unwrap().branch("x");
+        let of = |id: u8| BranchOrigin { database: DatabaseId([1; 16]), id: [id; 16], fork: Seq(300) };
+        let (store, env, layout) = (&store, &env, &layout);
+        let create = |id: u8| async move { of(id).create(store, env, layout).await.unwrap() };
+        let retire = |id: u8| async move { of(id).retire(store, env, layout).await.unwrap() };
+        let read = || async move { BranchOrigin::read(store, env, layout).await.unwrap().map(|found| found.id[0]) };
+        // Dropped before it was written.
+        retire(1).await;
+        assert!(!create(1).await && read().await.is_none());
+        assert!(create(2).await && create(2).await, "twice is once");
+        assert!(!create(3).await);
+        retire(1).await;
+        retire(3).await;
+        assert_eq!(read().await, Some(2), "those that are not there take nothing away");
+        retire(2).await;
+        assert!(read().await.is_none() && !create(2).await);
+        retire(4).await;
+        assert!(!create(4).await, "dropped before it was written, behind another one");
+        assert!(create(5).await);
+        assert_eq!(read().await, Some(5));
     }
 }

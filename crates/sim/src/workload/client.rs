@@ -129,6 +129,7 @@ impl Client {
             Work::Name => self.named().await,
             Work::Picture => self.picture().await,
             Work::Ticket => self.ticket().await,
+            Work::Ask => Box::pin(self.ask()).await,
             Work::Branch => Box::pin(self.branch()).await,
         }
     }

@@ -10,6 +10,7 @@ mod indexes;
 mod names;
 mod operation;
 mod pictures;
+mod questions;
 mod recorder;
 mod storage;
 mod tickets;

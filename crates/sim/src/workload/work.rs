@@ -49,10 +49,12 @@ pub enum Work {
     Ticket,
     /// Creates a branch, drops one, or looks at one and writes to it.
     Branch,
+    /// Asks one moment several questions.
+    Ask,
 }
 
 impl Work {
-    /// All kinds but the last three: which of them a run has is drawn in this order.
+    /// All kinds but the last four: which of them a run has is drawn in this order.
     pub const ALL: [Self; 21] = [
         Self::Get,
         Self::Put,
