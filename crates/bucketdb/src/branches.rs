@@ -135,6 +135,13 @@ impl Database {
 
     /// What opens a branch of this database.
     pub(crate) fn branch_builder(&self, name: &str) -> DatabaseBuilder {
+        let mut builder = self.same_builder();
+        builder.branch.push(name.to_owned());
+        builder
+    }
+
+    /// What opens this database once more.
+    pub(crate) fn same_builder(&self) -> DatabaseBuilder {
         let Inner { home, log, commit_timeout, .. } = &*self.inner;
         let mut builder = Self::builder()
             .shared_driver(home.raw.clone())
@@ -142,7 +149,7 @@ impl Database {
             .commit_timeout(*commit_timeout)
             .create(false);
         builder.environment = Some(log.env().clone());
-        builder.branch = home.path.iter().cloned().chain([name.to_owned()]).collect();
+        builder.branch.clone_from(&home.path);
         #[cfg(feature = "encryption")]
         {
             builder.encryption = self.inner.keys.clone();
@@ -244,19 +251,10 @@ impl DatabaseBuilder {
     pub(crate) async fn remove_branch(mut self, wait: bool) -> Result<DropReport> {
         let (raw, store, env, layout) = self.parts().await?;
         let origin = BranchOrigin::read(&*raw, &*env, &layout).await?;
-        let commit_timeout = self.commit_timeout;
-        let tombstone = match self.create(false).open().await {
-            Ok(db) => {
-                let dropped = db.inner.log.drop_database(commit_timeout).await;
-                let _ = db.inner.log.close(commit_timeout).await;
-                Some(dropped?)
-            }
-            Err(Error::Log(error @ LogError::Dropped { .. })) => {
-                Some(find_dropped(&store, &env, &layout).await?.ok_or(error)?)
-            }
+        let tombstone = match self.write_drop((&store, &env, &layout)).await {
             // Nobody ever wrote to it.
             Err(Error::Log(LogError::UnfinishedBranch { .. })) => None,
-            Err(error) => return Err(error),
+            tombstone => Some(tombstone?),
         };
         let report = match tombstone {
             Some(tombstone) => remove_dropped(&store, &env, &layout, &tombstone, wait).await?,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use bucketdb_driver::Driver;
 use bucketdb_env::Environment;
 use bucketdb_log::{
-    BranchOrigin, DatabaseId, DropReport, Layout, LogError, TimedDriver, find_dropped, list_databases, remove_dropped,
+    BranchOrigin, DatabaseId, DropReport, Layout, LogError, TimedDriver, Tombstone, find_dropped, list_databases,
+    remove_dropped,
 };
 
 use crate::home::Home;
@@ -92,19 +93,27 @@ impl DatabaseBuilder {
             }
             return Ok(report);
         }
+        let tombstone = self.write_drop((&store, &env, &layout)).await?;
+        Ok(remove_dropped(&store, &env, &layout, &tombstone, wait).await?)
+    }
+
+    /// The record that says that what this opens is dropped, which is written unless it is there.
+    pub(crate) async fn write_drop(
+        self,
+        (store, env, layout): (&Arc<dyn Driver>, &Arc<dyn Environment>, &Layout),
+    ) -> Result<Tombstone> {
         let commit_timeout = self.commit_timeout;
-        let tombstone = match self.open().await {
+        match self.create(false).open().await {
             Ok(db) => {
                 let dropped = db.inner.log.drop_database(commit_timeout).await;
                 let _ = db.inner.log.close(commit_timeout).await;
-                dropped?
+                Ok(dropped?)
             }
             Err(Error::Log(error @ LogError::Dropped { .. })) => {
-                find_dropped(&store, &env, &layout).await?.ok_or(error)?
+                Ok(find_dropped(store, env, layout).await?.ok_or(error)?)
             }
-            Err(error) => return Err(error),
-        };
-        Ok(remove_dropped(&store, &env, &layout, &tombstone, wait).await?)
+            Err(error) => Err(error),
+        }
     }
 
     /// A store as the database at a layout is read from it: with its keys, if it is encrypted.
@@ -158,6 +167,10 @@ impl Database {
     pub async fn drop_database(&self, name: &str) -> Result<DropReport> {
         let log = &self.inner.log;
         check_name(name, &**log.driver(), log.layout())?;
+        if log.layout().is_branch() {
+            // What it is a branch of has to let go of it, too.
+            return Box::pin(self.same_builder().drop_database(name, false)).await;
+        }
         let tombstone = log.drop_database(self.inner.commit_timeout).await?;
         Ok(remove_dropped(log.timed_driver(), log.env(), log.layout(), &tombstone, false).await?)
     }

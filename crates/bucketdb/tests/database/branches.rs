@@ -185,6 +185,12 @@ async fn either_can_be_dropped_first_and_a_name_used_again() {
             assert_eq!(shown(&branch(&store, "one").open().await.unwrap()).await, Model::from([(1, 1)]));
             continue;
         }
+        db.create_branch("three").await.unwrap();
+        let three = branch(&store, "three").open().await.unwrap();
+        three.drop_database("db/branch/three").await.unwrap();
+        db.refresh(Freshness::Strict).await.unwrap();
+        assert_eq!(db.branches().await.unwrap().len(), 1, "it lets go of one that was dropped by itself");
+        assert!(matches!(three.refresh(Freshness::Strict).await, Err(Error::Log(LogError::Dropped { .. }))));
         assert_eq!(db.drop_branch("one").await.unwrap().held_by, ["two"]);
         assert!(matches!(db.create_branch("one").await, Err(Error::BranchExists { .. })));
         assert!(matches!(one.refresh(Freshness::Strict).await, Err(Error::Log(LogError::Dropped { .. }))));
