@@ -7,7 +7,7 @@ use bucketdb_driver::Driver;
 use bucketdb_env::{Random, WallTime};
 use bucketdb_log::{
     BranchBase, BranchDriver, BranchOrigin, ChainHash, DropReport, Freshness, LogError, Seq, find_dropped,
-    remove_dropped,
+    remove_dropped, remove_unfinished,
 };
 
 use crate::database::Inner;
@@ -258,7 +258,10 @@ impl DatabaseBuilder {
         };
         let report = match tombstone {
             Some(tombstone) => remove_dropped(&store, &env, &layout, &tombstone, wait).await?,
-            None => DropReport::default(),
+            None => {
+                remove_unfinished(&*store, &*env, &layout).await?;
+                DropReport::default()
+            }
         };
         if let Some(origin) = origin.filter(|_| report.held_by.is_empty()) {
             origin.retire(&*raw, &*env, &layout).await?;

@@ -94,7 +94,7 @@ pub use options::SharedOptions;
 pub use probes::Freshness;
 pub use reads::{put_new, retry};
 pub use record::{Entry, Record, RecordKind};
-pub use remove_dropped::{DropReport, find_dropped, remove_dropped};
+pub use remove_dropped::{DropReport, find_dropped, remove_dropped, remove_unfinished};
 pub use sessions::CommitOutcome;
 pub use store_check::{StoreCheck, StoreReport, Verdict};
 pub use stretch::Stretch;

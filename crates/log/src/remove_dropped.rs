@@ -120,6 +120,15 @@ pub async fn remove_dropped(
     Ok(report)
 }
 
+/// Removes what a branch has of its own that was not finished: its `head`, if it came that far. One deletion.
+///
+/// # Errors
+/// If the store fails.
+pub async fn remove_unfinished(store: &dyn Driver, env: &dyn Environment, layout: &Layout) -> Result<()> {
+    let key = layout.key(head::NAME);
+    Ok(reads::retry(env, || store.delete(&key)).await?)
+}
+
 impl Source<'_> {
     /// In the order given, so that what is left of a log has no gap.
     async fn delete(&self, keys: &[Key], report: &mut DropReport) -> Result<()> {

@@ -338,6 +338,8 @@ async fn a_creation_that_is_cut_off_anywhere_can_be_dropped_and_made_again() {
             assert!(matches!(db.create_branch("x").await, Err(Error::BranchExists { .. })), "{kept}");
             db.drop_branch("x").await.unwrap();
         }
+        let left = keys(&store).await;
+        assert!(!left.iter().any(|key| key.starts_with("db/branch/")), "{kept}: {left:?}");
         db.create_branch("x").await.unwrap();
         let opened = branch(&store, "x").open().await.unwrap();
         assert_eq!(shown(&opened).await, shown(&db).await);
