@@ -152,6 +152,9 @@ impl Opener<'_> {
                 Err(error) if may_tell_of_drop(&error) && next.is_some() => error,
                 outcome => return outcome,
             };
+            if self.is_unfinished().await? {
+                return Err(LogError::UnfinishedBranch { place: self.place() });
+            }
             match self.source().find_cut(Seq::FIRST).await {
                 Ok(Some(Cut::Dropped(tombstone))) if tombstone.next_genesis() > begins => {
                     begins = self.create_behind(&tombstone).await?;
@@ -169,6 +172,13 @@ impl Opener<'_> {
             reads::pause(&*self.env, attempt).await;
             attempt += 1;
         }
+    }
+
+    /// Whether it is a branch without a record of its own. What it shares does not lead to a state by itself: which checkpoint
+    /// it begins with, and that may have its record behind the fork, is said by the first of its own.
+    async fn is_unfinished(&self) -> Result<bool> {
+        let first = self.layout.fork().next();
+        Ok(self.layout.is_branch() && self.source().list_records(Some(first)).await?.is_empty())
     }
 
     pub(crate) fn place(&self) -> String {

@@ -312,38 +312,58 @@ async fn names_that_lead_elsewhere_are_refused() {
 
 #[tokio::test]
 async fn a_creation_that_is_cut_off_anywhere_can_be_dropped_and_made_again() {
-    for kept in 0..4 {
-        let store = MemoryDriver::new();
-        let db = on(store.clone()).open().await.unwrap();
-        put(&db, 1, 1).await;
-        db.checkpoint().await.unwrap();
-        db.close().await.unwrap();
-        let left = Arc::new(AtomicU32::new(u32::MAX));
-        let counter = left.clone();
-        let faulty = FaultDriver::new(store.clone(), move |operation, _| {
-            let is_last = operation == Operation::Put
-                && counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_err();
-            if is_last { Fault::Before(ErrorKind::Denied) } else { Fault::None }
-        });
-        let db = on(faulty).open().await.unwrap();
-        left.store(kept, Ordering::Relaxed);
-        db.create_branch("x").await.unwrap_err();
-        drop(db);
-        let db = on(store.clone()).open().await.unwrap();
-        match branch(&store, "x").open().await {
-            Err(Error::Log(LogError::NoDatabase { .. } | LogError::UnfinishedBranch { .. })) => {}
-            outcome => panic!("{kept}: {outcome:?}"),
+    // With the whole log there, and with the records removed that the checkpoint covers with which it begins. That has its own
+    // record behind the fork, if the branch is of the past.
+    for (is_collected, is_past) in [(false, false), (false, true), (true, false), (true, true)] {
+        for kept in 0..4 {
+            cut_off_a_creation(is_collected, is_past, kept).await;
         }
-        if kept > 0 {
-            assert!(matches!(db.create_branch("x").await, Err(Error::BranchExists { .. })), "{kept}");
-            db.drop_branch("x").await.unwrap();
-        }
-        let left = keys(&store).await;
-        assert!(!left.iter().any(|key| key.starts_with("db/branch/")), "{kept}: {left:?}");
-        db.create_branch("x").await.unwrap();
-        let opened = branch(&store, "x").open().await.unwrap();
-        assert_eq!(shown(&opened).await, shown(&db).await);
     }
+}
+
+async fn cut_off_a_creation(is_collected: bool, is_past: bool, kept: u32) {
+    let case = format!("collected: {is_collected}, of the past: {is_past}, after {kept} puts");
+    let (store, clock) = (MemoryDriver::new(), Skipping::default());
+    let db = on_clock(&store, &clock, Some(Duration::ZERO)).await;
+    put(&db, 1, 1).await;
+    let (at, expected) = (db.position(), shown(&db).await);
+    db.checkpoint().await.unwrap();
+    if is_collected {
+        clock.skip(2 * GRACE_S);
+        db.refresh(Freshness::Strict).await.unwrap();
+        assert!(db.collect_garbage().await.unwrap().records > 0);
+    }
+    db.close().await.unwrap();
+    let left = Arc::new(AtomicU32::new(u32::MAX));
+    let counter = left.clone();
+    let faulty = FaultDriver::new(store.clone(), move |operation, _| {
+        let is_last = operation == Operation::Put
+            && counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_err();
+        if is_last { Fault::Before(ErrorKind::Denied) } else { Fault::None }
+    });
+    let open = |builder: DatabaseBuilder| builder.environment(clock.clone()).staleness(Duration::ZERO).open();
+    let create = async |db: &Database| match is_past {
+        true => db.create_branch_at("x", at).await,
+        false => db.create_branch("x").await,
+    };
+    let db = open(on(faulty)).await.unwrap();
+    left.store(kept, Ordering::Relaxed);
+    create(&db).await.unwrap_err();
+    drop(db);
+    let db = open(on(store.clone())).await.unwrap();
+    match open(branch(&store, "x")).await {
+        Err(Error::Log(LogError::NoDatabase { .. } | LogError::UnfinishedBranch { .. })) => {}
+        outcome => panic!("{case}: {outcome:?}"),
+    }
+    if kept > 0 {
+        assert!(matches!(create(&db).await, Err(Error::BranchExists { .. })), "{case}");
+        db.drop_branch("x").await.unwrap();
+    }
+    let left = keys(&store).await;
+    assert!(!left.iter().any(|key| key.starts_with("db/branch/")), "{case}: {left:?}");
+    create(&db).await.unwrap();
+    let opened = open(branch(&store, "x")).await.unwrap();
+    assert_eq!(shown(&opened).await, expected, "{case}");
 }
 
 #[tokio::test]
