@@ -256,6 +256,10 @@ impl DatabaseBuilder {
             Err(Error::Log(LogError::UnfinishedBranch { .. })) => None,
             tombstone => Some(tombstone?),
         };
+        // Nothing more of one that is not finished comes to be from then on, as far as that can be told.
+        if let Some(origin) = origin.filter(|_| tombstone.is_none()) {
+            origin.retire(&*raw, &*env, &layout).await?;
+        }
         let report = match tombstone {
             Some(tombstone) => remove_dropped(&store, &env, &layout, &tombstone, wait).await?,
             None => {
