@@ -187,7 +187,7 @@ mod tests {
             }
         }
         let id = "00112233445566778899aabbccddeeff";
-        for prefix in ["", "a/", "a/b/", "a/branch/log/"] {
+        for prefix in ["", "a/", "a/b/", "a/branches/"] {
             for of_branch in
                 ["branch/x/origin", &format!("branch/x/{id}/head"), &format!("branch/x/branch/y/{id}/log/1")]
             {
