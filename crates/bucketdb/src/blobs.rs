@@ -63,7 +63,8 @@ impl Database {
 }
 
 impl Blobs {
-    /// Uploads bytes: one put, and more where they are many. Nothing refers to the blob yet: write a document with it.
+    /// Uploads bytes: one put, and for more than 8 MiB one to take the place and the store's upload in parts. Nothing refers to
+    /// the blob yet: write a document with it.
     ///
     /// A sweep that begins after the upload did removes what no document refers to: then writing the document ends in
     /// [`Error::BlobExpired`], and the blob has to be uploaded again. An upload of more than 64 MiB, or of a stream of more

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bucketdb_documents::{Blob, MAX_BLOB_BYTES, new_blob};
 use bucketdb_driver::{Condition, DriverError, ErrorKind, Key, Operation};
 use bucketdb_env::Environment;
-use bucketdb_log::{IngestTicket, LogError, ObjectKind, SlotNames, put_new};
+use bucketdb_log::{IngestTicket, LogError, ObjectKind, SlotNames, put_new, retry};
 use bytes::Bytes;
 use futures::stream::{self, Stream, StreamExt};
 use parking_lot::Mutex;
@@ -23,6 +23,9 @@ const PART_BYTES: usize = 8 << 20;
 /// An upload of more bytes than that, or of nobody knows how many, may take so long that a sweep comes in between: it is
 /// announced in the log, so that the sweep spares it. Two records more.
 const LONG_BYTES: u64 = 64 << 20;
+
+/// So many names are drawn for an upload, as long as others have them.
+const RESERVATIONS: u32 = 4;
 
 /// An object that is to hold a blob.
 struct Target<'a> {
@@ -51,6 +54,27 @@ impl<'a> Target<'a> {
         let name = inner.log.new_name(ObjectKind::Blob);
         let key = inner.log.layout().key(&name);
         Ok(Self { inner, name, key, create_only: inner.log.slot_names() == SlotNames::Shared, ticket })
+    }
+
+    /// Makes sure that nobody else writes there, where that can be had: a stream that is longer than what goes in one request
+    /// can be written without a condition only. So an empty object takes the place first.
+    async fn reserve(&mut self) -> Result<()> {
+        if !self.create_only {
+            return Ok(());
+        }
+        let (driver, env) = (self.inner.log.timed_driver(), &**self.inner.log.env());
+        for _ in 0..RESERVATIONS {
+            match retry(env, || driver.put(&self.key, Bytes::new(), Condition::IfAbsent)).await {
+                // Of a copy, or an earlier attempt of this one whose answer was lost: an empty object does not tell.
+                Err(error) if error.is_precondition_failed() => {
+                    self.name = self.inner.log.new_name(ObjectKind::Blob);
+                    self.key = self.inner.log.layout().key(&self.name);
+                }
+                outcome => return Ok(outcome.map(drop)?),
+            }
+        }
+        let detail = "every name that was drawn for it was taken";
+        Err(DriverError::new(ErrorKind::Transient, Operation::Put, self.key.as_str(), detail).into())
     }
 
     async fn finish(mut self, len: u64, hash: blake3::Hash) -> Result<Blob> {
@@ -146,7 +170,8 @@ async fn in_parts<E: ToString>(
     pieces: impl Stream<Item = std::result::Result<Bytes, E>> + Send,
     len: Option<u64>,
 ) -> Result<Blob> {
-    let target = Target::new(inner, len).await?;
+    let mut target = Target::new(inner, len).await?;
+    target.reserve().await?;
     let passed = Mutex::new(Passed::default());
     let pieces = pieces.map(|piece| {
         let taken = passed.lock().take(piece.map_err(|error| error.to_string()));
@@ -155,13 +180,17 @@ async fn in_parts<E: ToString>(
             DriverError::new(ErrorKind::Permanent, Operation::Put, target.key.as_str(), detail)
         })
     });
-    let condition = if target.create_only { Condition::IfAbsent } else { Condition::Always };
-    let outcome = inner.log.timed_driver().put_stream(&target.key, pieces.boxed(), condition).await;
+    let outcome = inner.log.timed_driver().put_stream(&target.key, pieces.boxed(), Condition::Always).await;
     let passed = passed.into_inner();
-    if let Some(failure) = passed.failure {
-        return Err(failure);
+    if let Some(error) = passed.failure.or(outcome.err().map(Error::from)) {
+        // What holds the place is nobody else's. Otherwise a sweep removes it.
+        if target.create_only
+            && let Err(error) = inner.log.timed_driver().delete(&target.key).await
+        {
+            tracing::debug!(%error, "what held the place of an upload that failed is left to a sweep");
+        }
+        return Err(error);
     }
-    outcome?;
     target.finish(passed.len, passed.hasher.finalize()).await
 }
 

@@ -1,13 +1,17 @@
 //! Blobs: uploaded, referred to, read, refused.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bucketdb::{
-    Blob, Database, Document, Driver, Duplicates, Error, ErrorKind, FileDriver, Freshness, MemoryDriver, Operation,
+    Blob, Condition, Database, Document, Driver, DriverError, Duplicates, ETag, Error, ErrorKind, Fault, FaultDriver,
+    FileDriver, Freshness, Key, MemoryDriver, Object, Operation, Page,
 };
 use bytes::Bytes;
-use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::FutureExt;
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -81,6 +85,67 @@ async fn blobs_of_any_length_come_back() {
     for len in [0, 1, 4 << 20, (5 << 20) - 1, 5 << 20, (5 << 20) + 1, (8 << 20) + 1] {
         round_trip(&in_files, len, folder.path()).await;
         round_trip(&in_memory, len, folder.path()).await;
+    }
+}
+
+/// A store that takes a long stream without a condition only, as those do which ignore one at the end of an upload in parts.
+#[derive(Clone, Debug)]
+struct UnconditionalStreams(MemoryDriver);
+
+#[async_trait]
+impl Driver for UnconditionalStreams {
+    async fn get(&self, key: &Key) -> Result<Object, DriverError> {
+        self.0.get(key).await
+    }
+    async fn put(&self, key: &Key, body: Bytes, condition: Condition) -> Result<ETag, DriverError> {
+        self.0.put(key, body, condition).await
+    }
+    async fn delete(&self, key: &Key) -> Result<(), DriverError> {
+        self.0.delete(key).await
+    }
+    async fn list(&self, prefix: &str, next: Option<&str>) -> Result<Page, DriverError> {
+        self.0.list(prefix, next).await
+    }
+    async fn put_stream(
+        &self,
+        key: &Key,
+        pieces: BoxStream<'_, Result<Bytes, DriverError>>,
+        condition: Condition,
+    ) -> Result<ETag, DriverError> {
+        if condition == Condition::Always {
+            return self.0.put_stream(key, pieces, condition).await;
+        }
+        Err(DriverError::new(ErrorKind::Unsupported, Operation::Put, key.as_str(), "not of a stream"))
+    }
+}
+
+#[tokio::test]
+async fn long_blobs_need_no_condition_on_a_stream_and_overwrite_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = UnconditionalStreams(MemoryDriver::new());
+    let db = open(store.clone()).await;
+    round_trip(&db, (8 << 20) + 1, folder.path()).await;
+    // Somebody else has the first two names that are drawn, as a copy of this machine would.
+    let taken = Arc::new(Mutex::new(Vec::new()));
+    let (others, known) = (store.clone(), taken.clone());
+    let copied = FaultDriver::new(store.clone(), move |operation, key| {
+        let mut known = known.lock().unwrap();
+        if operation == Operation::Put && key.starts_with("db/blob/") && known.len() < 2 {
+            let key = Key::new(key).unwrap();
+            let put = others.put(&key, Bytes::from_static(b"of a copy"), Condition::Always);
+            put.now_or_never().unwrap().unwrap();
+            known.push(key);
+        }
+        Fault::None
+    });
+    let db = open(copied).await;
+    let long = content((8 << 20) + 1);
+    let blob = db.blobs().upload(long.clone()).await.unwrap();
+    assert_eq!(db.blobs().open(&blob).unwrap().bytes().await.unwrap(), long);
+    let taken = taken.lock().unwrap().clone();
+    assert_eq!(taken.len(), 2);
+    for key in taken {
+        assert_eq!(store.get(&key).await.unwrap().body, "of a copy");
     }
 }
 
@@ -188,7 +253,7 @@ async fn what_was_damaged_is_found() {
     let mut other = bytes.to_vec();
     other[8 << 20] ^= 1;
     for (body, reason) in [(other.clone(), "hash"), (other[1..].to_vec(), "length"), (Vec::new(), "length")] {
-        within(store.clone()).put(&key, body.into(), bucketdb::Condition::Always).await.unwrap();
+        within(store.clone()).put(&key, body.into(), Condition::Always).await.unwrap();
         let error = reader.bytes().await.unwrap_err();
         assert!(matches!(&error, Error::BlobDamaged { blob, .. } if *blob == image), "{error}");
         assert!(error.to_string().contains(reason), "{error}");
@@ -215,7 +280,7 @@ async fn verification_reads_every_blob() {
     let objects = store.list("db/blob/", None).await.unwrap().objects;
     store.delete(&objects[0].key).await.unwrap();
     let other = Bytes::from(vec![0; 1001]);
-    within(store.clone()).put(&objects[1].key, other, bucketdb::Condition::Always).await.unwrap();
+    within(store.clone()).put(&objects[1].key, other, Condition::Always).await.unwrap();
     let found = verify().await;
     let whats: Vec<&str> = found.findings.iter().map(|finding| finding.what.as_str()).collect();
     assert!(whats.len() == 2 && whats.iter().all(|what| what.starts_with("document ")), "{whats:?}");
@@ -236,6 +301,9 @@ async fn what_cannot_be_uploaded_leaves_nothing() {
     let pieces = stream::iter([Ok(Bytes::from("a")), Err("the tape tore")]);
     let error = db.blobs().upload_stream(pieces).await.unwrap_err();
     assert_eq!(error.to_string(), "cannot upload the blob: the tape tore");
+    let pieces = stream::iter([Ok(content((8 << 20) + 1)), Err("the tape tore late")]);
+    let error = db.blobs().upload_stream(pieces).await.unwrap_err();
+    assert_eq!(error.to_string(), "cannot upload the blob: the tape tore late");
     let error = db.blobs().upload_file("no such file").await.unwrap_err();
     assert!(matches!(&error, Error::BlobSource { reason } if reason.contains("no such file")), "{error}");
     assert_eq!(blob_objects(&store).await, 0);
