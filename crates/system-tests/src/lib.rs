@@ -14,7 +14,7 @@ mod toil;
 
 pub use bank::{ACCOUNTS, Account, INITIAL_BALANCE, Receipt};
 pub use documents::{COUNTER, Counter, Entry, Member};
-pub use line::{InvalidLine, Line};
+pub use line::{Act, InvalidLine, Line};
 pub use lists::{FULL_LIST, LISTS, List};
 pub use picture::{PICTURES, Picture, image_of};
 pub use profile::{FirstProfile, PROFILES, Profile, SecondProfile, profile_of};

@@ -62,6 +62,29 @@ pub enum Line {
     Doing(u64),
     /// An operation on many documents was acknowledged.
     Done(u64),
+    /// An operation on many documents was acknowledged, and this is where it is in the log.
+    Written {
+        /// The number of the operation.
+        operation: u64,
+        /// The position of the log.
+        position: u64,
+    },
+    /// A name is about to be given to something, or taken away.
+    Naming {
+        /// What it is.
+        act: Act,
+        /// The name.
+        name: String,
+    },
+    /// That was acknowledged.
+    Named {
+        /// What it is.
+        act: Act,
+        /// The name.
+        name: String,
+        /// The position of the log that got the name, or at which the branch forks; zero if the name was taken away.
+        position: u64,
+    },
     /// A round of looking after the database is over, and so many objects were removed.
     Removed(u64),
     /// The requests that the whole work took.
@@ -71,6 +94,39 @@ pub enum Line {
         /// Gets, those that found nothing included.
         gets: u64,
     },
+}
+
+/// What is done with the name of a branch or of a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// A branch is created.
+    Branch,
+    /// A branch is dropped.
+    DropBranch,
+    /// A snapshot gets the name.
+    Snapshot,
+    /// It has no name any more.
+    DropSnapshot,
+}
+
+impl Act {
+    const ALL: [(Self, &str); 4] = [
+        (Self::Branch, "branch"),
+        (Self::DropBranch, "drop-branch"),
+        (Self::Snapshot, "snapshot"),
+        (Self::DropSnapshot, "drop-snapshot"),
+    ];
+
+    fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find_map(|(act, known)| (known == word).then_some(act))
+    }
+}
+
+impl fmt::Display for Act {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = Self::ALL.into_iter().find_map(|(act, word)| (act == *self).then_some(word));
+        formatter.write_str(word.unwrap_or_default())
+    }
 }
 
 /// A text that is no [`Line`].
@@ -100,6 +156,9 @@ impl fmt::Display for Line {
             Self::Completed(transaction) => write!(formatter, "completed {}", json(transaction)?),
             Self::Doing(operation) => write!(formatter, "doing {operation}"),
             Self::Done(operation) => write!(formatter, "done {operation}"),
+            Self::Written { operation, position } => write!(formatter, "written {operation} {position}"),
+            Self::Naming { act, name } => write!(formatter, "naming {act} {name}"),
+            Self::Named { act, name, position } => write!(formatter, "named {act} {name} {position}"),
             Self::Removed(objects) => write!(formatter, "removed {objects}"),
             Self::Used { puts, gets } => write!(formatter, "used {puts} {gets}"),
         }
@@ -150,6 +209,14 @@ fn parse(text: &str) -> Option<Line> {
         ("won", [round]) => Some(Line::Won(round.parse().ok()?)),
         ("doing", [operation]) => Some(Line::Doing(operation.parse().ok()?)),
         ("done", [operation]) => Some(Line::Done(operation.parse().ok()?)),
+        ("written", [operation, position]) => {
+            Some(Line::Written { operation: operation.parse().ok()?, position: position.parse().ok()? })
+        }
+        ("naming", [act, name]) => Some(Line::Naming { act: Act::parse(act)?, name: (*name).to_owned() }),
+        ("named", [act, name, position]) => {
+            let (act, name) = (Act::parse(act)?, (*name).to_owned());
+            Some(Line::Named { act, name, position: position.parse().ok()? })
+        }
         ("removed", [objects]) => Some(Line::Removed(objects.parse().ok()?)),
         ("used", [puts, gets]) => Some(Line::Used { puts: puts.parse().ok()?, gets: gets.parse().ok()? }),
         _ => None,
@@ -177,6 +244,9 @@ mod tests {
             Line::Won(9),
             Line::Doing(4),
             Line::Done(4),
+            Line::Written { operation: 4, position: 9 },
+            Line::Naming { act: Act::DropBranch, name: "b1".into() },
+            Line::Named { act: Act::Snapshot, name: "s1".into(), position: 3 },
             Line::Removed(12),
             Line::Invoked(transaction.clone()),
             Line::Completed(transaction),
@@ -186,7 +256,7 @@ mod tests {
         }
         let broken = Line::Failed { id: "a".into(), reason: "two\nlines".into() };
         assert_eq!(broken.to_string(), "failed a two lines");
-        for bad in ["", "counted", "counted 1", "counted 1 x", "won 1 2", "hello 1", "invoked {}"] {
+        for bad in ["", "counted", "counted 1", "counted 1 x", "won 1 2", "hello 1", "invoked {}", "naming tree b1"] {
             assert!(bad.parse::<Line>().is_err(), "{bad:?}");
         }
     }

@@ -3,6 +3,7 @@
 mod access;
 mod append;
 mod bank;
+mod branch;
 mod claim;
 mod client;
 mod count;
@@ -18,7 +19,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use bucketdb::{Database, Operation};
+use bucketdb::{Database, Operation, Seq};
 use bucketdb_system_tests::{FirstProfile, Line, SecondProfile};
 use clap::{Args, Parser, Subcommand};
 
@@ -32,6 +33,10 @@ struct Arguments {
     /// Where in the store the database is.
     #[arg(long, default_value = "")]
     prefix: String,
+
+    /// The branch of the database there, by its path.
+    #[arg(long)]
+    branch: Option<String>,
 
     /// How long one request may take before it counts as lost.
     #[arg(long, default_value_t = 10_000)]
@@ -55,6 +60,12 @@ enum Role {
     Append(WorkloadArguments),
     /// Transfers money between accounts, until the standard input is closed.
     Bank(WorkloadArguments),
+    /// Creates and drops branches and snapshots with names, until the standard input is closed.
+    Branch {
+        /// No branch forks before this position.
+        #[arg(long)]
+        least: u64,
+    },
     /// Looks after the database, until the standard input is closed.
     Care {
         #[arg(long, value_enum)]
@@ -141,6 +152,7 @@ async fn work(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     match arguments.role {
         Role::Append(workload) => append::append(arguments, workload).await,
         Role::Bank(workload) => bank::bank(arguments, workload).await,
+        Role::Branch { least } => branch::branch(arguments, Seq(least)).await,
         Role::Care { what } => toil::care(arguments, what).await,
         Role::Claim { worker } => claim::claim(arguments, worker).await,
         Role::Count { worker, operations } => count::count(arguments, worker, operations).await,
@@ -155,14 +167,16 @@ async fn work(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
 
 impl Arguments {
     async fn open(&self) -> Result<Database, bucketdb::Error> {
-        Database::builder()
+        let builder = Database::builder()
             .url(&self.url)
             .prefix(&self.prefix)
             .request_timeout(Duration::from_millis(self.request_timeout_ms))
             .commit_timeout(Duration::from_millis(self.commit_timeout_ms))
-            .max_memory(self.max_memory)
-            .open()
-            .await
+            .max_memory(self.max_memory);
+        match &self.branch {
+            Some(path) => builder.branch(path).open().await,
+            None => builder.open().await,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use bucketdb::{Database, Duplicates, Environment, Error as DatabaseError, LogError, Table, TokioEnvironment};
+use bucketdb::{Database, Duplicates, Environment, Error as DatabaseError, LogError, Seq, Table, TokioEnvironment};
 use bucketdb_system_tests::{Line, Piece, Toil};
 
 use crate::session::until_end_of_input;
@@ -29,22 +29,22 @@ pub(crate) async fn toil(arguments: &Arguments, first: u64, is_bulk: bool) -> Re
         let pieces = db.table::<Piece>().await?;
         for number in first.. {
             say(&Line::Doing(number))?;
-            execute(&db, &pieces, Toil { number, is_bulk }).await?;
-            say(&Line::Done(number))?;
+            let position = execute(&db, &pieces, Toil { number, is_bulk }).await?;
+            say(&Line::Written { operation: number, position: position.0 })?;
         }
         Ok(())
     };
     until_too_late(work).await
 }
 
-async fn execute(db: &Database, pieces: &Table<Piece>, toil: Toil) -> bucketdb::Result<()> {
+async fn execute(db: &Database, pieces: &Table<Piece>, toil: Toil) -> bucketdb::Result<Seq> {
     if toil.is_bulk {
         let mut load = pieces.bulk_load(Duplicates::Replace).await?;
         for piece in toil.written() {
             load.add(&piece).await?;
         }
-        load.finish().await?;
-        return Ok(());
+        // It always writes something.
+        return Ok(load.finish().await?.commit.map_or(Seq(0), |commit| commit.seq));
     }
     let mut batch = db.batch();
     for id in toil.deleted() {
@@ -53,7 +53,7 @@ async fn execute(db: &Database, pieces: &Table<Piece>, toil: Toil) -> bucketdb::
     for piece in toil.written() {
         batch.put(&piece)?;
     }
-    batch.commit().await.map(drop)
+    Ok(batch.commit().await?.seq)
 }
 
 /// Looks after the database again and again, and says how many objects each round removed.
@@ -85,7 +85,7 @@ pub(crate) async fn care(arguments: &Arguments, care: Care) -> Result<(), Box<dy
 }
 
 /// Works until the standard input is closed. Whoever stood still for longer than the grace, which is short here, may find
-/// that what it needs next is gone: it has nothing more to do then, and waits to be killed.
+/// that what it needs next is gone, or all of the branch: it has nothing more to do then, and waits to be killed.
 pub(crate) async fn until_too_late(
     work: impl Future<Output = Result<(), Box<dyn Error>>>,
 ) -> Result<(), Box<dyn Error>> {
@@ -101,6 +101,9 @@ pub(crate) async fn until_too_late(
 fn is_too_late(error: &(dyn Error + 'static)) -> bool {
     matches!(
         error.downcast_ref(),
-        Some(DatabaseError::Log(LogError::FellBehind { .. }) | DatabaseError::SnapshotExpired { .. })
+        Some(
+            DatabaseError::Log(LogError::FellBehind { .. } | LogError::Dropped { .. })
+                | DatabaseError::SnapshotExpired { .. }
+        )
     )
 }

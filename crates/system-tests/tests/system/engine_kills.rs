@@ -138,7 +138,7 @@ fn run_round(store: &Store, plan: &Plan, round: u64, account: &mut Account) -> O
                 account.next_operation = number + 1;
                 under_way = Some(Toil { number, is_bulk });
             }
-            Line::Done(number) => {
+            Line::Written { operation: number, .. } => {
                 let done = under_way.take().filter(|toil: &Toil| toil.number == number);
                 done.expect("what is done was begun").apply(&mut account.pieces);
                 account.acknowledged += 1;

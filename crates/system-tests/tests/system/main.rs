@@ -11,6 +11,8 @@ mod bank;
 #[cfg(test)]
 mod blob_kills;
 #[cfg(test)]
+mod branch_kills;
+#[cfg(test)]
 mod claims;
 #[cfg(test)]
 mod counting;
@@ -20,6 +22,8 @@ mod creation;
 mod deploys;
 #[cfg(test)]
 mod engine_kills;
+#[cfg(test)]
+mod family;
 #[cfg(test)]
 mod freshness;
 #[cfg(test)]
