@@ -5,6 +5,7 @@
 //! end.
 
 mod bank;
+mod cargo;
 mod documents;
 mod line;
 mod lists;
@@ -13,6 +14,7 @@ mod profile;
 mod toil;
 
 pub use bank::{ACCOUNTS, Account, INITIAL_BALANCE, Receipt};
+pub use cargo::cargo_at;
 pub use documents::{COUNTER, Counter, Entry, Member};
 pub use line::{Act, InvalidLine, Line};
 pub use lists::{FULL_LIST, LISTS, List};

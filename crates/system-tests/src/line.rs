@@ -87,6 +87,17 @@ pub enum Line {
     },
     /// A round of looking after the database is over, and so many objects were removed.
     Removed(u64),
+    /// A blob went to the store and came back.
+    Carried {
+        /// Its length.
+        bytes: u64,
+        /// How long the upload took.
+        upload_ms: u64,
+        /// How long it took to read all of it.
+        read_ms: u64,
+        /// How much memory the process had at most.
+        peak_bytes: u64,
+    },
     /// The requests that the whole work took.
     Used {
         /// Puts, refused ones included.
@@ -160,6 +171,9 @@ impl fmt::Display for Line {
             Self::Naming { act, name } => write!(formatter, "naming {act} {name}"),
             Self::Named { act, name, position } => write!(formatter, "named {act} {name} {position}"),
             Self::Removed(objects) => write!(formatter, "removed {objects}"),
+            Self::Carried { bytes, upload_ms, read_ms, peak_bytes } => {
+                write!(formatter, "carried {bytes} {upload_ms} {read_ms} {peak_bytes}")
+            }
             Self::Used { puts, gets } => write!(formatter, "used {puts} {gets}"),
         }
     }
@@ -218,6 +232,12 @@ fn parse(text: &str) -> Option<Line> {
             Some(Line::Named { act, name, position: position.parse().ok()? })
         }
         ("removed", [objects]) => Some(Line::Removed(objects.parse().ok()?)),
+        ("carried", [bytes, upload_ms, read_ms, peak_bytes]) => Some(Line::Carried {
+            bytes: bytes.parse().ok()?,
+            upload_ms: upload_ms.parse().ok()?,
+            read_ms: read_ms.parse().ok()?,
+            peak_bytes: peak_bytes.parse().ok()?,
+        }),
         ("used", [puts, gets]) => Some(Line::Used { puts: puts.parse().ok()?, gets: gets.parse().ok()? }),
         _ => None,
     }
@@ -250,6 +270,7 @@ mod tests {
             Line::Removed(12),
             Line::Invoked(transaction.clone()),
             Line::Completed(transaction),
+            Line::Carried { bytes: 1, upload_ms: 2, read_ms: 3, peak_bytes: 4 },
             Line::Used { puts: 1, gets: 2 },
         ] {
             assert_eq!(line.to_string().parse(), Ok(line));

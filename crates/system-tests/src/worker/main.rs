@@ -4,6 +4,7 @@ mod access;
 mod append;
 mod bank;
 mod branch;
+mod carry;
 mod claim;
 mod client;
 mod count;
@@ -70,6 +71,11 @@ enum Role {
     Care {
         #[arg(long, value_enum)]
         what: toil::Care,
+    },
+    /// Uploads a blob of that length, reads it, and says how much memory that took.
+    Carry {
+        #[arg(long)]
+        bytes: u64,
     },
     /// Opens the database, waits for the first line of the standard input, and registers members with the addresses in it,
     /// which spaces separate, many at a time.
@@ -154,6 +160,7 @@ async fn work(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         Role::Bank(workload) => bank::bank(arguments, workload).await,
         Role::Branch { least } => branch::branch(arguments, Seq(least)).await,
         Role::Care { what } => toil::care(arguments, what).await,
+        Role::Carry { bytes } => carry::carry(arguments, bytes).await,
         Role::Claim { worker } => claim::claim(arguments, worker).await,
         Role::Count { worker, operations } => count::count(arguments, worker, operations).await,
         Role::Deploy { worker, second: false } => deploy::deploy::<FirstProfile>(arguments, worker).await,

@@ -35,6 +35,9 @@ mod interruption;
 #[cfg(test)]
 mod kills;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod large_blobs;
+#[cfg(test)]
 mod limited_store;
 #[cfg(test)]
 mod list_append;

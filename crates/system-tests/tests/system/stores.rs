@@ -153,27 +153,32 @@ pub(crate) fn unique_name() -> String {
     format!("bucketdb-system-{:016x}", random_below(u64::MAX))
 }
 
-/// One test for each of the named stores.
+/// One test for each of the named stores, which may have to be asked for.
 macro_rules! on_stores {
-    ($test:path: $($store:ident),+ $(,)?) => {
-        $(
-            #[test]
-            fn $store() {
-                let _alone = crate::support::alone();
-                let runtime = crate::support::runtime();
-                if let Some(store) = runtime.block_on(crate::stores::Store::$store()) {
-                    let begun = crate::support::now(&runtime);
-                    let result = $test(&runtime, &store);
-                    let took = crate::support::now(&runtime) - begun;
-                    crate::support::report(format_args!(
-                        "{} on {}: passed in {:.1} s{result}",
-                        module_path!().rsplit("::").next().unwrap(),
-                        store.name,
-                        took.as_secs_f64(),
-                    ));
-                }
+    ($(#[ignore = $reason:literal])? $test:path: $($store:ident),+ $(,)?) => {
+        $crate::stores::on_stores!(@each ($(#[ignore = $reason])?) $test, $($store)+);
+    };
+    (@each $ignored:tt $test:path, $($store:ident)+) => {
+        $($crate::stores::on_stores!(@one $ignored $test, $store);)+
+    };
+    (@one ($($ignored:tt)*) $test:path, $store:ident) => {
+        #[test]
+        $($ignored)*
+        fn $store() {
+            let _alone = crate::support::alone();
+            let runtime = crate::support::runtime();
+            if let Some(store) = runtime.block_on(crate::stores::Store::$store()) {
+                let begun = crate::support::now(&runtime);
+                let result = $test(&runtime, &store);
+                let took = crate::support::now(&runtime) - begun;
+                crate::support::report(format_args!(
+                    "{} on {}: passed in {:.1} s{result}",
+                    module_path!().rsplit("::").next().unwrap(),
+                    store.name,
+                    took.as_secs_f64(),
+                ));
             }
-        )+
+        }
     };
 }
 
