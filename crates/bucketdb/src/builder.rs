@@ -22,6 +22,7 @@ use crate::home::Home;
 use crate::index_build::IndexPiece;
 use crate::maintenance::{self, Maintenance};
 use crate::past::Past;
+use crate::place::invalid;
 use crate::{Database, Error, Place, Result};
 
 /// With less, a database could not hold a record and a block.
@@ -271,10 +272,7 @@ impl DatabaseBuilder {
     /// The store and the prefix. Asked again, it says the same.
     pub(crate) async fn place(&mut self) -> Result<(Arc<dyn Driver>, String)> {
         let (driver, prefix) = match (self.driver.take(), self.url.take()) {
-            (Some(_), Some(url)) => {
-                let reason = "a driver was given as well".to_owned();
-                return Err(Error::InvalidUrl { url, reason });
-            }
+            (Some(_), Some(url)) => return Err(invalid(&url, "a driver was given as well")),
             (Some(driver), None) => (driver, self.prefix.take().unwrap_or_default()),
             (None, url) => {
                 let place = match url {

@@ -206,7 +206,7 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn invalid(url: &str, reason: &str) -> Error {
+pub(crate) fn invalid(url: &str, reason: &str) -> Error {
     Error::InvalidUrl { url: without_secrets(url), reason: reason.to_owned() }
 }
 
@@ -219,13 +219,25 @@ fn with_cause(error: &dyn std::error::Error) -> String {
     }
 }
 
-/// The URL without user and password, which must not show in an error.
+/// The URL without what must not show in an error: user and password, and what its parameters say.
 fn without_secrets(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    // A password may hold a `/`, so everything up to the last `@` counts as one, at the cost of hiding a path with `@`.
-    match rest.rsplit_once('@') {
-        Some((_, rest)) => format!("{scheme}://***@{rest}"),
-        None => url.to_owned(),
+    let (scheme, rest) = match url.split_once(':') {
+        Some((scheme, rest)) => match rest.strip_prefix("//") {
+            Some(rest) => (format!("{scheme}://"), rest),
+            None => (format!("{scheme}:"), rest),
+        },
+        None => (String::new(), url),
+    };
+    // A password may hold a `/`, so everything up to the last `@` counts as one, at the cost of hiding a path with `@`. It may
+    // hold a `?` too, and what a parameter says may hold an `@`: then nothing tells which of them ends where.
+    let (hidden, shown) = match rest.rsplit_once('@') {
+        Some((before, _)) if before.contains('?') => ("***", ""),
+        Some((_, rest)) => ("***@", rest),
+        None => ("", rest),
+    };
+    match shown.split_once('?') {
+        Some((place, _)) => format!("{scheme}{hidden}{place}?***"),
+        None => format!("{scheme}{hidden}{shown}"),
     }
 }
 
@@ -264,8 +276,31 @@ mod tests {
 
     #[test]
     fn secrets_do_not_show() {
-        assert_eq!(without_secrets("redis://u:p@host:1/0"), "redis://***@host:1/0");
-        assert_eq!(without_secrets("redis://u:p/s@s@host"), "redis://***@host");
-        assert_eq!(without_secrets("s3://bucket/a"), "s3://bucket/a");
+        for (url, shown) in [
+            ("redis://u:p@host:1/0", "redis://***@host:1/0"),
+            ("redis://u:p/s@s@host", "redis://***@host"),
+            ("redis:u:p@host", "redis:***@host"),
+            ("u:p@host", "u:***@host"),
+            ("redis://host/0?password=p", "redis://host/0?***"),
+            ("redis://u:p@host/0?password=p", "redis://***@host/0?***"),
+            ("s3://bucket/a?endpoint=http://u:p@host", "s3://***"),
+            ("redis://u:p@p?p@host", "redis://***"),
+            ("s3://bucket/a", "s3://bucket/a"),
+            ("text", "text"),
+        ] {
+            assert_eq!(without_secrets(url), shown, "{url}");
+        }
+    }
+
+    #[tokio::test]
+    async fn no_error_shows_a_password() {
+        for url in ["redis:u:hunter2@host", "ftp:u:hunter2@host", "s3://bucket?secret_access_key=hunter2"] {
+            let error = Place::parse(url).await.unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{url}: {error}");
+            let both = crate::Database::builder().driver(MemoryDriver::new()).url(url);
+            let error = both.open().await.unwrap_err();
+            assert!(matches!(error, Error::InvalidUrl { .. }), "{error}");
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{url}: {error}");
+        }
     }
 }

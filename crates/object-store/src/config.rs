@@ -146,9 +146,11 @@ impl StoreUrl {
     }
 }
 
+/// Whether a parameter is named as a secret is; or whether it is what comes behind a `?` in one in front of a host.
 fn looks_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    ["key", "secret", "token", "password", "credential", "sas", "sig"].iter().any(|word| name.contains(word))
+    name.contains('@')
+        || ["key", "secret", "token", "password", "credential", "sas", "sig"].iter().any(|word| name.contains(word))
 }
 
 #[cfg(test)]
@@ -173,7 +175,12 @@ mod tests {
         for url in ["s3:/b", "gs://b", "s3://", "s3:///p"] {
             assert!(matches!(parse(url), Err(ConfigError::InvalidUrl { .. })), "{url}");
         }
-        for url in ["s3://id:hunter2@b/p", "s3://b?secret_access_key=hunter2", "s3://b?X-Amz-Security-Token=hunter2"] {
+        for url in [
+            "s3://id:hunter2@b/p",
+            "s3://b?secret_access_key=hunter2",
+            "s3://b?X-Amz-Security-Token=hunter2",
+            "s3://id?x:hunter2@b",
+        ] {
             let error = parse(url).unwrap_err();
             assert!(matches!(error, ConfigError::SecretInUrl { .. }), "{url}");
             assert!(!format!("{error} {error:?}").contains("hunter2"));

@@ -163,6 +163,10 @@ impl RedisUrl {
                     milliseconds.ok_or_else(|| InvalidUrl::new("the setting `timeout_ms` is a positive number"))?;
                 self.timeout = Some(Duration::from_millis(milliseconds));
             }
+            // One that holds a `?` makes a setting of the end of a password.
+            _ if name.contains('@') => {
+                return Err(InvalidUrl::new("a setting with '@' is none; write '%3F' if '?' belongs to the password"));
+            }
             _ => return Err(InvalidUrl::new(format!("unknown setting `{name}`"))),
         }
         Ok(())
@@ -291,6 +295,7 @@ mod tests {
             "redis://u:secret@a?timeout_ms=0",
             "redis://u:secret@a:99999",
             "redis://u:sec#secret@a",
+            "redis://u:7?secret@a",
         ] {
             let error = RedisUrl::parse(bad).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("secret"), "{bad}: {error}");
