@@ -126,7 +126,7 @@ impl Index {
     }
 
     /// The values that an entry holds, one for each field, as [`bucketdb_query::canonical`] gives them; `None` in the list: it
-    /// is missing. Nothing if one of them may have been cut, so that only the row has it.
+    /// is missing. Nothing if one of them may have been cut, or is nested too deep, so that only the row has it.
     #[must_use]
     pub fn read_values(&self, values: &[u8]) -> Option<Vec<Option<Value>>> {
         let mut rest = values;
