@@ -2,7 +2,8 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
-use bucketdb_documents::{EncodedKey, KeyPart};
+use bucketdb_documents::{EncodedKey, KeyFloat, KeyPart};
+use bucketdb_query::Decimal;
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 
@@ -16,6 +17,8 @@ enum Part {
     Uuid([u8; 16]),
     Timestamp(i64, u32),
     Date(i32),
+    Float(f64),
+    Decimal { is_negative: bool, magnitude: u128, bits: u8, scale: u8 },
 }
 
 impl From<Part> for KeyPart {
@@ -29,6 +32,12 @@ impl From<Part> for KeyPart {
             Part::Uuid(value) => Self::Uuid(value),
             Part::Timestamp(seconds, nanos) => Self::Timestamp { seconds, nanos },
             Part::Date(days) => Self::Date(days),
+            Part::Float(number) => Self::Float(KeyFloat::new(number)),
+            Part::Decimal { is_negative, magnitude, bits, scale } => {
+                // Of all lengths, and within what one can have.
+                let magnitude = magnitude >> (u128::BITS - 96 + u32::from(bits) % 96);
+                Self::Decimal(Decimal::new(is_negative, magnitude, scale % 29).unwrap())
+            }
         }
     }
 }

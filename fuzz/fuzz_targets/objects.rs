@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use arbitrary::Arbitrary;
-use bucketdb::{Condition, Database, Document, Driver, Duplicates, Key, MemoryDriver};
+use bucketdb::{Cache, Condition, Database, Document, Driver, Duplicates, Key, MemoryDriver};
+use bucketdb_fuzz::{Edit, edited};
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use serde::{Deserialize, Serialize};
@@ -19,17 +20,6 @@ struct Input {
     edits: Vec<Edit>,
     /// Whether the process that meets it only reads.
     is_reader: bool,
-}
-
-#[derive(Arbitrary, Debug)]
-enum Edit {
-    Set { at: u16, to: u8 },
-    Flip { at: u16, bit: u8 },
-    Insert { at: u16, bytes: Vec<u8> },
-    Remove { at: u16, count: u8 },
-    Replace { at: u16, bytes: Vec<u8> },
-    Cut { at: u16 },
-    All { bytes: Vec<u8> },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Document)]
@@ -65,8 +55,10 @@ fn user(id: u32) -> User {
 
 async fn open(store: &MemoryDriver, is_reader: bool) -> bucketdb::Result<Database> {
     let timeout = Duration::from_millis(200);
-    let builder = Database::builder().driver(store.clone()).prefix("db").commit_timeout(timeout).request_timeout(timeout);
-    builder.read_only(is_reader).open().await
+    let builder =
+        Database::builder().driver(store.clone()).prefix("db").commit_timeout(timeout).request_timeout(timeout);
+    // Caches tell runs apart by their checksums, which are zero here.
+    builder.cache(Cache::new(0)).read_only(is_reader).open().await
 }
 
 /// Records of many kinds, checkpoints, runs, loads, indexes, and a tail.
@@ -85,7 +77,10 @@ async fn base() -> Vec<(Key, Bytes)> {
         load.add(&user(id)).await.unwrap();
     }
     load.finish().await.unwrap();
-    db.collection("events").insert(&json!({"id": 1, "text": "x".repeat(300), "at": {"place": [1, 2.5, null]}})).await.unwrap();
+    db.collection("events")
+        .insert(&json!({"id": 1, "text": "x".repeat(300), "at": {"place": [1, 2.5, null]}}))
+        .await
+        .unwrap();
     db.checkpoint().await.unwrap();
     for id in 3..9 {
         users.delete(id).await.unwrap();
@@ -98,46 +93,6 @@ async fn base() -> Vec<(Key, Bytes)> {
         objects.push((info.key, body));
     }
     objects
-}
-
-fn edited(body: &Bytes, edits: &[Edit]) -> Bytes {
-    let mut body = body.to_vec();
-    for edit in edits {
-        let place = |at: u16| (usize::from(at)).min(body.len().saturating_sub(1));
-        match edit {
-            Edit::Set { at, to } => {
-                let place = place(*at);
-                if let Some(byte) = body.get_mut(place) {
-                    *byte = *to;
-                }
-            }
-            Edit::Flip { at, bit } => {
-                let place = place(*at);
-                if let Some(byte) = body.get_mut(place) {
-                    *byte ^= 1 << (bit % 8);
-                }
-            }
-            Edit::Insert { at, bytes } => {
-                let place = place(*at);
-                body.splice(place..place, bytes.iter().copied());
-            }
-            Edit::Remove { at, count } => {
-                let place = place(*at);
-                body.drain(place..(place + usize::from(*count)).min(body.len()));
-            }
-            Edit::Replace { at, bytes } => {
-                let place = place(*at);
-                let end = (place + bytes.len()).min(body.len());
-                body.splice(place..end, bytes.iter().copied());
-            }
-            Edit::Cut { at } => {
-                let place = place(*at);
-                body.truncate(place);
-            }
-            Edit::All { bytes } => body.clone_from(bytes),
-        }
-    }
-    body.into()
 }
 
 async fn use_it(store: &MemoryDriver, is_reader: bool) -> bucketdb::Result<()> {
