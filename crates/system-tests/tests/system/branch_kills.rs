@@ -321,7 +321,6 @@ impl Test<'_> {
             let db = builder(self.store, "").open().await.unwrap();
             // Those that nobody could open.
             for branch in db.branches().await.unwrap() {
-                assert!(self.family.begun.contains(&branch.name), "{branch:?}");
                 db.drop_branch(&branch.name).await.unwrap();
             }
             db.close().await.unwrap();
@@ -329,8 +328,11 @@ impl Test<'_> {
             self.drop_one("").await;
         }
         let left = self.keys(&format!("{PREFIX}/")).await;
-        let is_small = |key: &&String| key.contains("/log/") || key.ends_with("/origin");
-        let others: Vec<&String> = left.iter().filter(|key| !is_small(key)).collect();
+        // Whoever compacted a branch and had not heard of its drop may have written a run or a manifest since.
+        let is_known = |key: &&String| {
+            ["/log/", "/run/", "/manifest/"].iter().any(|folder| key.contains(folder)) || key.ends_with("/origin")
+        };
+        let others: Vec<&String> = left.iter().filter(|key| !is_known(key)).collect();
         assert!(others.is_empty(), "left behind: {others:#?}");
         left.iter().filter(|key| key.contains("/branch/")).count()
     }
