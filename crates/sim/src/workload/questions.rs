@@ -29,9 +29,9 @@ enum Filter {
 
 #[derive(Clone, Copy, Debug)]
 enum Ordered {
-    ByKey,
-    ByTokenDescending,
-    ByCountAndToken,
+    Key,
+    TokenDescending,
+    CountAndToken,
 }
 
 impl Question {
@@ -45,8 +45,8 @@ impl Question {
             3 => Filter::Both { token_below: token, count_from: count },
             _ => Filter::Either { token, count },
         };
-        let orders = [Ordered::ByKey, Ordered::ByTokenDescending, Ordered::ByCountAndToken];
-        let order = *random.pick(&orders).unwrap_or(&Ordered::ByKey);
+        let orders = [Ordered::Key, Ordered::TokenDescending, Ordered::CountAndToken];
+        let order = *random.pick(&orders).unwrap_or(&Ordered::Key);
         let is_paged = random.chance(0.4);
         let offset = if is_paged { 0 } else { random.below(3) as usize };
         Self { filter, order, offset, limit: random.between(1, 5) as usize, is_paged }
@@ -64,9 +64,9 @@ impl Question {
         let mut found: Vec<&Register> = all.iter().filter(passes).collect();
         found.sort_by_key(|register| register.key.clone());
         match self.order {
-            Ordered::ByKey => {}
-            Ordered::ByTokenDescending => found.sort_by_key(|register| Reverse(register.token)),
-            Ordered::ByCountAndToken => found.sort_by_key(|register| (register.count, register.token)),
+            Ordered::Key => {}
+            Ordered::TokenDescending => found.sort_by_key(|register| Reverse(register.token)),
+            Ordered::CountAndToken => found.sort_by_key(|register| (register.count, register.token)),
         }
         let most = if self.is_paged { usize::MAX } else { self.limit };
         found.into_iter().skip(self.offset).take(most).map(|register| register.key.clone()).collect()
@@ -88,9 +88,9 @@ impl Question {
         };
         let (token, count) = (Path::field("token"), Path::field("count"));
         let query = match self.order {
-            Ordered::ByKey => query,
-            Ordered::ByTokenDescending => query.order_by(Order::descending(token)),
-            Ordered::ByCountAndToken => query.order_by(Order::ascending(count).then(Order::ascending(token))),
+            Ordered::Key => query,
+            Ordered::TokenDescending => query.order_by(Order::descending(token)),
+            Ordered::CountAndToken => query.order_by(Order::ascending(count).then(Order::ascending(token))),
         };
         Ok(query.offset(self.offset).limit(self.limit))
     }
