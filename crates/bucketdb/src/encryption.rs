@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bucketdb_driver::{Driver, Key};
 use bucketdb_encryption::{EncryptedDriver, EncryptionKeys, RekeyReport, is_sealed};
 use bucketdb_env::Environment;
-use bucketdb_log::{Layout, LogError};
+use bucketdb_log::{BranchOrigin, Layout, LogError};
 
 use crate::{Database, Error, Result};
 
@@ -17,7 +17,7 @@ pub(crate) fn seal(
     env: Arc<dyn Environment>,
     layout: &Layout,
 ) -> EncryptedDriver {
-    EncryptedDriver::new(driver, keys, env).relative_to(layout.prefix())
+    EncryptedDriver::new(driver, keys, env).relative_to(layout.prefix()).leaving_plain(BranchOrigin::is_name)
 }
 
 /// Why a database cannot be opened without a key: if it is encrypted, everything in it seems to be damaged.

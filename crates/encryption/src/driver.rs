@@ -27,13 +27,15 @@ pub struct EncryptedDriver {
     pub(crate) keys: Arc<EncryptionKeys>,
     pub(crate) env: Arc<dyn Environment>,
     prefix: String,
+    /// Tells by their names behind the prefix which objects are as they are.
+    is_plain: fn(&str) -> bool,
 }
 
 impl EncryptedDriver {
     /// Seals with the current one of the keys what `inner` keeps. Salts are drawn from the chance of `env`.
     #[must_use]
     pub fn new(inner: Arc<dyn Driver>, keys: EncryptionKeys, env: Arc<dyn Environment>) -> Self {
-        Self { inner, keys: Arc::new(keys), env, prefix: String::new() }
+        Self { inner, keys: Arc::new(keys), env, prefix: String::new(), is_plain: |_| false }
     }
 
     /// Binds objects to their names behind `prefix`, so that everything below it may be copied to below another one. By
@@ -41,6 +43,14 @@ impl EncryptedDriver {
     #[must_use]
     pub fn relative_to(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
+        self
+    }
+
+    /// Passes on as they are the small objects of which this says so, by their names behind the prefix: they hold nothing that names
+    /// do not tell. Only [`get`](Driver::get) and [`put`](Driver::put) know of them.
+    #[must_use]
+    pub fn leaving_plain(mut self, is_plain: fn(&str) -> bool) -> Self {
+        self.is_plain = is_plain;
         self
     }
 
@@ -84,6 +94,9 @@ impl fmt::Debug for EncryptedDriver {
 #[async_trait]
 impl Driver for EncryptedDriver {
     async fn get(&self, key: &Key) -> Result<Object> {
+        if (self.is_plain)(self.name(key)) {
+            return self.inner.get(key).await;
+        }
         let Object { body, etag } = self.inner.get(key).await?;
         let mut opener = Opener::new(&self.keys, self.name(key), 0);
         let mut opened = BytesMut::new();
@@ -93,6 +106,9 @@ impl Driver for EncryptedDriver {
     }
 
     async fn put(&self, key: &Key, body: Bytes, condition: Condition) -> Result<ETag> {
+        if (self.is_plain)(self.name(key)) {
+            return self.inner.put(key, body, condition).await;
+        }
         let sealed = seal::seal(&self.keys, self.name(key), &*self.env, &body);
         drop(body);
         self.inner.put(key, sealed, condition).await

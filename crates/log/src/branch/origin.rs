@@ -3,6 +3,7 @@ use bucketdb_env::Environment;
 use bytes::{BufMut, Bytes};
 
 use crate::format::{Checksums, FormatError};
+use crate::layout::BRANCHES;
 use crate::{DatabaseId, Layout, LogError, Result, Seq, codec, manifest, reads};
 
 const FORMAT_VERSION: u16 = 1;
@@ -89,6 +90,13 @@ impl BranchOrigin {
         };
         let decoded = Self::decode(&object.body).map_err(|error| LogError::of_format(key.as_str(), error));
         decoded.map(|(origin, is_gone)| Some(Found { etag: object.etag, origin, is_gone }))
+    }
+
+    /// Whether this is the name, relative to a database, of that of one of its branches.
+    #[must_use]
+    pub fn is_name(name: &str) -> bool {
+        let parts = name.strip_prefix(BRANCHES).and_then(|rest| rest.split_once('/'));
+        parts.is_some_and(|(branch, rest)| crate::is_branch_name(branch) && rest == NAME)
     }
 
     /// Reads that of the branch at a layout; `None` if there is no such branch. One get.
@@ -196,6 +204,20 @@ mod tests {
             }
         }
         assert!(BranchOrigin::decode(&BranchOrigin { fork: Seq(0), ..origin }.encode(false)).is_err());
+    }
+
+    #[test]
+    fn it_is_known_by_its_name() {
+        for (name, expected) in [
+            ("branch/x/origin", true),
+            ("branch/x/branch/y/origin", false),
+            ("branch/../origin", false),
+            ("branch/x/00/origin", false),
+            ("origin", false),
+            ("head", false),
+        ] {
+            assert_eq!(BranchOrigin::is_name(name), expected, "{name}");
+        }
     }
 
     #[tokio::test]
