@@ -8,9 +8,10 @@ use arbitrary::Arbitrary;
 use bucketdb::{FieldType, Schema};
 use bucketdb_documents::row::{self, Keep};
 use bucketdb_documents::{Layouts, SchemaBuilder, StandIn};
+use bucketdb_fuzz::Any;
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use serde_json::{Map, Number, Value};
+use serde_json::Value;
 
 #[derive(Arbitrary, Debug)]
 struct Input {
@@ -69,37 +70,6 @@ impl Type {
             Self::Small => Self::Whole,
             Self::Single => Self::Double,
             other => other,
-        }
-    }
-}
-
-#[derive(Arbitrary, Clone, Debug)]
-enum Any {
-    Null,
-    Boolean(bool),
-    Byte(u8),
-    Integer(i64),
-    Large(u64),
-    Float(f64),
-    Text(String),
-    List(Vec<Any>),
-    Object(Vec<(String, Any)>),
-}
-
-impl From<Any> for Value {
-    fn from(value: Any) -> Self {
-        match value {
-            Any::Null => Self::Null,
-            Any::Boolean(value) => value.into(),
-            Any::Byte(number) => number.into(),
-            Any::Integer(number) => number.into(),
-            Any::Large(number) => number.into(),
-            Any::Float(number) => Number::from_f64(number).map_or(Self::Null, Self::Number),
-            Any::Text(text) => text.into(),
-            Any::List(values) => values.into_iter().map(Self::from).collect(),
-            Any::Object(fields) => {
-                Self::Object(fields.into_iter().map(|(name, value)| (name, value.into())).collect::<Map<_, _>>())
-            }
         }
     }
 }

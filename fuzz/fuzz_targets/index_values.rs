@@ -4,40 +4,11 @@
 
 use std::cmp::Ordering;
 
-use arbitrary::Arbitrary;
 use bucketdb_documents::{Index, IndexId};
+use bucketdb_fuzz::Any;
 use bucketdb_query::{TextType, canonical, compare};
 use libfuzzer_sys::fuzz_target;
-use serde_json::{Map, Number, Value};
-
-#[derive(Arbitrary, Debug)]
-enum Any {
-    Null,
-    Boolean(bool),
-    Integer(i64),
-    Large(u64),
-    Float(f64),
-    Text(String),
-    List(Vec<Any>),
-    Object(Vec<(String, Any)>),
-}
-
-impl From<Any> for Value {
-    fn from(value: Any) -> Self {
-        match value {
-            Any::Null => Self::Null,
-            Any::Boolean(value) => value.into(),
-            Any::Integer(number) => number.into(),
-            Any::Large(number) => number.into(),
-            Any::Float(number) => Number::from_f64(number).map_or(Self::Null, Self::Number),
-            Any::Text(text) => text.into(),
-            Any::List(values) => values.into_iter().map(Self::from).collect(),
-            Any::Object(fields) => {
-                Self::Object(fields.into_iter().map(|(name, value)| (name, value.into())).collect::<Map<_, _>>())
-            }
-        }
-    }
-}
+use serde_json::{Map, Value};
 
 /// Of values that are nested deeper, only the row is read.
 const MOST_READ: usize = 64;

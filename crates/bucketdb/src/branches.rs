@@ -2,13 +2,9 @@
 
 use std::sync::Arc;
 
-use bucketdb_documents::{BranchPin, Proposal};
-use bucketdb_driver::Driver;
+use bucketdb_documents::{BranchPin, Documents, Proposal};
 use bucketdb_env::{Random, WallTime};
-use bucketdb_log::{
-    BranchBase, BranchDriver, BranchOrigin, ChainHash, DropReport, Freshness, LogError, Seq, find_dropped,
-    remove_dropped, remove_unfinished,
-};
+use bucketdb_log::{BranchBase, BranchDriver, BranchOrigin, DropReport, Freshness, LogError, Seq, remove_unfinished};
 
 use crate::database::Inner;
 use crate::home::check_path;
@@ -66,7 +62,7 @@ impl Database {
     /// [`Error::BranchExists`]; [`Error::InvalidBranch`] if none can have that name, if there are 1,000, or if the store has no
     /// create-only puts. If the store fails midway, drop the branch and create it again.
     pub async fn create_branch(&self, name: &str) -> Result<Branch> {
-        Box::pin(self.inner.create_branch(name, None)).await
+        Box::pin(self.branch_off(name, None)).await
     }
 
     /// As [`create_branch`](Self::create_branch), of the database as it was at a moment of the past that is kept.
@@ -75,7 +71,7 @@ impl Database {
     /// As [`create_branch`](Self::create_branch) and [`at`](Self::at).
     pub async fn create_branch_at(&self, name: &str, point: impl Into<Point>) -> Result<Branch> {
         let seq = self.inner.resolve(point.into()).await?;
-        Box::pin(self.inner.create_branch(name, Some(seq))).await
+        Box::pin(self.branch_off(name, Some(seq))).await
     }
 
     /// The branches of this database, in the order of their names, as fresh as its reads are.
@@ -84,7 +80,7 @@ impl Database {
     /// If the store fails.
     pub async fn branches(&self) -> Result<Vec<Branch>> {
         self.refresh(self.freshness()).await?;
-        let all = |documents: &bucketdb_documents::Documents, _| {
+        let all = |documents: &Documents, _| {
             documents.catalogue().branches().iter().map(|(name, pin)| Branch::new(name, pin)).collect()
         };
         Ok(self.inner.log.read(all)?)
@@ -103,7 +99,7 @@ impl Database {
     }
 
     /// As [`drop_branch`](Self::drop_branch), and waits for a [grace](DatabaseBuilder::grace) until nobody can write to the branch any
-    /// more: then all of it is gone but the one record that says so.
+    /// more: then all of it is gone but the record and the small object that say so.
     ///
     /// # Errors
     /// As [`drop_branch`](Self::drop_branch).
@@ -116,21 +112,64 @@ impl Database {
         let Some(pin) = inner.find_branch(name).await? else {
             return Err(Error::UnknownBranch { name: name.to_owned() });
         };
-        let origin =
-            BranchOrigin::read(&*inner.home.timed, &**inner.log.env(), &inner.log.layout().branch(name)).await?;
-        let report = match origin {
-            Some(origin) if origin.id == pin.id => Box::pin(self.branch_builder(name).remove_branch(wait)).await?,
+        let (store, env, layout) = (&*inner.home.timed, &**inner.log.env(), inner.log.layout().branch(name));
+        let found = BranchOrigin::read(store, env, &layout).await?;
+        let report = if found.is_some_and(|found| found.id == pin.id) {
+            Box::pin(self.branch_builder(name).remove_branch(wait)).await?
+        } else {
             // It was removed before, or never came to be, and is not to come to be later.
-            _ => {
-                let origin = BranchOrigin { database: inner.log.database(), id: pin.id, fork: pin.fork };
-                origin.retire(&*inner.home.timed, &**inner.log.env(), &inner.log.layout().branch(name)).await?;
-                DropReport::default()
-            }
+            let origin = BranchOrigin { database: inner.log.database(), id: pin.id, fork: pin.fork };
+            origin.retire(store, env, &layout).await?;
+            DropReport::default()
         };
         if report.held_by.is_empty() {
             inner.forget_branch(name, pin.id).await?;
         }
         Ok(report)
+    }
+
+    async fn branch_off(&self, name: &str, at: Option<Seq>) -> Result<Branch> {
+        let Inner { home, log, .. } = &*self.inner;
+        let inner = &self.inner;
+        let invalid = |reason: &str| Error::InvalidBranch { name: name.to_owned(), reason: reason.to_owned() };
+        let unknown = || Error::UnknownBranch { name: name.to_owned() };
+        if log.is_read_only() {
+            return Err(LogError::ReadOnly.into());
+        }
+        if !log.can_branch() {
+            return Err(invalid("the store of this database has no create-only puts"));
+        }
+        let builder = self.branch_builder(name);
+        check_path(&builder.branch)?;
+        let at = match at {
+            None => None,
+            Some(seq) if inner.keeps(seq)? => Some((seq, inner.nearest_checkpoint(seq)?.0)),
+            Some(_) => return Err(inner.expired()),
+        };
+        let id = log.env().random_128();
+        inner.change_catalogue(Proposal::CreateBranch { name: name.to_owned(), id, at }).await?;
+        let pin = log.read(|documents, _| documents.catalogue().branches().get(name))?;
+        let pin = pin.filter(|pin| pin.id == id).ok_or_else(unknown)?;
+        // What it begins with stays from now on.
+        let (covers, manifest) = inner.nearest_checkpoint(pin.base)?;
+        if covers != pin.base {
+            return Err(inner.expired());
+        }
+        let manifest = manifest.map(|(manifest, hash)| (covers, manifest, hash));
+        let generation = log.env().wall_clock().0.max(log.options().generation.saturating_add(1));
+        let origin = BranchOrigin { database: log.database(), id, fork: pin.fork };
+        let layout = log.layout().branch(name);
+        if !origin.create(&*home.timed, &**log.env(), &layout).await? {
+            // It was dropped before it was there.
+            return Err(unknown());
+        }
+        let store = BranchDriver::new(home.timed.clone(), (home.store.clone(), log.layout()), &layout, &origin);
+        let store = builder.unsealing(Arc::new(store), log.env(), &layout);
+        let base = BranchBase { manifest, fork: pin.fork, generation };
+        log.write_branch(&store, &layout, &base).await?;
+        // Whoever dropped this database before it saw the branch removed what that shares with it.
+        let found = inner.find_branch(name).await?.filter(|found| found.id == id);
+        found.map(|pin| Branch::new(name, pin)).ok_or_else(unknown)
     }
 
     /// What opens a branch of this database.
@@ -152,7 +191,7 @@ impl Database {
         builder.branch.clone_from(&home.path);
         #[cfg(feature = "encryption")]
         {
-            builder.encryption = self.inner.keys.clone();
+            builder.encryption = self.inner.encryption.as_ref().map(|driver| driver.keys().clone());
         }
         builder
     }
@@ -164,12 +203,15 @@ impl Inner {
         Ok(self.log.read(|documents, _| documents.catalogue().branches().get(name))?)
     }
 
-    /// As [`forget_branch`](Self::forget_branch), whichever has the name.
-    pub(crate) async fn forget_branch_named(self: &Arc<Self>, name: &str) -> Result<()> {
-        match self.find_branch(name).await? {
-            Some(pin) => self.forget_branch(name, pin.id).await,
-            None => Ok(()),
+    /// Lets go of what all branches need: they are those of the database that this one is a copy of.
+    pub(crate) async fn forget_branches(self: &Arc<Self>) -> Result<()> {
+        let all = |documents: &Documents, _| -> Vec<(String, BranchPin)> {
+            documents.catalogue().branches().iter().map(|(name, pin)| (name.to_owned(), pin)).collect()
+        };
+        for (name, pin) in self.log.read(all)? {
+            self.forget_branch(&name, pin.id).await?;
         }
+        Ok(())
     }
 
     /// Lets go of what a branch needed. One that is not known any more is gone.
@@ -179,125 +221,48 @@ impl Inner {
             Err(error) => Err(error),
         }
     }
-
-    async fn create_branch(self: &Arc<Self>, name: &str, at: Option<Seq>) -> Result<Branch> {
-        let log = &self.log;
-        let invalid = |reason: &str| Error::InvalidBranch { name: name.to_owned(), reason: reason.to_owned() };
-        if log.is_read_only() {
-            return Err(LogError::ReadOnly.into());
-        }
-        if !log.can_branch() {
-            return Err(invalid("the store of this database has no create-only puts"));
-        }
-        let path: Vec<String> = self.home.path.iter().cloned().chain([name.to_owned()]).collect();
-        check_path(&path)?;
-        let at = match at {
-            None => None,
-            Some(seq) if self.keeps(seq)? => Some((seq, self.nearest_checkpoint(seq)?.0)),
-            Some(_) => return Err(self.expired()),
-        };
-        let id = log.env().random_128();
-        self.change_catalogue(Proposal::CreateBranch { name: name.to_owned(), id, at }).await?;
-        let (pin, known) = log.read(|documents, _| {
-            let base = documents.base();
-            let kept = base.retained.iter().map(|kept| (kept.covers, kept.manifest.clone(), ChainHash(kept.hash)));
-            let last = (base.covers, String::new(), ChainHash::default());
-            (documents.catalogue().branches().get(name), kept.chain([last]).collect::<Vec<_>>())
-        })?;
-        let pin = pin.filter(|pin| pin.id == id).ok_or_else(|| Error::UnknownBranch { name: name.to_owned() })?;
-        let last = log.last_checkpoint().map(|last| (last.covers, last.manifest, last.manifest_hash));
-        let begins_with = |covers: Seq| covers == pin.base;
-        let base = last.into_iter().chain(known).find(|(covers, ..)| begins_with(*covers));
-        // What it begins with stays from now on.
-        let Some((covers, manifest, hash)) = base else { return Err(self.expired()) };
-        let manifest = Some((covers, manifest, hash)).filter(|(_, manifest, _)| !manifest.is_empty());
-        let generation = log.env().wall_clock().0.max(log.options().generation.saturating_add(1));
-        let origin = BranchOrigin { database: log.database(), id, fork: pin.fork };
-        let layout = log.layout().branch(name);
-        if !origin.create(&*self.home.timed, &**log.env(), &layout).await? {
-            // It was dropped before it was there.
-            return Err(Error::UnknownBranch { name: name.to_owned() });
-        }
-        let home = &self.home;
-        let store = BranchDriver::new(home.timed.clone(), (home.store.clone(), log.layout()), &layout, &origin);
-        let store = self.sealing(Arc::new(store), &layout);
-        let base = BranchBase { manifest, fork: pin.fork, generation };
-        log.write_branch(&store, &layout, &base).await?;
-        // Whoever dropped this database before it saw the branch removed what that shares with it.
-        match self.find_branch(name).await? {
-            Some(found) if found.id == id => Ok(Branch::new(name, pin)),
-            _ => Err(Error::UnknownBranch { name: name.to_owned() }),
-        }
-    }
-
-    /// A store in which what is written is encrypted, if this database is.
-    #[cfg(feature = "encryption")]
-    fn sealing(&self, store: Arc<dyn Driver>, layout: &bucketdb_log::Layout) -> Arc<dyn Driver> {
-        match self.keys.clone() {
-            Some(keys) => Arc::new(crate::encryption::seal(store, keys, self.log.env().clone(), layout)),
-            None => store,
-        }
-    }
-
-    #[cfg(not(feature = "encryption"))]
-    #[expect(clippy::unused_self, reason = "what it has of keys is another feature")]
-    fn sealing(&self, store: Arc<dyn Driver>, _: &bucketdb_log::Layout) -> Arc<dyn Driver> {
-        store
-    }
 }
 
 impl DatabaseBuilder {
     /// Drops the branch that this opens, and removes what is its own; that something is there at all is known.
     pub(crate) async fn remove_branch(mut self, wait: bool) -> Result<DropReport> {
-        let (raw, store, env, layout) = self.parts().await?;
-        let origin = BranchOrigin::read(&*raw, &*env, &layout).await?;
-        let tombstone = match self.write_drop((&store, &env, &layout)).await {
-            // Nobody ever wrote to it.
-            Err(Error::Log(LogError::UnfinishedBranch { .. })) => None,
-            tombstone => Some(tombstone?),
-        };
-        // Nothing more of one that is not finished comes to be from then on, as far as that can be told.
-        if let Some(origin) = origin.filter(|_| tombstone.is_none()) {
-            origin.retire(&*raw, &*env, &layout).await?;
-        }
-        let report = match tombstone {
-            Some(tombstone) => remove_dropped(&store, &env, &layout, &tombstone, wait).await?,
-            None => {
-                remove_unfinished(&*store, &*env, &layout).await?;
-                DropReport::default()
+        let parts = self.parts().await?;
+        match self.write_drop(&parts).await {
+            // Nobody ever wrote to it, and nobody is to come to.
+            Err(Error::Log(LogError::UnfinishedBranch { .. })) => {
+                parts.retire().await?;
+                remove_unfinished(&*parts.store, &*parts.env, &parts.home.layout).await?;
+                Ok(DropReport::default())
             }
-        };
-        if let Some(origin) = origin.filter(|_| report.held_by.is_empty()) {
-            origin.retire(&*raw, &*env, &layout).await?;
+            tombstone => {
+                let report = parts.remove_dropped(&tombstone?, wait).await?;
+                if report.held_by.is_empty() {
+                    parts.retire().await?;
+                }
+                Ok(report)
+            }
         }
-        Ok(report)
     }
 
     /// Lets go of the branch that this opened, which is gone, wherever something was kept for it: in the database that it was a
     /// branch of, and if that was dropped, and nothing holds it any more, it is removed as well, and so on.
-    pub(crate) async fn forget_upwards(mut self, id: [u8; 16], wait: bool) -> Result<()> {
-        let mut id = id;
-        loop {
-            let Some(name) = self.branch.pop() else { return Ok(()) };
-            let (raw, store, env, layout) = self.parts().await?;
-            match self.clone().create(false).open().await {
+    pub(crate) async fn forget_upwards(mut self, mut id: [u8; 16], wait: bool) -> Result<()> {
+        while let Some(name) = self.branch.pop() {
+            let parts = self.parts().await?;
+            let error = match self.clone().create(false).open().await {
                 Ok(db) => {
                     db.inner.forget_branch(&name, id).await?;
                     return db.close().await;
                 }
-                Err(Error::Log(error @ LogError::Dropped { .. })) => {
-                    let tombstone = find_dropped(&store, &env, &layout).await?.ok_or(error)?;
-                    let report = remove_dropped(&store, &env, &layout, &tombstone, wait).await?;
-                    let origin = BranchOrigin::read(&*raw, &*env, &layout).await;
-                    if !report.held_by.is_empty() || self.branch.is_empty() {
-                        return Ok(());
-                    }
-                    let Some(origin) = origin? else { return Ok(()) };
-                    origin.retire(&*raw, &*env, &layout).await?;
-                    id = origin.id;
-                }
+                Err(Error::Log(error @ LogError::Dropped { .. })) => error,
                 Err(error) => return Err(error),
-            }
+            };
+            let tombstone = parts.find_dropped(error).await?;
+            let report = parts.remove_dropped(&tombstone, wait).await?;
+            let Some(origin) = parts.home.origin.filter(|_| report.held_by.is_empty()) else { return Ok(()) };
+            parts.retire().await?;
+            id = origin.id;
         }
+        Ok(())
     }
 }

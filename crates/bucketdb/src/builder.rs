@@ -344,8 +344,6 @@ impl DatabaseBuilder {
         // What is asked when opening went wrong must come to an end as well.
         let unsealed = TimedDriver::new(metered.clone(), env.clone(), self.request_timeout);
         #[cfg(feature = "encryption")]
-        let keys = self.encryption.clone();
-        #[cfg(feature = "encryption")]
         let encryption = self.encryption.map(|keys| encryption::seal(metered.clone(), keys, env.clone(), &layout));
         #[cfg(feature = "encryption")]
         let metered = encryption.clone().map_or(metered, |driver| Arc::new(driver));
@@ -382,8 +380,6 @@ impl DatabaseBuilder {
             home,
             #[cfg(feature = "encryption")]
             encryption,
-            #[cfg(feature = "encryption")]
-            keys,
             staleness,
             commit_timeout,
             past,

@@ -34,8 +34,6 @@ pub(crate) struct Inner {
     pub(crate) home: Home,
     #[cfg(feature = "encryption")]
     pub(crate) encryption: Option<bucketdb_encryption::EncryptedDriver>,
-    #[cfg(feature = "encryption")]
-    pub(crate) keys: Option<bucketdb_encryption::EncryptionKeys>,
     pub(crate) staleness: Duration,
     pub(crate) commit_timeout: Duration,
     pub(crate) past: Past,

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use bucketdb_driver::Driver;
 use bucketdb_env::Environment;
 use bucketdb_log::{
-    BranchOrigin, DatabaseId, DropReport, Layout, LogError, TimedDriver, Tombstone, find_dropped, list_databases,
-    remove_dropped,
+    DatabaseId, DropReport, Layout, LogError, TimedDriver, Tombstone, find_dropped, list_databases, remove_dropped,
 };
 
 use crate::home::Home;
@@ -56,9 +55,10 @@ impl DatabaseBuilder {
     /// If the store fails.
     pub async fn list_databases(mut self) -> Result<Vec<FoundDatabase>> {
         self.branch.clear();
-        let (store, _, env, layout) = self.parts().await?;
-        let store_of = |layout: &Layout| self.unsealing(&store, &env, layout);
-        let found = list_databases(&store, &env, &layout, store_of).await?;
+        let Parts { home, env, .. } = self.parts().await?;
+        let store = home.timed;
+        let store_of = |layout: &Layout| self.unsealing(store.clone(), &env, layout);
+        let found = list_databases(&store, &env, &home.layout, store_of).await?;
         let named = found.into_iter().map(|found| {
             let bucketdb_log::FoundDatabase { prefix, database, is_dropped } = found;
             let name = Layout::new(&prefix).map(|layout| name_of(&*store, &layout)).map_err(LogError::from)?;
@@ -72,8 +72,8 @@ impl DatabaseBuilder {
     /// # Errors
     /// If the URL or the prefix is not understood.
     pub async fn database_name(&mut self) -> Result<String> {
-        let (store, _, _, layout) = self.parts().await?;
-        Ok(name_of(&*store, &layout))
+        let Home { timed, layout, .. } = self.parts().await?.home;
+        Ok(name_of(&*timed, &layout))
     }
 
     /// Drops the database, as [`Database::drop_database`] does, or goes on with that where somebody was cut off. With `wait`,
@@ -83,25 +83,21 @@ impl DatabaseBuilder {
     /// [`Error::WrongName`]; [`LogError::NoDatabase`] if there is none, and what is wrong with it if it cannot be opened.
     pub async fn drop_database(mut self, name: &str, wait: bool) -> Result<DropReport> {
         self = self.create(false);
-        let (raw, store, env, layout) = self.parts().await?;
-        check_name(name, &*raw, &layout)?;
-        if layout.is_branch() {
-            let origin = BranchOrigin::read(&*raw, &*env, &layout).await?;
-            let report = Box::pin(self.clone().remove_branch(wait)).await?;
-            if let Some(origin) = origin.filter(|_| report.held_by.is_empty()) {
-                Box::pin(self.forget_upwards(origin.id, wait)).await?;
-            }
-            return Ok(report);
+        let parts = self.parts().await?;
+        check_name(name, &*parts.home.timed, &parts.home.layout)?;
+        let Some(origin) = parts.home.origin else {
+            let tombstone = self.write_drop(&parts).await?;
+            return parts.remove_dropped(&tombstone, wait).await;
+        };
+        let report = Box::pin(self.clone().remove_branch(wait)).await?;
+        if report.held_by.is_empty() {
+            Box::pin(self.forget_upwards(origin.id, wait)).await?;
         }
-        let tombstone = self.write_drop((&store, &env, &layout)).await?;
-        Ok(remove_dropped(&store, &env, &layout, &tombstone, wait).await?)
+        Ok(report)
     }
 
     /// The record that says that what this opens is dropped, which is written unless it is there.
-    pub(crate) async fn write_drop(
-        self,
-        (store, env, layout): (&Arc<dyn Driver>, &Arc<dyn Environment>, &Layout),
-    ) -> Result<Tombstone> {
+    pub(crate) async fn write_drop(self, parts: &Parts) -> Result<Tombstone> {
         let commit_timeout = self.commit_timeout;
         match self.create(false).open().await {
             Ok(db) => {
@@ -109,37 +105,68 @@ impl DatabaseBuilder {
                 let _ = db.inner.log.close(commit_timeout).await;
                 Ok(dropped?)
             }
-            Err(Error::Log(error @ LogError::Dropped { .. })) => {
-                Ok(find_dropped(store, env, layout).await?.ok_or(error)?)
-            }
+            Err(Error::Log(error @ LogError::Dropped { .. })) => parts.find_dropped(error).await,
             Err(error) => Err(error),
         }
     }
 
-    /// A store as the database at a layout is read from it: with its keys, if it is encrypted.
+    /// A store as the database at a layout is read from it, and written: with its keys, if it is encrypted.
     #[cfg(feature = "encryption")]
-    fn unsealing(&self, store: &Arc<dyn Driver>, env: &Arc<dyn Environment>, layout: &Layout) -> Arc<dyn Driver> {
+    pub(crate) fn unsealing(
+        &self,
+        store: Arc<dyn Driver>,
+        env: &Arc<dyn Environment>,
+        layout: &Layout,
+    ) -> Arc<dyn Driver> {
         match self.encryption.clone() {
-            Some(keys) => Arc::new(crate::encryption::seal(store.clone(), keys, env.clone(), layout)),
-            None => store.clone(),
+            Some(keys) => Arc::new(crate::encryption::seal(store, keys, env.clone(), layout)),
+            None => store,
         }
     }
 
     #[cfg(not(feature = "encryption"))]
     #[expect(clippy::unused_self, reason = "what it has of keys is another feature")]
-    fn unsealing(&self, store: &Arc<dyn Driver>, _: &Arc<dyn Environment>, _: &Layout) -> Arc<dyn Driver> {
-        store.clone()
+    pub(crate) fn unsealing(&self, store: Arc<dyn Driver>, _: &Arc<dyn Environment>, _: &Layout) -> Arc<dyn Driver> {
+        store
     }
 
-    /// The store, and the store as the database sees it, each of which answers every request in time, where time comes from, and
-    /// where the database is.
-    pub(crate) async fn parts(&mut self) -> Result<(Arc<dyn Driver>, Arc<dyn Driver>, Arc<dyn Environment>, Layout)> {
+    pub(crate) async fn parts(&mut self) -> Result<Parts> {
         let (driver, prefix) = self.place().await?;
         let env = self.environment_or_default();
         let home = Home::find(driver, &env, &prefix, (self.branch.clone(), self.request_timeout)).await?;
-        let store = TimedDriver::new(home.store, env.clone(), self.request_timeout);
-        let store = self.unsealing(&(Arc::new(store) as Arc<dyn Driver>), &env, &home.layout);
-        Ok((home.timed, store, env, home.layout))
+        let store = TimedDriver::new(home.store.clone(), env.clone(), self.request_timeout);
+        let store = self.unsealing(Arc::new(store), &env, &home.layout);
+        Ok(Parts { home, store, env })
+    }
+}
+
+/// What it takes to look after a database that may not open.
+pub(crate) struct Parts {
+    pub(crate) home: Home,
+    /// The store as the database sees it, which answers every request in time, with its keys.
+    pub(crate) store: Arc<dyn Driver>,
+    pub(crate) env: Arc<dyn Environment>,
+}
+
+impl Parts {
+    /// The record that says that the database was dropped; `otherwise` if there is another one by now.
+    pub(crate) async fn find_dropped(&self, otherwise: LogError) -> Result<Tombstone> {
+        let found = find_dropped(&self.store, &self.env, &self.home.layout).await?;
+        Ok(found.ok_or(otherwise)?)
+    }
+
+    /// Removes what the database has left.
+    pub(crate) async fn remove_dropped(&self, tombstone: &Tombstone, wait: bool) -> Result<DropReport> {
+        Ok(remove_dropped(&self.store, &self.env, &self.home.layout, tombstone, wait).await?)
+    }
+
+    /// Says that a branch is gone; nothing if this is none.
+    pub(crate) async fn retire(&self) -> Result<()> {
+        let Home { origin, timed, layout, .. } = &self.home;
+        match origin {
+            Some(origin) => Ok(origin.retire(&**timed, &*self.env, layout).await?),
+            None => Ok(()),
+        }
     }
 }
 

@@ -16,8 +16,9 @@ struct Asked<'a> {
     fields: &'a mut Option<&'static [&'static str]>,
 }
 
+/// Why nothing is read: there is nothing.
 #[derive(Debug)]
-struct Nothing;
+pub(crate) struct Nothing;
 
 impl<'de> Deserializer<'de> for Asked<'_> {
     type Error = Nothing;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bucketdb_driver::Driver;
 use bucketdb_env::Environment;
-use bucketdb_log::{Layout, LogError, MAX_BRANCH_DEPTH, TimedDriver, is_branch_name, open_branch_store};
+use bucketdb_log::{BranchOrigin, Layout, LogError, MAX_BRANCH_DEPTH, TimedDriver, is_branch_name, open_branch_store};
 
 use crate::{Error, Result};
 
@@ -19,6 +19,8 @@ pub(crate) struct Home {
     /// The store as the database sees it: itself, or that of the branch. What is in there may be encrypted.
     pub(crate) store: Arc<dyn Driver>,
     pub(crate) layout: Layout,
+    /// What the branch comes of; `None` if it is none.
+    pub(crate) origin: Option<BranchOrigin>,
     /// The place of the database that the first of these is a branch of.
     pub(crate) root: Layout,
     /// The names on the way to the branch; none if it is none.
@@ -39,8 +41,8 @@ impl Home {
         let root = Layout::new(prefix).map_err(LogError::from)?;
         check_path(&path)?;
         let timed: Arc<dyn Driver> = Arc::new(TimedDriver::new(raw.clone(), env.clone(), request_timeout));
-        let (store, layout) = open_branch_store(&raw, &*timed, &**env, &root, &path).await?;
-        Ok(Self { raw, timed, store, layout, root, path })
+        let (store, layout, origin) = open_branch_store(&raw, &*timed, &**env, &root, &path).await?;
+        Ok(Self { raw, timed, store, layout, origin, root, path })
     }
 }
 

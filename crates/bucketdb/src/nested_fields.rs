@@ -1,10 +1,10 @@
-use std::fmt;
-
 use bucketdb_documents::{InvalidSchema, Schema};
 use bucketdb_query::{Order, Path, Segment};
 use serde::de::value::StrDeserializer;
-use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, forward_to_deserialize_any};
+
+use crate::fields_of::Nothing;
 
 /// Whether the indexes and the end of documents that a schema declares are over fields that its type has, in nested
 /// documents too, by the names under which serde reads them. Where the type does not say which fields there are, as a map
@@ -64,9 +64,6 @@ impl<'a> Followed<'a> {
         Followed { passed: self.passed + 1, ..self }
     }
 }
-
-#[derive(Debug)]
-struct Nothing;
 
 impl<'de> Deserializer<'de> for Followed<'_> {
     type Error = Nothing;
@@ -162,20 +159,6 @@ impl<'de> SeqAccess<'de> for Only<'_> {
         self.value.take().map_or(Err(Nothing), |value| seed.deserialize(value.into_next()).map(Some))
     }
 }
-
-impl de::Error for Nothing {
-    fn custom<T: fmt::Display>(_: T) -> Self {
-        Self
-    }
-}
-
-impl fmt::Display for Nothing {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("nothing")
-    }
-}
-
-impl std::error::Error for Nothing {}
 
 #[cfg(test)]
 mod tests {

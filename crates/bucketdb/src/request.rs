@@ -154,12 +154,11 @@ impl Request {
         plan: Plan,
     ) -> Result<impl Stream<Item = Result<Match>> + Send + use<>> {
         let ordered = plan.ways.iter().find(|way| way.is_ordered && self.hint.is_none() && !plan.is_ordered);
-        let other = ordered.map(|way| Self { hint: Some(Hint::Way(way.what.clone())), ..self.clone() });
-        let same_view = View { moment: view.moment.clone(), transaction: view.transaction.clone() };
+        let other = ordered.map(|way| (Self { hint: Some(Hint::Way(way.what.clone())), ..self.clone() }, view.clone()));
         match (self.matches_by(view, table, plan).await, other) {
-            (Err(Error::OrderTooLarge { .. }), Some(other)) => {
-                let plan = other.plan(&same_view, table, Needs::Rows, false).await?;
-                other.matches_by(same_view, table, plan).await
+            (Err(Error::OrderTooLarge { .. }), Some((other, view))) => {
+                let plan = other.plan(&view, table, Needs::Rows, false).await?;
+                other.matches_by(view, table, plan).await
             }
             (outcome, _) => outcome,
         }

@@ -54,6 +54,12 @@ impl EncryptedDriver {
         self
     }
 
+    /// The keys.
+    #[must_use]
+    pub fn keys(&self) -> &EncryptionKeys {
+        &self.keys
+    }
+
     /// The driver that keeps the sealed objects.
     #[must_use]
     pub fn inner(&self) -> &Arc<dyn Driver> {

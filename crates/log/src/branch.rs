@@ -112,8 +112,8 @@ impl<M: StateMachine> Log<M> {
     }
 }
 
-/// The store of a branch, and where it is: through those of all that it is a branch of, by the names on the way to it. `timed` is the
-/// same store, which answers in time. One get for each name.
+/// The store of a branch, where it is, and what it comes of: through the stores of all that it is a branch of, by the names on the
+/// way to it; without names, the database itself. `timed` is the same store, which answers in time. One get for each name.
 ///
 /// # Errors
 /// [`LogError::NoDatabase`] if there is no such branch; otherwise if the store fails.
@@ -123,8 +123,8 @@ pub async fn open_branch_store(
     env: &dyn Environment,
     root: &Layout,
     path: &[String],
-) -> Result<(Arc<dyn Driver>, Layout)> {
-    let (mut at, mut layout) = (store.clone(), root.clone());
+) -> Result<(Arc<dyn Driver>, Layout, Option<BranchOrigin>)> {
+    let (mut at, mut layout, mut last) = (store.clone(), root.clone(), None);
     for name in path {
         let branch = layout.branch(name);
         let Some(origin) = BranchOrigin::read(timed, env, &branch).await? else {
@@ -132,7 +132,7 @@ pub async fn open_branch_store(
             return Err(LogError::NoDatabase { place });
         };
         let driver = BranchDriver::new(store.clone(), (at, &layout), &branch, &origin);
-        (at, layout) = (Arc::new(driver), branch.with_fork(origin.fork));
+        (at, layout, last) = (Arc::new(driver), branch.with_fork(origin.fork), Some(origin));
     }
-    Ok((at, layout))
+    Ok((at, layout, last))
 }

@@ -369,9 +369,7 @@ impl Database {
             log.end_ingest(ticket, timeout).await?;
         }
         // They stay where the backup was made of.
-        for branch in self.branches().await? {
-            self.inner.forget_branch_named(&branch.name).await?;
-        }
+        self.inner.forget_branches().await?;
         // That of this moment, and of backups that were under way to other places.
         self.drop_all_pins().await
     }

@@ -21,6 +21,17 @@ pub(super) async fn or_without_index<T>(
     }
 }
 
+/// What was seen of all registers by whoever found these.
+pub(super) fn seen_registers(keys: u64, found: &[Register]) -> Vec<Read> {
+    let seen = |number| {
+        let key = format!("k{number}");
+        let register = found.iter().find(|register| register.key == key);
+        let seen = register.map_or(Seen::Absent, |register| Seen::Token(register.token));
+        Read { table: "registers", key, seen }
+    };
+    (0..keys).map(seen).collect()
+}
+
 impl Client {
     /// Adds an index, or drops one, while others write: nothing of it may disturb them.
     pub(super) async fn index(&mut self) {
@@ -64,13 +75,7 @@ impl Client {
         };
         match or_without_index(found, registers().fetch()).await {
             Ok(found) => {
-                let reads = (0..self.settings.keys).map(|number| {
-                    let key = format!("k{number}");
-                    let register: Option<&Register> = found.iter().find(|register| register.key == key);
-                    let seen = register.map_or(Seen::Absent, |register| Seen::Token(register.token));
-                    Read { table: "registers", key, seen }
-                });
-                self.recorder.end(token, reads.collect(), Outcome::Ok(None));
+                self.recorder.end(token, seen_registers(self.settings.keys, &found), Outcome::Ok(None));
             }
             Err(error) => self.recorder.end(token, Vec::new(), Outcome::of_error(&error)),
         }

@@ -3,9 +3,10 @@ use std::cmp::Reverse;
 use bucketdb::{Error, Order, Path, Query, SnapshotTable};
 
 use crate::SimRandom;
+use crate::workload::Outcome;
 use crate::workload::client::Client;
 use crate::workload::documents::Register;
-use crate::workload::{Outcome, Read, Seen};
+use crate::workload::indexes::seen_registers;
 
 /// What is asked about registers; plain code answers it as well.
 #[derive(Clone, Copy, Debug)]
@@ -152,15 +153,7 @@ impl Client {
         };
         match asked.await {
             Ok((_, Some(broken))) => self.recorder.end(token, Vec::new(), Outcome::Broken(broken)),
-            Ok((all, None)) => {
-                let reads = (0..keys).map(|number| {
-                    let key = format!("k{number}");
-                    let register = all.iter().find(|register| register.key == key);
-                    let seen = register.map_or(Seen::Absent, |register| Seen::Token(register.token));
-                    Read { table: "registers", key, seen }
-                });
-                self.recorder.end(token, reads.collect(), Outcome::Ok(None));
-            }
+            Ok((all, None)) => self.recorder.end(token, seen_registers(keys, &all), Outcome::Ok(None)),
             Err(error) => {
                 let outcome = self.settled(&error).await;
                 self.recorder.end(token, Vec::new(), outcome);
