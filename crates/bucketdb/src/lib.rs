@@ -125,7 +125,7 @@ pub use bucketdb_derive::{Document, DocumentKey};
 pub use bucketdb_documents::row::RowError;
 pub use bucketdb_documents::{
     AsKey, Blob, DocumentKey, EncodedKey, Field, FieldType, InvalidBlob, InvalidSchema, KeyField, KeyFloat, KeyPart,
-    KeyType, Presence, RemovedField, Schema, SchemaBuilder, StandIn, TableStats,
+    KeyType, NestedType, Presence, RemovedField, Schema, SchemaBuilder, StandIn, TableStats,
 };
 #[cfg(unix)]
 pub use bucketdb_driver::FileDriver;

@@ -6,7 +6,7 @@ use serde::{Deserialize, forward_to_deserialize_any};
 
 use crate::fields_of::Nothing;
 
-/// Whether the indexes and the end of documents that a schema declares are over fields that its type has, in nested
+/// Whether the indexes, the types of nested values and the end of documents that a schema declares are over fields that its type has, in nested
 /// documents too, by the names under which serde reads them. Where the type does not say which fields there are, as a map
 /// does not, there may be any.
 ///
@@ -14,7 +14,8 @@ use crate::fields_of::Nothing;
 /// The index, and the names that there are.
 pub(crate) fn check_nested_fields<'de, T: Deserialize<'de>>(schema: &Schema) -> Result<(), InvalidSchema> {
     let indexes = schema.indexes().iter().map(|index| ("index", index.fields.as_str()));
-    for (what, fields) in indexes.chain(schema.ttl().map(|field| ("ttl", field))) {
+    let nested = schema.nested().iter().map(|nested| ("nested type", nested.path.as_str()));
+    for (what, fields) in indexes.chain(nested).chain(schema.ttl().map(|field| ("ttl", field))) {
         // What cannot be is told when it is registered.
         let Ok(order) = fields.parse::<Order>() else { continue };
         for term in order.terms() {

@@ -215,12 +215,8 @@ impl TableRef {
         let row = self.current(key, row)?;
         let mut part = row::look(&row, &self.layouts, |document| document.to_object(names))
             .map_err(|error| self.invalid_document(key, error))?;
-        if let (Value::Object(fields), false) = (&mut part, self.types.is_empty()) {
-            for (name, value) in fields {
-                if let Some(text_type) = self.types.of_field(name) {
-                    *value = text_type.comparable(value.take());
-                }
-            }
+        if let Value::Object(fields) = &mut part {
+            self.types.make_comparable(fields);
         }
         Ok(part)
     }

@@ -5,10 +5,10 @@ use syn::ext::IdentExt;
 use syn::meta::ParseNestedMeta;
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
-use syn::{Attribute, Ident, LitInt, LitStr, Path, Token};
+use syn::{Attribute, Ident, LitInt, LitStr, Path, Token, Type};
 
-const STRUCT_HAS: &str = "a struct can have `table`, `version`, `crate`, `index(...)`, `unique(...)`, `removed(...)`, \
-                          `migrate_from` and `with`";
+const STRUCT_HAS: &str = "a struct can have `table`, `version`, `crate`, `index(...)`, `unique(...)`, `nested(...)`, \
+                          `removed(...)`, `migrate_from` and `with`";
 
 /// `#[document(...)]` on a struct.
 #[derive(Default)]
@@ -17,6 +17,7 @@ pub(crate) struct ContainerAttributes {
     pub(crate) version: Option<u32>,
     pub(crate) krate: Option<Path>,
     pub(crate) indexes: Vec<IndexAttribute>,
+    pub(crate) nested: Vec<NestedAttribute>,
     pub(crate) removed: Vec<RemovedField>,
     /// The type of the version before, of whose documents a step makes ones of this version.
     pub(crate) migrate_from: Option<Path>,
@@ -97,6 +98,24 @@ impl Parse for IndexField {
     }
 }
 
+/// `lines[*].price = Decimal` in `nested(...)`: the type of what is in a field.
+pub(crate) struct NestedAttribute {
+    pub(crate) place: IndexField,
+    pub(crate) ty: Type,
+}
+
+impl Parse for NestedAttribute {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let place: IndexField = input.parse()?;
+        if place.rest.is_empty() || place.rest.ends_with(" desc") {
+            let message = "`nested` says of what type a value within a field is: `nested(lines[*].price = Decimal)`";
+            return Err(syn::Error::new(place.field.span(), message));
+        }
+        input.parse::<Token![=]>()?;
+        Ok(Self { place, ty: input.parse()? })
+    }
+}
+
 /// What stands on a field.
 #[derive(Default)]
 pub(crate) struct FieldAttributes {
@@ -143,6 +162,11 @@ impl ContainerAttributes {
                 }
                 let fields = fields.into_iter().collect();
                 read.indexes.push(IndexAttribute { is_unique, fields, span: meta.path.span() });
+                Ok(())
+            } else if meta.path.is_ident("nested") {
+                let inside;
+                syn::parenthesized!(inside in meta.input);
+                read.nested.extend(inside.parse_terminated(NestedAttribute::parse, Token![,])?);
                 Ok(())
             } else if meta.path.is_ident("removed") {
                 let inside;
@@ -211,7 +235,7 @@ impl FieldAttributes {
                 set_once(&mut read.renamed_from, &meta, |meta| meta.value()?.parse())
             } else if meta.path.is_ident("rename") {
                 set_once(&mut read.rename, &meta, |meta| meta.value()?.parse())
-            } else if ["table", "version", "crate", "removed", "migrate_from", "with"]
+            } else if ["table", "version", "crate", "nested", "removed", "migrate_from", "with"]
                 .iter()
                 .any(|name| meta.path.is_ident(name))
             {

@@ -4,7 +4,9 @@ use proc_macro2::{Span, TokenStream};
 use syn::ext::IdentExt;
 use syn::{Data, DeriveInput, Field, Fields, Ident, Path, Type, Visibility};
 
-use crate::attributes::{ContainerAttributes, FieldAttributes, IndexAttribute, RemovedField, check_table};
+use crate::attributes::{
+    ContainerAttributes, FieldAttributes, IndexAttribute, IndexField, NestedAttribute, RemovedField, check_table,
+};
 use crate::names::{column_path, snake_case};
 use crate::serde_attributes::{SerdeContainer, SerdeField};
 
@@ -18,6 +20,8 @@ pub(crate) struct DocumentType<'a> {
     pub(crate) fields: Vec<DocumentField<'a>>,
     /// What each index orders by, as text, and whether it is unique.
     pub(crate) indexes: Vec<(String, bool)>,
+    /// Where values of a type are within the fields, as a path, and that type.
+    pub(crate) nested: Vec<(String, Type)>,
     /// The field that says when a document ends.
     pub(crate) ttl: Option<String>,
     pub(crate) removed: Vec<RemovedField>,
@@ -87,6 +91,11 @@ impl<'a> DocumentType<'a> {
         for index in &attributes.indexes {
             indexes.extend(mistakes.note(index_over(index, &stored)));
         }
+        let mut nested = Vec::new();
+        for NestedAttribute { place, ty } in attributes.nested {
+            let place = place_in(&place, &stored, "`nested`", place.field.span());
+            nested.extend(mistakes.note(place).map(|place| (place, ty)));
+        }
         let mut ends = stored.iter().filter(|field| field.ttl.is_some());
         let ttl = ends.next().map(|field| column_path(&field.name));
         for second in ends.filter_map(|field| field.ttl) {
@@ -101,6 +110,7 @@ impl<'a> DocumentType<'a> {
             version: attributes.version.unwrap_or(1),
             fields: stored,
             indexes,
+            nested,
             ttl,
             removed: attributes.removed,
             step: attributes.migrate_from.map(|from| (from, attributes.with.map(|(with, _)| with))),
@@ -197,15 +207,17 @@ fn read_field<'a>(field: &'a Field, serde: Option<&SerdeContainer>) -> syn::Resu
 
 /// The text of an index over several fields, under the names by which they are stored.
 fn index_over(index: &IndexAttribute, stored: &[DocumentField<'_>]) -> syn::Result<(String, bool)> {
-    let mut fields = Vec::new();
-    for wanted in &index.fields {
-        let Some(field) = stored.iter().find(|field| *field.ident == wanted.field) else {
-            let message = format!("there is no stored field `{}` for this index", wanted.field);
-            return Err(syn::Error::new(index.span, message));
-        };
-        fields.push(format!("{}{}", column_path(&field.name), wanted.rest));
-    }
+    let place = |wanted: &IndexField| place_in(wanted, stored, "this index", index.span);
+    let fields: Vec<String> = index.fields.iter().map(place).collect::<syn::Result<_>>()?;
     Ok((fields.join(", "), index.is_unique))
+}
+
+/// The text of a place in a document, under the name by which the field is stored.
+fn place_in(wanted: &IndexField, stored: &[DocumentField<'_>], whose: &str, span: Span) -> syn::Result<String> {
+    match stored.iter().find(|field| *field.ident == wanted.field) {
+        Some(field) => Ok(format!("{}{}", column_path(&field.name), wanted.rest)),
+        None => Err(syn::Error::new(span, format!("there is no stored field `{}` for {whose}", wanted.field))),
+    }
 }
 
 fn check_key(field: &Field, serde: &SerdeField, key: Span) -> syn::Result<()> {

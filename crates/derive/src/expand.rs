@@ -51,6 +51,7 @@ fn implementation(document: &DocumentType<'_>) -> TokenStream {
         true => quote!(.unique(#fields)),
         false => quote!(.index(#fields)),
     });
+    let nested = document.nested.iter().map(|(path, ty)| quote!(.nested::<#ty>(#path)));
     let ttl = document.ttl.iter().map(|field| quote!(.ttl(#field)));
     let key_names = document.keys().map(|key| &key.name);
     let key_types: Vec<_> = document.keys().map(|key| key.ty).collect();
@@ -69,6 +70,7 @@ fn implementation(document: &DocumentType<'_>) -> TokenStream {
                 #krate::Schema::builder(#table)
                     .version(#version)
                     #(#fields)*
+                    #(#nested)*
                     #(#removed)*
                     .key(&[#(#key_names),*])
                     #(#indexes)*

@@ -32,6 +32,10 @@ use proc_macro::TokenStream;
 ///   (`address.postalCode`) or the elements of a list (`tags[*]`). The first name of each is that of a field of the struct;
 ///   those behind it are names as they are stored, so as serde gives them where it renames. `Database::table` refuses one
 ///   that the nested type has not.
+/// - `#[document(nested(lines[*].price = Decimal))]`: the type of a value in a nested document or in the elements of a list, if
+///   it is one that is stored as a text: a UUID, a moment, a day or a decimal number. Without it such values compare as texts,
+///   with it as what they are, in filters, orders, indexes, groups and sums. Of a list of them, `prices: Vec<Decimal>`, it
+///   goes without saying.
 /// - `#[document(removed(age = 0, nick))]`: fields that the version before has and this one has not, with what programs of
 ///   earlier versions read in their place; without a value, these cannot read documents of this version if they need the
 ///   field.

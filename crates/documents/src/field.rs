@@ -1,5 +1,6 @@
 use std::any::TypeId;
 use std::borrow::Cow;
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,6 +27,15 @@ pub struct Field {
     /// Its name in the version before, if it had another one there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renamed_from: Option<String>,
+}
+
+/// What texts stand for that a document has in its lists, or in documents within it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NestedType {
+    /// Where they are, in the text form of a path: `lines[*].price`.
+    pub path: String,
+    /// What they are texts of.
+    pub field_type: FieldType,
 }
 
 impl Field {
@@ -174,6 +184,33 @@ impl FieldType {
         }
     }
 
+    /// That of the elements of a list of this Rust type, if they are of one whose texts stand for something.
+    pub(crate) fn of_elements<T: ?Sized + 'static>() -> Option<Self> {
+        let wanted = TypeId::of::<T>();
+        #[cfg(feature = "uuid")]
+        if lists_of::<uuid::Uuid>().contains(&wanted) {
+            return Some(Self::Uuid);
+        }
+        #[cfg(feature = "jiff")]
+        if lists_of::<jiff::Timestamp>().contains(&wanted) {
+            return Some(Self::Timestamp);
+        } else if lists_of::<jiff::civil::Date>().contains(&wanted) {
+            return Some(Self::Date);
+        }
+        #[cfg(feature = "chrono")]
+        if lists_of::<chrono::DateTime<chrono::Utc>>().contains(&wanted) {
+            return Some(Self::Timestamp);
+        } else if lists_of::<chrono::NaiveDate>().contains(&wanted) {
+            return Some(Self::Date);
+        }
+        #[cfg(feature = "rust_decimal")]
+        if lists_of::<rust_decimal::Decimal>().contains(&wanted) {
+            return Some(Self::Decimal);
+        }
+        // There is no value of it; without these features there is no other type.
+        lists_of::<std::convert::Infallible>().contains(&wanted).then_some(Self::Any)
+    }
+
     /// Whether whatever was stored as `self` reads as `wider` too.
     pub(crate) fn widens_to(self, wider: Self) -> bool {
         let bits = |of: Self| match of {
@@ -220,6 +257,19 @@ impl FieldType {
             Self::Text | Self::Bytes | Self::Blob | Self::Any => None,
         }
     }
+}
+
+/// The lists that there may be of elements of a type.
+fn lists_of<E: 'static>() -> [TypeId; 7] {
+    [
+        TypeId::of::<Vec<E>>(),
+        TypeId::of::<Option<Vec<E>>>(),
+        TypeId::of::<Vec<Option<E>>>(),
+        TypeId::of::<Box<[E]>>(),
+        TypeId::of::<VecDeque<E>>(),
+        TypeId::of::<BTreeSet<E>>(),
+        TypeId::of::<HashSet<E>>(),
+    ]
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ pub use documents::{
 };
 pub use evolution::Evolution;
 pub use facts::Facts;
-pub use field::{Field, FieldType, Presence};
+pub use field::{Field, FieldType, NestedType, Presence};
 pub use group::Group;
 pub use index::{Index, IndexDefinition, IndexEntry, IndexId, IndexValues, indexed_document};
 pub use index_range::{IndexCondition, IndexRange};

@@ -1,9 +1,10 @@
 mod builder;
 
+use bucketdb_query::{Path, Segment, TextType, TextTypes};
 use serde::{Deserialize, Serialize};
 
 use crate::ttl::{check_end_type, ttl_field};
-use crate::{Field, FieldType, IndexDefinition, KeyType, RemovedField};
+use crate::{Field, FieldType, IndexDefinition, KeyType, NestedType, RemovedField};
 
 pub use self::builder::SchemaBuilder;
 
@@ -23,6 +24,9 @@ pub struct Schema {
     version: u32,
     key: Vec<KeyField>,
     fields: Vec<Field>,
+    /// What texts stand for behind the fields.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    nested: Vec<NestedType>,
     /// What is said of fields that the version before has and this one has not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     removed: Vec<RemovedField>,
@@ -79,6 +83,7 @@ impl Schema {
             version: 0,
             key,
             fields: Vec::new(),
+            nested: Vec::new(),
             removed: Vec::new(),
             has_step: false,
             indexes: Vec::new(),
@@ -114,6 +119,17 @@ impl Schema {
     #[must_use]
     pub fn fields(&self) -> &[Field] {
         &self.fields
+    }
+
+    /// What texts stand for in lists and nested documents; see [`SchemaBuilder::nested`].
+    #[must_use]
+    pub fn nested(&self) -> &[NestedType] {
+        &self.nested
+    }
+
+    /// The same, as it compares. What [`check`](Self::check) refuses is left out.
+    pub(crate) fn nested_types(&self) -> impl Iterator<Item = (Path, TextType)> {
+        self.nested.iter().filter_map(|nested| Some((nested.path.parse().ok()?, nested.field_type.text_type()?)))
     }
 
     /// What is said of fields that the version before has and this one has not.
@@ -234,7 +250,17 @@ impl Schema {
             let is_known = known.default.as_ref().is_some_and(|known| known.is_same(wanted));
             if is_known { None } else { without(format!("it gives field {name:?} the default {}", wanted.to_value())) }
         };
-        self.fields.iter().zip(&other.fields).find_map(differs)
+        let differs_in = |wanted: &NestedType| {
+            let known = self.nested.iter().find(|known| known.path == wanted.path).map(|known| known.field_type);
+            let NestedType { path, field_type } = wanted;
+            let what = format!("it declares {path} as {field_type}");
+            match known {
+                Some(known) if known == *field_type => None,
+                Some(known) => Some(Contradiction { what, registered: format!("with {known}") }),
+                None => without(what),
+            }
+        };
+        self.fields.iter().zip(&other.fields).find_map(differs).or_else(|| other.nested.iter().find_map(differs_in))
     }
 
     /// Says what the fields of the key hold. A derived schema learns it from the Rust type of the key.
@@ -283,11 +309,42 @@ impl Schema {
                 return Err(self.invalid(format!("field {:?} is declared twice", field.name)));
             }
         }
+        self.check_nested()?;
         if let Some(field) = &self.ttl {
-            let types = self.fields.iter().filter_map(|field| Some((&field.name, field.field_type.text_type()?)));
-            check_end_type(&self.table, &ttl_field(&self.table, field)?, &types.collect())?;
+            let fields = self.fields.iter().filter_map(|field| Some((&field.name, field.field_type.text_type()?)));
+            let types = fields.collect::<TextTypes>().with_nested(self.nested_types());
+            check_end_type(&self.table, &ttl_field(&self.table, field)?, &types)?;
         }
         self.indexes.iter().try_for_each(|index| index.order(&self.table).map(|_| ()))
+    }
+
+    /// # Errors
+    /// What is said of lists and nested documents, if it cannot be.
+    fn check_nested(&self) -> Result<(), InvalidSchema> {
+        for (index, NestedType { path, field_type }) in self.nested.iter().enumerate() {
+            let cannot = |why: String| Err(self.invalid(format!("it declares {path} as {field_type}, {why}")));
+            let parsed: Path = match path.parse() {
+                Ok(parsed) => parsed,
+                Err(error) => return cannot(format!("which is no path: {error}")),
+            };
+            let is_of_one = parsed.segments().iter().any(|segment| matches!(segment, Segment::Index(_)));
+            if parsed.segments().len() < 2 || is_of_one {
+                return cannot(
+                    "and only what is in nested documents, and all elements of lists, have such a type".to_owned(),
+                );
+            }
+            let field = parsed.first_field().unwrap_or_default();
+            if self.version > 0 && !self.declares(field) {
+                return cannot(format!("and does not declare field {field:?}"));
+            }
+            if field_type.text_type().is_none() {
+                return cannot("and only uuid, timestamp, date and decimal are said there".to_owned());
+            }
+            if self.nested.iter().take(index).any(|earlier| earlier.path == *path) {
+                return cannot("and says it twice".to_owned());
+            }
+        }
+        Ok(())
     }
 
     /// Whether `newer` may be registered where this one is, as far as key and version tell; see also

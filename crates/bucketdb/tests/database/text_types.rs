@@ -293,18 +293,41 @@ fn rank(field: usize, place: Option<(usize, usize)>) -> Option<(u8, usize)> {
     place.map(|place| value(field, place)).map(|(_, class, group)| (class, group))
 }
 
-fn document(id: usize, places: &Places) -> Value {
-    let mut document = json!({"id": id});
+/// Where the fields are in their documents, as their paths begin: at the top, in a document within it, in one of a list.
+const TOP: &str = "";
+const INNER: &str = "inner.";
+const LISTED: &str = "list[*].";
+
+fn document(id: usize, places: &Places, prefix: &str) -> Value {
+    let mut fields = json!({});
     for (field, place) in places.iter().enumerate() {
         if let Some(place) = place {
-            document[FIELDS[field].0] = value(field, *place).0;
+            fields[FIELDS[field].0] = value(field, *place).0;
         }
     }
-    document
+    match prefix {
+        INNER => json!({"id": id, "inner": fields}),
+        LISTED => json!({"id": id, "list": [fields]}),
+        _ => {
+            fields["id"] = json!(id);
+            fields
+        }
+    }
+}
+
+fn indexes_at(prefix: &str, indexes: &[&str]) -> Vec<String> {
+    // An index is over the elements of one list.
+    let most = if prefix == LISTED { 1 } else { usize::MAX };
+    let at = |index: &&str| {
+        let terms: Vec<_> = index.split(", ").take(most).map(|term| format!("{prefix}{term}")).collect();
+        terms.join(", ")
+    };
+    indexes.iter().map(at).collect()
 }
 
 #[derive(Clone, Debug)]
 struct Asked {
+    prefix: &'static str,
     field: usize,
     operator: &'static str,
     first: (usize, usize),
@@ -332,8 +355,12 @@ impl Asked {
         }
     }
 
+    fn name(&self, field: usize) -> String {
+        format!("{}{}", self.prefix, FIELDS[field].0)
+    }
+
     fn text(&self) -> String {
-        let name = FIELDS[self.field].0;
+        let name = self.name(self.field);
         let [first, second] = [self.first, self.second].map(|place| value(self.field, place).0);
         match self.operator {
             "in" => format!("{name} in [{first}, {second}]"),
@@ -346,7 +373,7 @@ impl Asked {
         let mut query = collection.query().filter_text(&self.text()).unwrap();
         if let Some((field, descends)) = self.order {
             let order: bucketdb::Order =
-                format!("{}{}", FIELDS[field].0, if descends { " desc" } else { "" }).parse().unwrap();
+                format!("{}{}", self.name(field), if descends { " desc" } else { "" }).parse().unwrap();
             query = query.order_by(order);
         }
         match self.limit {
@@ -368,17 +395,18 @@ impl Asked {
     }
 }
 
-fn column(field: usize) -> Column<Value, Value> {
-    Column::from(FIELDS[field].0.parse::<bucketdb::Path>().unwrap())
+fn column(name: &str) -> Column<Value, Value> {
+    Column::from(name.parse::<bucketdb::Path>().unwrap())
 }
 
 /// Pages, groups, least and greatest values are what the model says, on every way.
-async fn check_parts(asked: &Asked, mixed: &Collection, documents: &[Places], indexes: &[&str]) {
+async fn check_parts(asked: &Asked, mixed: &Collection, documents: &[Places], indexes: &[String]) {
     let (all, text) = (Asked { limit: None, ..asked.clone() }, asked.text());
     let expected = all.expected(documents);
     let mut ways = vec![all.query(mixed), all.query(mixed).without_index()];
     ways.extend(indexes.iter().map(|index| all.query(mixed).by_index(index)));
     let field = asked.order.map_or(asked.field, |(field, _)| field);
+    let name = asked.name(field);
     let mut groups: Vec<(u8, usize)> =
         expected.iter().map(|id| rank(field, documents[*id][field]).unwrap_or_default()).collect();
     groups.sort_unstable();
@@ -403,7 +431,7 @@ async fn check_parts(asked: &Asked, mixed: &Collection, documents: &[Places], in
                 }
             }
         }
-        let counts = match query.clone().group_by(column(field)).count().await {
+        let counts = match query.clone().group_by(column(&name)).count().await {
             Err(Error::UnknownIndex { .. }) => continue,
             counts => counts.unwrap(),
         };
@@ -411,22 +439,23 @@ async fn check_parts(asked: &Asked, mixed: &Collection, documents: &[Places], in
         assert_eq!(found, different.iter().map(sizes).collect::<Vec<_>>(), "{counts:?} of {text}");
         assert_eq!(known.get_or_insert_with(|| counts.clone()), &counts, "every way shows a group alike: {text}");
         let different: Vec<Value> = counts.iter().map(|(value, _)| value.clone()).collect();
-        assert_eq!(query.clone().distinct(column(field)).await.unwrap(), different, "{text}");
+        assert_eq!(query.clone().distinct(column(&name)).await.unwrap(), different, "{text}");
         assert_eq!(query.clone().count().await.unwrap(), expected.len() as u64, "{text}");
-        let sum = query.clone().aggregate((column(field).sum(), column(field).avg())).await.ok();
+        let sum = query.clone().aggregate((column(&name).sum(), column(&name).avg())).await.ok();
         assert_eq!(summed.get_or_insert_with(|| sum.clone()), &sum, "every way adds up alike: {text}");
-        let parts = query.clone().select_fields(["id", FIELDS[field].0]).unwrap().fetch().await;
-        assert_eq!(parts.unwrap(), selected(&query, FIELDS[field].0).await, "{text}");
+        let top = if asked.prefix == INNER { "inner" } else { FIELDS[field].0 };
+        let parts = query.clone().select_fields(["id", top]).unwrap().fetch().await;
+        assert_eq!(parts.unwrap(), selected(&query, top).await, "{text}");
         let there = || counts.iter().map(|(value, _)| value).filter(|value| !value.is_null());
-        let least = query.clone().min(column(field)).await.unwrap();
-        let greatest = query.clone().max(column(field)).await.unwrap();
+        let least = query.clone().min(column(&name)).await.unwrap();
+        let greatest = query.clone().max(column(&name)).await.unwrap();
         assert_eq!((least.as_ref(), greatest.as_ref()), (there().next(), there().next_back()), "{text}");
     }
     // What a group shows equals all that is in it.
     for ((value, _), group) in
         known.unwrap_or_default().iter().zip(&different).filter(|((value, _), _)| !value.is_null())
     {
-        let same = mixed.query().filter_text(&format!("{} = {value}", FIELDS[field].0)).unwrap();
+        let same = mixed.query().filter_text(&format!("{name} = {value}")).unwrap();
         let all = documents.iter().filter(|places| rank(field, places[field]) == Some(*group)).count();
         assert_eq!(same.count().await.unwrap(), all as u64, "{value}");
     }
@@ -446,18 +475,38 @@ fn asked() -> impl Strategy<Value = Asked> {
     let place = || (0..14usize, 0..3usize);
     let order = prop::option::of((0..4usize, any::<bool>()));
     (0..4usize, operators, place(), place(), order, prop::option::of(0..5usize)).prop_map(
-        |(field, operator, first, second, order, limit)| Asked { field, operator, first, second, order, limit },
+        |(field, operator, first, second, order, limit)| Asked {
+            prefix: TOP,
+            field,
+            operator,
+            first,
+            second,
+            order,
+            limit,
+        },
     )
 }
 
 fn typed_schema(key: KeyType) -> Schema {
+    typed_schema_at(TOP, key)
+}
+
+fn typed_schema_at(prefix: &str, key: KeyType) -> Schema {
     let builder = Schema::builder("mixed").version(1).field::<u64>("id").key(&["id"]);
-    let builder = FIELDS.iter().fold(builder, |builder, (name, of)| builder.field_of_type(name, *of));
-    builder.finish().with_key_types(&[key])
+    let builder = match prefix {
+        INNER => builder.field_of_type("inner", FieldType::Any),
+        LISTED => builder.field_of_type("list", FieldType::Any),
+        _ => builder,
+    };
+    let declare = |builder: bucketdb::SchemaBuilder, (name, of): &(&str, FieldType)| match prefix {
+        TOP => builder.field_of_type(name, *of),
+        prefix => builder.nested_of_type(&format!("{prefix}{name}"), *of),
+    };
+    FIELDS.iter().fold(builder, declare).finish().with_key_types(&[key])
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20))]
+    #![proptest_config(ProptestConfig::with_cases(40))]
     #[test]
     fn every_way_gives_the_same_whatever_version_a_row_is_of(
         before in prop::collection::vec(places(), 0..12),
@@ -465,36 +514,42 @@ proptest! {
         queries in prop::collection::vec(asked(), 12),
         checkpoints in any::<(bool, bool)>(),
         indexes in prop::sample::subsequence(INDEXES.to_vec(), 1..=INDEXES.len()),
+        prefix in prop::sample::select(vec![TOP, INNER, LISTED]),
     ) {
+        let indexes = indexes_at(prefix, &indexes);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let db = on(MemoryDriver::new()).open().await.unwrap();
             let mixed = db.create_collection(Schema::open("mixed", "id", KeyType::Integer)).await.unwrap();
             for (id, places) in before.iter().enumerate() {
-                mixed.put(&document(id, places)).await.unwrap();
+                mixed.put(&document(id, places, prefix)).await.unwrap();
             }
             if checkpoints.0 {
                 db.checkpoint().await.unwrap();
             }
-            db.create_collection(typed_schema(KeyType::Integer)).await.unwrap();
+            db.create_collection(typed_schema_at(prefix, KeyType::Integer)).await.unwrap();
             for index in &indexes {
                 mixed.create_index(index).await.unwrap();
             }
             for (id, places) in after.iter().enumerate() {
-                mixed.put(&document(before.len() + id, places)).await.unwrap();
+                mixed.put(&document(before.len() + id, places, prefix)).await.unwrap();
             }
             if checkpoints.1 {
                 db.build_indexes().await.unwrap();
             }
             let documents = [before, after].concat();
-            for asked in &queries {
+            for asked in queries {
+                let order = asked.order.filter(|_| prefix != LISTED);
+                let asked = &Asked { prefix, order, ..asked };
                 let expected = asked.expected(&documents);
                 let ids = |found: Vec<Value>| -> Vec<usize> {
                     found.iter().map(|document| document["id"].as_u64().unwrap() as usize).collect()
                 };
                 let text = asked.text();
                 let query = asked.query(&mixed);
-                check_parts(asked, &mixed, &documents, &indexes).await;
+                if prefix != LISTED {
+                    check_parts(asked, &mixed, &documents, &indexes).await;
+                }
                 assert_eq!(ids(query.clone().fetch().await.unwrap()), expected, "{text} {:?}", asked.order);
                 assert_eq!(ids(query.clone().without_index().fetch().await.unwrap()), expected, "{text} without index");
                 for index in &indexes {
@@ -575,31 +630,170 @@ async fn an_index_begins_anew_when_its_field_stands_for_something_else() {
     assert!(error.contains("declared as uuid, and text in the key"), "{error}");
 }
 
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Document)]
+#[document(
+    table = "orders",
+    index(total.amount desc),
+    index(lines[*].price),
+    unique(total.token),
+    nested(total.amount = Decimal, total.token = Uuid, lines[*].price = Decimal, lines[*].at = jiff::Timestamp)
+)]
+struct Order {
+    #[document(key)]
+    id: u64,
+    #[serde(rename = "sum")]
+    total: Total,
+    lines: Vec<Line>,
+    prices: Vec<Decimal>,
+    days: Option<Vec<jiff::civil::Date>>,
+    address: std::net::IpAddr,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Total {
+    amount: Decimal,
+    token: Option<Uuid>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Line {
+    price: Decimal,
+    at: Option<jiff::Timestamp>,
+}
+
+fn order(id: u64, amount: &str, prices: &[&str]) -> Order {
+    let decimal = |text: &str| Decimal::from_str(text).unwrap();
+    let at = jiff::Timestamp::from_second(1_700_000_000).unwrap();
+    Order {
+        id,
+        total: Total { amount: decimal(amount), token: None },
+        lines: prices.iter().map(|price| Line { price: decimal(price), at: Some(at) }).collect(),
+        prices: prices.iter().map(|price| decimal(price)).collect(),
+        days: (id == 1).then(|| vec![jiff::civil::date(44, 3, 15)]),
+        address: [127, 0, 0, 1].into(),
+    }
+}
+
 #[tokio::test]
-async fn types_in_lists_and_nested_documents_are_texts() {
-    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Document)]
-    #[document(table = "nested")]
-    struct Nested {
+async fn in_nested_documents_and_lists_they_are_what_a_schema_says() {
+    let db = in_memory().await;
+    let orders = db.table::<Order>().await.unwrap();
+    let token = Uuid::from_str("67e55044-10b1-426f-9247-bb680e5fe0c8").unwrap();
+    let mut first = order(1, "9.50", &["9.5", "100"]);
+    first.total.token = Some(token);
+    for order in [first.clone(), order(2, "10", &["10.0"]), order(3, "-1", &["-0.5", "2"]), order(4, "100", &[])] {
+        orders.insert(&order).await.unwrap();
+    }
+    db.checkpoint().await.unwrap();
+    db.build_indexes().await.unwrap();
+    assert_eq!(orders.get(1).await.unwrap(), Some(first.clone()), "with its digits");
+    let value = db.collection("orders").get(&json!(1)).await.unwrap().unwrap();
+    assert_eq!(value, serde_json::to_value(&first).unwrap());
+
+    let ids = async |text: &str, by: Option<&str>| -> Vec<u64> {
+        let query =
+            orders.query().filter_text(text).unwrap().order_by("sum.amount".parse::<bucketdb::Order>().unwrap());
+        let query = by.map_or(query.clone(), |by| query.by_index(by));
+        query.fetch().await.unwrap().iter().map(|order| order.id).collect()
+    };
+    for by in [None, Some("sum.amount desc")] {
+        assert_eq!(ids("sum.amount >= 9.5", by).await, [1, 2, 4]);
+        assert_eq!(ids("sum.amount = 9.5", by).await, [1]);
+        assert_eq!(ids("sum.amount < \"9.5000\"", by).await, [3]);
+    }
+    for by in [None, Some("lines[*].price")] {
+        assert_eq!(ids("lines[*].price > 9.5", by).await, [1, 2]);
+        assert_eq!(ids("lines[*].price = 10", by).await, [2]);
+        assert_eq!(ids("lines[*].price between -1 and 2.00", by).await, [3]);
+        assert_eq!(ids("not lines[*].price < 9.6", by).await, [2, 4]);
+    }
+    assert_eq!(ids("lines[0].price = 9.50", None).await, [1]);
+    assert_eq!(ids("prices[*] >= 10", None).await, [1, 2]);
+    assert_eq!(ids("prices contains 10", None).await, [2]);
+    assert_eq!(ids("lines[*].at = \"2023-11-14T23:13:20+01:00\"", None).await, [3, 1, 2]);
+    assert_eq!(ids("days[*] < \"1000-01-01\"", None).await, [1]);
+    let ten = Decimal::from_str("10.000").unwrap();
+    assert_eq!(orders.query().filter(Order::PRICES.contains(ten)).count().await.unwrap(), 1);
+    assert_eq!(orders.query().filter(Order::ADDRESS.eq(first.address)).count().await.unwrap(), 4);
+
+    let amount = column("sum.amount");
+    let values = db.collection("orders");
+    assert_eq!(values.query().sum(amount.clone()).await.unwrap(), json!("118.5"));
+    assert_eq!(values.query().max(amount).await.unwrap(), Some(json!("100")));
+
+    let upper = json!(token.to_string().to_uppercase());
+    let mut taken = serde_json::to_value(order(5, "1", &[])).unwrap();
+    taken["sum"]["token"] = upper;
+    assert!(matches!(values.insert(&taken).await, Err(Error::UniqueViolation { .. })));
+    let report = db.verify(|_| ()).await.unwrap();
+    assert!(report.is_clean(), "{report:?}");
+}
+
+#[tokio::test]
+async fn a_nested_type_that_cannot_be_is_refused_by_its_path() {
+    let db = in_memory().await;
+    let with = |path: &str, of: FieldType| {
+        let builder = Schema::builder("t").field::<u64>("id").field_of_type("a", FieldType::Any).key(&["id"]);
+        builder.nested_of_type(path, of).finish().with_key_types(&[KeyType::Integer])
+    };
+    for (path, of, part) in [
+        ("a", FieldType::Decimal, "only what is in nested documents"),
+        ("a[0].b", FieldType::Decimal, "only what is in nested documents"),
+        ("b.c", FieldType::Decimal, "does not declare field \"b\""),
+        ("a.b", FieldType::U8, "only uuid, timestamp, date and decimal"),
+        ("a..b", FieldType::Date, "which is no path"),
+    ] {
+        let error = db.create_collection(with(path, of)).await.unwrap_err().to_string();
+        assert!(error.contains(&format!("it declares {path} as {of}, ")) && error.contains(part), "{error}");
+    }
+    db.create_collection(with("a.b", FieldType::Decimal)).await.unwrap();
+    db.create_collection(with("a . b", FieldType::Decimal)).await.unwrap_err();
+    let before = db.stats().unwrap().position;
+    db.create_collection(with("a.b", FieldType::Decimal)).await.unwrap();
+    assert_eq!(db.stats().unwrap().position, before, "it is known");
+    let error = db.create_collection(with("a.b", FieldType::Uuid)).await.unwrap_err().to_string();
+    let expected = "it declares a.b as uuid under version 1, which is registered with decimal; raise the version";
+    assert!(error.contains(expected), "{error}");
+    let error = db.create_collection(with("a.c", FieldType::Uuid)).await.unwrap_err().to_string();
+    assert!(error.contains("it declares a.c as uuid under version 1, which is registered without that"), "{error}");
+
+    #[derive(Clone, Serialize, Deserialize, Document)]
+    #[document(table = "lost", nested(total.price = Decimal))]
+    struct Lost {
         #[document(key)]
         id: u64,
-        tokens: Vec<Uuid>,
-        address: std::net::IpAddr,
-        inner: Inner,
+        total: Total,
     }
-    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-    struct Inner {
-        token: Uuid,
-        price: Decimal,
-    }
+    let error = db.table::<Lost>().await.err().unwrap().to_string();
+    assert!(error.contains("total.price") && error.contains("amount, token"), "{error}");
+}
+
+#[tokio::test]
+async fn an_index_begins_anew_when_a_nested_value_stands_for_something_else_also_under_another_name() {
     let db = in_memory().await;
-    let nested = db.table::<Nested>().await.unwrap();
-    let token = Uuid::from_str("67e55044-10b1-426f-9247-bb680e5fe0c8").unwrap();
-    let inner = Inner { token, price: Decimal::new(110, 2) };
-    let document = Nested { id: 1, tokens: vec![token], address: [127, 0, 0, 1].into(), inner };
-    nested.insert(&document).await.unwrap();
-    assert_eq!(nested.get(1).await.unwrap(), Some(document.clone()));
-    let value = db.collection("nested").get(&json!(1)).await.unwrap().unwrap();
-    assert_eq!(value, serde_json::to_value(&document).unwrap());
-    assert_eq!(nested.query().filter(Nested::TOKENS.contains(token)).count().await.unwrap(), 1);
-    assert_eq!(nested.query().filter(Nested::ADDRESS.eq(document.address)).count().await.unwrap(), 1);
+    let first = Schema::builder("t").field::<u64>("id").field_of_type("a", FieldType::Any).key(&["id"]);
+    let first = first.index("a.price").finish().with_key_types(&[KeyType::Integer]);
+    let rows = db.create_collection(first).await.unwrap();
+    for (id, price) in ["9.5", "10", "-1"].iter().enumerate() {
+        rows.put(&json!({"id": id, "a": {"price": price}})).await.unwrap();
+    }
+    db.checkpoint().await.unwrap();
+    db.build_indexes().await.unwrap();
+    let ordered = async |by: &str, path: &str| -> Vec<u64> {
+        let order: bucketdb::Order = path.parse().unwrap();
+        let query = rows.query().order_by(order);
+        let found = query.clone().by_index(by).fetch().await.unwrap();
+        assert_eq!(found, query.without_index().fetch().await.unwrap());
+        found.iter().map(|row| row["id"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(ordered("a.price", "a.price").await, [2, 1, 0], "texts");
+    let second = Schema::builder("t").version(2).field::<u64>("id").field_of_type("b", FieldType::Any);
+    let second = second.renamed_from("a").nested_of_type("b.price", FieldType::Decimal).key(&["id"]).index("b.price");
+    db.create_collection(second.finish().with_key_types(&[KeyType::Integer])).await.unwrap();
+    rows.put(&json!({"id": 3, "b": {"price": 9.75}})).await.unwrap();
+    db.build_indexes().await.unwrap();
+    assert_eq!(ordered("b.price", "b.price").await, [2, 0, 3, 1], "numbers");
+    assert_eq!(ordered("b.price", "a.price").await, [2, 0, 3, 1], "by the name that it had");
+    let count = rows.query().filter_text("a.price > 9.5").unwrap().count().await.unwrap();
+    assert_eq!(count, 2);
 }

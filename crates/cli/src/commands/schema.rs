@@ -20,11 +20,17 @@ pub(super) async fn run(global: &Global, name: &str, output: &mut Output) -> Res
             .iter()
             .map(|field| json!({"name": field.name, "type": field.field_type.to_string()}))
             .collect();
+        let nested: Vec<Value> = schema
+            .nested()
+            .iter()
+            .map(|nested| json!({"path": nested.path, "type": nested.field_type.to_string()}))
+            .collect();
         return Ok(output.value(&json!({
             "table": name,
             "version": schema.version(),
             "key": key,
             "fields": fields,
+            "nested": nested,
             "ttl": ttl,
             "indexes": indexes.iter().map(index_value).collect::<Value>(),
         }))?);
@@ -39,7 +45,9 @@ pub(super) async fn run(global: &Global, name: &str, output: &mut Output) -> Res
         output.line(format_args!("documents end when {field} says so, in seconds since 1970"))?;
     }
     if !schema.fields().is_empty() {
-        let rows = schema.fields().iter().map(|field| vec![field.name.clone(), field.field_type.to_string()]);
+        let fields = schema.fields().iter().map(|field| vec![field.name.clone(), field.field_type.to_string()]);
+        let nested = schema.nested().iter().map(|nested| vec![nested.path.clone(), nested.field_type.to_string()]);
+        let rows = fields.chain(nested);
         output.line(table(&["field", "type"], rows, output.width()))?;
     }
     if !indexes.is_empty() {

@@ -104,6 +104,9 @@ fn changes_of(before: Option<&Schema>, schema: &Schema) -> Vec<String> {
             (None, None) => changes.push(format!("+ {name} {holds}{default}")),
         }
     }
+    let known = before.map(Schema::nested).unwrap_or_default();
+    let nested = schema.nested().iter().filter(|nested| !known.contains(nested));
+    changes.extend(nested.map(|nested| format!("{} compares as {}", nested.path, nested.field_type)));
     for name in gone.keys() {
         let removed = schema.removed().iter().find(|removed| removed.name == **name);
         let value = removed.and_then(|removed| removed.value.as_ref());

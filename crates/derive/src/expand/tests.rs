@@ -85,15 +85,20 @@ fn refuses_unknown_misplaced_and_repeated_attributes() {
         (
             "#[document(tabel = \"a\")]",
             "unknown attribute `tabel`; a struct can have `table`, `version`, `crate`, `index(...)`, `unique(...)`, \
-             `removed(...)`, `migrate_from` and `with`",
+             `nested(...)`, `removed(...)`, `migrate_from` and `with`",
         ),
         (
             "#[document(a::b)]",
             "unknown attribute `a::b`; a struct can have `table`, `version`, `crate`, `index(...)`, `unique(...)`, \
-             `removed(...)`, `migrate_from` and `with`",
+             `nested(...)`, `removed(...)`, `migrate_from` and `with`",
         ),
         ("#[document(key)]", "`key` belongs on a field of the struct"),
         ("#[document(ttl)]", "`ttl` belongs on a field of the struct"),
+        ("#[document(nested(b.c = u8))]", "there is no stored field `b` for `nested`"),
+        (
+            "#[document(nested(a = u8))]",
+            "`nested` says of what type a value within a field is: `nested(lines[*].price = Decimal)`",
+        ),
         ("#[document(table = \"a\", table = \"a\")]", "`table` is given twice"),
         ("#[document(version = 1)] #[document(version = 2)]", "`version` is given twice"),
         ("#[document(crate = \"a\", crate = \"a\")]", "`crate` is given twice"),

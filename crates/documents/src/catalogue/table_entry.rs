@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bucketdb_log::codec::Malformed;
-use bucketdb_query::{Order, Segment, TextType, TextTypes};
+use bucketdb_query::{Order, OrderTerm, Path, TextType, TextTypes};
 
 use super::TableId;
 use crate::evolution::Evolution;
@@ -162,11 +162,9 @@ impl TableEntry {
         }
         let (after, versions) = (&self.evolution, &self.versions);
         let is_stale = |index: &Index| {
-            let is_other_type = |name| types_before.of_field(name) != self.types.of_field(name);
-            let is_stale_in = |name| {
-                !after.reads_as_before(&before, name, versions.iter().map(Schema::version)) || is_other_type(name)
-            };
-            index.order.fields().any(is_stale_in)
+            let is_other_type = |term: &OrderTerm| types_before.of_path(&term.path) != self.types.of_path(&term.path);
+            let is_stale_in = |name| !after.reads_as_before(&before, name, versions.iter().map(Schema::version));
+            index.order.fields().any(is_stale_in) || index.order.terms().iter().any(is_other_type)
         };
         let (stale, mut kept): (Vec<Index>, Vec<Index>) = self.indexes.drain(..).partition(is_stale);
         for index in &mut kept {
@@ -206,26 +204,38 @@ impl TableEntry {
     }
 }
 
-/// The types of the fields that an order has: others may come and go while there is an index over it.
+/// The types of the values that an order is by: others may come and go while there is an index over it.
 fn types_at(order: &Order, types: &TextTypes) -> TextTypes {
-    let typed = order.terms().iter().filter_map(|term| match term.path.segments() {
-        [Segment::Field(name)] => Some((name.clone(), types.of_field(name)?)),
-        _ => None,
-    });
-    typed.collect()
+    let typed = order.terms().iter().filter_map(|term| Some((term.path.clone(), types.of_path(&term.path)?)));
+    let (fields, nested): (Vec<_>, Vec<_>) = typed.partition(|(path, _)| path.segments().len() == 1);
+    let fields = fields.iter().filter_map(|(path, text_type)| Some((path.first_field()?, *text_type)));
+    fields.collect::<TextTypes>().with_nested(nested)
 }
 
 /// What texts stand for by all versions of a schema, oldest first.
 fn types_of(versions: &[Schema], evolution: &Evolution) -> TextTypes {
     let mut types: BTreeMap<&str, Option<TextType>> = BTreeMap::new();
+    let mut nested: BTreeMap<String, (Path, TextType)> = BTreeMap::new();
     for schema in versions {
         let fields = schema.fields().iter().map(|field| (&field.name, field.field_type.text_type()));
         let key = schema.key().iter().map(|field| (&field.name, field.key_type.text_type()));
         types.extend(fields.chain(key).map(|(name, text_type)| (evolution.newest_name(name), text_type)));
+        nested.extend(schema.nested_types().map(|(path, text_type)| {
+            let path = path.with_first_field(|name| evolution.newest_name(name));
+            (path.to_string(), (path, text_type))
+        }));
     }
     // Whoever asks may use any name that a field had.
-    let names = evolution.names().filter(|name| evolution.newest_name(name) != *name);
-    let earlier: Vec<_> = names.filter_map(|name| Some((name, *types.get(evolution.newest_name(name))?))).collect();
+    let earlier_names = || evolution.names().filter(|name| evolution.newest_name(name) != *name);
+    let earlier: Vec<_> =
+        earlier_names().filter_map(|name| Some((name, *types.get(evolution.newest_name(name))?))).collect();
     types.extend(earlier);
-    types.into_iter().filter_map(|(name, text_type)| Some((name, text_type?))).collect()
+    let earlier_nested: Vec<_> = earlier_names()
+        .flat_map(|name| {
+            let of_it = nested.values().filter(|(path, _)| path.first_field() == Some(evolution.newest_name(name)));
+            of_it.map(|(path, text_type)| (path.with_first_field(|_| name), *text_type)).collect::<Vec<_>>()
+        })
+        .collect();
+    let fields: TextTypes = types.into_iter().filter_map(|(name, text_type)| Some((name, text_type?))).collect();
+    fields.with_nested(nested.into_values().chain(earlier_nested))
 }

@@ -261,6 +261,22 @@ impl Filter {
                 let (low, high) = (asked(&path, low), asked(&path, high));
                 Expression::Between { path, low, high }
             }
+            Expression::Contains { path, value } => {
+                let elements = path.clone().then_any_element();
+                match types.of_path(&elements) {
+                    None => Expression::Contains { path, value },
+                    Some(text_type) => {
+                        let asked = text_type.asked(value.clone());
+                        let equal = Expression::Compare { path: elements, comparison: Comparison::Equal, value: asked };
+                        // Where it is no list after all, but a text, this may be inside.
+                        let inside = value.is_string().then(|| Self::of(Expression::Contains { path, value }));
+                        match inside {
+                            None => equal,
+                            Some(inside) => Expression::Or(vec![Self::of(equal), inside]),
+                        }
+                    }
+                }
+            }
             other => other,
         })
     }

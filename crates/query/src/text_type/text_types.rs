@@ -1,37 +1,76 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::text_type::TextType;
 use crate::{Path, Reach, Segment, ValueRef};
 
-/// The fields of a table, at the top of its documents, whose texts stand for something. Cheap to clone.
+/// The values of a table's documents whose texts stand for something: fields at the top, and what is in lists and nested
+/// documents. Cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TextTypes {
     /// Mostly there are none.
-    fields: Option<Arc<[TypedField]>>,
+    typed: Option<Arc<TypedValues>>,
 }
 
-type TypedField = (Box<str>, TextType);
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct TypedValues {
+    fields: Vec<(Box<str>, TextType)>,
+    /// Paths of more than one step.
+    nested: Vec<(Path, TextType)>,
+}
 
 impl TextTypes {
-    /// The type of a field.
+    /// The type of a field at the top.
     #[inline]
     #[must_use]
     pub fn of_field(&self, name: &str) -> Option<TextType> {
-        let fields = self.fields.as_ref()?;
+        let fields = &self.typed.as_ref()?.fields;
         fields.iter().find(|(field, _)| **field == *name).map(|(_, text_type)| *text_type)
     }
 
-    /// The type of what a path leads to.
+    /// The type of what a path leads to. What is said of every element of a list holds for one of them.
     #[inline]
     #[must_use]
     pub fn of_path(&self, path: &Path) -> Option<TextType> {
-        self.fields.as_ref()?;
+        let typed = self.typed.as_ref()?;
         match path.segments() {
             [Segment::Field(name)] => self.of_field(name),
-            _ => None,
+            segments => {
+                let (_, text_type) = typed.nested.iter().find(|(declared, _)| is_at(segments, declared.segments()))?;
+                Some(*text_type)
+            }
+        }
+    }
+
+    /// These, and what paths of more than one step lead to, such as `lines[*].price`.
+    #[must_use]
+    pub fn with_nested(self, nested: impl IntoIterator<Item = (Path, TextType)>) -> Self {
+        let mut typed = self.typed.map(Arc::unwrap_or_clone).unwrap_or_default();
+        typed.nested.extend(nested);
+        Self::of(typed)
+    }
+
+    fn of(typed: TypedValues) -> Self {
+        let has_any = !typed.fields.is_empty() || !typed.nested.is_empty();
+        Self { typed: has_any.then(|| Arc::new(typed)) }
+    }
+
+    /// Makes all values of some fields of a document comparable, as [`TextType::comparable`] makes each. To be done once.
+    pub fn make_comparable(&self, fields: &mut Map<String, Value>) {
+        let Some(typed) = &self.typed else { return };
+        for (name, text_type) in &typed.fields {
+            if let Some(value) = fields.get_mut(&**name) {
+                *value = text_type.comparable(value.take());
+            }
+        }
+        for (path, text_type) in &typed.nested {
+            if let Some((Segment::Field(name), rest)) = path.segments().split_first()
+                && let Some(value) = fields.get_mut(name)
+            {
+                make_comparable_at(value, rest, *text_type);
+            }
         }
     }
 
@@ -56,14 +95,45 @@ impl TextTypes {
     /// Whether no field has one.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.fields.is_none()
+        self.typed.is_none()
+    }
+}
+
+/// Whether a path leads to what another one that was declared does: the same, or one element where that is of all.
+fn is_at(path: &[Segment], declared: &[Segment]) -> bool {
+    let is_same = |(asked, declared): (&Segment, &Segment)| match (asked, declared) {
+        (Segment::Index(_), Segment::AnyElement) => true,
+        (asked, declared) => asked == declared,
+    };
+    path.len() == declared.len() && path.iter().zip(declared).all(is_same)
+}
+
+/// The same for what a path leads to from here. Recursion ends with the path.
+fn make_comparable_at(value: &mut Value, path: &[Segment], text_type: TextType) {
+    match (path.split_first(), value) {
+        (None, value) => *value = text_type.comparable(value.take()),
+        (Some((Segment::Field(name), rest)), Value::Object(fields)) => {
+            if let Some(field) = fields.get_mut(name) {
+                make_comparable_at(field, rest, text_type);
+            }
+        }
+        (Some((Segment::AnyElement, rest)), Value::Array(elements)) => {
+            elements.iter_mut().for_each(|element| make_comparable_at(element, rest, text_type));
+        }
+        (Some((Segment::Index(index), rest)), Value::Array(elements)) => {
+            let index = usize::try_from(*index).unwrap_or(usize::MAX);
+            if let Some(element) = elements.get_mut(index) {
+                make_comparable_at(element, rest, text_type);
+            }
+        }
+        _ => {}
     }
 }
 
 impl<N: AsRef<str>> FromIterator<(N, TextType)> for TextTypes {
     fn from_iter<I: IntoIterator<Item = (N, TextType)>>(fields: I) -> Self {
-        let fields: Vec<_> = fields.into_iter().map(|(name, text_type)| (name.as_ref().into(), text_type)).collect();
-        Self { fields: (!fields.is_empty()).then(|| fields.into()) }
+        let fields = fields.into_iter().map(|(name, text_type)| (name.as_ref().into(), text_type)).collect();
+        Self::of(TypedValues { fields, nested: Vec::new() })
     }
 }
 
