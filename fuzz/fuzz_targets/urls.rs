@@ -95,7 +95,7 @@ fuzz_target!(|input: Input| {
     // What ends the part in front of the host is not in a name.
     let user: String = user.chars().filter(|letter| !"/?#\\".contains(*letter)).collect();
     let scheme = scheme.text();
-    let url = match form {
+    let url = match &form {
         Form::User => format!("{scheme}://{user}:{before}{MARK}{behind}@{host}{rest}"),
         Form::UserWithoutSlashes => format!("{scheme}:{user}:{before}{MARK}{behind}@{host}{rest}"),
         Form::Parameter(parameter) => {
@@ -109,8 +109,10 @@ fuzz_target!(|input: Input| {
         }
         Form::None => format!("{scheme}:{user}{before}{host}{behind}{rest}"),
     };
+    // Where a server is, is no secret.
+    let is_secret = !matches!(form, Form::Parameter(Parameter::Endpoint | Parameter::Node));
     let is_clean = |shown: String| {
-        assert!(!shown.contains(MARK) || user.contains(MARK) || host.contains(MARK), "{shown} shows what {url} holds");
+        assert!(!is_secret || !shown.contains(MARK) || user.contains(MARK) || host.contains(MARK), "{shown} shows what {url} holds");
     };
     match RedisUrl::parse(&url) {
         Ok(read) => is_clean(format!("{read} {read:?}")),

@@ -102,12 +102,11 @@ fn cursor_behind(
 ) -> Result<PageCursor> {
     let mut values = Vec::new();
     if let Some(order) = order.filter(|order| !order.is_empty()) {
-        let part = table.ordered_part(order, &last.key, &last.row)?;
+        let positions = table.positions(order, &last.key, &last.row)?;
         // As JSON has them, so that the cursor goes on should a field stand for something else by then.
-        let shown = |(term, value): (&OrderTerm, Option<&Value>)| {
-            value.map(|value| table.types.shown(&term.path, value.clone()))
-        };
-        values = order.terms().iter().zip(order.positions(&part)).map(shown).collect();
+        let shown =
+            |(term, value): (&OrderTerm, Option<Value>)| value.map(|value| table.types.shown(&term.path, value));
+        values = order.terms().iter().zip(positions).map(shown).collect();
     }
     Ok(PageCursor { fingerprint, key: last.key.clone(), values })
 }

@@ -162,8 +162,8 @@ impl After {
     pub(crate) fn is_before(&self, table: &TableRef, key: &EncodedKey, row: &Bytes) -> Result<bool> {
         let mut ordering = Ordering::Equal;
         if !self.deciding.is_empty() {
-            let part = table.ordered_part(&self.deciding, key, row)?;
-            ordering = self.deciding.compare_to_positions(&part, &self.values);
+            let positions = table.positions(&self.deciding, key, row)?;
+            ordering = self.deciding.compare_positions(&positions, &self.values);
         }
         Ok(ordering.then_with(|| key.cmp(&self.key)).is_gt())
     }

@@ -9,7 +9,7 @@ use bucketdb_documents::{
 use bucketdb_env::Environment;
 use bucketdb_log::format::MAX_BODY_BYTES;
 use bucketdb_log::{Commit, CommitError, Freshness, LogError, Seq};
-use bucketdb_query::{Filter, Order, Segment, TextTypes};
+use bucketdb_query::{Filter, Order, TextTypes};
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -205,20 +205,13 @@ impl TableRef {
             .map_err(|error| self.invalid_document(key, error))
     }
 
-    /// The part of a row by which an order compares it: every field in which one of its paths begins, with values that
-    /// are comparable.
-    pub(crate) fn ordered_part(&self, order: &Order, key: &EncodedKey, row: &Bytes) -> Result<Value> {
-        let names = order.terms().iter().filter_map(|term| match term.path.segments().first() {
-            Some(Segment::Field(name)) => Some(name.as_str()),
-            _ => None,
-        });
+    /// By what a row takes its place in an order; no more is read than the fields in which its paths begin.
+    pub(crate) fn positions(&self, order: &Order, key: &EncodedKey, row: &Bytes) -> Result<Vec<Option<Value>>> {
+        let names = order.terms().iter().filter_map(|term| term.path.first_field());
         let row = self.current(key, row)?;
-        let mut part = row::look(&row, &self.layouts, |document| document.to_object(names))
+        let part = row::look(&row, &self.layouts, |document| document.to_object(names))
             .map_err(|error| self.invalid_document(key, error))?;
-        if let Value::Object(fields) = &mut part {
-            self.types.make_comparable(fields);
-        }
-        Ok(part)
+        Ok(order.positions(&part, &self.types))
     }
 
     pub(crate) fn decode_versioned<T: Stored>(&self, key: &EncodedKey, found: &Found) -> Result<Versioned<T>> {

@@ -16,7 +16,7 @@ const OVERHEAD_BYTES: usize = 160;
 pub(crate) struct Sorting<'a> {
     table: &'a TableRef,
     order: Order,
-    kept: TopK<(Match, Value)>,
+    kept: TopK<Match>,
     size_bytes: usize,
     most_bytes: usize,
 }
@@ -32,13 +32,13 @@ impl<'a> Sorting<'a> {
     /// # Errors
     /// [`Error::OrderTooLarge`] if that takes too much memory.
     pub(crate) fn add(&mut self, ScanRow { key, row }: ScanRow) -> Result<()> {
-        let part = self.table.ordered_part(&self.order, &key, &row)?;
+        let positions = self.table.positions(&self.order, &key, &row)?;
         // What was read with it would be held for it otherwise.
         let (key, row) = (key.detached(), Bytes::copy_from_slice(&row));
-        let document = (Match { key, row }, part);
-        self.size_bytes += size_bytes(&document);
-        if let Some(left_out) = self.kept.push(document) {
-            self.size_bytes -= size_bytes(&left_out);
+        let found = Match { key, row };
+        self.size_bytes += size_bytes(&positions, &found);
+        if let Some((positions, left_out)) = self.kept.push(positions, found) {
+            self.size_bytes -= size_bytes(&positions, &left_out);
         }
         if self.size_bytes <= self.most_bytes {
             return Ok(());
@@ -63,12 +63,13 @@ impl<'a> Sorting<'a> {
 
     /// In order.
     pub(crate) fn finish(self) -> impl Iterator<Item = Match> + use<> {
-        self.kept.into_sorted_vec().into_iter().map(|(found, _)| found)
+        self.kept.into_sorted_vec().into_iter()
     }
 }
 
-fn size_bytes((found, part): &(Match, Value)) -> usize {
-    OVERHEAD_BYTES + found.key.as_bytes().len() + found.row.len() + value_bytes(part)
+fn size_bytes(positions: &[Option<Value>], found: &Match) -> usize {
+    let positions = size_of_val(positions) + positions.iter().flatten().map(value_bytes).sum::<usize>();
+    OVERHEAD_BYTES + found.key.as_bytes().len() + found.row.len() + positions
 }
 
 /// What a value takes beside its own place, about.

@@ -92,4 +92,4 @@ pub use selection::Selection;
 pub use stored::{AsStored, double_of};
 pub use text::ParseError;
 pub use text_type::{Decimal, ShortText, TextType, TextTypes, TextValue, Typed};
-pub use top_k::{AsDocument, TopK};
+pub use top_k::TopK;

@@ -7,52 +7,22 @@ use serde_json::Value;
 use crate::compare::compare_to;
 use crate::{Order, Reach};
 
-/// Something with a document to order by.
-pub trait AsDocument {
-    /// The document.
-    fn as_document(&self) -> &Value;
-}
-
-impl AsDocument for Value {
-    fn as_document(&self) -> &Value {
-        self
-    }
-}
-
-impl<D: AsDocument + ?Sized> AsDocument for &D {
-    fn as_document(&self) -> &Value {
-        (**self).as_document()
-    }
-}
-
-impl<D: AsDocument + ?Sized> AsDocument for Arc<D> {
-    fn as_document(&self) -> &Value {
-        (**self).as_document()
-    }
-}
-
-/// A document with something in front of it, such as its key.
-impl<K, D: AsDocument> AsDocument for (K, D) {
-    fn as_document(&self) -> &Value {
-        self.1.as_document()
-    }
-}
-
 /// The first so many of a stream of documents in some [`Order`], in memory for so many.
 ///
 /// Documents that the order leaves equal stay in the order in which they came, so the result is the beginning of a
 /// stable sort of the whole stream. With an offset, ask for limit and offset together and skip the offset at the end.
 ///
 /// ```
-/// use bucketdb_query::{Order, TopK};
+/// use bucketdb_query::{Order, TextTypes, TopK};
 /// use serde_json::json;
 ///
 /// let order: Order = "n desc".parse()?;
-/// let mut top = TopK::new(order, 2);
+/// let mut top = TopK::new(order.clone(), 2);
 /// for n in [3, 9, 4, 7] {
-///     top.push(json!({"n": n}));
+///     let positions = order.positions(&json!({"n": n}), &TextTypes::default());
+///     top.push(positions, n);
 /// }
-/// assert_eq!(top.into_sorted_vec(), [json!({"n": 9}), json!({"n": 7})]);
+/// assert_eq!(top.into_sorted_vec(), [9, 7]);
 /// # Ok::<(), bucketdb_query::ParseError>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -64,25 +34,26 @@ pub struct TopK<D> {
     kept: BinaryHeap<Kept<D>>,
 }
 
-impl<D: AsDocument> TopK<D> {
+impl<D> TopK<D> {
     /// Keeps the first `limit` documents. No memory is set aside before they come.
     #[must_use]
     pub fn new(order: impl Into<Order>, limit: usize) -> Self {
         Self { order: Arc::new(order.into()), limit, arrivals: 0, kept: BinaryHeap::new() }
     }
 
-    /// Takes the next document of the stream, and gives the one that is left out for it, which may be itself.
-    pub fn push(&mut self, document: D) -> Option<D> {
+    /// Takes the next document of the stream, with its [positions](Order::positions) in the order, and gives the one that is
+    /// left out for it, which may be itself.
+    pub fn push(&mut self, positions: Vec<Option<Value>>, document: D) -> Option<(Vec<Option<Value>>, D)> {
         let arrival = self.arrivals;
         self.arrivals += 1;
-        let candidate = Kept { order: Arc::clone(&self.order), arrival, document };
+        let candidate = Kept { order: Arc::clone(&self.order), arrival, positions, document };
         if self.kept.len() < self.limit {
             self.kept.push(candidate);
             return None;
         }
         match self.kept.peek_mut() {
-            Some(mut last) if candidate < *last => Some(std::mem::replace(&mut *last, candidate).document),
-            _ => Some(candidate.document),
+            Some(mut last) if candidate < *last => Some(std::mem::replace(&mut *last, candidate).into_parts()),
+            _ => Some(candidate.into_parts()),
         }
     }
 
@@ -97,7 +68,7 @@ impl<D: AsDocument> TopK<D> {
         }
         let Some(last) = self.kept.peek() else { return Ok(true) };
         let Some(term) = self.order.terms().first().filter(|term| !term.path.is_multiple()) else { return Ok(false) };
-        let last = term.position(last.document.as_document());
+        let last = last.positions.first().and_then(Option::as_ref);
         let mut ordering = if last.is_some() { Ordering::Less } else { Ordering::Equal };
         document.any_at(0, &term.path, |value| {
             ordering = last.map_or(Ordering::Greater, |last| compare_to(value, last));
@@ -139,30 +110,35 @@ impl<D: AsDocument> TopK<D> {
 struct Kept<D> {
     order: Arc<Order>,
     arrival: u64,
+    positions: Vec<Option<Value>>,
     document: D,
 }
 
-impl<D: AsDocument> Ord for Kept<D> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.order
-            .compare(self.document.as_document(), other.document.as_document())
-            .then(self.arrival.cmp(&other.arrival))
+impl<D> Kept<D> {
+    fn into_parts(self) -> (Vec<Option<Value>>, D) {
+        (self.positions, self.document)
     }
 }
 
-impl<D: AsDocument> PartialOrd for Kept<D> {
+impl<D> Ord for Kept<D> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.order.compare_positions(&self.positions, &other.positions).then(self.arrival.cmp(&other.arrival))
+    }
+}
+
+impl<D> PartialOrd for Kept<D> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl<D: AsDocument> PartialEq for Kept<D> {
+impl<D> PartialEq for Kept<D> {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other).is_eq()
     }
 }
 
-impl<D: AsDocument> Eq for Kept<D> {}
+impl<D> Eq for Kept<D> {}
 
 #[cfg(test)]
 mod tests {
@@ -171,13 +147,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::TextTypes;
     use crate::text::strategies::any_scalar;
 
     #[test]
     fn nothing_is_kept_of_nothing_wanted() {
         let mut top = TopK::new(Order::default(), 0);
         assert!(top.is_settled());
-        top.push(json!({"a": 1}));
+        top.push(Vec::new(), 1);
         assert!(top.is_empty());
     }
 
@@ -186,9 +163,9 @@ mod tests {
         let mut top = TopK::new(Order::default(), 2);
         for n in 0..5 {
             assert_eq!(top.is_settled(), n >= 2);
-            top.push(json!(n));
+            top.push(Vec::new(), n);
         }
-        assert_eq!(top.into_sorted_vec(), [json!(0), json!(1)]);
+        assert_eq!(top.into_sorted_vec(), [0, 1]);
     }
 
     proptest! {
@@ -200,18 +177,19 @@ mod tests {
             let mut top = TopK::new(order.clone(), limit);
             // By several values, so that what the first of them leaves equal is looked at.
             let both: Order = if desc { "a desc, b" } else { "a, b desc" }.parse().unwrap();
-            let (mut all, mut some) = (TopK::new(both.clone(), limit), TopK::new(both, limit));
+            let (mut all, mut some) = (TopK::new(both.clone(), limit), TopK::new(both.clone(), limit));
+            let positions = |order: &Order, document: &Value| order.positions(document, &TextTypes::default());
             for (id, document) in &documents {
                 let is_passed = top.passes_over(document).unwrap();
                 let before = top.clone().into_sorted_vec();
-                top.push((*id, document.clone()));
+                top.push(positions(&order, document), (*id, document.clone()));
                 prop_assert!(top.len() <= limit);
                 prop_assert_eq!(is_passed, before == top.clone().into_sorted_vec(), "one value tells it all");
                 let mut document = document.clone();
                 document["b"] = json!(id % 3);
-                all.push((*id, document.clone()));
+                all.push(positions(&both, &document), (*id, document.clone()));
                 if !some.passes_over(&document).unwrap() {
-                    some.push((*id, document));
+                    some.push(positions(&both, &document), (*id, document));
                 }
             }
             prop_assert_eq!(all.into_sorted_vec(), some.into_sorted_vec());

@@ -1,12 +1,13 @@
+use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
 use serde_json::Value;
 
-use crate::Path;
 use crate::compare::{compare, compare_values};
 use crate::text::{ParseError, parse_order};
+use crate::{Path, TextTypes};
 
 /// In which order a query wants its documents: by one path, then by the next where the first leaves documents equal.
 ///
@@ -111,23 +112,26 @@ impl Order {
             .unwrap_or(Ordering::Equal)
     }
 
-    /// By what a document takes its place: a value for each path, none where it is missing.
+    /// By what a document takes its place: a value for each path, none where it is missing. Where texts stand for something,
+    /// it is what is comparable.
     #[must_use]
-    pub fn positions<'a>(&'a self, document: &'a Value) -> Vec<Option<&'a Value>> {
-        self.terms.iter().map(|term| term.position(document)).collect()
+    pub fn positions(&self, document: &Value, types: &TextTypes) -> Vec<Option<Value>> {
+        let position = |term: &OrderTerm| match types.of_path(&term.path) {
+            None => term.position(document).cloned(),
+            Some(of) => term.nearest(term.path.get(document).map(|value| of.comparable(value.clone()))),
+        };
+        self.terms.iter().map(position).collect()
     }
 
-    /// Whether a document comes before one of which only the [`positions`](Self::positions) are known, or behind it.
+    /// Which of two documents comes first of which only the [`positions`](Self::positions) are known.
     #[must_use]
-    pub fn compare_to_positions(&self, document: &Value, positions: &[Option<Value>]) -> Ordering {
-        let mut terms = self.terms.iter().zip(positions);
-        terms
-            .find_map(|(term, position)| {
-                let ascending = compare(term.position(document), position.as_ref());
-                let ordering = term.directed(ascending);
-                ordering.is_ne().then_some(ordering)
-            })
-            .unwrap_or(Ordering::Equal)
+    pub fn compare_positions(&self, left: &[Option<Value>], right: &[Option<Value>]) -> Ordering {
+        let mut terms = self.terms.iter().zip(left.iter().zip(right));
+        let ordering = terms.find_map(|(term, (left, right))| {
+            let ordering = term.directed(compare(left.as_ref(), right.as_ref()));
+            ordering.is_ne().then_some(ordering)
+        });
+        ordering.unwrap_or(Ordering::Equal)
     }
 }
 
@@ -144,11 +148,15 @@ impl OrderTerm {
     }
 
     /// The value by which a document takes its place.
-    pub(crate) fn position<'a>(&'a self, document: &'a Value) -> Option<&'a Value> {
-        let values = self.path.get(document);
+    fn position<'a>(&'a self, document: &'a Value) -> Option<&'a Value> {
+        self.nearest(self.path.get(document))
+    }
+
+    /// Of several values, the one that is nearest the front.
+    fn nearest<V: Borrow<Value>>(&self, values: impl Iterator<Item = V>) -> Option<V> {
         match self.direction {
-            Direction::Ascending => values.min_by(|left, right| compare_values(left, right)),
-            Direction::Descending => values.max_by(|left, right| compare_values(left, right)),
+            Direction::Ascending => values.min_by(|left, right| compare_values(left.borrow(), right.borrow())),
+            Direction::Descending => values.max_by(|left, right| compare_values(left.borrow(), right.borrow())),
         }
     }
 }

@@ -1,7 +1,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::text_type::TextType;
 use crate::{Path, Reach, Segment, ValueRef};
@@ -57,23 +57,6 @@ impl TextTypes {
         Self { typed: has_any.then(|| Arc::new(typed)) }
     }
 
-    /// Makes all values of some fields of a document comparable, as [`TextType::comparable`] makes each. To be done once.
-    pub fn make_comparable(&self, fields: &mut Map<String, Value>) {
-        let Some(typed) = &self.typed else { return };
-        for (name, text_type) in &typed.fields {
-            if let Some(value) = fields.get_mut(&**name) {
-                *value = text_type.comparable(value.take());
-            }
-        }
-        for (path, text_type) in &typed.nested {
-            if let Some((Segment::Field(name), rest)) = path.segments().split_first()
-                && let Some(value) = fields.get_mut(name)
-            {
-                make_comparable_at(value, rest, *text_type);
-            }
-        }
-    }
-
     /// What a path leads to, as [`TextType::comparable`] makes it if it has a type.
     #[must_use]
     pub fn comparable(&self, path: &Path, value: Value) -> Value {
@@ -106,28 +89,6 @@ fn is_at(path: &[Segment], declared: &[Segment]) -> bool {
         (asked, declared) => asked == declared,
     };
     path.len() == declared.len() && path.iter().zip(declared).all(is_same)
-}
-
-/// The same for what a path leads to from here. Recursion ends with the path.
-fn make_comparable_at(value: &mut Value, path: &[Segment], text_type: TextType) {
-    match (path.split_first(), value) {
-        (None, value) => *value = text_type.comparable(value.take()),
-        (Some((Segment::Field(name), rest)), Value::Object(fields)) => {
-            if let Some(field) = fields.get_mut(name) {
-                make_comparable_at(field, rest, text_type);
-            }
-        }
-        (Some((Segment::AnyElement, rest)), Value::Array(elements)) => {
-            elements.iter_mut().for_each(|element| make_comparable_at(element, rest, text_type));
-        }
-        (Some((Segment::Index(index), rest)), Value::Array(elements)) => {
-            let index = usize::try_from(*index).unwrap_or(usize::MAX);
-            if let Some(element) = elements.get_mut(index) {
-                make_comparable_at(element, rest, text_type);
-            }
-        }
-        _ => {}
-    }
 }
 
 impl<N: AsRef<str>> FromIterator<(N, TextType)> for TextTypes {

@@ -83,7 +83,9 @@ impl Condition {
             Self::Contains(spot, part) => values_at(document, spot).into_iter().any(|value| match (value, part) {
                 (Value::String(text), Value::String(part)) => text.contains(part.as_str()),
                 (Value::Array(elements), part) => {
-                    elements.iter().any(|element| Meant::of(element, None).order(&Meant::of(part, None)).is_eq())
+                    let of = shape.type_of_elements(spot);
+                    let wanted = Meant::asked(part, of);
+                    elements.iter().any(|element| Meant::of(element, of).order(&wanted).is_eq())
                 }
                 _ => false,
             }),

@@ -19,9 +19,9 @@ impl Shape {
             document["code"] = draw_code(draw);
         }
         if !draw.one_in(4) {
-            document["n"] = json!({"x": scalar(draw)});
+            document["n"] = json!({"x": self.scalar_at(SPOTS[4], draw)});
             if draw.one_in(2) {
-                document["n"]["y"] = json!({"z": scalar(draw)});
+                document["n"]["y"] = json!({"z": self.scalar_at(SPOTS[5], draw)});
             }
         }
         if !draw.one_in(4) {
@@ -29,10 +29,10 @@ impl Shape {
         }
         if !draw.one_in(3) {
             let row = |draw: &mut Draw| match draw.below(4) {
-                0 => json!({"k": scalar(draw)}),
-                1 => json!({"v": draw_elements(3, draw)}),
+                0 => json!({"k": self.scalar_at(SPOTS[9], draw)}),
+                1 => json!({"v": self.elements_at(SPOTS[10], 3, draw)}),
                 2 => scalar(draw),
-                _ => json!({"k": draw.below(4), "v": draw_elements(2, draw)}),
+                _ => json!({"k": draw.below(4), "v": self.elements_at(SPOTS[10], 2, draw)}),
             };
             document["rows"] = (0..draw.below(4)).map(|_| row(draw)).collect();
         }
@@ -46,7 +46,19 @@ impl Shape {
             // More than an index over its elements holds.
             2 if self.may_be_large => (0..1_002).map(Value::from).collect(),
             3 if self.may_be_large => (2..40).map(Value::from).collect(),
-            _ => draw_elements(4, draw),
+            _ => self.elements_at(SPOTS[6], 4, draw),
+        }
+    }
+
+    fn elements_at(&self, spot: Spot, most: usize, draw: &mut Draw) -> Value {
+        (0..draw.below(most + 1)).map(|_| self.scalar_at(spot, draw)).collect()
+    }
+
+    /// What may be at a spot within a field, mostly of its type.
+    fn scalar_at(&self, spot: Spot, draw: &mut Draw) -> Value {
+        match self.type_of(spot) {
+            Some(of) if !draw.one_in(6) => of_type(of, draw),
+            _ => scalar(draw),
         }
     }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::draw::Draw;
 use super::values::Step::{Any, Element, Field};
-use super::values::{Meant, Spot, shown, stored};
+use super::values::{Meant, Spot, Step, first_field, shown, spot_text, stored};
 
 /// A primary key, in the order of keys.
 pub(crate) type Key = Vec<Part>;
@@ -31,9 +31,14 @@ pub(crate) struct Shape {
     pub(crate) is_declared: bool,
     pub(crate) key: Vec<(&'static str, KeyType)>,
     fields: Vec<(&'static str, FieldType)>,
+    /// What is declared of values within fields.
+    nested: Vec<(Spot, FieldType)>,
     /// Whether values may be longer, and lists have more elements, than a unique index takes.
     pub(crate) may_be_large: bool,
 }
+
+/// What a schema can say of values within fields.
+const NESTED_TYPES: [FieldType; 4] = [FieldType::Uuid, FieldType::Timestamp, FieldType::Date, FieldType::Decimal];
 
 const TYPES: [FieldType; 18] = [
     FieldType::Bool,
@@ -100,7 +105,18 @@ impl Shape {
                 fields.push((*name, draw.one_of(&TYPES)));
             }
         }
-        Self { is_declared, key, fields, may_be_large: draw.one_in(3) }
+        let mut nested = Vec::new();
+        for spot in [SPOTS[4], SPOTS[5], SPOTS[6], SPOTS[9], SPOTS[10]] {
+            if is_declared && draw.one_in(3) {
+                nested.push((spot, draw.one_of(&NESTED_TYPES)));
+            }
+        }
+        for name in ["n", "tags", "rows"] {
+            if nested.iter().any(|(spot, _)| first_field(spot) == name) {
+                fields.push((name, FieldType::Any));
+            }
+        }
+        Self { is_declared, key, fields, nested, may_be_large: draw.one_in(3) }
     }
 
     pub(crate) fn may_have_unique(&self) -> bool {
@@ -122,6 +138,9 @@ impl Shape {
         for (name, field) in &self.fields {
             schema = schema.field_of_type(name, *field);
         }
+        for (spot, of) in &self.nested {
+            schema = schema.nested_of_type(&spot_text(spot), *of);
+        }
         for (fields, is_unique) in indexes {
             schema = if *is_unique { schema.unique(fields) } else { schema.index(fields) };
         }
@@ -129,11 +148,24 @@ impl Shape {
     }
 
     /// The type of what is at a spot, if it was declared.
-    pub(crate) fn type_of(&self, spot: Spot) -> Option<FieldType> {
-        let [Field(name)] = spot else { return None };
+    pub(crate) fn type_of(&self, spot: &[Step]) -> Option<FieldType> {
+        let [Field(name)] = spot else {
+            let is_it = |declared: &[Step]| {
+                let is_same = |(asked, declared): (&Step, &Step)| {
+                    asked == declared || matches!((asked, declared), (Element(_), Any))
+                };
+                spot.len() == declared.len() && spot.iter().zip(declared).all(is_same)
+            };
+            return self.nested.iter().find(|(declared, _)| is_it(declared)).map(|(_, of)| *of);
+        };
         let is_day = self.key.iter().any(|(field, key_type)| field == name && *key_type == KeyType::Date);
         let declared = self.fields.iter().find(|(field, _)| field == name).map(|(_, field)| *field);
         declared.or(is_day.then_some(FieldType::Date))
+    }
+
+    /// The type of the elements of the lists at a spot.
+    pub(crate) fn type_of_elements(&self, spot: Spot) -> Option<FieldType> {
+        self.type_of(&[spot, &[Any]].concat())
     }
 
     pub(crate) fn order(&self, spot: Spot, left: &Value, right: &Value) -> Ordering {
