@@ -131,7 +131,7 @@ impl Database {
     }
 }
 
-fn info(documents: &Documents, table: &TableEntry, index: &Index) -> IndexInfo {
+pub(crate) fn info(documents: &Documents, table: &TableEntry, index: &Index) -> IndexInfo {
     let progress = match documents.index_state(table.id, index, Seq(u64::MAX)) {
         IndexState::Usable { .. } => IndexProgress::Usable,
         IndexState::Building(last) => IndexProgress::Building(last.map(|key| key.to_string())),

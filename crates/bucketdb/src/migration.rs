@@ -8,10 +8,10 @@ use bucketdb_documents::{
 use bucketdb_log::Freshness;
 
 use crate::database::Inner;
-use crate::origin::Origin;
+use crate::origin::{Origin, View};
 use crate::row_scan::RowScan;
 use crate::rows::{Reading, TableRef};
-use crate::{Collection, Database, Document, Error, Result, Table};
+use crate::{Collection, Database, Document, Error, Result, Snapshot, Table};
 
 /// How far the documents of a table have come to the newest version of its schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,25 +61,7 @@ impl Database {
     /// # Errors
     /// [`Error::UnknownTable`], or if the store fails.
     pub async fn migration(&self, table: &str) -> Result<Migration> {
-        let view = Origin::Live(self.clone(), self.freshness()).open().await?;
-        let unknown = || Error::UnknownTable { table: table.to_owned() };
-        let (id, mut migration) = view
-            .moment
-            .read(|documents, _| {
-                let entry = documents.catalogue().by_name(table)?;
-                let Migrated { accepts, has } = entry.migrated();
-                let (table, versions, documents) = (table.to_owned(), entry.versions().to_vec(), BTreeMap::new());
-                Some((entry.id, Migration { table, versions, accepts, has, documents }))
-            })?
-            .ok_or_else(unknown)?;
-        let mut rows = RowScan::live(view, KeyRange::all(id))?;
-        while let Some(row) = rows.next().await? {
-            // A row of an unknown kind is none of this count's business.
-            if let Ok(version) = row::schema_version(&row.row) {
-                *migration.documents.entry(version).or_default() += 1;
-            }
-        }
-        Ok(migration)
+        count(Origin::Live(self.clone(), self.freshness()).open().await?, table).await
     }
 
     /// Makes all documents of a table ones of the newest version of its schema, and refuses programs of earlier versions from
@@ -131,6 +113,37 @@ impl Collection {
     pub async fn migration(&self) -> Result<Migration> {
         self.database().migration(self.name()).await
     }
+}
+
+impl Snapshot {
+    /// As [`Database::migration`], of the documents that the snapshot shows.
+    ///
+    /// # Errors
+    /// As [`Database::migration`].
+    pub async fn migration(&self, table: &str) -> Result<Migration> {
+        count(View { moment: self.moment().clone(), transaction: None }, table).await
+    }
+}
+
+async fn count(view: View, table: &str) -> Result<Migration> {
+    let unknown = || Error::UnknownTable { table: table.to_owned() };
+    let (id, mut migration) = view
+        .moment
+        .read(|documents, _| {
+            let entry = documents.catalogue().by_name(table)?;
+            let Migrated { accepts, has } = entry.migrated();
+            let (table, versions, documents) = (table.to_owned(), entry.versions().to_vec(), BTreeMap::new());
+            Some((entry.id, Migration { table, versions, accepts, has, documents }))
+        })?
+        .ok_or_else(unknown)?;
+    let mut rows = RowScan::live(view, KeyRange::all(id))?;
+    while let Some(row) = rows.next().await? {
+        // A row of an unknown kind is none of this count's business.
+        if let Ok(version) = row::schema_version(&row.row) {
+            *migration.documents.entry(version).or_default() += 1;
+        }
+    }
+    Ok(migration)
 }
 
 async fn finish(

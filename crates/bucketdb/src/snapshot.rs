@@ -77,7 +77,7 @@ impl Database {
         self.show(self.inner.moment_at(seq).await?).await
     }
 
-    async fn show(&self, moment: Moment) -> Result<Snapshot> {
+    pub(crate) async fn show(&self, moment: Moment) -> Result<Snapshot> {
         let time = self.inner.existing_record(moment.seq()).await?.time;
         Ok(Snapshot { moment, time })
     }

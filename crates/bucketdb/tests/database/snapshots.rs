@@ -141,3 +141,31 @@ async fn a_snapshot_lets_go_of_what_it_kept() {
     let strict = users.with_freshness(Freshness::Strict);
     assert_eq!(strict.get("u_1").await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn definitions_are_those_of_the_snapshot() {
+    let store = MemoryDriver::new();
+    let (db, other) = (open(store.clone()).await, open(store).await);
+    let orders = db.table::<Order>().await.unwrap();
+    orders.insert(&order("a", 1, 1)).await.unwrap();
+    db.set_ttl("orders", Some("ends")).await.unwrap();
+    db.collection("notes").insert(&json!({"id": 1})).await.unwrap();
+    db.create_index("notes", "text desc").await.unwrap();
+    let (snapshot, definitions) = db.snapshot_with_definitions().await.unwrap();
+    assert_eq!(snapshot.position(), db.position());
+    other.refresh(Freshness::Strict).await.unwrap();
+    other.collection("notes").insert(&json!({"id": 2})).await.unwrap();
+    other.create_index("notes", "id, text").await.unwrap();
+    other.create_collection(Schema::open("later", "id", bucketdb::KeyType::Text)).await.unwrap();
+    db.refresh(Freshness::Strict).await.unwrap();
+    let found: Vec<_> = definitions.iter().map(|table| (table.name.as_str(), table.ttl.as_deref())).collect();
+    assert_eq!(found, [("notes", None), ("orders", Some("ends"))]);
+    let indexes: Vec<_> = definitions[0].indexes.iter().map(|index| index.fields.as_str()).collect();
+    assert_eq!((indexes, definitions[1].schema.table()), (vec!["text desc"], "orders"));
+    assert_eq!(
+        snapshot.migration("notes").await.unwrap().documents.values().sum::<u64>(),
+        1,
+        "as the snapshot shows it"
+    );
+    assert_eq!(db.migration("notes").await.unwrap().documents.values().sum::<u64>(), 2);
+}

@@ -10,11 +10,10 @@
 use std::io::Write;
 use std::pin::pin;
 
-use bucketdb::{Blob, Database, DatabaseId, Schema, Snapshot};
+use bucketdb::{Blob, Database, DatabaseId, Schema, Snapshot, TableDefinition};
 use futures::stream::StreamExt;
 use serde_json::{Map, Value, json};
 
-use super::table::existing_table;
 use crate::failure::Failure;
 
 /// The form of the stream that this program writes and reads.
@@ -31,26 +30,24 @@ pub(super) struct DatabaseExport {
 
 impl DatabaseExport {
     pub(super) async fn new(db: &Database) -> Result<Self, Failure> {
-        let stats = db.stats()?;
+        let database = db.stats()?.database;
+        // From here on, nothing is asked for that could be of a later moment.
+        let (snapshot, definitions) = db.snapshot_with_definitions().await?;
         let mut tables = Vec::new();
-        for name in stats.tables.into_iter().map(|table| table.name) {
-            let (collection, schema) = existing_table(db, &name).await?;
-            check_steps(db, &schema).await?;
-            let indexes: Vec<Value> = collection
-                .indexes()?
-                .iter()
-                .map(|index| json!({"fields": index.fields, "unique": index.is_unique}))
-                .collect();
+        for TableDefinition { name, schema, indexes, ttl, .. } in definitions {
+            check_steps(&snapshot, &schema).await?;
+            let indexes: Vec<Value> =
+                indexes.iter().map(|index| json!({"fields": index.fields, "unique": index.is_unique})).collect();
             let mut declared = serde_json::to_value(&schema).map_err(|error| unwritable(&name, &error.to_string()))?;
             if let Some(declared) = declared.as_object_mut() {
                 // What counts is which there are now, and it follows.
                 declared.insert("indexes".to_owned(), json!([]));
                 declared.remove("ttl");
             }
-            let definition = json!({"table": name, "schema": declared, "indexes": indexes, "ttl": db.ttl(&name)?});
+            let definition = json!({"table": name, "schema": declared, "indexes": indexes, "ttl": ttl});
             tables.push((name, definition));
         }
-        Ok(Self { database: stats.database, snapshot: db.snapshot().await?, tables })
+        Ok(Self { database, snapshot, tables })
     }
 
     /// The names of the tables.
@@ -107,11 +104,11 @@ impl DatabaseExport {
 }
 
 /// Documents that only a program makes ones of the newest version would be taken for such ones.
-async fn check_steps(db: &Database, schema: &Schema) -> Result<(), Failure> {
+async fn check_steps(snapshot: &Snapshot, schema: &Schema) -> Result<(), Failure> {
     if schema.version() < 2 {
         return Ok(());
     }
-    let migration = db.migration(schema.table()).await?;
+    let migration = snapshot.migration(schema.table()).await?;
     let last_step = migration.versions.iter().filter(|version| version.has_step()).map(Schema::version).max();
     let is_behind = |version: &u32| last_step.is_some_and(|step| *version < step);
     if migration.documents.iter().any(|(version, documents)| is_behind(version) && *documents > 0) {
@@ -124,4 +121,38 @@ async fn check_steps(db: &Database, schema: &Schema) -> Result<(), Failure> {
 
 fn unwritable(table: &str, reason: &str) -> Failure {
     Failure::new("unsupported", format!("table {table} cannot be exported: {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use bucketdb::{KeyType, MemoryDriver};
+
+    use super::*;
+
+    async fn open(store: &MemoryDriver) -> Database {
+        Database::builder().driver(store.clone()).staleness(std::time::Duration::ZERO).open().await.unwrap()
+    }
+
+    /// A table that is created while others are exported is part of the export, or none of what was written later is.
+    #[expect(clippy::disallowed_methods, reason = "another user's task")]
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn tables_and_documents_are_those_of_one_moment() {
+        let store = MemoryDriver::new();
+        let (writer, reader) = (open(&store).await, open(&store).await);
+        let log = writer.create_collection(Schema::open("log", "id", KeyType::Integer)).await.unwrap();
+        let writing = tokio::spawn(async move {
+            for id in 1..=300 {
+                let name = format!("t{id}");
+                writer.create_collection(Schema::open(&name, "id", KeyType::Integer)).await.unwrap();
+                log.insert(&json!({"id": id})).await.unwrap();
+            }
+        });
+        while !writing.is_finished() {
+            let export = DatabaseExport::new(&reader).await.unwrap();
+            let (documents, _) = export.write(Vec::new()).await.unwrap();
+            let created = export.names().len() as u64 - 1;
+            assert!((documents..=documents + 1).contains(&created), "{created} tables, and {documents} documents");
+        }
+        writing.await.unwrap();
+    }
 }

@@ -1,11 +1,11 @@
 use std::io::Write;
 use std::pin::pin;
 
-use bucketdb::{Database, IndexInfo, Order, Schema, Snapshot};
+use bucketdb::{Database, Error, Order, Snapshot, TableDefinition};
 use futures::stream::StreamExt;
 use serde_json::Value;
 
-use super::table::{existing_table, key_names};
+use super::table::key_names;
 use crate::failure::Failure;
 use crate::sql::{Declared, Dialect, Profiles, Script, WantedIndex};
 
@@ -14,29 +14,23 @@ use crate::sql::{Declared, Dialect, Profiles, Script, WantedIndex};
 pub(super) struct SqlExport {
     dialect: Dialect,
     snapshot: Snapshot,
-    tables: Vec<ExportedTable>,
-}
-
-#[derive(Debug)]
-struct ExportedTable {
-    name: String,
-    schema: Schema,
-    indexes: Vec<IndexInfo>,
+    tables: Vec<TableDefinition>,
 }
 
 impl SqlExport {
     /// Of these tables, or of all.
     pub(super) async fn new(db: &Database, names: &[String], dialect: Dialect) -> Result<Self, Failure> {
-        let names: Vec<String> = match names {
-            [] => db.stats()?.tables.into_iter().map(|table| table.name).collect(),
-            names => names.to_vec(),
+        let (snapshot, definitions) = db.snapshot_with_definitions().await?;
+        let tables = match names {
+            [] => definitions,
+            names => {
+                let find = |name: &String| definitions.iter().find(|table| table.name == *name).cloned();
+                let wanted =
+                    names.iter().map(|name| find(name).ok_or_else(|| Error::UnknownTable { table: name.clone() }));
+                wanted.collect::<Result<_, _>>()?
+            }
         };
-        let mut tables = Vec::new();
-        for name in names {
-            let (collection, schema) = existing_table(db, &name).await?;
-            tables.push(ExportedTable { indexes: collection.indexes()?, name, schema });
-        }
-        Ok(Self { dialect, snapshot: db.snapshot().await?, tables })
+        Ok(Self { dialect, snapshot, tables })
     }
 
     /// The names of the tables.
@@ -50,7 +44,7 @@ impl SqlExport {
         let mut script = Script::new(self.dialect, out, &about)?;
         for table in &self.tables {
             let profiles = self.profiles(table).await?;
-            let planned = script.table(&table.name, &profiles, &key_names(&table.schema), &table.wanted_indexes())?;
+            let planned = script.table(&table.name, &profiles, &key_names(&table.schema), &wanted_indexes(table))?;
             let mut plan = planned.map_err(|reason| Failure::new("unsupported", reason))?;
             let mut documents = pin!(self.snapshot.collection(&table.name).query().stream().await?);
             while let Some(document) = documents.next().await {
@@ -63,7 +57,7 @@ impl SqlExport {
         Ok(script.finish()?)
     }
 
-    async fn profiles(&self, table: &ExportedTable) -> Result<Profiles, Failure> {
+    async fn profiles(&self, table: &TableDefinition) -> Result<Profiles, Failure> {
         let mut profiles = Profiles::default();
         for key in table.schema.key() {
             profiles.expect(&key.name, Declared::Key(key.key_type));
@@ -91,12 +85,10 @@ impl SqlExport {
     }
 }
 
-impl ExportedTable {
-    fn wanted_indexes(&self) -> Vec<WantedIndex> {
-        let wanted = self.indexes.iter().filter_map(|index| {
-            let order: Order = index.fields.parse().ok()?;
-            Some(WantedIndex { order, is_unique: index.is_unique && index.duplicate.is_none() })
-        });
-        wanted.collect()
-    }
+fn wanted_indexes(table: &TableDefinition) -> Vec<WantedIndex> {
+    let wanted = table.indexes.iter().filter_map(|index| {
+        let order: Order = index.fields.parse().ok()?;
+        Some(WantedIndex { order, is_unique: index.is_unique && index.duplicate.is_none() })
+    });
+    wanted.collect()
 }
