@@ -6,7 +6,7 @@ mod upload;
 use std::path::Path;
 use std::time::Duration;
 
-use bucketdb_documents::{Blob, blob_name};
+use bucketdb_documents::{Blob, blob_name, blobs_of_row};
 use bucketdb_driver::Key;
 use bytes::Bytes;
 use futures::Stream;
@@ -96,6 +96,23 @@ impl Blobs {
     /// [`Error::BlobSource`] if it cannot be read; otherwise if the store fails.
     pub async fn upload_file(&self, path: impl AsRef<Path>) -> Result<Blob> {
         upload::file(&self.db.inner, path.as_ref()).await
+    }
+
+    /// The blobs of this database to which a text refers, such as a document as JSON, each once. No request.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), bucketdb::Error> {
+    /// # let db = bucketdb::Database::builder().driver(bucketdb::MemoryDriver::new()).open().await?;
+    /// let blob = db.blobs().upload("as many bytes as you like").await?;
+    /// let document = serde_json::json!({"id": 1, "photos": [{"of": "Ann", "content": blob}]});
+    /// assert_eq!(db.blobs().find_in(&document.to_string()), [blob]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn find_in(&self, text: &str) -> Vec<Blob> {
+        blobs_of_row(text.as_bytes(), self.db.inner.log.database())
     }
 
     /// To read a blob that a document refers to. No request.

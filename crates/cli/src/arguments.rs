@@ -303,6 +303,9 @@ pub(crate) struct Import {
     /// A file with a whole database, as `export` without a table writes it, for a new one; - is standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["table", "file", "resume", "batch_size", "bulk"])]
     pub(crate) database: Option<PathBuf>,
+    /// The folder that `export --blobs` wrote
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) blobs: Option<PathBuf>,
     /// The field that is the key, or several; by default what the table has, or id
     #[arg(long, value_name = "FIELD[,FIELD]", value_delimiter = ',')]
     pub(crate) key: Option<Vec<String>>,
@@ -372,6 +375,10 @@ pub(crate) struct Export {
     /// The file to write, which gets its name when it is complete; .gz at the end of the name compresses
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// The folder for what blobs hold, each content in a file that has its hash as the name; what is there already is not
+    /// written again. With a whole database, or SQL
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) blobs: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

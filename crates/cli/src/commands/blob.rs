@@ -93,7 +93,8 @@ async fn get(
     Ok(output.line(format_args!("wrote {} to {shown}", bytes(blob.len())))?)
 }
 
-async fn copy(reader: &BlobReader, mut to: impl Write, name: &str) -> Result<(), Failure> {
+/// Writes what a blob holds.
+pub(super) async fn copy(reader: &BlobReader, mut to: impl Write, name: &str) -> Result<(), Failure> {
     let mut parts = pin!(reader.stream());
     while let Some(part) = parts.try_next().await? {
         to.write_all(&part).map_err(|error| match error.kind() {

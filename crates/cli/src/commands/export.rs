@@ -8,6 +8,7 @@ use flate2::write::GzEncoder;
 use futures::stream::StreamExt;
 use serde_json::json;
 
+use super::blob_folder::BlobFolder;
 use super::export_database::DatabaseExport;
 use super::export_sql::SqlExport;
 use super::output_file::OutputFile;
@@ -26,10 +27,10 @@ enum Export {
 }
 
 impl Export {
-    async fn write<W: Write>(&self, out: W) -> Result<(u64, W), Failure> {
+    async fn write<W: Write>(&self, out: W, folder: Option<&mut BlobFolder>) -> Result<(u64, W), Failure> {
         let (collection, format) = match self {
-            Self::Sql(export) => return export.write(out).await,
-            Self::Database(export) => return export.write(out).await,
+            Self::Sql(export) => return export.write(out, folder).await,
+            Self::Database(export) => return export.write(out, folder).await,
             Self::Documents(collection, format) => (collection, format.clone()),
         };
         let mut writer = DocumentWriter::new(format, out)?;
@@ -54,11 +55,12 @@ pub(super) async fn run(global: &Global, options: &arguments::Export, output: &m
             documents(&db, name, format).await?
         }
     };
+    let mut folder = options.blobs.as_deref().map(BlobFolder::create).transpose()?;
     let Some(path) = &options.output else {
-        export.write(output).await?;
+        export.write(output, folder.as_mut()).await?;
         return Ok(db.close().await?);
     };
-    let written = write_file(&export, path).await?;
+    let written = write_file(&export, path, folder.as_mut()).await?;
     db.close().await?;
     let name = path.display();
     if output.is_json() {
@@ -76,6 +78,9 @@ pub(super) async fn run(global: &Global, options: &arguments::Export, output: &m
 
 /// Refuses what does not go together, before anything is opened.
 fn check(options: &arguments::Export, format: ExportFormat) -> Result<(), Failure> {
+    if options.blobs.is_some() && format != ExportFormat::Sql && !options.tables.is_empty() {
+        return Err(Failure::usage("--blobs goes with a whole database, or with --format sql"));
+    }
     let message = match (format, options.dialect, options.tables.len()) {
         (ExportFormat::Sql, None, _) => {
             "SQL differs from program to program: say whose, with --dialect postgresql or sqlite"
@@ -104,15 +109,15 @@ async fn documents(db: &Database, name: &str, format: ExportFormat) -> Result<Ex
     Ok(Export::Documents(collection, format))
 }
 
-async fn write_file(export: &Export, path: &Path) -> Result<u64, Failure> {
+async fn write_file(export: &Export, path: &Path, folder: Option<&mut BlobFolder>) -> Result<u64, Failure> {
     let target = OutputFile::create(path)?;
     let is_compressed = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
     let file = BufWriter::new(&target.file);
     let (written, mut file) = if is_compressed && target.is_file() {
-        let (written, encoder) = export.write(GzEncoder::new(file, Compression::default())).await?;
+        let (written, encoder) = export.write(GzEncoder::new(file, Compression::default()), folder).await?;
         (written, encoder.finish().map_err(|error| target.failure(&error))?)
     } else {
-        export.write(file).await?
+        export.write(file, folder).await?
     };
     file.flush().map_err(|error| target.failure(&error))?;
     drop(file);

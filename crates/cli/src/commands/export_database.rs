@@ -6,23 +6,31 @@
 //! {"table":"users","document":{…}}                                 a document
 //! {"documents":1}                                                  the last line: how many there were
 //! ```
+//!
+//! With what blobs hold, the form is 2, and a document that refers to blobs says what is in which file of the folder beside:
+//!
+//! ```text
+//! {"table":"users","document":{…},"blobs":[{"blob":"blob:…","hash":"…","length":5,"file":"…"}]}
+//! ```
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::pin::pin;
 
-use bucketdb::{Blob, Database, DatabaseId, Schema, Snapshot, TableDefinition};
+use bucketdb::{Blob, Database, Schema, Snapshot, TableDefinition};
 use futures::stream::StreamExt;
 use serde_json::{Map, Value, json};
 
+use super::blob_folder::{self, BlobFolder};
 use crate::failure::Failure;
 
-/// The form of the stream that this program writes and reads.
+/// The form of the stream without what blobs hold, and with it: a program that reads the first one only would lose them.
 pub(super) const FORM: u64 = 1;
+pub(super) const FORM_WITH_BLOBS: u64 = 2;
 
 /// All tables as they were at one moment.
 #[derive(Debug)]
 pub(super) struct DatabaseExport {
-    database: DatabaseId,
+    db: Database,
     snapshot: Snapshot,
     /// Name and definition.
     tables: Vec<(String, Value)>,
@@ -30,7 +38,6 @@ pub(super) struct DatabaseExport {
 
 impl DatabaseExport {
     pub(super) async fn new(db: &Database) -> Result<Self, Failure> {
-        let database = db.stats()?.database;
         // From here on, nothing is asked for that could be of a later moment.
         let (snapshot, definitions) = db.snapshot_with_definitions().await?;
         let mut tables = Vec::new();
@@ -47,7 +54,7 @@ impl DatabaseExport {
             let definition = json!({"table": name, "schema": declared, "indexes": indexes, "ttl": ttl});
             tables.push((name, definition));
         }
-        Ok(Self { database, snapshot, tables })
+        Ok(Self { db: db.clone(), snapshot, tables })
     }
 
     /// The names of the tables.
@@ -55,23 +62,36 @@ impl DatabaseExport {
         self.tables.iter().map(|(name, _)| name.as_str()).collect()
     }
 
-    pub(super) async fn write<W: Write>(&self, mut out: W) -> Result<(u64, W), Failure> {
+    /// Writes all of it, and what blobs hold into the folder. Documents with blobs are refused if there is none: what they hold
+    /// would be lost.
+    pub(super) async fn write<W: Write>(
+        &self,
+        mut out: W,
+        mut folder: Option<&mut BlobFolder>,
+    ) -> Result<(u64, W), Failure> {
         let position = self.snapshot.position().0;
+        let form = if folder.is_some() { FORM_WITH_BLOBS } else { FORM };
         let mut line = |value: &Value| -> Result<(), Failure> {
-            serde_json::to_writer(&mut out, value).map_err(std::io::Error::from)?;
+            serde_json::to_writer(&mut out, value).map_err(io::Error::from)?;
             Ok(out.write_all(b"\n")?)
         };
-        line(&json!({"bucketdb_export": FORM, "position": position, "tables": self.names()}))?;
+        line(&json!({"bucketdb_export": form, "position": position, "tables": self.names()}))?;
         let mut written = 0_u64;
         for (name, definition) in &self.tables {
             line(definition)?;
             let mut documents = pin!(self.snapshot.collection(name).query().stream().await?);
             while let Some(document) = documents.next().await {
                 let document = document?;
-                self.refuse_blobs(name, &document)?;
+                let blobs = blobs_of(&self.db, &document);
+                if !blobs.is_empty() {
+                    save(&self.db, folder.as_deref_mut(), name, &blobs).await?;
+                }
                 let mut entry = Map::new();
                 entry.insert("table".to_owned(), name.as_str().into());
                 entry.insert("document".to_owned(), document);
+                if !blobs.is_empty() {
+                    entry.insert("blobs".to_owned(), blobs.iter().map(blob_folder::describe).collect());
+                }
                 line(&Value::Object(entry))?;
                 written += 1;
             }
@@ -80,27 +100,38 @@ impl DatabaseExport {
         out.flush()?;
         Ok((written, out))
     }
+}
 
-    /// What a blob holds is not in its document, and another database does not have it.
-    fn refuse_blobs(&self, table: &str, document: &Value) -> Result<(), Failure> {
-        if !self.has_blob(document) {
-            return Ok(());
-        }
+/// The blobs to which a document refers, wherever the text is.
+pub(super) fn blobs_of(db: &Database, document: &Value) -> Vec<Blob> {
+    if has_blob_text(document) { db.blobs().find_in(&document.to_string()) } else { Vec::new() }
+}
+
+/// Whether it is worth a search.
+fn has_blob_text(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains("blob:"),
+        Value::Array(elements) => elements.iter().any(has_blob_text),
+        Value::Object(fields) => fields.iter().any(|(name, value)| name.contains("blob:") || has_blob_text(value)),
+        _ => false,
+    }
+}
+
+/// What a blob holds is not in its document, and another database does not have it.
+pub(super) async fn save(
+    db: &Database,
+    folder: Option<&mut BlobFolder>,
+    table: &str,
+    blobs: &[Blob],
+) -> Result<(), Failure> {
+    let Some(folder) = folder else {
         let message = format!(
-            "table {table} has documents with blobs, whose content is not part of an export; get it with `blob get`, and \
-             export the tables one by one"
+            "table {table} has documents with blobs, whose content is not part of the documents: say with --blobs FOLDER where \
+             to write it"
         );
-        Err(Failure::new("unsupported", message).with("table", table))
-    }
-
-    fn has_blob(&self, value: &Value) -> bool {
-        match value {
-            Value::String(text) => text.parse::<Blob>().is_ok_and(|blob| blob.is_of(self.database)),
-            Value::Array(elements) => elements.iter().any(|element| self.has_blob(element)),
-            Value::Object(fields) => fields.values().any(|field| self.has_blob(field)),
-            _ => false,
-        }
-    }
+        return Err(Failure::new("unsupported", message).with("table", table));
+    };
+    folder.save(db, blobs).await.map_err(|failure| failure.about(&format!("table {table}")).with("table", table))
 }
 
 /// Documents that only a program makes ones of the newest version would be taken for such ones.
@@ -149,7 +180,7 @@ mod tests {
         });
         while !writing.is_finished() {
             let export = DatabaseExport::new(&reader).await.unwrap();
-            let (documents, _) = export.write(Vec::new()).await.unwrap();
+            let (documents, _) = export.write(Vec::new(), None).await.unwrap();
             let created = export.names().len() as u64 - 1;
             assert!((documents..=documents + 1).contains(&created), "{created} tables, and {documents} documents");
         }

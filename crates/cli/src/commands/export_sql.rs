@@ -1,20 +1,25 @@
 use std::io::Write;
 use std::pin::pin;
 
-use bucketdb::{Database, Error, Order, Snapshot, TableDefinition};
+use bucketdb::{Database, Error, FieldType, Order, Snapshot, TableDefinition};
 use futures::stream::StreamExt;
 use serde_json::Value;
 
+use super::blob_folder::{self, BlobFolder};
+use super::export_database::{blobs_of, save};
 use super::table::key_names;
 use crate::failure::Failure;
-use crate::sql::{Declared, Dialect, Profiles, Script, WantedIndex};
+use crate::sql::{Declared, Dialect, Profiles, Script, TablePlan, WantedIndex};
 
 /// Tables as they were at one moment.
 #[derive(Debug)]
 pub(super) struct SqlExport {
+    db: Database,
     dialect: Dialect,
     snapshot: Snapshot,
     tables: Vec<TableDefinition>,
+    /// Whether it is all that the database has.
+    is_whole: bool,
 }
 
 impl SqlExport {
@@ -30,7 +35,7 @@ impl SqlExport {
                 wanted.collect::<Result<_, _>>()?
             }
         };
-        Ok(Self { dialect, snapshot, tables })
+        Ok(Self { db: db.clone(), dialect, snapshot, tables, is_whole: names.is_empty() })
     }
 
     /// The names of the tables.
@@ -38,23 +43,68 @@ impl SqlExport {
         self.tables.iter().map(|table| table.name.as_str()).collect()
     }
 
-    /// Reads every table twice: first for what its columns hold, then for its rows.
-    pub(super) async fn write<W: Write>(&self, out: W) -> Result<(u64, W), Failure> {
+    /// Reads every table twice: first for what its columns hold, then for its rows. What blobs hold goes into the folder, and a
+    /// table says which file has it.
+    pub(super) async fn write<W: Write>(
+        &self,
+        out: W,
+        mut folder: Option<&mut BlobFolder>,
+    ) -> Result<(u64, W), Failure> {
         let about = format!("Tables of a BucketDB database, as of position {} of its log.", self.snapshot.position());
         let mut script = Script::new(self.dialect, out, &about)?;
+        let mut of_blobs = match folder {
+            Some(_) => Some(self.blob_table(&mut script)?),
+            None => None,
+        };
+        let mut blobs_written = 0_u64;
         for table in &self.tables {
             let profiles = self.profiles(table).await?;
             let planned = script.table(&table.name, &profiles, &key_names(&table.schema), &wanted_indexes(table))?;
             let mut plan = planned.map_err(|reason| Failure::new("unsupported", reason))?;
             let mut documents = pin!(self.snapshot.collection(&table.name).query().stream().await?);
             while let Some(document) = documents.next().await {
-                if let Value::Object(document) = document? {
+                let document = document?;
+                // Tables by themselves are exported as they are, like those in other formats.
+                if folder.is_some() || self.is_whole {
+                    let blobs = blobs_of(&self.db, &document);
+                    if !blobs.is_empty() {
+                        save(&self.db, folder.as_deref_mut(), &table.name, &blobs).await?;
+                    }
+                    for blob in &blobs {
+                        if let (Some(of_blobs), Value::Object(row)) = (&mut of_blobs, blob_folder::describe(blob)) {
+                            script.row(of_blobs, &row)?;
+                            blobs_written += 1;
+                        }
+                    }
+                }
+                if let Value::Object(document) = document {
                     script.row(&mut plan, &document)?;
                 }
             }
             script.end_table(plan)?;
         }
-        Ok(script.finish()?)
+        if let Some(of_blobs) = of_blobs {
+            script.end_table(of_blobs)?;
+        }
+        let (rows, out) = script.finish()?;
+        Ok((rows - blobs_written, out))
+    }
+
+    /// The table that says of each blob, by the text that documents have, in which file its content is. Not under a name that
+    /// another table has.
+    fn blob_table<W: Write>(&self, script: &mut Script<W>) -> Result<TablePlan, Failure> {
+        let mut profiles = Profiles::default();
+        for (name, field_type) in [
+            ("blob", FieldType::Blob),
+            ("hash", FieldType::Text),
+            ("length", FieldType::I64),
+            ("file", FieldType::Text),
+        ] {
+            profiles.expect(name, Declared::Field(field_type));
+        }
+        let name = script.free_name("blobs", &self.names());
+        let planned = script.table(&name, &profiles, &["blob".to_owned()], &[])?;
+        planned.map_err(|reason| Failure::new("unsupported", reason))
     }
 
     async fn profiles(&self, table: &TableDefinition) -> Result<Profiles, Failure> {

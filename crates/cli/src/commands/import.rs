@@ -15,6 +15,7 @@ const MAX_NAME_BYTES: usize = 256;
 
 pub(super) async fn run(global: &Global, options: &Import, output: &mut Output) -> Result<(), Failure> {
     match (&options.table, &options.file, &options.database) {
+        (Some(_), Some(_), _) if options.blobs.is_some() => Err(Failure::usage("--blobs goes with --database")),
         (Some(table), Some(file), _) => import_table(global, options, table, file, output).await,
         (_, _, Some(file)) => import_database::run(global, options, file, output).await,
         _ => Err(Failure::usage("name the table and the file to import")),

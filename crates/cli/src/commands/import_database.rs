@@ -1,9 +1,12 @@
 //! Brings a whole database back from what `export` wrote of one.
 
+use std::path::Path;
+
 use bucketdb::{Database, Environment, Freshness, Schema};
 use serde_json::{Value, json};
 
-use super::export_database::FORM;
+use super::blob_import::BlobImport;
+use super::export_database::{FORM, FORM_WITH_BLOBS};
 use super::import::explain;
 use crate::arguments::{CsvTypes, Global, Import, InputFormat, Mode};
 use crate::failure::Failure;
@@ -18,12 +21,7 @@ struct Ending {
     ttl: Option<String>,
 }
 
-pub(super) async fn run(
-    global: &Global,
-    options: &Import,
-    file: &std::path::Path,
-    output: &mut Output,
-) -> Result<(), Failure> {
+pub(super) async fn run(global: &Global, options: &Import, file: &Path, output: &mut Output) -> Result<(), Failure> {
     let format = options.input_format.unwrap_or(InputFormat::Ndjson);
     if format != InputFormat::Ndjson || options.key.is_some() || !options.indexes.is_empty() {
         return Err(Failure::usage(
@@ -31,6 +29,9 @@ pub(super) async fn run(
         ));
     }
     let source = Source::of(file, Some(format), CsvTypes::Text)?;
+    if let Some(folder) = options.blobs.as_deref().filter(|folder| !folder.is_dir()) {
+        return Err(Failure::new("io", format!("{} is no folder", folder.display())));
+    }
     let (db, store) = session::open(global, Access::Create).await?;
     db.refresh(Freshness::Strict).await?;
     if let Some(table) = db.stats()?.tables.first() {
@@ -41,7 +42,7 @@ pub(super) async fn run(
     let (started, before) = (store.env.monotonic(), store.meter.usage());
     let progress = byte_progress(source.size_bytes);
     let outcome = match source.read(None, &[], &progress) {
-        Ok(mut reader) => Restoring::new(&db, &source.name).run(&mut *reader).await,
+        Ok(mut reader) => Restoring::new(&db, &source.name, options.blobs.as_deref()).run(&mut *reader).await,
         Err(error) => Err(explain(error, &source.name)),
     };
     progress.finish_and_clear();
@@ -75,12 +76,17 @@ struct Restoring<'a> {
     expected: Vec<String>,
     endings: Vec<Ending>,
     importer: Option<Importer>,
+    /// Where it is what blobs hold.
+    folder: Option<&'a Path>,
+    /// For what comes of a table from the first document on that refers to blobs.
+    with_blobs: Option<BlobImport>,
     documents: u64,
 }
 
 impl<'a> Restoring<'a> {
-    fn new(db: &'a Database, name: &'a str) -> Self {
-        Self { db, name, expected: Vec::new(), endings: Vec::new(), importer: None, documents: 0 }
+    fn new(db: &'a Database, name: &'a str, folder: Option<&'a Path>) -> Self {
+        let (expected, endings) = (Vec::new(), Vec::new());
+        Self { db, name, expected, endings, importer: None, folder, with_blobs: None, documents: 0 }
     }
 
     /// Tells the tables, and how many documents they have.
@@ -88,6 +94,11 @@ impl<'a> Restoring<'a> {
         let first = self.next(reader)?.ok_or_else(|| self.malformed(1, "it is empty"))?;
         match first.document.get("bucketdb_export").and_then(Value::as_u64) {
             Some(FORM) => {}
+            Some(FORM_WITH_BLOBS) if self.folder.is_some() => {}
+            Some(FORM_WITH_BLOBS) => {
+                let reason = "it was exported with --blobs: name the folder with what blobs hold, with --blobs FOLDER";
+                return Err(self.malformed(first.line, reason));
+            }
             Some(_) => return Err(self.malformed(first.line, "it was written by a newer version of this program")),
             None => return Err(self.malformed(first.line, "it is not what `export` writes of a whole database")),
         }
@@ -146,15 +157,25 @@ impl<'a> Restoring<'a> {
         }
         let is_current = self.endings.last().is_some_and(|ending| ending.table == table);
         let document = entry.get_mut("document").map(Value::take);
-        match (document, self.importer.as_mut().filter(|_| is_current)) {
-            (Some(document), Some(importer)) => {
-                let added = importer.add(Row { line, document }).await;
-                added.map_err(|failed| self.at(failed.line, *failed.failure))?;
-                self.documents += 1;
-                Ok(false)
-            }
-            _ => Err(self.malformed(line, "it is neither a table nor a document of the table before it")),
+        let Some(document) = document.filter(|_| is_current) else {
+            return Err(self.malformed(line, "it is neither a table nor a document of the table before it"));
+        };
+        let row = Row { line, document };
+        let blobs = entry.get("blobs").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        if !blobs.is_empty() {
+            // What is written beside a bulk load would make it fail: from here on, the table goes on in commits.
+            self.finish_importer().await?;
         }
+        let added = match (&mut self.importer, &mut self.with_blobs) {
+            (Some(importer), _) => importer.add(row).await,
+            (None, Some(with_blobs)) => with_blobs.add(row, blobs).await,
+            (None, None) => {
+                return Err(self.malformed(line, "it has blobs, and the first line says that there are none"));
+            }
+        };
+        added.map_err(|failed| self.at(failed.line, *failed.failure))?;
+        self.documents += 1;
+        Ok(false)
     }
 
     async fn begin_table(&mut self, line: u64, table: String, entry: &mut Value) -> Result<(), Failure> {
@@ -174,11 +195,22 @@ impl<'a> Restoring<'a> {
         created.map_err(|failure| self.at(Some(line), failure.of_data()))?;
         let options = ImportOptions { key: None, mode: Mode::Insert, way: Way::Fitting, resume: None };
         self.importer = Some(Importer::new(self.db, &table, options).await?);
+        if let Some(folder) = self.folder {
+            self.with_blobs = Some(BlobImport::new(self.db, &table, folder).await?);
+        }
         self.endings.push(Ending { table, indexes, ttl });
         Ok(())
     }
 
     async fn finish_table(&mut self) -> Result<(), Failure> {
+        self.finish_importer().await?;
+        if let Some(mut with_blobs) = self.with_blobs.take() {
+            with_blobs.finish().await.map_err(|failed| self.at(failed.line, *failed.failure))?;
+        }
+        Ok(())
+    }
+
+    async fn finish_importer(&mut self) -> Result<(), Failure> {
         if let Some(mut importer) = self.importer.take() {
             importer.finish().await.map_err(|failed| self.at(failed.line, *failed.failure))?;
         }

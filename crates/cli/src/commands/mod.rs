@@ -4,6 +4,8 @@ mod dispatch;
 
 mod backup;
 mod blob;
+mod blob_folder;
+mod blob_import;
 mod branch;
 mod compact;
 mod computed;

@@ -20,6 +20,6 @@ mod seen;
 mod source;
 mod target;
 
-pub(crate) use importer::{ImportOptions, ImportReport, Importer, Way};
+pub(crate) use importer::{ImportOptions, ImportReport, Importer, RowFailure, Way};
 pub(crate) use rows::{ReadError, Row, RowReader};
 pub(crate) use source::Source;

@@ -9,4 +9,4 @@ mod text_forms;
 
 pub(crate) use dialect::Dialect;
 pub(crate) use profile::{Declared, Profiles};
-pub(crate) use script::{Script, WantedIndex};
+pub(crate) use script::{Script, TablePlan, WantedIndex};

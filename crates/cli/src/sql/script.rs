@@ -62,6 +62,15 @@ impl<W: Write> Script<W> {
         Ok(Self { dialect, out, names: Names::of_tables(dialect), rows: 0 })
     }
 
+    /// The name that is wanted, or one like it, that none of these tables is going to have.
+    pub(crate) fn free_name(&self, wanted: &str, tables: &[&str]) -> String {
+        let mut names = Names::of_tables(self.dialect);
+        for table in tables {
+            names.take(table);
+        }
+        names.take(wanted)
+    }
+
     /// Creates a table for documents with these fields.
     ///
     /// # Errors

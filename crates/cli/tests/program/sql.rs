@@ -330,3 +330,55 @@ fn all_tables_are_of_one_moment_and_named_tables_only_these() {
     }
     sandbox.run(&["export", "z", "--format", "sql", "--dialect", "sqlite"]).failed(1, &["no table z"]);
 }
+
+/// A table says in which file of the folder it is what a blob holds.
+#[test]
+fn sqlite_finds_what_blobs_hold() {
+    let Some(program) = given("BUCKETDB_TEST_SQLITE") else { return };
+    let sandbox = Sandbox::new();
+    fill_photos(&sandbox);
+    sandbox.ok(&["export", "--dialect", "sqlite", "-o", "all.sql", "--blobs", "files"]);
+    let sqlite = |sql: &str| run(Command::new(&program).arg("-batch").arg("-bail").arg(sandbox.path("all.db")), sql);
+    assert_eq!(sqlite(&sandbox.read("all.sql")), "");
+    check_photos(&sandbox, sqlite);
+}
+
+#[test]
+fn postgresql_finds_what_blobs_hold() {
+    let (Some(url), Some(program)) = (given("BUCKETDB_TEST_POSTGRESQL"), given("BUCKETDB_TEST_PSQL")) else { return };
+    let sandbox = Sandbox::new();
+    fill_photos(&sandbox);
+    sandbox.ok(&["export", "--dialect", "postgresql", "-o", "all.sql", "--blobs", "files"]);
+    let schema = format!("test_blobs_{}", std::process::id());
+    let psql = |sql: &str| {
+        let sql = format!("SET search_path TO {schema};\n{sql}");
+        run(Command::new(&program).args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", &url]), &sql)
+    };
+    psql(&format!("CREATE SCHEMA {schema};"));
+    assert_eq!(psql(&sandbox.read("all.sql")), "");
+    check_photos(&sandbox, psql);
+    psql(&format!("SET client_min_messages TO error; DROP SCHEMA {schema} CASCADE;"));
+}
+
+fn fill_photos(sandbox: &Sandbox) {
+    // A table of the name that would be taken.
+    sandbox.ok(&["put", "blobs", r#"{"id":1,"t":"not theirs"}"#]);
+    for (id, content) in [("1", "one"), ("2", "same"), ("3", "same")] {
+        sandbox.ok(&["put", "photos", &json!({"id": id}).to_string()]);
+        sandbox.write("photo", content);
+        sandbox.ok(&["blob", "put", "photos", id, "image", "photo"]);
+    }
+}
+
+fn check_photos(sandbox: &Sandbox, ask: impl Fn(&str) -> String) {
+    let found =
+        ask("SELECT photos.id, blobs_2.length, blobs_2.file FROM photos JOIN blobs_2 ON blobs_2.blob = photos.image \
+         WHERE blobs_2.hash = blobs_2.file ORDER BY photos.id;");
+    let rows: Vec<Vec<&str>> = found.lines().map(|line| line.split('|').collect()).collect();
+    assert_eq!(rows.len(), 3, "{found}");
+    for (row, expected) in rows.iter().zip(["one", "same", "same"]) {
+        assert_eq!(row[1], expected.len().to_string());
+        assert_eq!(sandbox.read(&format!("files/{}", row[2])), expected);
+    }
+    assert_eq!(ask("SELECT t FROM blobs;"), "not theirs\n");
+}

@@ -3,7 +3,7 @@
 use bucketdb::{Database, FieldType, FileDriver, KeyType, Schema};
 use serde_json::{Value, json};
 
-use crate::sandbox::{Sandbox, is_encrypted, lines};
+use crate::sandbox::{Sandbox, is_encrypted, lines, names};
 
 async fn fill(db: &Database) {
     let sales = Schema::builder("sales")
@@ -140,7 +140,7 @@ fn what_is_not_whole_is_refused() {
         fails(without.join("\n"), expected);
     }
     fails(stream.clone() + "{}\n", "goes on behind its end");
-    fails(stream.replace("\"bucketdb_export\":1", "\"bucketdb_export\":2"), "newer version");
+    fails(stream.replace("\"bucketdb_export\":1", "\"bucketdb_export\":3"), "newer version");
     fails(stream.replace("\"documents\":2", "\"documents\":3"), "missing before it");
     sandbox.write("all.ndjson", &stream);
     sandbox.run(&["import", "--database", "all.ndjson"]).failed(1, &["into an empty one", "table a"]);
@@ -157,8 +157,163 @@ fn blobs_are_refused_rather_than_lost() {
     assert_eq!(lines(&sandbox.ok(&["export"])).len(), 4);
     sandbox.write("photo", "x");
     sandbox.ok(&["blob", "put", "a", "1", "deep.photo", "photo"]);
-    let error = sandbox.run(&["--json", "export", "-o", "all.ndjson"]).json_error(1);
-    assert_eq!((&error["kind"], &error["table"]), (&json!("unsupported"), &json!("a")), "{error}");
-    assert!(!sandbox.path("all.ndjson").exists());
+    for arguments in [&["export", "-o", "all.ndjson"][..], &["export", "-o", "all.sql", "--dialect", "sqlite"]] {
+        let error = sandbox.run(&[&["--json"], arguments].concat()).json_error(1);
+        assert_eq!((&error["kind"], &error["table"]), (&json!("unsupported"), &json!("a")), "{error}");
+        assert!(error["message"].as_str().unwrap().contains("--blobs FOLDER"), "{error}");
+        assert!(!sandbox.path(arguments[2]).exists());
+    }
     assert_eq!(sandbox.documents("a").len(), 1, "the table by itself");
+    sandbox.run(&["export", "a", "--blobs", "files"]).failed(2, &["--blobs goes with a whole database"]);
+    sandbox.run(&["import", "a", "photo", "--blobs", "files"]).failed(2, &["--database"]);
+}
+
+/// What the blobs in a field of all documents of a table hold.
+fn contents(url: &str, sandbox: &Sandbox, table: &str) -> Vec<Vec<Vec<u8>>> {
+    block_on(async {
+        let mut builder = Database::builder().driver(FileDriver::new(sandbox.path(url)).unwrap());
+        if is_encrypted() {
+            builder = builder.encryption("08".repeat(32).parse().unwrap());
+        }
+        let db = builder.open().await.unwrap();
+        let mut all = Vec::new();
+        for document in db.collection(table).query().fetch().await.unwrap() {
+            let mut found = Vec::new();
+            for blob in db.blobs().find_in(&document.to_string()) {
+                found.push(db.blobs().open(&blob).unwrap().bytes().await.unwrap().to_vec());
+            }
+            found.sort();
+            all.push(found);
+        }
+        all
+    })
+}
+
+/// Documents with blobs wherever they can be, of which some hold the same.
+fn fill_blobs(sandbox: &Sandbox) -> Vec<Vec<Vec<u8>>> {
+    let large: Vec<u8> = (0..9_000_000_u32).map(|at| (at / 5) as u8).collect();
+    block_on(async {
+        let db = sandbox.library().open().await.unwrap();
+        let upload = async |content: &[u8]| db.blobs().upload(content.to_vec()).await.unwrap();
+        let notes = db.collection("notes");
+        let (small, empty, inside) = (upload(b"same").await, upload(b"").await, upload(b"inside").await);
+        let text = format!("see {inside}.");
+        notes.insert(&json!({"id": 1, "a": small, "list": [{"empty": empty}], "text": text})).await.unwrap();
+        notes.insert(&json!({"id": 2, "a": upload(b"same").await, "again": upload(&large).await})).await.unwrap();
+        notes.insert(&json!({"id": 3, "a": "blob:none"})).await.unwrap();
+        let twice = upload(b"twice").await;
+        db.collection("more")
+            .insert(&json!({"id": 1, "x": twice, "y": twice, "of": {"z": upload(b"").await}}))
+            .await
+            .unwrap();
+        db.close().await.unwrap();
+    });
+    vec![vec![b"".to_vec(), b"inside".to_vec(), b"same".to_vec()], vec![large, b"same".to_vec()], vec![]]
+}
+
+#[test]
+fn what_blobs_hold_travels_in_a_folder() {
+    let sandbox = Sandbox::new();
+    let held = fill_blobs(&sandbox);
+    assert_eq!(contents("db", &sandbox, "notes"), held);
+    let export = ["export", "-o", "all.ndjson", "--blobs", "files"];
+    sandbox.ok(&export);
+    let files = names(&sandbox.path("files"));
+    assert_eq!(files.len(), 5, "each content once: {files:?}");
+    let stream = sandbox.read("all.ndjson");
+    let exported = lines(&stream);
+    assert_eq!(exported[0]["bucketdb_export"], 2, "a program that does not know of it refuses it");
+    let first = exported.iter().find(|line| line["table"] == "notes" && line["document"]["id"] == 1).unwrap();
+    assert_eq!(first["blobs"].as_array().unwrap().len(), 3);
+    for blob in first["blobs"].as_array().unwrap() {
+        let content = std::fs::read(sandbox.path("files").join(blob["file"].as_str().unwrap())).unwrap();
+        assert_eq!(blob["hash"], blake3::hash(&content).to_hex().as_str());
+        assert_eq!(blob["length"], content.len());
+    }
+    // What is right is not written again, and what is not is.
+    let changed = |file: &String| std::fs::metadata(sandbox.path("files").join(file)).unwrap().modified().unwrap();
+    let before: Vec<_> = files.iter().map(changed).collect();
+    for (file, content) in [(&files[0], "damaged"), (&files[1], "")] {
+        sandbox.write(&format!("files/{file}"), content);
+    }
+    sandbox.ok(&export);
+    assert_eq!((names(&sandbox.path("files")), sandbox.read("all.ndjson")), (files.clone(), stream.clone()));
+    assert_eq!(files[2..].iter().map(changed).collect::<Vec<_>>(), before[2..]);
+    for file in &files {
+        let content = std::fs::read(sandbox.path("files").join(file)).unwrap();
+        assert_eq!(file, blake3::hash(&content).to_hex().as_str());
+    }
+
+    let other = |arguments: &[&str]| sandbox.run(&[&["--db", "file:other"], arguments].concat());
+    other(&["import", "--database", "all.ndjson"]).failed(1, &["--blobs FOLDER"]);
+    other(&["import", "--database", "all.ndjson", "--blobs", "nowhere"]).failed(1, &["nowhere is no folder"]);
+    let report = other(&["--json", "import", "--database", "all.ndjson", "--blobs", "files"]).succeeded();
+    assert_eq!(serde_json::from_str::<Value>(&report).unwrap()["documents"], 4);
+    assert_eq!((contents("other", &sandbox, "notes"), contents("other", &sandbox, "more").len()), (held, 1));
+    other(&["gc", "--sweep"]).succeeded();
+    let verified: Value = serde_json::from_str(&other(&["--json", "verify"]).succeeded()).unwrap();
+    assert_eq!(verified["findings"], json!([]), "{verified}");
+    // The text of one is another in each database, and everything else the same.
+    other(&["export", "-o", "again.ndjson", "--blobs", "others"]).succeeded();
+    let without_texts = |name: &str| -> Vec<Value> {
+        let mut lines = lines(&sandbox.read(name));
+        lines[0]["position"] = Value::Null;
+        for line in &mut lines {
+            let mut document = line["document"].to_string();
+            let mut told = line["blobs"].as_array().cloned().unwrap_or_default();
+            for blob in &mut told {
+                document = document.replace(blob["blob"].take().as_str().unwrap(), blob["hash"].as_str().unwrap());
+            }
+            told.sort_by_key(Value::to_string);
+            (line["document"], line["blobs"]) = (document.into(), told.into());
+        }
+        lines
+    };
+    assert_eq!(without_texts("again.ndjson"), without_texts("all.ndjson"));
+    assert_eq!(names(&sandbox.path("others")), files);
+}
+
+#[test]
+fn a_file_that_is_not_what_it_was_is_told_with_its_document() {
+    let sandbox = Sandbox::new();
+    fill_blobs(&sandbox);
+    sandbox.ok(&["export", "-o", "all.ndjson", "--blobs", "files"]);
+    let file = format!("files/{}", blake3::hash(b"twice").to_hex());
+    let import = ["--json", "--db", "file:other", "import", "--database", "all.ndjson", "--blobs", "files"];
+    for (content, part) in
+        [(Some("twicE"), "its hash is another one"), (Some("once"), "4 bytes"), (None, "cannot read")]
+    {
+        match content {
+            Some(content) => sandbox.write(&file, content),
+            None => std::fs::remove_file(sandbox.path(&file)).unwrap(),
+        }
+        let error = sandbox.run(&import).json_error(1);
+        let message = error["message"].as_str().unwrap();
+        for part in [part, &*file, "table more, document 1", "drop the database", "line 3"] {
+            assert!(message.contains(part), "{part} is not in {error}");
+        }
+        std::fs::remove_dir_all(sandbox.path("other")).unwrap();
+    }
+}
+
+#[test]
+fn documents_with_blobs_come_beside_a_bulk_load() {
+    let sandbox = Sandbox::new();
+    let rows: String = (0..12_000).map(|id| json!({"id": id, "text": "x".repeat(20)}).to_string() + "\n").collect();
+    sandbox.write("rows.ndjson", rows);
+    sandbox.ok(&["import", "t", "rows.ndjson"]);
+    block_on(async {
+        let db = sandbox.library().open().await.unwrap();
+        for id in (0..12_000_u32).step_by(150) {
+            let blob = db.blobs().upload(format!("of {id}")).await.unwrap();
+            db.collection("t").patch(&json!(id), &json!({"blob": blob})).await.unwrap();
+        }
+        db.close().await.unwrap();
+    });
+    sandbox.ok(&["export", "-o", "all.ndjson.gz", "--blobs", "files"]);
+    let import = ["--db", "file:other", "import", "--database", "all.ndjson.gz", "--blobs", "files"];
+    assert_eq!(sandbox.json(&import)["documents"], 12_000);
+    let held = contents("other", &sandbox, "t");
+    assert_eq!((held.len(), held.iter().filter(|blobs| !blobs.is_empty()).count()), (12_000, 80));
+    assert_eq!(held[150], [b"of 150".to_vec()]);
 }
