@@ -230,3 +230,44 @@ impl<'a> Restoring<'a> {
         self.at(Some(line), Failure::new("malformed_input", reason))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bucketdb::{KeyType, MemoryDriver};
+
+    use super::*;
+    use crate::commands::blob_folder::BlobFolder;
+    use crate::commands::export_database::DatabaseExport;
+
+    #[tokio::test]
+    async fn blobs_come_back_from_one_store_in_memory_to_another() {
+        let open = async || Database::builder().driver(MemoryDriver::new()).open().await.unwrap();
+        let (from, to) = (open().await, open().await);
+        let photos = from.create_collection(Schema::open("photos", "id", KeyType::Integer)).await.unwrap();
+        for id in 0..100_u32 {
+            let blob = from.blobs().upload(format!("photo {}", id / 2)).await.unwrap();
+            photos.insert(&json!({"id": id, "image": blob})).await.unwrap();
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let (stream, files) = (folder.path().join("all.ndjson"), folder.path().join("files"));
+        let mut blobs = BlobFolder::create(&files).unwrap();
+        let export = DatabaseExport::new(&from).await.unwrap();
+        let (_, written) = export.write(Vec::new(), Some(&mut blobs)).await.unwrap();
+        std::fs::write(&stream, written).unwrap();
+        assert_eq!(std::fs::read_dir(&files).unwrap().count(), 50);
+        from.drop_database(&from.name()).await.unwrap();
+
+        let source = Source::of(&stream, Some(InputFormat::Ndjson), CsvTypes::Text).unwrap();
+        let progress = byte_progress(source.size_bytes);
+        let mut reader = source.read(None, &[], &progress).ok().unwrap();
+        let imported = Restoring::new(&to, "all.ndjson", Some(&files)).run(&mut *reader).await.unwrap();
+        assert_eq!(imported, (vec!["photos".to_owned()], 100));
+        let found = to.collection("photos").query().fetch().await.unwrap();
+        assert_eq!(found.len(), 100);
+        for (id, document) in found.iter().enumerate() {
+            let [blob] = to.blobs().find_in(&document.to_string())[..] else { panic!("{document}") };
+            assert_eq!(to.blobs().open(&blob).unwrap().bytes().await.unwrap(), format!("photo {}", id / 2));
+        }
+        assert!(to.verify(|_| {}).await.unwrap().is_clean());
+    }
+}
