@@ -4,7 +4,7 @@
 import { readFileSync } from "node:fs";
 import { MemoryStorage } from "@gusto/baerly-storage";
 import { defineConfig } from "@gusto/baerly-storage/config";
-import { runScheduledMaintenance } from "@gusto/baerly-storage/maintenance";
+import { compact, runScheduledMaintenance } from "@gusto/baerly-storage/maintenance";
 import { baerlyNode, minioStorage } from "@gusto/baerly-storage/node";
 
 import { ACCESS_KEY, REGION, SECRET_KEY } from "./s3.mjs";
@@ -15,8 +15,7 @@ const TENANT = "main";
 const COLLECTION = "docs";
 const CURRENT = `app/${APP}/tenant/${TENANT}/manifests/${COLLECTION}/current.json`;
 
-/** How many documents are loaded between two sweeps. */
-const LOADED_BETWEEN_SWEEPS = 50;
+const LOADED_BETWEEN_FOLDS = 50;
 
 class Refused extends Error {}
 
@@ -81,6 +80,21 @@ class Session {
     return runScheduledMaintenance({ storage: this.storage, currentJsonKey: CURRENT }, { compact: { minEntriesToCompact: 1 } });
   }
 
+  /** Inserts documents and folds the log every few, without the maintenance of each write: their keys. */
+  async fill(documents) {
+    process.env.BAERLY_MAINTENANCE_DISABLE = "1";
+    const keys = [];
+    for (const document of documents) {
+      keys.push(await this.insert(document));
+      if (keys.length % LOADED_BETWEEN_FOLDS === 0) {
+        await compact({ storage: this.storage, currentJsonKey: CURRENT }, { minEntriesToCompact: 1 });
+      }
+    }
+    delete process.env.BAERLY_MAINTENANCE_DISABLE;
+    await this.sweep();
+    return keys;
+  }
+
   async close() {}
 }
 
@@ -105,18 +119,13 @@ export const baerly = {
 
   /**
    * A bucket with these documents. They are written by baerly-storage into its memory store, all objects of which are then
-   * copied: through HTTP it would take hours. `swept` folds the log before, `then` adds to it afterwards.
+   * copied: through HTTP it would take hours. `swept` says whether the log is folded, or left as its own maintenance does.
    */
-  async load(server, documents, { swept = true, then = async () => {}, ...options } = {}) {
+  async load(server, documents, { swept = true, ...options } = {}) {
     const memory = new MemoryStorage();
     const session = new Session(memory, options);
-    const keys = [];
-    for (const document of documents) {
-      keys.push(await session.insert(document));
-      if (swept && keys.length % LOADED_BETWEEN_SWEEPS === 0) await session.sweep();
-    }
-    if (swept) await session.sweep();
-    await then(session, keys);
+    const keys = swept ? await session.fill(documents) : [];
+    if (!swept) for (const document of documents) keys.push(await session.insert(document));
     const objects = [];
     for await (const { key } of memory.list("")) objects.push([key, (await memory.get(key)).body]);
     const bucket = await server.bucket();

@@ -201,12 +201,7 @@ async function oneCollection(server, proxy, size, days, foldBytes, rows) {
   else process.env.BAERLY_MAINTENANCE_MAX_FOLD_BYTES = String(foldBytes);
   const storage = new CountedMemory();
   const session = baerly.over(storage);
-  const keys = [];
-  for (const document of records(size)) {
-    keys.push(await session.insert(document));
-    if (keys.length % 50 === 0) await session.sweep();
-  }
-  await session.sweep();
+  const keys = await session.fill(records(size));
   const app = new App([session], keys, 7);
   const sum = {};
   const daily = [];
@@ -219,6 +214,7 @@ async function oneCollection(server, proxy, size, days, foldBytes, rows) {
       await app.write();
       add(today, storage.take());
     }
+    console.error(`day ${day + 1}`);
     daily.push({ gets: today.gets, puts: today.puts, lists: today.lists });
     add(sum, today);
   }
@@ -247,11 +243,12 @@ async function oneCollection(server, proxy, size, days, foldBytes, rows) {
 
 async function ofBaerly(peer, server, proxy, options) {
   const rows = [await manyCollections(server, proxy, options)];
+  options.keep(rows);
   if (options.short) await oneCollection(server, proxy, 100, 1, FOLD_BYTES, rows);
   else {
-    await oneCollection(server, proxy, 250, 4, undefined, rows);
-    await oneCollection(server, proxy, 1_000, 4, FOLD_BYTES, rows);
-    await oneCollection(server, proxy, 1_000, 2, undefined, rows);
+    await oneCollection(server, proxy, 250, 2, undefined, rows);
+    options.keep(rows);
+    await oneCollection(server, proxy, 1_000, 2, FOLD_BYTES, rows);
   }
   return rows;
 }

@@ -61,24 +61,32 @@ try {
   for (const peer of peers) {
     for (const [workload, work] of workloads) {
       if (options.workload !== undefined && options.workload !== workload) continue;
-      const rows = await work(peer, store, proxy, { short: options.short, idleMinutes: options.short ? 0.2 : 3 });
       const settings = { ...peer.settings, node: process.version, latency_ms: { read: READ_MS, write: WRITE_MS } };
       const command = ["node run.mjs", ...process.argv.slice(2)].join(" ");
-      const kept = {
-        peer: peer.name, version: peer.version, store: "Ceph RGW 16.2 behind a counting proxy", workload, settings,
-        command, date: new Date().toISOString().slice(0, 10), rows,
+      const keep = (rows) => {
+        const kept = {
+          peer: peer.name, version: peer.version, store: "Ceph RGW 16.2 behind a counting proxy", workload, settings,
+          command, date: new Date().toISOString().slice(0, 10), rows,
+        };
+        mkdirSync(results, { recursive: true });
+        const name = `node-${peer.name.replaceAll(".", "-")}-${workload}.json`;
+        writeFileSync(new URL(name, results), `${JSON.stringify(kept, null, 2)}\n`);
       };
-      mkdirSync(results, { recursive: true });
-      const name = `node-${peer.name.replaceAll(".", "-")}-${workload}.json`;
-      writeFileSync(new URL(name, results), `${JSON.stringify(kept, null, 2)}\n`);
+      const idleMinutes = options.short ? 0.2 : 3;
+      const rows = await work(peer, store, proxy, { short: options.short, idleMinutes, keep });
+      keep(rows);
       console.log(`## ${peer.name} ${peer.version}, ${workload}`);
       for (const { what, unit, value, ...more } of rows) console.log(`${what}: ${value} ${unit} ${JSON.stringify(more)}`);
     }
   }
+} catch (error) {
+  // Told here, because s3db.js ends the process without a word.
+  console.error(error);
+  process.exitCode = 1;
 } finally {
   proxy.stop();
   store.stop();
   end();
 }
 // Peers leave timers behind.
-process.exit(0);
+process.exit();

@@ -94,7 +94,6 @@ export const s3db = {
     };
     await Promise.all(Array.from({ length: LOADED_AT_ONCE }, worker));
     keys.sort();
-    await (options.then ?? (async () => {}))(session, keys);
     await session.close();
     return { bucket, keys };
   },

@@ -103,7 +103,7 @@ export async function commits(peer, server, proxy, { idleMinutes, short }) {
 }
 
 /** Opening and reading as the database grows. */
-export async function reads(peer, server, proxy, { short }) {
+export async function reads(peer, server, proxy, { short, keep }) {
   const rows = [];
   const grown = short ? [1_000] : [1_000, 5_000, 10_000];
   const cases = grown.map((size) => ({ size, swept: true, says: "" }));
@@ -140,6 +140,7 @@ export async function reads(peer, server, proxy, { short }) {
     });
     await attempt(proxy, rows, `durable commit with one index, ${at}`, () => session.insert(small(size)));
     await session.close();
+    keep(rows);
   }
   return rows;
 }
