@@ -84,10 +84,17 @@ impl RedisUrl {
         parsed.read_path(url.path())?;
         let first = Node::new(&url, parsed.database)?;
         let mut others = Vec::new();
+        // A password that holds a `?` makes settings of its end, up to the `@` behind it.
+        let may_be_password = url.query().is_some_and(|query| query.contains('@'));
         for (name, value) in url.query_pairs() {
             match name.as_ref() {
                 "node" => others.push(first.sibling(&value)?),
-                name => parsed.read_setting(name, &value)?,
+                name if parsed.read_setting(name, &value)? => {}
+                _ if may_be_password => {
+                    let reason = "a setting with '@' is none; write '%3F' if '?' belongs to the password";
+                    return Err(InvalidUrl::new(reason));
+                }
+                name => return Err(InvalidUrl::new(format!("unknown setting `{name}`"))),
             }
         }
         if url.fragment().is_some() {
@@ -138,7 +145,8 @@ impl RedisUrl {
         Ok(())
     }
 
-    fn read_setting(&mut self, name: &str, value: &str) -> Result<(), InvalidUrl> {
+    /// Gives whether there is such a setting.
+    fn read_setting(&mut self, name: &str, value: &str) -> Result<bool, InvalidUrl> {
         match name {
             "cluster" => {
                 self.cluster = match value {
@@ -163,13 +171,9 @@ impl RedisUrl {
                     milliseconds.ok_or_else(|| InvalidUrl::new("the setting `timeout_ms` is a positive number"))?;
                 self.timeout = Some(Duration::from_millis(milliseconds));
             }
-            // One that holds a `?` makes a setting of the end of a password.
-            _ if name.contains('@') => {
-                return Err(InvalidUrl::new("a setting with '@' is none; write '%3F' if '?' belongs to the password"));
-            }
-            _ => return Err(InvalidUrl::new(format!("unknown setting `{name}`"))),
+            _ => return Ok(false),
         }
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -296,6 +300,8 @@ mod tests {
             "redis://u:secret@a:99999",
             "redis://u:sec#secret@a",
             "redis://u:7?secret@a",
+            "redis://u:7?secret=x@a",
+            "redis://u:7?secret&x=@a",
         ] {
             let error = RedisUrl::parse(bad).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("secret"), "{bad}: {error}");
