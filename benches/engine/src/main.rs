@@ -10,7 +10,6 @@ mod load;
 mod open;
 mod queries;
 mod reads;
-mod report;
 #[cfg(feature = "peers")]
 mod slate;
 mod updates;
@@ -18,6 +17,7 @@ mod updates;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use engine_bench::report;
 
 #[derive(Parser)]
 struct Arguments {

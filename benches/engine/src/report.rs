@@ -40,7 +40,7 @@ impl Table {
         self.notes.push(note.into());
     }
 
-    fn markdown(&self) -> String {
+    pub fn markdown(&self) -> String {
         let mut text = format!("### {}\n\n", self.title);
         let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
         text += &line(&self.header);
@@ -53,8 +53,17 @@ impl Table {
     }
 }
 
-impl Report {
-    pub fn new(name: &str, tables: Vec<Table>) -> Self {
+/// Where figures come from.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Origin {
+    pub machine: String,
+    /// The last change of the crates of the database that was built in.
+    pub commit: String,
+    pub date: String,
+}
+
+impl Origin {
+    pub fn of_this_run() -> Self {
         let output = |program: &str, arguments: &[&str]| {
             let output = std::process::Command::new(program).args(arguments).output().ok();
             output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
@@ -63,15 +72,24 @@ impl Report {
         let model = processor.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": unknown processor");
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
         let kernel = output("uname", &["-sr"]);
-        let arguments: Vec<String> = std::env::args().skip(1).collect();
         Self {
-            name: name.to_owned(),
-            command: format!("cargo run --release -- {}", arguments.join(" ")),
             machine: format!("{} × {}, shared; {kernel}", cores, model.trim_start_matches([' ', '\t', ':'])),
             commit: env!("ENGINE_COMMIT").to_owned(),
             date: output("date", &["-u", "+%Y-%m-%d %H:%M UTC"]),
-            tables,
         }
+    }
+}
+
+/// The command that this process runs.
+pub fn command() -> String {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    format!("cargo run --release -- {}", arguments.join(" "))
+}
+
+impl Report {
+    pub fn new(name: &str, tables: Vec<Table>) -> Self {
+        let Origin { machine, commit, date } = Origin::of_this_run();
+        Self { name: name.to_owned(), command: command(), machine, commit, date, tables }
     }
 
     pub fn markdown(&self) -> String {

@@ -1,21 +1,16 @@
-//! A store whose requests are counted.
+//! The requests of a store, added up. An object that is sent in parts is one put.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use futures::stream::BoxStream;
-use object_store::path::Path;
-use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
-    PutOptions, PutPayload, PutResult, Result, UploadPart,
-};
+use engine_bench::watched::{Kind, Watch, Watched};
+use object_store::ObjectStore;
 
 use super::Used;
 
 #[derive(Clone, Debug)]
 pub struct Counted {
-    inner: Arc<dyn ObjectStore>,
+    store: Watched,
     counts: Arc<Counts>,
 }
 
@@ -29,7 +24,12 @@ struct Counts {
 
 impl Counted {
     pub fn new(inner: Arc<dyn ObjectStore>) -> Self {
-        Self { inner, counts: Arc::default() }
+        let counts = Arc::new(Counts::default());
+        Self { store: Watched::new(inner, counts.clone()), counts }
+    }
+
+    pub fn shared(&self) -> Arc<dyn ObjectStore> {
+        Arc::new(self.store.clone())
     }
 
     pub fn used(&self) -> Used {
@@ -43,79 +43,25 @@ impl Counted {
     }
 }
 
-impl fmt::Display for Counted {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Counted({})", self.inner)
-    }
-}
-
-fn add(counter: &AtomicU64, number: u64) {
-    counter.fetch_add(number, Ordering::Relaxed);
-}
-
 #[async_trait::async_trait]
-impl ObjectStore for Counted {
-    async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
-        add(&self.counts.puts, 1);
-        add(&self.counts.put_bytes, payload.content_length() as u64);
-        self.inner.put_opts(location, payload, options).await
-    }
+impl Watch for Counts {
+    async fn begin(&self, _kind: Kind) {}
 
-    async fn put_multipart_opts(
-        &self,
-        location: &Path,
-        options: PutMultipartOptions,
-    ) -> Result<Box<dyn MultipartUpload>> {
-        add(&self.counts.puts, 1);
-        let inner = self.inner.put_multipart_opts(location, options).await?;
-        Ok(Box::new(CountedUpload { inner, counts: self.counts.clone() }))
-    }
-
-    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        let is_head = options.head;
-        add(&self.counts.gets, 1);
-        let result = self.inner.get_opts(location, options).await?;
-        if !is_head {
-            add(&self.counts.get_bytes, result.range.end - result.range.start);
+    fn end(&self, kind: Kind, _key: &str, _is_found: bool, bytes: u64) {
+        let add = |counter: &AtomicU64, number: u64| counter.fetch_add(number, Ordering::Relaxed);
+        match kind {
+            Kind::Put => {
+                add(&self.puts, 1);
+                add(&self.put_bytes, bytes);
+            }
+            Kind::Part => {
+                add(&self.put_bytes, bytes);
+            }
+            Kind::Get => {
+                add(&self.gets, 1);
+                add(&self.get_bytes, bytes);
+            }
+            Kind::List | Kind::Delete => {}
         }
-        Ok(result)
-    }
-
-    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(locations)
-    }
-
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list(prefix)
-    }
-
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.inner.list_with_delimiter(prefix).await
-    }
-
-    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.inner.copy_opts(from, to, options).await
-    }
-}
-
-#[derive(Debug)]
-struct CountedUpload {
-    inner: Box<dyn MultipartUpload>,
-    counts: Arc<Counts>,
-}
-
-#[async_trait::async_trait]
-impl MultipartUpload for CountedUpload {
-    fn put_part(&mut self, data: PutPayload) -> UploadPart {
-        add(&self.counts.put_bytes, data.content_length() as u64);
-        self.inner.put_part(data)
-    }
-
-    async fn complete(&mut self) -> Result<PutResult> {
-        self.inner.complete().await
-    }
-
-    async fn abort(&mut self) -> Result<()> {
-        self.inner.abort().await
     }
 }

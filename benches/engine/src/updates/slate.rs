@@ -69,7 +69,7 @@ impl Updated for Slate {
     async fn load(documents: u64) -> Result<Self> {
         let store = Arc::new(InMemory::new());
         let counted = Counted::new(store.clone());
-        let shared: Arc<dyn ObjectStore> = Arc::new(counted.clone());
+        let shared = counted.shared();
         let settings = with_codec(crate::slate::load_settings(256 << 20));
         let loading = crate::slate::Slate::open(shared.clone(), CACHE_BYTES, settings).await?;
         loading.load(documents).await?;
@@ -104,7 +104,7 @@ impl Updated for Slate {
         let cache = FoyerCache::new_with_opts(FoyerCacheOptions { max_capacity: CACHE_BYTES, ..Default::default() });
         // It asks for nothing new while it reads.
         let options = DbReaderOptions { manifest_poll_interval: Duration::from_secs(3600), ..Default::default() };
-        let reader = DbReader::builder("db", Arc::new(counted.clone()) as Arc<dyn ObjectStore>)
+        let reader = DbReader::builder("db", counted.shared())
             .with_reader_mode(DbReaderMode::FollowLatest)
             .with_options(options)
             .with_db_cache(Arc::new(cache), 0)
