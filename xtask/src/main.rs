@@ -1,5 +1,6 @@
 //! What developers and continuous integration run, as `cargo xtask COMMAND`.
 
+mod bench;
 mod check;
 mod clock;
 mod fuzz;
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::bench::BenchOptions;
 use crate::fuzz::FuzzOptions;
 use crate::servers::ServerKind;
 use crate::suite::TestOptions;
@@ -46,6 +48,8 @@ enum Command {
     /// Feeds everything that reads stored bytes or a user's text with what a fuzzer makes of them. Needs a nightly compiler
     /// and cargo-fuzz.
     Fuzz(FuzzOptions),
+    /// Measures the database beside its peers, and writes BENCHMARKS.md. Needs a while.
+    Bench(BenchOptions),
     /// Checks format, lints, documentation and the rules of this repository. Runs no tests.
     Check,
 }
@@ -58,6 +62,7 @@ fn main() -> ExitCode {
         Command::Servers { only } => suite::serve(&only),
         Command::RealData => real_data::write(),
         Command::Fuzz(options) => fuzz::run(&options),
+        Command::Bench(options) => bench::run(&options),
         Command::Check => check::check(),
     });
     match outcome {

@@ -90,7 +90,6 @@ struct Inner {
 struct State {
     phase: &'static str,
     lines: BTreeMap<Line, Count>,
-    random: fastrand::Rng,
 }
 
 /// What a program does that does nothing for its user.
@@ -98,7 +97,7 @@ pub const BACKGROUND: &str = "background";
 
 impl Ledger {
     pub fn new(latency: Latency) -> Self {
-        let state = State { phase: BACKGROUND, lines: BTreeMap::new(), random: fastrand::Rng::with_seed(11) };
+        let state = State { phase: BACKGROUND, lines: BTreeMap::new() };
         Self(Arc::new(Inner { latency, state: Mutex::new(state) }))
     }
 
@@ -129,6 +128,11 @@ impl Ledger {
 
     pub fn book(&self, kind: Kind, key: &str, is_found: bool, count: Count) {
         book(&mut self.state(), kind, key, is_found, count);
+    }
+
+    /// The requests that went to one kind of object.
+    pub fn requests_to(&self, place: &str) -> u64 {
+        self.lines().iter().filter(|(line, _)| line.place == place).map(|(_, count)| count.requests).sum()
     }
 
     pub fn shared(&self) -> Arc<dyn Watch> {
@@ -163,10 +167,7 @@ pub fn totals(lines: &BTreeMap<Line, Count>) -> Totals {
 #[async_trait::async_trait]
 impl Watch for Inner {
     async fn begin(&self, kind: Kind) {
-        let latency = {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            self.latency.sample(kind, &mut state.random)
-        };
+        let latency = self.latency.of(kind);
         if latency > Duration::ZERO {
             tokio::time::sleep(latency).await;
         }

@@ -5,7 +5,9 @@ mod ledger;
 mod ledger_driver;
 mod month;
 mod prices;
+mod publish;
 mod record;
+mod requests;
 mod results;
 mod virtual_time;
 mod zipf;
@@ -27,11 +29,26 @@ struct Arguments {
 enum Command {
     /// A month of a boring web app, in virtual time: requests and dollars.
     Month(month::Options),
+    /// What each operation costs in requests, in virtual time.
+    Requests(requests::Options),
+    /// What opening, reading and committing cost with 10,000 documents and more.
+    Growth {
+        /// The largest number of documents, as a power of ten.
+        #[arg(default_value_t = 7)]
+        largest: u32,
+    },
+    /// Writes BENCHMARKS.md from the results that were kept.
+    Publish,
 }
 
 fn main() -> anyhow::Result<()> {
     let Arguments { results, command } = Arguments::parse();
     match command {
         Command::Month(options) => month::run(&options, &results),
+        Command::Requests(options) => requests::run(&options, &results),
+        Command::Growth { largest } => requests::grow(largest, &results),
+        Command::Publish => {
+            publish::publish(&results, concat!(env!("CARGO_MANIFEST_DIR"), "/../../BENCHMARKS.md").as_ref())
+        }
     }
 }

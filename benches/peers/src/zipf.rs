@@ -16,12 +16,6 @@ impl Zipf {
         Self { items, zeta: zeta(0, items), zeta_of_two: zeta(0, 2) }
     }
 
-    /// There are more items now.
-    pub fn grow(&mut self, items: u64) {
-        self.zeta += zeta(self.items, items);
-        self.items = items;
-    }
-
     /// The rank of an item.
     pub fn rank(&self, random: &mut fastrand::Rng) -> u64 {
         let alpha = 1.0 / (1.0 - CONSTANT);
@@ -67,12 +61,5 @@ mod tests {
         let expected = zeta(0, 1000) / zeta(0, 1_000_000);
         let share = of_few as f64 / f64::from(draws);
         assert!((share - expected).abs() < 0.01, "{share} instead of {expected}");
-    }
-
-    #[test]
-    fn growing_is_as_good_as_beginning_with_more() {
-        let mut grown = Zipf::new(1000);
-        grown.grow(1500);
-        assert!((grown.zeta - Zipf::new(1500).zeta).abs() < 1e-9);
     }
 }

@@ -12,6 +12,7 @@ use serde_json::json;
 use slatedb::config::Settings;
 use slatedb::db_cache::foyer::{FoyerCache, FoyerCacheOptions};
 use slatedb::{Db, DbReader, WriteBatch};
+use slatedb_common::clock::{DefaultSystemClock, SystemClock};
 
 use super::{INSTANCES, Options, Site};
 use crate::latency::Latency;
@@ -28,6 +29,8 @@ pub struct Slate {
     store: Arc<InMemory>,
     ledgers: Vec<Ledger>,
     loading: Totals,
+    /// One for all, as each would begin with the real time.
+    clock: Arc<dyn SystemClock>,
 }
 
 pub enum Instance {
@@ -61,7 +64,12 @@ impl Site for Slate {
 
     async fn load(options: &Options) -> Result<Self> {
         let ledgers = (0..INSTANCES).map(|_| Ledger::new(Latency::FIXED)).collect();
-        let mut site = Self { store: Arc::new(InMemory::new()), ledgers, loading: Totals::default() };
+        let mut site = Self {
+            store: Arc::new(InMemory::new()),
+            ledgers,
+            loading: Totals::default(),
+            clock: Arc::new(DefaultSystemClock::new()),
+        };
         let ledger = Ledger::new(Latency::FIXED);
         // No log while loading: the cheapest way that it has.
         let settings = Settings { wal_enabled: false, ..Settings::default() };
@@ -94,9 +102,11 @@ impl Site for Slate {
     async fn open(&self, instance: usize) -> Result<Self::Instance> {
         let store = self.driver(&self.ledgers[instance]);
         if Self::writes(instance) {
-            return Ok(Instance::Writer(Db::builder("db", store).with_db_cache(cache(), 0).build().await?));
+            let builder = Db::builder("db", store).with_system_clock(self.clock.clone());
+            return Ok(Instance::Writer(builder.with_db_cache(cache(), 0).build().await?));
         }
-        Ok(Instance::Reader(DbReader::builder("db", store).with_db_cache(cache(), 0).build().await?))
+        let builder = DbReader::builder("db", store).with_system_clock(self.clock.clone());
+        Ok(Instance::Reader(builder.with_db_cache(cache(), 0).build().await?))
     }
 
     async fn get(&self, instance: &Self::Instance, key: &str) -> Result<Option<Record>> {

@@ -1,0 +1,156 @@
+//! BucketDB, with its defaults.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use bucketdb::{Database, Driver, Duplicates, FileDriver, Freshness, MemoryDriver, Table};
+use futures::future::try_join_all;
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::{Peer, cost};
+use crate::latency::Latency;
+use crate::ledger::Ledger;
+use crate::ledger_driver::LedgerDriver;
+use crate::record::{Record, key};
+use crate::results::{Row, row};
+use crate::virtual_time::VirtualEnvironment;
+
+#[derive(Clone)]
+pub(crate) struct Store {
+    driver: Arc<dyn Driver>,
+    env: VirtualEnvironment,
+}
+
+pub(crate) struct Bucket {
+    db: Database,
+    /// Reads what this process has seen.
+    local: Table<Record>,
+    strict: Table<Record>,
+}
+
+impl Store {
+    fn new(driver: Arc<dyn Driver>) -> Self {
+        Self { driver, env: VirtualEnvironment::new(2) }
+    }
+
+    async fn open(&self, ledger: &Ledger, (node, nodes): (u64, u64)) -> Result<Bucket> {
+        let driver = LedgerDriver::new(self.driver.clone(), Arc::new(self.env.clone()), ledger.clone());
+        let builder = Database::builder().driver(driver).prefix("db").environment(self.env.clone());
+        let db = builder.node_id(node).ring_size(nodes).open().await?;
+        let table = db.table::<Record>().await?;
+        let (local, strict) = (table.clone().with_freshness(Freshness::Local), table.with_freshness(Freshness::Strict));
+        Ok(Bucket { db, local, strict })
+    }
+}
+
+impl Peer for Bucket {
+    const PEER: &'static str = "BucketDB";
+    const PACKAGE: &'static str = "bucketdb";
+    type Store = Store;
+
+    fn settings() -> serde_json::Value {
+        json!({"settings": "its defaults; reads but the strict ones are local"})
+    }
+
+    fn new_store() -> Self::Store {
+        Store::new(Arc::new(MemoryDriver::new()))
+    }
+
+    async fn open(store: &Self::Store, ledger: &Ledger) -> Result<Self> {
+        store.open(ledger, (0, 1)).await
+    }
+
+    async fn load(store: &Self::Store, ledger: &Ledger, documents: u64) -> Result<()> {
+        let loading = store.open(ledger, (0, 1)).await?;
+        let mut load = loading.local.bulk_load(Duplicates::Fail).await?;
+        for number in 0..documents {
+            load.add(&Record::new(number, 0)).await?;
+        }
+        load.finish().await?;
+        // What is loaded has one before long, but a process that ends at once leaves none.
+        loading.db.checkpoint().await?;
+        loading.close().await
+    }
+
+    async fn put(&self, record: Record) -> Result<()> {
+        self.local.put(&record).await?;
+        Ok(())
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Record>> {
+        Ok(self.local.get(key).await?)
+    }
+
+    async fn strict_get(&self, key: &str) -> Option<Result<Option<Record>>> {
+        Some(self.strict.get(key).await.map_err(Into::into))
+    }
+
+    async fn scan(&self, from: &str, rows: usize) -> Result<usize> {
+        Ok(self.local.query().keys(from.to_owned()..).limit(rows).fetch().await?.len())
+    }
+
+    async fn close(self) -> Result<()> {
+        Ok(self.db.close().await?)
+    }
+}
+
+/// What several processes get done that all write for a minute.
+pub(crate) fn writers() -> Result<Vec<Row>> {
+    [1, 4, 8, 32].into_iter().map(|writers| crate::virtual_time::run(contend(writers))).collect()
+}
+
+async fn contend(writers: u64) -> Result<Row> {
+    const MINUTE: Duration = Duration::from_secs(60);
+    let (store, ledger) = (Bucket::new_store(), Ledger::new(Latency::FIXED));
+    let mut open = Vec::new();
+    for node in 0..writers {
+        open.push(store.open(&ledger, (node, writers)).await?);
+    }
+    let (before, started) = (ledger.totals(), Instant::now());
+    let counts = try_join_all(open.iter().enumerate().map(async |(node, bucket)| -> Result<u64> {
+        let mut commits = 0;
+        while started.elapsed() < MINUTE {
+            bucket.put(Record::new(node as u64 * 1_000_000 + commits, 0)).await?;
+            commits += 1;
+        }
+        Ok(commits)
+    }))
+    .await?;
+    let (used, commits) = (ledger.totals() - before, counts.iter().sum::<u64>() as f64);
+    for (node, commits) in counts.iter().enumerate() {
+        let number = node as u64 * 1_000_000 + commits - 1;
+        ensure!(open[0].strict.get(key(number)).await?.is_some(), "a commit of writer {node} is lost");
+    }
+    let rate = commits / started.elapsed().as_secs_f64();
+    let bar = if writers == 1 { 0.8 / 0.030 } else { 0.8 / 0.045 };
+    let row = row(format!("{writers} writers, one commit after the other each"), "commits/s", rate);
+    let row = row.with("puts per commit", used.puts / commits).with("gets per commit", used.gets / commits);
+    Ok(row.with("goal", format!("≥ {bar:.1}")).with("is_met", rate >= bar))
+}
+
+/// What costs at that size: opening, cold reads, strict reads and commits.
+pub(crate) async fn growth(documents: u64) -> Result<Vec<Row>> {
+    let folder = tempfile::tempdir()?;
+    let (store, ledger) = (Store::new(Arc::new(FileDriver::new(folder.path())?)), Ledger::new(Latency::NONE));
+    Bucket::load(&store, &ledger, documents).await?;
+    let mut rows = Vec::new();
+    let ledger = Ledger::new(Latency::FIXED);
+    let (bucket, used) = cost(&ledger, store.open(&ledger, (0, 1))).await?;
+    let name = |what: &str| format!("{what}, {documents} documents");
+    let add = |rows: &mut Vec<Row>, what: &str, totals: crate::ledger::Totals| {
+        let row = row(name(what), "requests", totals.billed()).with("documents", documents);
+        rows.push(row.with("operation", what).with("bytes_down", totals.read_bytes));
+    };
+    add(&mut rows, "open", used.totals);
+    let (found, used) = cost(&ledger, bucket.get(&key(documents / 2))).await?;
+    ensure!(found == Some(Record::new(documents / 2, 0)), "the document in the middle is another one");
+    add(&mut rows, "first point read", used.totals);
+    let (_, used) = cost(&ledger, async { Ok(bucket.strict.get(key(documents / 2)).await?) }).await?;
+    add(&mut rows, "strict read", used.totals);
+    let ((), used) = cost(&ledger, bucket.put(Record::new(documents / 2, 1))).await?;
+    add(&mut rows, "commit", used.totals);
+    bucket.close().await?;
+    Ok(rows)
+}
