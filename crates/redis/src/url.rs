@@ -85,7 +85,7 @@ impl RedisUrl {
         let first = Node::new(&url, parsed.database)?;
         let mut others = Vec::new();
         // A password that holds a `?` makes settings of its end, up to the `@` behind it.
-        let may_be_password = url.query().is_some_and(|query| query.contains('@'));
+        let may_be_password = text.split_once('?').is_some_and(|(_, rest)| rest.contains('@'));
         for (name, value) in url.query_pairs() {
             match name.as_ref() {
                 "node" => others.push(first.sibling(&value)?),
@@ -302,6 +302,7 @@ mod tests {
             "redis://u:7?secret@a",
             "redis://u:7?secret=x@a",
             "redis://u:7?secret&x=@a",
+            "redis://u:7?secret#x@a",
         ] {
             let error = RedisUrl::parse(bad).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("secret"), "{bad}: {error}");
