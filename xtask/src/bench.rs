@@ -11,8 +11,9 @@ use crate::workspace;
 const DEADLINE: Duration = Duration::from_secs(4 * 3600);
 
 /// What is measured, and with less data.
-const FULL: [&[&str]; 7] = [
+const FULL: [&[&str]; 8] = [
     &["requests"],
+    &["ycsb"],
     &["month", "--only", "BucketDB"],
     // It asks for so much while it idles that thirty days take too long; each is as the one before.
     &["month", "--only", "SlateDB", "--days", "3"],
@@ -21,8 +22,9 @@ const FULL: [&[&str]; 7] = [
     &["growth", "7"],
     &["publish"],
 ];
-const SHORT: [&[&str]; 4] = [
+const SHORT: [&[&str]; 5] = [
     &["requests", "--documents", "50000"],
+    &["ycsb", "--documents", "50000", "--operations", "2000"],
     &["month", "--documents", "100000", "--days", "3"],
     &["growth", "5"],
     &["publish"],

@@ -32,7 +32,7 @@ impl Table {
         Self { title: title.to_owned(), header, rows: Vec::new(), notes: Vec::new() }
     }
 
-    pub fn row<const N: usize>(&mut self, cells: [String; N]) {
+    pub fn row(&mut self, cells: impl Into<Vec<String>>) {
         self.rows.push(cells.into());
     }
 

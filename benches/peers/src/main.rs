@@ -10,6 +10,7 @@ mod record;
 mod requests;
 mod results;
 mod virtual_time;
+mod ycsb;
 mod zipf;
 
 use std::path::PathBuf;
@@ -37,6 +38,8 @@ enum Command {
         #[arg(default_value_t = 7)]
         largest: u32,
     },
+    /// The workloads of YCSB, in virtual time.
+    Ycsb(ycsb::Options),
     /// Writes BENCHMARKS.md from the results that were kept.
     Publish,
 }
@@ -47,6 +50,7 @@ fn main() -> anyhow::Result<()> {
         Command::Month(options) => month::run(&options, &results),
         Command::Requests(options) => requests::run(&options, &results),
         Command::Growth { largest } => requests::grow(largest, &results),
+        Command::Ycsb(options) => ycsb::run(&options, &results),
         Command::Publish => {
             publish::publish(&results, concat!(env!("CARGO_MANIFEST_DIR"), "/../../BENCHMARKS.md").as_ref())
         }

@@ -109,6 +109,43 @@ fn unit(unit: &str) -> String {
     if unit == "requests" { String::new() } else { format!(" {unit}") }
 }
 
+/// The workloads of YCSB.
+fn ycsb(all: &[Results]) -> Option<Table> {
+    let runs: Vec<&Results> = all.iter().filter(|results| results.workload == "ycsb").collect();
+    let first = runs.first()?;
+    let mut header = vec!["workload".to_owned()];
+    for run in &runs {
+        let peer = &run.peer;
+        let columns = ["operations/s", "ms: p50 / p99 / p999", "PUTs, GETs for 1,000", "USD for 1 M"];
+        header.extend(columns.iter().map(|column| format!("{peer}, {column}")));
+    }
+    let mut table = Table::new("YCSB", &header.iter().map(String::as_str).collect::<Vec<_>>());
+    for row in &first.rows {
+        let mut cells = vec![row.what.clone()];
+        for run in &runs {
+            let row = run.row(&row.what);
+            let of = |name: &str| row.and_then(|row| row.more.get(name)?.as_f64()).map_or("–".to_owned(), number);
+            cells.push(row.and_then(|row| row.value).map_or("–".to_owned(), number));
+            cells.push(format!("{} / {} / {}", of("p50"), of("p99"), of("p999")));
+            cells.push(format!("{}, {}", of("puts per 1,000"), of("gets per 1,000")));
+            cells.push(of("usd per million on S3 Standard"));
+        }
+        table.row(cells);
+    }
+    let of = |name: &str| first.settings.get(name).and_then(|value| value.as_f64()).map_or("–".to_owned(), number);
+    table.note(format!(
+        "{} records of 1 KB, popularity by the zipfian distribution with the constant 0.99, {} operations of each workload by {} \
+         callers of one process, which begins with nothing in memory. Time is virtual: only the store takes any, so this is \
+         what the waiting for it comes to. Reads are of what the process knows; an update is answered when the store has it. \
+         What a process asks for by itself meanwhile is counted. Prices are those of S3 Standard.",
+        of("documents"),
+        of("operations"),
+        of("callers")
+    ));
+    runs.iter().for_each(|run| table.note(source(run)));
+    Some(table)
+}
+
 /// The months of one variant, and how each compares with the limit.
 fn month(all: &[Results], variant: &str, title: &str) -> Result<Option<Table>> {
     let months: Vec<&Results> = all.iter().filter(|results| results.workload == format!("month-{variant}")).collect();
@@ -278,6 +315,7 @@ pub fn publish(results: &Path, document: &Path) -> Result<()> {
         let _ = table.map(|table| write!(text, "\n{}", table.markdown()));
     };
     add(requests(&all));
+    add(ycsb(&all));
     add(month(&all, "single", "each read by itself")?);
     add(month(&all, "single-disk", "each read by itself, each instance with a disk")?);
     add(month(&all, "views-of-5", "five reads at once")?);

@@ -1,8 +1,8 @@
 //! What each operation costs in requests, and how long it takes when a PUT takes 30 ms and a GET 15 ms: exact, in virtual
 //! time. The bars are those that the project has set itself.
 
-mod bucket;
-mod slate;
+pub(crate) mod bucket;
+pub(crate) mod slate;
 
 use std::path::Path;
 use std::time::Duration;
