@@ -311,8 +311,9 @@ impl Schema {
         }
         self.check_nested()?;
         if let Some(field) = &self.ttl {
-            let fields = self.fields.iter().filter_map(|field| Some((&field.name, field.field_type.text_type()?)));
-            let types = fields.collect::<TextTypes>().with_nested(self.nested_types());
+            let fields = self.fields.iter();
+            let fields = fields.filter_map(|field| Some((Path::field(&*field.name), field.field_type.text_type()?)));
+            let types: TextTypes = fields.chain(self.nested_types()).collect();
             check_end_type(&self.table, &ttl_field(&self.table, field)?, &types)?;
         }
         self.indexes.iter().try_for_each(|index| index.order(&self.table).map(|_| ()))

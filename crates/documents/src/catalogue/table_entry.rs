@@ -206,36 +206,28 @@ impl TableEntry {
 
 /// The types of the values that an order is by: others may come and go while there is an index over it.
 fn types_at(order: &Order, types: &TextTypes) -> TextTypes {
-    let typed = order.terms().iter().filter_map(|term| Some((term.path.clone(), types.of_path(&term.path)?)));
-    let (fields, nested): (Vec<_>, Vec<_>) = typed.partition(|(path, _)| path.segments().len() == 1);
-    let fields = fields.iter().filter_map(|(path, text_type)| Some((path.first_field()?, *text_type)));
-    fields.collect::<TextTypes>().with_nested(nested)
+    order.terms().iter().filter_map(|term| Some((term.path.clone(), types.of_path(&term.path)?))).collect()
 }
 
 /// What texts stand for by all versions of a schema, oldest first.
 fn types_of(versions: &[Schema], evolution: &Evolution) -> TextTypes {
-    let mut types: BTreeMap<&str, Option<TextType>> = BTreeMap::new();
-    let mut nested: BTreeMap<String, (Path, TextType)> = BTreeMap::new();
+    let mut types: BTreeMap<String, (Path, Option<TextType>)> = BTreeMap::new();
     for schema in versions {
-        let fields = schema.fields().iter().map(|field| (&field.name, field.field_type.text_type()));
-        let key = schema.key().iter().map(|field| (&field.name, field.key_type.text_type()));
-        types.extend(fields.chain(key).map(|(name, text_type)| (evolution.newest_name(name), text_type)));
-        nested.extend(schema.nested_types().map(|(path, text_type)| {
+        let fields = schema.fields().iter().map(|field| (Path::field(&*field.name), field.field_type.text_type()));
+        let key = schema.key().iter().map(|field| (Path::field(&*field.name), field.key_type.text_type()));
+        let nested = schema.nested_types().map(|(path, text_type)| (path, Some(text_type)));
+        types.extend(fields.chain(key).chain(nested).map(|(path, text_type)| {
             let path = path.with_first_field(|name| evolution.newest_name(name));
             (path.to_string(), (path, text_type))
         }));
     }
+    let newest: Vec<(Path, TextType)> =
+        types.into_values().filter_map(|(path, text_type)| Some((path, text_type?))).collect();
     // Whoever asks may use any name that a field had.
-    let earlier_names = || evolution.names().filter(|name| evolution.newest_name(name) != *name);
-    let earlier: Vec<_> =
-        earlier_names().filter_map(|name| Some((name, *types.get(evolution.newest_name(name))?))).collect();
-    types.extend(earlier);
-    let earlier_nested: Vec<_> = earlier_names()
-        .flat_map(|name| {
-            let of_it = nested.values().filter(|(path, _)| path.first_field() == Some(evolution.newest_name(name)));
-            of_it.map(|(path, text_type)| (path.with_first_field(|_| name), *text_type)).collect::<Vec<_>>()
-        })
-        .collect();
-    let fields: TextTypes = types.into_iter().filter_map(|(name, text_type)| Some((name, text_type?))).collect();
-    fields.with_nested(nested.into_values().chain(earlier_nested))
+    let earlier_names = evolution.names().filter(|name| evolution.newest_name(name) != *name);
+    let earlier = earlier_names.flat_map(|name| {
+        let of_it = newest.iter().filter(move |(path, _)| path.first_field() == Some(evolution.newest_name(name)));
+        of_it.map(move |(path, text_type)| (path.with_first_field(|_| name), *text_type))
+    });
+    newest.iter().cloned().chain(earlier).collect()
 }

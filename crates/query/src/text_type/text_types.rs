@@ -10,51 +10,17 @@ use crate::{Path, Reach, Segment, ValueRef};
 /// documents. Cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TextTypes {
-    /// Mostly there are none.
-    typed: Option<Arc<TypedValues>>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct TypedValues {
-    fields: Vec<(Box<str>, TextType)>,
-    /// Paths of more than one step.
-    nested: Vec<(Path, TextType)>,
+    /// Mostly there are none, and a word says so.
+    typed: Option<Arc<Vec<(Path, TextType)>>>,
 }
 
 impl TextTypes {
-    /// The type of a field at the top.
-    #[inline]
-    #[must_use]
-    pub fn of_field(&self, name: &str) -> Option<TextType> {
-        let fields = &self.typed.as_ref()?.fields;
-        fields.iter().find(|(field, _)| **field == *name).map(|(_, text_type)| *text_type)
-    }
-
     /// The type of what a path leads to. What is said of every element of a list holds for one of them.
     #[inline]
     #[must_use]
     pub fn of_path(&self, path: &Path) -> Option<TextType> {
-        let typed = self.typed.as_ref()?;
-        match path.segments() {
-            [Segment::Field(name)] => self.of_field(name),
-            segments => {
-                let (_, text_type) = typed.nested.iter().find(|(declared, _)| is_at(segments, declared.segments()))?;
-                Some(*text_type)
-            }
-        }
-    }
-
-    /// These, and what paths of more than one step lead to, such as `lines[*].price`.
-    #[must_use]
-    pub fn with_nested(self, nested: impl IntoIterator<Item = (Path, TextType)>) -> Self {
-        let mut typed = self.typed.map(Arc::unwrap_or_clone).unwrap_or_default();
-        typed.nested.extend(nested);
-        Self::of(typed)
-    }
-
-    fn of(typed: TypedValues) -> Self {
-        let has_any = !typed.fields.is_empty() || !typed.nested.is_empty();
-        Self { typed: has_any.then(|| Arc::new(typed)) }
+        let mut typed = self.typed.as_ref()?.iter();
+        typed.find(|(declared, _)| is_at(path.segments(), declared.segments())).map(|(_, text_type)| *text_type)
     }
 
     /// What a path leads to, as [`TextType::comparable`] makes it if it has a type.
@@ -91,10 +57,17 @@ fn is_at(path: &[Segment], declared: &[Segment]) -> bool {
     path.len() == declared.len() && path.iter().zip(declared).all(is_same)
 }
 
+impl FromIterator<(Path, TextType)> for TextTypes {
+    fn from_iter<I: IntoIterator<Item = (Path, TextType)>>(typed: I) -> Self {
+        let typed: Vec<_> = typed.into_iter().collect();
+        Self { typed: (!typed.is_empty()).then(|| Arc::new(typed)) }
+    }
+}
+
+/// Of fields at the top.
 impl<N: AsRef<str>> FromIterator<(N, TextType)> for TextTypes {
     fn from_iter<I: IntoIterator<Item = (N, TextType)>>(fields: I) -> Self {
-        let fields = fields.into_iter().map(|(name, text_type)| (name.as_ref().into(), text_type)).collect();
-        Self::of(TypedValues { fields, nested: Vec::new() })
+        fields.into_iter().map(|(name, text_type)| (Path::field(name.as_ref()), text_type)).collect()
     }
 }
 
