@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use engine_bench::watched::Watched;
+use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use serde_json::json;
-
 use slatedb::config::Settings;
 use slatedb::db_cache::foyer::{FoyerCache, FoyerCacheOptions};
 use slatedb::{Db, WriteBatch};
@@ -23,17 +23,24 @@ pub(crate) struct Slate(Db);
 
 #[derive(Clone)]
 pub(crate) struct Store {
-    objects: Arc<InMemory>,
+    pub(crate) objects: Arc<InMemory>,
     /// One for all, as each would begin with the real time.
-    clock: Arc<dyn SystemClock>,
+    pub(crate) clock: Arc<dyn SystemClock>,
+}
+
+pub(crate) fn cache() -> Arc<FoyerCache> {
+    Arc::new(FoyerCache::new_with_opts(FoyerCacheOptions { max_capacity: CACHE_BYTES, ..Default::default() }))
 }
 
 impl Store {
     async fn open(&self, ledger: &Ledger, settings: Settings) -> Result<Slate> {
-        let cache = FoyerCache::new_with_opts(FoyerCacheOptions { max_capacity: CACHE_BYTES, ..Default::default() });
-        let watched = Arc::new(Watched::new(self.objects.clone(), ledger.shared()));
-        let builder = Db::builder("db", watched).with_settings(settings).with_system_clock(self.clock.clone());
-        Ok(Slate(builder.with_db_cache(Arc::new(cache), 0).build().await?))
+        let builder = Db::builder("db", self.watched(ledger)).with_settings(settings);
+        let builder = builder.with_system_clock(self.clock.clone());
+        Ok(Slate(builder.with_db_cache(cache(), 0).build().await?))
+    }
+
+    pub(crate) fn watched(&self, ledger: &Ledger) -> Arc<dyn ObjectStore> {
+        Arc::new(Watched::new(self.objects.clone(), ledger.shared()))
     }
 }
 
