@@ -6,9 +6,9 @@ use serde::{Deserialize, forward_to_deserialize_any};
 
 use crate::fields_of::Nothing;
 
-/// Whether the indexes, the types of nested values and the end of documents that a schema declares are over fields that its type has, in nested
-/// documents too, by the names under which serde reads them. Where the type does not say which fields there are, as a map
-/// does not, there may be any.
+/// Whether the indexes, the types of nested values and the end of documents that a schema declares are over fields that its
+/// type has, in nested documents too, by the names under which serde reads them. Where the type does not say which fields
+/// there are, as a map does not, there may be any.
 ///
 /// # Errors
 /// The index, and the names that there are.
