@@ -26,13 +26,7 @@ const SIGKILL: i32 = 9;
 
 /// There are as many more rounds as it takes for so many branches to be created.
 const LEAST_CREATED: u64 = 4;
-const MOST_ROUNDS: u64 = 20;
-
-/// So short that things are removed while the test runs.
-const GRACE: Duration = Duration::from_millis(400);
-
-/// Nothing is removed by who has not been there for a grace, so whoever looks after a database lives longer by this.
-const CARE_DELAY: Duration = Duration::from_millis(500);
+const MOST_ROUNDS: u64 = 100;
 
 /// So little memory makes those who write make checkpoints often.
 const MEMORY: &str = "8388608";
@@ -47,10 +41,20 @@ struct Plan {
     rounds: u64,
     /// A kill comes so much later than the first word of those who write, at most.
     most_delay: Duration,
+    /// So short that things are removed while the test runs, and so long that the store, on a machine that has other things
+    /// to do, answers within a part of it.
+    grace: Duration,
 }
 
-const FAST: Plan = Plan { rounds: 6, most_delay: Duration::from_millis(1_500) };
-const SLOW: Plan = Plan { rounds: 3, most_delay: Duration::from_millis(2_000) };
+impl Plan {
+    /// Nothing is removed by who has not been there for a grace, so whoever looks after a database lives longer by this.
+    fn care_delay(self) -> Duration {
+        self.grace + Duration::from_millis(100)
+    }
+}
+
+const FAST: Plan = Plan { rounds: 6, most_delay: Duration::from_millis(1_500), grace: Duration::from_millis(400) };
+const SLOW: Plan = Plan { rounds: 3, most_delay: Duration::from_millis(3_000), grace: Duration::from_millis(2_000) };
 
 on_stores!(kill_on_files: file);
 on_stores!(kill_on_servers: localstack, ceph);
@@ -65,7 +69,7 @@ fn kill_on_servers(runtime: &Runtime, store: &Store) -> String {
 
 fn kill_around_branches(runtime: &Runtime, store: &Store, plan: Plan) -> String {
     let first = runtime.block_on(async {
-        let db = store.builder().grace(GRACE).history(Duration::ZERO).open().await.unwrap();
+        let db = store.builder().grace(plan.grace).history(Duration::ZERO).open().await.unwrap();
         db.table::<Piece>().await.unwrap();
         db.table::<Entry>().await.unwrap();
         db.close().await.unwrap();
@@ -173,7 +177,7 @@ impl Test<'_> {
             jobs.push(brancher);
         }
         let delay = |job: &Job| {
-            let least = if matches!(job.role, Role::Carer(_)) { CARE_DELAY } else { Duration::ZERO };
+            let least = if matches!(job.role, Role::Carer(_)) { self.plan.care_delay() } else { Duration::ZERO };
             least + Duration::from_micros(random_below(self.plan.most_delay.as_micros() as u64))
         };
         let mut kills: Vec<(Duration, usize)> =
@@ -218,7 +222,7 @@ impl Test<'_> {
         let start = |path: &String| ["compact", "gc"].map(|what| self.start(path, Role::Carer(what), 0).worker);
         let mut carers: Vec<Worker> = paths.iter().flat_map(start).collect();
         carers.iter_mut().for_each(|carer| _ = carer.line());
-        let_pass(4 * GRACE);
+        let_pass(4 * self.plan.grace);
         carers.into_iter().for_each(|carer| _ = carer.succeed());
     }
 

@@ -41,7 +41,7 @@ struct Plan {
 }
 
 const FAST: Plan = Plan { grace: Duration::from_millis(400), most_delay: Duration::from_millis(1_200) };
-const SLOW: Plan = Plan { grace: Duration::from_millis(1_000), most_delay: Duration::from_millis(2_500) };
+const SLOW: Plan = Plan { grace: Duration::from_millis(1_500), most_delay: Duration::from_millis(3_000) };
 
 /// What there has to be, and what came of it.
 #[derive(Default)]
