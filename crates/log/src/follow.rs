@@ -1,6 +1,7 @@
 use std::ops::ControlFlow;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bucketdb_driver::{DriverError, ErrorKind, Operation};
 use bucketdb_env::Environment;
@@ -18,8 +19,11 @@ use crate::{Layout, LogError, Record, Result, Seq, SlotNames, StateMachine, read
 /// The most records that are asked for at the same time without knowing that they are there.
 const MAX_WIDTH: u64 = 32;
 
-/// How often a listing is made whose answer is too old when it comes.
+/// How often a listing is made whose answer is too old when it comes, at least,
 const MAX_PROOFS: u32 = 4;
+
+/// and for how long: with a short grace, a store that has much to do for a moment is too slow a few times in a row.
+const PROOF_PATIENCE: Duration = Duration::from_secs(10);
 
 impl<M: StateMachine> Shared<M> {
     /// Makes the state as fresh as `ask` wants it. Those who wait at the same time share one request.
@@ -107,7 +111,7 @@ impl<M: StateMachine> Shared<M> {
         let mut width = 1;
         let mut found_all = false;
         let mut hole_attempts = 0;
-        let mut proofs = 0;
+        let (mut proofs, begun) = (0, self.env.monotonic());
         let mut first = self.seq().next();
         loop {
             let proof = self.window.proof();
@@ -118,7 +122,7 @@ impl<M: StateMachine> Shared<M> {
             }
             first = next;
             if !self.holds(&proof) {
-                self.prove_again(&mut proofs).await?;
+                self.prove_again(&mut proofs, begun).await?;
                 continue;
             }
             let sent = self.probes.about_to_send(self.now());
@@ -160,9 +164,9 @@ impl<M: StateMachine> Shared<M> {
     }
 
     /// Finds out by a listing where the log ends; not for ever, on a store that is so slow that this is old news at once.
-    async fn prove_again(&self, proofs: &mut u32) -> Result<()> {
+    async fn prove_again(&self, proofs: &mut u32, begun: Duration) -> Result<()> {
         *proofs += 1;
-        if *proofs > MAX_PROOFS {
+        if *proofs > MAX_PROOFS && self.env.monotonic().saturating_sub(begun) > PROOF_PATIENCE {
             let grace = self.applied.read().options.grace;
             let detail = format!("the store is too slow for a grace of {grace:?}");
             let subject = self.layout.log_prefix();

@@ -1,5 +1,6 @@
 //! Options that cannot be, prefixes that may not be, and what a new store costs.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -7,11 +8,12 @@ use bucketdb_driver::{
     Condition, DelayDriver, Driver, ErrorKind, Fault, FaultDriver, Key, MemoryDriver, MeteredDriver, Operation,
 };
 use bucketdb_env::TokioEnvironment;
-use bucketdb_log::{LogError, NodeId, SlotNames};
+use bucketdb_log::{Freshness, LogError, NodeId, SlotNames};
 
 use crate::liar::{Lie, liar};
 use crate::support::{
-    Behaviour, DEADLINE, SeededEnvironment, Strange, keys, open, open_in, open_with, quick_check, set, spawn,
+    Behaviour, DEADLINE, SeededEnvironment, Strange, keys, open, open_in, open_with, quick_check, set, sleep, spawn,
+    within,
 };
 
 fn at(prefix: &str) -> impl FnOnce(&mut bucketdb_log::OpenOptions) {
@@ -276,4 +278,57 @@ async fn a_store_that_denies_says_so() {
 #[tokio::test(start_paused = true)]
 async fn a_deadline_without_end_is_no_error() {
     open_with(MemoryDriver::new(), |options| options.deadline = Duration::MAX).await.unwrap();
+}
+
+/// Takes a time for everything that it is asked.
+#[derive(Debug, Default)]
+struct Slow(AtomicU64);
+
+impl Slow {
+    async fn hold_up(&self) {
+        sleep(Duration::from_millis(self.0.load(Ordering::SeqCst))).await;
+    }
+}
+
+#[async_trait]
+impl Behaviour for Slow {
+    async fn get(&self, store: &MemoryDriver, key: &Key) -> bucketdb_driver::Result<bucketdb_driver::Object> {
+        self.hold_up().await;
+        store.get(key).await
+    }
+
+    async fn list(
+        &self,
+        store: &MemoryDriver,
+        prefix: &str,
+        continuation: Option<&str>,
+    ) -> bucketdb_driver::Result<bucketdb_driver::Page> {
+        self.hold_up().await;
+        store.list(prefix, continuation).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_too_slow_for_the_grace_for_a_while_is_waited_for_but_not_for_ever() {
+    let slow = Strange::new(&MemoryDriver::new(), Slow::default());
+    let with_grace = |options: &mut bucketdb_log::OpenOptions| options.grace = Some(Duration::from_millis(400));
+    let log = open_in(SeededEnvironment::new(1), slow.clone(), with_grace).await.unwrap();
+    set(&log, "a", "1").await.unwrap();
+    // What a listing says is older than half a grace by the time that the next record was asked for.
+    slow.behaviour.0.store(150, Ordering::SeqCst);
+    sleep(Duration::from_secs(1)).await;
+    let store = slow.clone();
+    spawn(async move {
+        sleep(Duration::from_secs(4)).await;
+        store.behaviour.0.store(1, Ordering::SeqCst);
+    });
+    within(Duration::from_secs(5), log.refresh(Freshness::Strict)).await.unwrap();
+    assert_eq!(slow.behaviour.0.load(Ordering::SeqCst), 1, "it was waited for");
+
+    slow.behaviour.0.store(150, Ordering::SeqCst);
+    sleep(Duration::from_secs(1)).await;
+    let error = within(Duration::from_secs(60), log.refresh(Freshness::Strict)).await.unwrap_err();
+    assert!(error.to_string().contains("too slow for a grace of 400ms"), "{error}");
+    slow.behaviour.0.store(1, Ordering::SeqCst);
+    log.refresh(Freshness::Strict).await.unwrap();
 }
