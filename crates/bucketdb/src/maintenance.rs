@@ -196,12 +196,20 @@ impl Inner {
     /// Makes a checkpoint for whoever comes next, if it saves them more than it costs.
     pub(crate) async fn leave_checkpoint(self: &Arc<Self>) {
         let has_written = self.maintenance.has_written.load(Ordering::Relaxed);
-        if !has_written || self.log.is_closed() || self.log.tail().records < RECORDS_WORTH_A_CHECKPOINT {
+        if !has_written || self.log.is_closed() || !self.is_worth_a_checkpoint() {
             return;
         }
         if let Err(error) = self.checkpoint(Goal::Keep).await {
             tracing::warn!(%error, "no checkpoint could be made at the end: the next opening takes longer");
         }
+    }
+
+    /// Whether the next opening is so much cheaper with a checkpoint of its own: with many records, or with runs that none tells
+    /// of, as in a database that was loaded and closed at once, which are looked at one after the other otherwise.
+    fn is_worth_a_checkpoint(&self) -> bool {
+        let is_first = || self.log.last_checkpoint().is_none();
+        self.log.tail().records >= RECORDS_WORTH_A_CHECKPOINT
+            || is_first() && self.log.read(|documents, _| documents.has_runs()).unwrap_or(false)
     }
 
     /// Removes what was written and never became part of the database.

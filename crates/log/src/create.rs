@@ -27,10 +27,15 @@ fn database_of(key: &Key) -> Option<Layout> {
 }
 
 impl Opener<'_> {
-    /// Writes the first record, unless somebody else does at the same time; tells the names of the log's records.
+    /// Writes the first record, unless somebody else does at the same time; tells the names of the log's records, and what the
+    /// first one is where that is known.
     /// `is_empty` says that there is nothing at the prefix. Behind a database that was `dropped` there, it goes on with its
     /// positions, as a new generation (H17).
-    pub(crate) async fn create(&self, is_empty: bool, dropped: Option<&Tombstone>) -> Result<Vec<RecordName>> {
+    pub(crate) async fn create(
+        &self,
+        is_empty: bool,
+        dropped: Option<&Tombstone>,
+    ) -> Result<(Vec<RecordName>, Option<Bytes>)> {
         self.check_not_inside().await?;
         if !is_empty {
             self.check_contains_none().await?;
@@ -81,7 +86,10 @@ impl Opener<'_> {
         };
         match (settled, names) {
             // Whoever got it, there is a first record now, and what a listing would show is not waited for.
-            (Ok(_), SlotNames::Shared) => Ok(vec![RecordName { seq, names, name }]),
+            (Ok(holder), SlotNames::Shared) => {
+                let first = if let Holder::Other(others) = holder { others } else { bytes };
+                Ok((vec![RecordName { seq, names, name }], Some(first)))
+            }
             // Who else is there decides, or that two are.
             (Ok(_), _) => {
                 let names = self.source().list_records(Some(seq)).await?;
@@ -89,7 +97,7 @@ impl Opener<'_> {
                     let detail = "it was written a moment ago, and a listing does not show it".to_owned();
                     return Err(LogError::Missing { object: key.to_string(), detail });
                 }
-                Ok(names)
+                Ok((names, None))
             }
             (Err(Unsettled::Refused(error)), _) => Err(error.into()),
             (Err(Unsettled::GivenUp), _) => {

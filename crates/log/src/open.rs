@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bucketdb_driver::Driver;
 use bucketdb_env::Environment;
+use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
@@ -204,11 +205,12 @@ impl Opener<'_> {
         if names.is_empty() && begins > Seq::FIRST {
             return Err(source.missing(&Layout::slot_name(begins), "it was written or read a moment ago"));
         }
+        let mut first = None;
         if names.is_empty() {
             if self.options.read_only || !self.options.create || self.layout.is_branch() {
                 return Err(LogError::NoDatabase { place: self.place() });
             }
-            names = self.create(is_empty, None).await?;
+            (names, first) = self.create(is_empty, None).await?;
         }
         let run = newest_run(&names);
         let is_whole = run.first().is_some_and(|first| first.seq == begins);
@@ -220,7 +222,7 @@ impl Opener<'_> {
         if !is_whole {
             source.diagnose(run, database).await?;
         }
-        self.replay(names, head, machine, (begins, looked)).await
+        self.replay((names, first), head, machine, (begins, looked)).await
     }
 
     /// The names of all records, and whether there is nothing at all at the prefix: one listing as a rule, that of a new
@@ -274,10 +276,10 @@ impl Opener<'_> {
         self.opened(shared).await
     }
 
-    /// Reads the whole log, from the record at `begins` on.
+    /// Reads the whole log, from the record at `begins` on, which is known already if it was written a moment ago.
     async fn replay<M: StateMachine>(
         &self,
-        names: Vec<RecordName>,
+        (names, known): (Vec<RecordName>, Option<Bytes>),
         head: FoundHead,
         mut machine: M,
         (begins, looked): (Seq, Reading),
@@ -294,7 +296,10 @@ impl Opener<'_> {
                 return Err(self.source().missing(&Layout::slot_name(begins), WITHOUT_BEGINNING));
             }
         };
-        let bytes = self.source().fetch_existing(&first.name, WITHOUT_BEGINNING).await?;
+        let bytes = match known {
+            Some(bytes) => bytes,
+            None => self.source().fetch_existing(&first.name, WITHOUT_BEGINNING).await?,
+        };
         let object = self.object(&first.name);
         let (genesis, database) =
             format::decode_genesis(&bytes, &first.name).map_err(|error| LogError::of_format(object.as_str(), error))?;

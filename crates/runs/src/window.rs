@@ -2,11 +2,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::read_ahead::ReadAhead;
 use crate::run::slice;
-use crate::{Result, Run};
-
-/// How much the first request for data asks for, in bytes: two blocks of the usual size even if they do not compress, so
-/// that some hundred rows come at once wherever in a block they begin.
-const FIRST_REQUEST_BYTES: u64 = 144 << 10;
+use crate::{Result, Run, ScanOptions};
 
 /// The stretch of a run that a scan has in memory, and the one next to it that is on its way.
 ///
@@ -36,7 +32,7 @@ impl Window {
             bytes: Bytes::new(),
             offset: 0,
             full_bytes: 0,
-            request_bytes: FIRST_REQUEST_BYTES.min(max_request_bytes),
+            request_bytes: ScanOptions::FIRST_REQUEST_BYTES.min(max_request_bytes),
             max_request_bytes: max_request_bytes.max(1),
             is_used: false,
             goes_on: false,

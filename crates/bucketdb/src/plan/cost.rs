@@ -7,6 +7,7 @@
 use std::ops::{Add, AddAssign};
 
 use bucketdb_lsm::RunProbe;
+use bucketdb_runs::ScanOptions;
 
 /// So many bytes are as much as one request: one connection to an object store moves about as many while another request is
 /// answered (some 25 ms, at 85 MB/s).
@@ -16,7 +17,7 @@ const BYTES_PER_REQUEST: f64 = 2_097_152.0;
 const ROWS_PER_REQUEST: f64 = 100_000.0;
 
 /// What the requests of a scan ask for at first and at most, in bytes. See `runs`, `window.rs` and `scan.rs`.
-const FIRST_WINDOW: f64 = 147_456.0;
+const FIRST_WINDOW: f64 = ScanOptions::FIRST_REQUEST_BYTES as f64;
 const LARGEST_WINDOW: f64 = 4_194_304.0;
 
 /// Parts with at most so much between them are read in one request, which is not longer than that. See `runs`, `many.rs`.
@@ -298,7 +299,7 @@ mod tests {
     fn a_scan_asks_for_twice_as_much_each_time() {
         assert_eq!(windows(100_000.0, 0.0), Cost { requests: 1.0, bytes: 100_000.0, looks: 0.0 });
         assert_eq!(windows(100_000.0, 1e6), Cost { requests: 1.0, bytes: FIRST_WINDOW, looks: 0.0 });
-        // 144 KiB, 288, 576, 1152, 2304, then 4 MiB each.
+        // 208 KiB, 416, 832, 1664, 3328, then 4 MiB each.
         assert_eq!(windows(11e6, 0.0).requests, 7.0);
     }
 
