@@ -1,4 +1,4 @@
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use bucketdb_env::{Environment, Random};
 use bytes::Bytes;
@@ -286,11 +286,7 @@ impl<M: StateMachine> Shared<M> {
 
     /// The store's clock in Unix milliseconds, where it tells it.
     pub(crate) async fn store_time_ms(&self) -> Option<u64> {
-        if !self.store.capabilities().server_time {
-            return None;
-        }
-        let time = self.store.server_time().await.ok()??;
-        let time_ms = time.duration_since(UNIX_EPOCH).ok()?.as_millis() as u64;
+        let time_ms = reads::store_time_ms(&*self.store).await?;
         self.housekeeping.lock().heard = Some(HeardTime { store_ms: time_ms, monotonic: self.env.monotonic() });
         Some(time_ms)
     }

@@ -23,6 +23,7 @@ mod contention;
 mod create;
 mod databases;
 mod diagnose;
+mod drop_mark;
 mod error;
 mod floor;
 mod follow;

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use bucketdb_driver::{Condition, Driver, DriverError, ErrorKind, Key, Listed, Operation};
 use bucketdb_env::{Environment, Random};
@@ -86,6 +86,15 @@ pub(crate) async fn get(driver: &dyn Driver, env: &dyn Environment, key: &Key) -
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// The store's clock in Unix milliseconds, where it tells it.
+pub(crate) async fn store_time_ms(driver: &dyn Driver) -> Option<u64> {
+    if !driver.capabilities().server_time {
+        return None;
+    }
+    let time = driver.server_time().await.ok()??;
+    Some(time.duration_since(UNIX_EPOCH).ok()?.as_millis() as u64)
 }
 
 /// Shows every object below `prefix` and behind `after` to `visit`, in order, until it breaks.

@@ -31,6 +31,7 @@ fn databases_are_listed_and_dropped_by_name() {
         report["records_left"].as_u64().unwrap() > 0 && report["next_due_seconds"].as_f64().unwrap() > 1.0,
         "{report}"
     );
+    assert_eq!(report["by_store_clock"], false, "a folder tells no time");
     let again = sandbox.ok(&named);
     assert!(
         again.contains("removed 0 objects") && again.contains("must stay for") && again.contains("--wait"),

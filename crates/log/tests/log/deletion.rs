@@ -232,10 +232,10 @@ async fn who_opens_later_waits_for_a_grace_of_its_own_unless_the_store_tells_the
 
 /// A store that tells its time, or does not.
 #[derive(Clone, Debug)]
-struct Told {
-    store: MemoryDriver,
-    clock: SeededEnvironment,
-    tells: bool,
+pub(crate) struct Told {
+    pub(crate) store: MemoryDriver,
+    pub(crate) clock: SeededEnvironment,
+    pub(crate) tells: bool,
 }
 
 #[async_trait]

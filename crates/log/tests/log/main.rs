@@ -14,6 +14,7 @@ mod closing;
 mod contention;
 mod damage;
 mod deletion;
+mod dropped_again;
 mod dropping;
 mod liar;
 mod lying_stores;
