@@ -1,10 +1,15 @@
 //! Branches: writable copies of a database as it was at a moment, which share what was there with it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bucketdb_documents::{BranchPin, Documents, Proposal};
+use bucketdb_driver::Driver;
 use bucketdb_env::{Random, WallTime};
-use bucketdb_log::{BranchBase, BranchDriver, BranchOrigin, DropReport, Freshness, LogError, Seq, remove_unfinished};
+use bucketdb_log::{
+    BranchBase, BranchDriver, BranchOrigin, Branches, DropReport, Freshness, Layout, LogError, Seq, SweepReport,
+    remove_unfinished,
+};
 
 use crate::database::Inner;
 use crate::home::check_path;
@@ -89,8 +94,9 @@ impl Database {
     /// Drops a branch of this database, as [`drop_database`](Self::drop_database) drops a database, and lets go of what this one kept
     /// for it. One that has branches itself is dropped too, and what it shares with them stays until they are dropped.
     ///
-    /// One that was not finished is removed; so is one that somebody began to drop. The newest records of its log stay, as those of
-    /// a database do, and nothing removes them later: [`drop_branch_and_wait`](Self::drop_branch_and_wait) does.
+    /// One that was not finished is removed; so is one that somebody began to drop. The newest records of its log stay for a
+    /// grace, as those of a database do: then a [sweep](Self::sweep) removes them, with what those wrote meanwhile who had not
+    /// heard of it. [`drop_branch_and_wait`](Self::drop_branch_and_wait) waits for that.
     ///
     /// # Errors
     /// [`Error::UnknownBranch`]; otherwise if the store fails: then it can be dropped again.
@@ -124,6 +130,9 @@ impl Database {
         };
         if report.held_by.is_empty() {
             inner.forget_branch(name, pin.id).await?;
+        }
+        if report.next_due.is_some() {
+            inner.maintenance.gone_branches.note(pin.id, env.monotonic());
         }
         Ok(report)
     }
@@ -212,6 +221,42 @@ impl Inner {
             self.forget_branch(&name, pin.id).await?;
         }
         Ok(())
+    }
+
+    /// Removes what branches have left that are gone.
+    pub(crate) async fn sweep_branches(&self, report: &mut SweepReport) -> Result<()> {
+        if !self.log.can_branch() {
+            return Ok(());
+        }
+        let all = |documents: &Documents, _| -> BTreeMap<String, [u8; 16]> {
+            documents.catalogue().branches().iter().map(|(name, pin)| (name.to_owned(), pin.id)).collect()
+        };
+        let living = self.log.read(all)?;
+        let (store, env) = (&self.home.timed, self.log.env());
+        let branches = Branches { store: &**store, env, layout: self.log.layout(), living: &living };
+        let known = &self.maintenance.gone_branches;
+        let found = branches.remove_gone(known, false, |place| self.unsealing(store.clone(), place)).await?;
+        report.looked_at += found.looked_at;
+        report.removed += found.left.removed;
+        report.next_due = found.left.next_due;
+        Ok(())
+    }
+
+    /// A store as what is at a layout is read from it: with the keys of this database, if it is encrypted.
+    #[cfg(feature = "encryption")]
+    fn unsealing(&self, store: Arc<dyn Driver>, layout: &Layout) -> Arc<dyn Driver> {
+        match &self.encryption {
+            Some(driver) => {
+                Arc::new(crate::encryption::seal(store, driver.keys().clone(), self.log.env().clone(), layout))
+            }
+            None => store,
+        }
+    }
+
+    #[cfg(not(feature = "encryption"))]
+    #[expect(clippy::unused_self, reason = "what it has of keys is another feature")]
+    fn unsealing(&self, store: Arc<dyn Driver>, _: &Layout) -> Arc<dyn Driver> {
+        store
     }
 
     /// Lets go of what a branch needed. One that is not known any more is gone.

@@ -1,11 +1,13 @@
 //! Several databases in one store: which there are, and how one is dropped.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bucketdb_driver::Driver;
 use bucketdb_env::Environment;
 use bucketdb_log::{
-    DatabaseId, DropReport, Layout, LogError, TimedDriver, Tombstone, find_dropped, list_databases, remove_dropped,
+    Branches, DatabaseId, DropReport, GoneBranches, Layout, LogError, TimedDriver, Tombstone, find_dropped,
+    list_databases, remove_dropped,
 };
 
 use crate::home::Home;
@@ -138,7 +140,7 @@ impl DatabaseBuilder {
         let home = Home::find(driver, &env, &prefix, (self.branch.clone(), self.request_timeout)).await?;
         let store = TimedDriver::new(home.store.clone(), env.clone(), self.request_timeout);
         let store = self.unsealing(Arc::new(store), &env, &home.layout);
-        Ok(Parts { home, store, env })
+        Ok(Parts { home, store, env, builder: self.clone() })
     }
 }
 
@@ -148,6 +150,8 @@ pub(crate) struct Parts {
     /// The store as the database sees it, which answers every request in time, with its keys.
     pub(crate) store: Arc<dyn Driver>,
     pub(crate) env: Arc<dyn Environment>,
+    /// What has its keys.
+    builder: DatabaseBuilder,
 }
 
 impl Parts {
@@ -157,9 +161,34 @@ impl Parts {
         Ok(found.ok_or(otherwise)?)
     }
 
-    /// Removes what the database has left.
+    /// Removes what the database has left, and what those of its branches have that are gone.
     pub(crate) async fn remove_dropped(&self, tombstone: &Tombstone, wait: bool) -> Result<DropReport> {
-        Ok(remove_dropped(&self.store, &self.env, &self.home.layout, tombstone, wait).await?)
+        let Self { home, store, env, .. } = self;
+        let remove = async |wait| remove_dropped(store, env, &home.layout, tombstone, wait).await;
+        let mut report = remove(false).await?;
+        if !report.held_by.is_empty() {
+            return Ok(report);
+        }
+        let known = GoneBranches::default();
+        let mut gone = self.remove_gone_branches(&known, false).await?;
+        let again = |before: &DropReport, now: DropReport| DropReport { removed: before.removed + now.removed, ..now };
+        if wait && report.next_due.is_some() {
+            report = again(&report, remove(true).await?);
+        }
+        // What was waited for counts for these, too.
+        if wait && gone.next_due.is_some() {
+            gone = again(&gone, self.remove_gone_branches(&known, true).await?);
+        }
+        report.add(gone);
+        Ok(report)
+    }
+
+    async fn remove_gone_branches(&self, known: &GoneBranches, wait: bool) -> Result<DropReport> {
+        let Self { home, env, builder, .. } = self;
+        let (store, living) = (&home.timed, BTreeMap::new());
+        let branches = Branches { store: &**store, env, layout: &home.layout, living: &living };
+        let found = branches.remove_gone(known, wait, |place| builder.unsealing(store.clone(), env, place)).await?;
+        Ok(found.left)
     }
 
     /// Says that a branch is gone; nothing if this is none.
@@ -202,6 +231,8 @@ impl Database {
             return Box::pin(self.same_builder().drop_database(name, false)).await;
         }
         let tombstone = log.drop_database(self.inner.commit_timeout).await?;
-        Ok(remove_dropped(log.timed_driver(), log.env(), log.layout(), &tombstone, false).await?)
+        let (home, store) = (self.inner.home.clone(), log.timed_driver().clone());
+        let parts = Parts { home, store, env: log.env().clone(), builder: self.same_builder() };
+        parts.remove_dropped(&tombstone, false).await
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bucketdb_documents::Documents;
 use bucketdb_env::{Environment, Random};
-use bucketdb_log::{Freshness, LogError, Seq};
+use bucketdb_log::{Freshness, GoneBranches, LogError, Seq};
 use bucketdb_lsm::Policy;
 use futures::FutureExt;
 use futures::future::{self, Either};
@@ -50,6 +50,8 @@ pub(crate) struct Maintenance {
     has_written: AtomicBool,
     /// Whether others build what this one would.
     pub(crate) others_work: OthersWork,
+    /// Since when branches are known to be gone that have something left.
+    pub(crate) gone_branches: GoneBranches,
     /// Wakes those who wait for a checkpoint.
     done: Notify,
     /// Wakes the background.
@@ -80,6 +82,7 @@ impl Maintenance {
             overlay_bytes,
             has_written: AtomicBool::new(false),
             others_work: OthersWork::default(),
+            gone_branches: GoneBranches::default(),
             done: Notify::new(),
             wanted: Arc::default(),
         }
@@ -217,6 +220,7 @@ impl Inner {
         let is_needed = |documents: &Documents, name: &str| documents.refers_to(name);
         let mut report = self.log.sweep(is_needed, self.commit_timeout).await?;
         self.sweep_blobs(&mut report).await?;
+        self.sweep_branches(&mut report).await?;
         Ok(report)
     }
 
@@ -350,8 +354,10 @@ impl Database {
     }
 
     /// Removes what was written and never became part of the database: what processes left that were killed, or that lost
-    /// to others, while they made a checkpoint or loaded documents. One put, a list for every 1,000 objects, and the
-    /// deletions.
+    /// to others, while they made a checkpoint or loaded documents; and what branches have left that are gone, of which the newest
+    /// records of the log stay for a [grace](crate::DatabaseBuilder::grace). One put, a list for every 1,000 objects, but for
+    /// those of branches that are there, one for each of these, and the deletions; for a branch that is gone, some ten
+    /// requests more, as long as it has left more than the record that says so.
     ///
     /// # Errors
     /// If the store fails. What was removed stays removed.

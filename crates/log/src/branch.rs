@@ -20,6 +20,7 @@
 //! name open writes beside the new one, and not into it.
 
 mod driver;
+mod gone;
 mod origin;
 mod record;
 
@@ -36,6 +37,7 @@ use crate::{
 };
 
 pub use self::driver::BranchDriver;
+pub use self::gone::{Branches, GoneBranches, GoneReport};
 pub use self::origin::BranchOrigin;
 pub(crate) use self::record::BranchRecord;
 

@@ -90,7 +90,17 @@ impl Layout {
     #[must_use]
     pub fn branch(&self, name: &str) -> Self {
         assert!(crate::is_branch_name(name), "{name:?} is no name of a branch");
-        Self { prefix: format!("{}{BRANCHES}{name}/", self.prefix), fork: Seq(0) }
+        self.inside(&format!("{BRANCHES}{name}/"))
+    }
+
+    /// What is at a place inside this one: a way to a branch, say, that ends in `/`.
+    pub(crate) fn inside(&self, way: &str) -> Self {
+        Self { prefix: format!("{}{way}", self.prefix), fork: Seq(0) }
+    }
+
+    /// Where the own objects of a branch are, which is at this place and has this id.
+    pub(crate) fn of_id(&self, id: [u8; 16]) -> Self {
+        self.inside(&format!("{}/", SessionId(id)))
     }
 
     /// The same place, of a branch that has everything up to this position in common with its parent.

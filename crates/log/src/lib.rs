@@ -76,7 +76,8 @@ pub mod format;
 pub mod planted;
 
 pub use branch::{
-    BranchBase, BranchDriver, BranchOrigin, MAX_BRANCH_DEPTH, MAX_BRANCH_NAME_BYTES, is_branch_name, open_branch_store,
+    BranchBase, BranchDriver, BranchOrigin, Branches, GoneBranches, GoneReport, MAX_BRANCH_DEPTH,
+    MAX_BRANCH_NAME_BYTES, is_branch_name, open_branch_store,
 };
 pub use checkpoint::{Captured, CheckpointContent, CheckpointError, Checkpointed};
 pub use collect::GarbageReport;

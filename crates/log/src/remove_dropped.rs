@@ -32,6 +32,20 @@ pub struct DropReport {
     pub held_by: Vec<String>,
 }
 
+impl DropReport {
+    /// Takes in what was removed elsewhere and is left there.
+    pub fn add(&mut self, other: Self) {
+        let of = |report: &Self| report.next_due.map(|_| report.is_dated);
+        let are_dated = [of(self), of(&other)];
+        self.is_dated =
+            self.next_due.or(other.next_due).is_some() && are_dated.iter().flatten().all(|is_dated| *is_dated);
+        self.removed += other.removed;
+        self.records_left += other.records_left;
+        self.next_due = self.next_due.max(other.next_due);
+        self.held_by.extend(other.held_by);
+    }
+}
+
 /// The database that was dropped at a prefix, unless there is another one by now.
 ///
 /// # Errors
@@ -83,12 +97,8 @@ pub async fn remove_dropped(
     if !report.held_by.is_empty() && !is_planted(PlantedBug::BranchForgotten) {
         return Ok(report);
     }
-    let mut rest = source.remove_data(tombstone, known_since, &mut report).await?;
-    if wait {
-        env.sleep(rest.left).await;
-        rest.left = Duration::ZERO;
-    }
-    source.remove_rest(rest, &mut report).await?;
+    let rest = source.remove_data(tombstone, known_since, &mut report).await?;
+    source.remove_rest(rest, wait, &mut report).await?;
     tracing::info!(prefix = layout.prefix(), removed = report.removed, "removed what a dropped database had left");
     Ok(report)
 }
@@ -165,10 +175,26 @@ impl Source<'_> {
         Ok(Rest { records, mark: (has_mark || is_dated).then_some(mark), left, is_dated })
     }
 
-    /// Removes what had to stay, unless it still has to.
-    pub(crate) async fn remove_rest(&self, rest: Rest, report: &mut DropReport) -> Result<()> {
+    /// Removes all of a branch that has no record.
+    pub(crate) async fn remove_all_but_records(&self, report: &mut DropReport) -> Result<()> {
+        let mut keys = vec![self.layout.key(head::NAME)];
+        for kind in ObjectKind::ALL {
+            reads::list(self.store, self.env, &self.object(kind.folder()), None, |object| {
+                let name = object.key.as_str().strip_prefix(self.layout.prefix()).unwrap_or_default();
+                keys.extend(Layout::parse_unique(name).map(|_| object.key.clone()));
+                ControlFlow::Continue(())
+            })
+            .await?;
+        }
+        self.delete(&keys, report).await
+    }
+
+    /// Removes what had to stay, unless it still has to. With `wait`, that is waited for.
+    pub(crate) async fn remove_rest(&self, rest: Rest, wait: bool, report: &mut DropReport) -> Result<()> {
         let Rest { records, mark, left, is_dated } = rest;
-        if !left.is_zero() {
+        if wait {
+            self.env.sleep(left).await;
+        } else if !left.is_zero() {
             (report.records_left, report.next_due, report.is_dated) = (records.len() as u64, Some(left), is_dated);
             return Ok(());
         }

@@ -17,6 +17,9 @@ pub struct SweepReport {
     pub looked_at: u64,
     /// How many of them were removed.
     pub removed: u64,
+    /// After which time a sweep will find more to remove: the newest records of branches that are gone have to stay for a grace.
+    /// `None` if there are none.
+    pub next_due: Option<Duration>,
 }
 
 impl<M: StateMachine> Log<M> {
@@ -37,7 +40,7 @@ impl<M: StateMachine> Log<M> {
         self.control(Work::Sweep, deadline).await?;
         let shared = &self.shared;
         let below = shared.applied.read().upkeep.swept;
-        let mut report = SweepReport { below, looked_at: 0, removed: 0 };
+        let mut report = SweepReport { below, looked_at: 0, removed: 0, next_due: None };
         for kind in [ObjectKind::Manifest, ObjectKind::Run] {
             let mut names = Vec::new();
             let prefix = shared.object(kind.folder());

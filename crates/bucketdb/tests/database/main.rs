@@ -20,6 +20,7 @@ mod feeds;
 mod feeds_of_loads;
 mod floor;
 mod freshness;
+mod gone_branches;
 mod indexes;
 mod isolation;
 mod key_types;

@@ -2,6 +2,7 @@ use bucketdb::{Database, Difference, DropReport};
 use serde_json::{Value, json};
 
 use crate::arguments::{Branch, Global};
+use crate::commands::drop_database::tell_left;
 use crate::failure::Failure;
 use crate::output::{Output, plural, table, timestamp};
 use crate::session::{self, Access, Store};
@@ -63,11 +64,18 @@ async fn list(global: &Global, output: &mut Output) -> Result<(), Failure> {
 
 fn tell_deleted(name: &str, report: &DropReport, output: &mut Output) -> Result<(), Failure> {
     if output.is_json() {
-        let value = json!({"deleted": name, "removed": report.removed, "held_by": report.held_by});
+        let value = json!({
+            "deleted": name,
+            "removed": report.removed,
+            "held_by": report.held_by,
+            "records_left": report.records_left,
+            "next_due_seconds": report.next_due.map(|left| left.as_secs_f64()),
+        });
         return Ok(output.value(&value)?);
     }
     if report.held_by.is_empty() {
-        return Ok(output.line(format_args!("deleted branch {name}: removed {}", plural(report.removed, "object")))?);
+        output.line(format_args!("deleted branch {name}: removed {}", plural(report.removed, "object")))?;
+        return tell_left(report, "`gc --sweep` of the database removes them", output);
     }
     let held_by = report.held_by.join(", ");
     Ok(output.line(format_args!(

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use bucketdb::{Database, Environment, GarbageReport};
+use bucketdb::{Database, Environment, GarbageReport, SweepReport};
 use serde_json::json;
 
 use crate::arguments::{Gc, Global};
@@ -13,15 +13,21 @@ const SLACK: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(global: &Global, options: &Gc, output: &mut Output) -> Result<(), Failure> {
     let (db, store) = session::open(global, Access::Change).await?;
+    // What a first sweep finds that has to stay for a grace, a second one removes.
+    let first = if options.sweep && options.wait { Some((db.sweep().await?, store.env.monotonic())) } else { None };
     let collected = if options.wait { wait(&db, &store).await? } else { db.collect_garbage().await? };
-    let swept = if options.sweep { Some(db.sweep().await?) } else { None };
+    let swept = if options.sweep { Some(sweep(&db, &store, first).await?) } else { None };
     db.close().await?;
     if output.is_json() {
         return Ok(output.value(&json!({
             "objects": collected.objects,
             "records": collected.records,
             "next_due_seconds": collected.next_due.map(|left| left.as_secs_f64()),
-            "swept": swept.map(|swept| json!({"looked_at": swept.looked_at, "removed": swept.removed})),
+            "swept": swept.map(|swept| json!({
+                "looked_at": swept.looked_at,
+                "removed": swept.removed,
+                "next_due_seconds": swept.next_due.map(|left| left.as_secs_f64()),
+            })),
         }))?);
     }
     let removed = match (collected.objects, collected.records) {
@@ -37,8 +43,25 @@ pub(super) async fn run(global: &Global, options: &Gc, output: &mut Output) -> R
     if let Some(swept) = swept {
         let (looked_at, removed) = (plural(swept.looked_at, "object"), plural(swept.removed, "object"));
         output.line(format_args!("looked at {looked_at}, and removed {removed} that belonged to nothing"))?;
+        if let Some(left) = swept.next_due {
+            let left = long_duration(left);
+            output.line(format_args!(
+                "log records of branches that were deleted must stay for {left}: --sweep removes them after that, or with --wait"
+            ))?;
+        }
     }
     Ok(())
+}
+
+/// Removes what belongs to nothing, once that has passed which the `first` sweep said, if there was one, and when.
+async fn sweep(db: &Database, store: &Store, first: Option<(SweepReport, Duration)>) -> Result<SweepReport, Failure> {
+    let Some((first, at)) = first else { return Ok(db.sweep().await?) };
+    let due = at + first.next_due.unwrap_or_default();
+    store.env.sleep(due.saturating_sub(store.env.monotonic())).await;
+    let mut swept = db.sweep().await?;
+    swept.removed += first.removed;
+    swept.looked_at += first.removed;
+    Ok(swept)
 }
 
 /// Removes everything that is not needed now, as soon as it may be removed: at the latest after the grace, measured from

@@ -108,6 +108,22 @@ impl BranchOrigin {
         Ok(found.filter(|found| !found.is_gone).map(|found| found.origin))
     }
 
+    /// Whether the branch at a layout that had this id, of which there is some object, is gone for good: it says so itself, or is
+    /// another one's by now. One get.
+    pub(crate) async fn is_gone(
+        store: &dyn Driver,
+        env: &dyn Environment,
+        branch: &Layout,
+        id: [u8; 16],
+    ) -> Result<bool> {
+        match Self::find(store, env, branch).await {
+            // It comes before everything else, so one that was never there says nothing.
+            Ok(found) => Ok(found.is_some_and(|found| found.is_gone || found.origin.id != id)),
+            Err(LogError::Driver(error)) => Err(error.into()),
+            Err(_) => Ok(false),
+        }
+    }
+
     /// Writes it, unless there is another branch of the name, or this one was said to be gone. Tells whether it is there. One put;
     /// a get and a put more if there was one of the name before.
     ///
@@ -244,5 +260,13 @@ mod tests {
         assert!(!create(4).await, "dropped before it was written, behind another one");
         assert!(create(5).await);
         assert_eq!(read().await, Some(5));
+        let is_gone = |id: u8| async move { BranchOrigin::is_gone(store, env, layout, [id; 16]).await.unwrap() };
+        assert!(is_gone(2).await && is_gone(4).await && !is_gone(5).await);
+        retire(5).await;
+        assert!(is_gone(5).await);
+        store.put(&layout.key(NAME), "spoilt".into(), Condition::Always).await.unwrap();
+        assert!(!is_gone(2).await, "who cannot read it knows nothing");
+        store.delete(&layout.key(NAME)).await.unwrap();
+        assert!(!is_gone(2).await);
     }
 }
