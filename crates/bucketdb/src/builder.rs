@@ -11,13 +11,15 @@ use bucketdb_env::{Environment, TokioEnvironment};
 use bucketdb_log::{Layout, Log, LogError, NodeId, OpenOptions, StoreCheck, TailLimits, TimedDriver};
 
 use bucketdb_lsm::Policy;
+#[cfg(feature = "encryption")]
+use bucketdb_runs::FileSealer;
 use bucketdb_runs::{Cache, DiskCache, RunStore};
 use parking_lot::Mutex;
 
 use crate::backup::is_unfinished;
 use crate::database::{Inner, MemoryBudget};
 #[cfg(feature = "encryption")]
-use crate::encryption;
+use crate::encryption::{self, CacheSealer};
 use crate::home::Home;
 use crate::index_build::IndexPiece;
 use crate::maintenance::{self, Maintenance};
@@ -225,7 +227,8 @@ impl DatabaseBuilder {
     /// each further process may exceed the bound by an eighth of it, and what was not used for longest goes first.
     ///
     /// It is checked whenever it is read, and nothing fails because of it: damaged files are removed, and a folder that cannot
-    /// be written, or a full disk, turns it off with one warning. Whoever may read the folder may read rows.
+    /// be written, or a full disk, turns it off with one warning. What an [encrypted](Self::encryption) database keeps there is
+    /// encrypted as well, with the same keys; of others, whoever may read the folder may read rows.
     pub fn cache_dir(mut self, folder: impl Into<PathBuf>, max_bytes: u64) -> Self {
         self.cache_dir = Some((folder.into(), max_bytes));
         self
@@ -235,8 +238,8 @@ impl DatabaseBuilder {
     /// by default. All who open the database need the key with which each object was written: see
     /// [`Database::rekey`] for how to change it. Lost keys cannot be had back, and neither can what they encrypted.
     ///
-    /// A database is encrypted from its first object on, or never. It cannot have a [`cache_dir`](Self::cache_dir), whose
-    /// files would hold rows in the clear.
+    /// A database is encrypted from its first object on, or never. The files of its [`cache_dir`](Self::cache_dir) are
+    /// encrypted with the same keys.
     #[cfg(feature = "encryption")]
     pub fn encryption(mut self, keys: EncryptionKeys) -> Self {
         self.encryption = Some(keys);
@@ -310,11 +313,6 @@ impl DatabaseBuilder {
             let reason = format!("{} bytes are too few to work with; {SMALLEST_MEMORY} at least", self.max_memory);
             return Err(LogError::InvalidOption { option: "max_memory", reason }.into());
         }
-        #[cfg(feature = "encryption")]
-        if self.encryption.is_some() && self.cache_dir.is_some() {
-            let reason = "its files would hold what is encrypted in the store in the clear".to_owned();
-            return Err(LogError::InvalidOption { option: "cache_dir", reason }.into());
-        }
         let (driver, prefix) = self.place().await?;
         let env = self.environment_or_default();
         let meter = MeteredDriver::shared(driver, env.clone());
@@ -349,8 +347,13 @@ impl DatabaseBuilder {
         let metered = encryption.clone().map_or(metered, |driver| Arc::new(driver));
         let timed = Arc::new(TimedDriver::new(metered.clone(), env.clone(), self.request_timeout));
         let cache = self.cache.unwrap_or_else(|| Cache::new(memory.cache_bytes as u64));
+        #[cfg(feature = "encryption")]
+        let sealer =
+            encryption.as_ref().map(|driver| -> Arc<dyn FileSealer> { Arc::new(CacheSealer(driver.sealer())) });
+        #[cfg(not(feature = "encryption"))]
+        let sealer = None;
         let disk = match self.cache_dir {
-            Some((folder, max_bytes)) => Some(DiskCache::open(env.clone(), folder, max_bytes).await),
+            Some((folder, max_bytes)) => Some(DiskCache::open(env.clone(), folder, max_bytes, sealer).await),
             None => None,
         };
         let store_for = run_stores(timed, env.clone(), layout.clone(), cache, disk);

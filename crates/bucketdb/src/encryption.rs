@@ -1,11 +1,16 @@
 //! What is particular about an encrypted database: everything else sees a store.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bucketdb_driver::{Driver, Key};
-use bucketdb_encryption::{EncryptedDriver, EncryptionKeys, RekeyReport, is_sealed};
+use bucketdb_encryption::{
+    EncryptedDriver, EncryptionKeys, ObjectSealer, RekeyReport, is_sealed, sealed_bytes, sealed_range,
+};
 use bucketdb_env::Environment;
 use bucketdb_log::{BranchOrigin, Layout, LogError};
+use bucketdb_runs::FileSealer;
+use bytes::Bytes;
 
 use crate::{Database, Error, Result};
 
@@ -18,6 +23,33 @@ pub(crate) fn seal(
     layout: &Layout,
 ) -> EncryptedDriver {
     EncryptedDriver::new(driver, keys, env).relative_to(layout.prefix()).leaving_plain(BranchOrigin::is_name)
+}
+
+/// Seals the files of a cache with the keys of the database.
+#[derive(Debug)]
+pub(crate) struct CacheSealer(pub(crate) ObjectSealer);
+
+/// What a file of the cache is bound to, so that it is taken for no object, and no object for it.
+fn in_cache(name: &str) -> String {
+    format!("cache_dir/{name}")
+}
+
+impl FileSealer for CacheSealer {
+    fn seal(&self, name: &str, bytes: &[u8]) -> Bytes {
+        self.0.seal(&in_cache(name), bytes)
+    }
+
+    fn sealed_bytes(&self, bytes: u64) -> u64 {
+        sealed_bytes(bytes)
+    }
+
+    fn sealed_range(&self, range: &Range<u64>) -> Range<u64> {
+        sealed_range(range)
+    }
+
+    fn open(&self, name: &str, sealed: &[u8], range: Range<u64>) -> Option<Bytes> {
+        self.0.open_range(&in_cache(name), sealed, range)
+    }
 }
 
 /// Why a database cannot be opened without a key: if it is encrypted, everything in it seems to be damaged.

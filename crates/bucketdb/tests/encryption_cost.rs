@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bucketdb::{
-    Condition, Database, Driver, Duplicates, EncryptedDriver, EncryptionKey, EncryptionKeys, Environment, Freshness,
-    Key, MemoryDriver, StoreCheck, TokioEnvironment,
+    Condition, Database, DatabaseBuilder, Driver, Duplicates, EncryptedDriver, EncryptionKey, EncryptionKeys,
+    Environment, Freshness, Key, MemoryDriver, MeteredDriver, Operation, StoreCheck, TokioEnvironment,
 };
 use futures::StreamExt;
 use serde_json::json;
@@ -60,16 +60,86 @@ async fn objects(size_bytes: usize, times: u32) {
     .await;
 }
 
-async fn database(is_encrypted: bool) -> Database {
-    let builder = Database::builder().driver(MemoryDriver::new()).store_check(StoreCheck { rounds: 2, racers: 3 });
+fn builder(store: impl Driver, is_encrypted: bool) -> DatabaseBuilder {
+    let builder = Database::builder().driver(store).store_check(StoreCheck { rounds: 2, racers: 3 });
     // Too little memory to keep the rows, so that every scan reads them from the store.
     let builder = builder.max_memory(8 << 20);
-    if is_encrypted { builder.encryption(keys()).open().await.unwrap() } else { builder.open().await.unwrap() }
+    if is_encrypted { builder.encryption(keys()) } else { builder }
+}
+
+async fn database(is_encrypted: bool) -> Database {
+    builder(MemoryDriver::new(), is_encrypted).open().await.unwrap()
+}
+
+const ROWS: u64 = 300_000;
+
+/// Rows of which a block in memory holds few, and of which little is compressed away.
+async fn load(db: &Database) {
+    let loaded = db.collection("loaded");
+    loaded.put(&json!({"id": ROWS})).await.unwrap();
+    let mut load = loaded.bulk_load(Duplicates::Fail).await.unwrap();
+    for id in 0..ROWS {
+        let mixed = id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let text = format!("{mixed:016x}{:016x}", mixed.rotate_left(17));
+        load.add_value(&json!({"id": id, "text": text, "n": mixed % 1000})).await.unwrap();
+    }
+    load.finish().await.unwrap();
+    db.compact().await.unwrap();
+}
+
+/// Reads all rows, and counts them.
+async fn scan(db: &Database) {
+    let loaded = db.collection("loaded").with_freshness(Freshness::Local);
+    let mut found = std::pin::pin!(loaded.query().stream().await.unwrap());
+    let mut count = 0;
+    while let Some(document) = found.next().await {
+        document.unwrap();
+        count += 1;
+    }
+    assert_eq!(count, ROWS + 1);
+}
+
+/// Reads from a folder that holds all of it, which the machine keeps in memory as far as it does so with files.
+async fn cached() {
+    const READS: u64 = 2_000;
+    let folder = tempfile::tempdir().unwrap();
+    let mut databases = Vec::new();
+    for is_encrypted in [false, true] {
+        let store = MeteredDriver::new(MemoryDriver::new(), TokioEnvironment::new());
+        let kept = || builder(store.clone(), is_encrypted).cache_dir(folder.path(), 1 << 30);
+        let db = kept().open().await.unwrap();
+        load(&db).await;
+        scan(&db).await;
+        db.close().await.unwrap();
+        let db = kept().open().await.unwrap();
+        // A row by itself reads parts that a scan does not.
+        for id in 0..READS {
+            read_one(&db, id).await;
+        }
+        let before = store.usage();
+        databases.push((db, store, before));
+    }
+    measure("rows of a scan, from `cache_dir`", "/s", ROWS as f64, async |side| scan(&databases[side].0).await).await;
+    measure("rows one by one, from `cache_dir`", "/s", READS as f64, async |side| {
+        for id in 0..READS {
+            read_one(&databases[side].0, id).await;
+        }
+    })
+    .await;
+    for (_, store, before) in databases {
+        assert_eq!((store.usage() - before).requests(Operation::Get), 0);
+    }
+}
+
+/// One row, far from the one before.
+async fn read_one(db: &Database, number: u64) {
+    let id = number * 7_919_993 % ROWS;
+    let loaded = db.collection("loaded").with_freshness(Freshness::Local);
+    assert_eq!(loaded.get(&json!(id)).await.unwrap().unwrap()["id"], json!(id));
 }
 
 async fn databases() {
     const COMMITS: u64 = 2_000;
-    const ROWS: u64 = 300_000;
     let databases = [database(false).await, database(true).await];
     let mut next = 0;
     measure("commits, one after the other", "/s", COMMITS as f64, async |side| {
@@ -82,28 +152,9 @@ async fn databases() {
     })
     .await;
     for db in &databases {
-        let loaded = db.collection("loaded");
-        loaded.put(&json!({"id": ROWS})).await.unwrap();
-        let mut load = loaded.bulk_load(Duplicates::Fail).await.unwrap();
-        for id in 0..ROWS {
-            let mixed = id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            let text = format!("{mixed:016x}{:016x}", mixed.rotate_left(17));
-            load.add_value(&json!({"id": id, "text": text, "n": mixed % 1000})).await.unwrap();
-        }
-        load.finish().await.unwrap();
-        db.compact().await.unwrap();
+        load(db).await;
     }
-    measure("rows of a scan", "/s", ROWS as f64, async |side| {
-        let loaded = databases[side].collection("loaded").with_freshness(Freshness::Local);
-        let mut found = std::pin::pin!(loaded.query().stream().await.unwrap());
-        let mut count = 0;
-        while let Some(document) = found.next().await {
-            document.unwrap();
-            count += 1;
-        }
-        assert_eq!(count, ROWS + 1);
-    })
-    .await;
+    measure("rows of a scan", "/s", ROWS as f64, async |side| scan(&databases[side]).await).await;
 }
 
 #[tokio::test]
@@ -113,4 +164,5 @@ async fn the_cost_of_encryption() {
     objects(64 << 10, 500).await;
     objects(8 << 20, 10).await;
     databases().await;
+    cached().await;
 }

@@ -11,10 +11,9 @@ use bucketdb_env::Environment;
 use bytes::{Bytes, BytesMut};
 use futures::stream::{BoxStream, TryStreamExt};
 
-use crate::format::SEALED_CHUNK_BYTES;
 use crate::seal::{self, Opener};
 use crate::stream::{self, failed};
-use crate::{CHUNK_BYTES, EncryptionKeys, opened_bytes};
+use crate::{EncryptionKeys, ObjectSealer, opened_bytes, sealed_range};
 
 /// A driver that seals what another one keeps; see the [crate](crate) for how.
 ///
@@ -58,6 +57,12 @@ impl EncryptedDriver {
     #[must_use]
     pub fn keys(&self) -> &EncryptionKeys {
         &self.keys
+    }
+
+    /// What seals with the same keys what is kept elsewhere.
+    #[must_use]
+    pub fn sealer(&self) -> ObjectSealer {
+        ObjectSealer { keys: Arc::clone(&self.keys), env: Arc::clone(&self.env) }
     }
 
     /// The driver that keeps the sealed objects.
@@ -136,27 +141,13 @@ impl Driver for EncryptedDriver {
         if range.is_empty() {
             return self.inner.get_range(key, 0..0).await;
         }
-        let (chunk_bytes, sealed_bytes) = (CHUNK_BYTES as u64, SEALED_CHUNK_BYTES as u64);
-        let first = range.start / chunk_bytes;
-        let end = range.end.div_ceil(chunk_bytes).saturating_mul(sealed_bytes);
-        let sealed = first.saturating_mul(sealed_bytes)..end;
-        let asked_bytes = sealed.end.saturating_sub(sealed.start);
-        let Object { body, etag } = self.inner.get_range(key, sealed).await?;
+        let Object { body, etag } = self.inner.get_range(key, sealed_range(&range)).await?;
         if body.is_empty() {
             self.ends_before(key, range.start).await?;
             return Ok(Object { body, etag });
         }
-        let mut opener = Opener::new(&self.keys, self.name(key), first);
-        let mut opened = BytesMut::new();
-        let is_whole = (body.len() as u64) < asked_bytes;
-        let outcome = opener.open_all(&body, &mut opened);
-        let outcome = outcome.and_then(|()| if is_whole { opener.ended() } else { Ok(()) });
-        outcome.map_err(|reason| failed(key, reason))?;
-        // Both fit a usize: they are at most the length of a buffer in memory.
-        let (opened, offset) = (opened.freeze(), first * chunk_bytes);
-        let end = (range.end - offset).min(opened.len() as u64) as usize;
-        let start = (range.start - offset).min(end as u64) as usize;
-        Ok(Object { body: opened.slice(start..end), etag })
+        let opened = seal::open_range(&self.keys, self.name(key), &body, range);
+        Ok(Object { body: opened.map_err(|reason| failed(key, reason))?, etag })
     }
 
     async fn get_stream(&self, key: &Key) -> Result<BoxStream<'_, Result<Bytes>>> {

@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use crate::KeyId;
 
 /// How many bytes of an object are sealed together.
@@ -37,6 +39,14 @@ pub fn opened_bytes(sealed_bytes: u64) -> Option<u64> {
     let chunks = sealed_bytes.div_ceil(SEALED_CHUNK_BYTES as u64);
     let bytes = sealed_bytes.checked_sub(chunks * OVERHEAD_BYTES as u64)?;
     (self::sealed_bytes(bytes) == sealed_bytes).then_some(bytes)
+}
+
+/// Which bytes of a sealed object hold what lies in `range` of it: whole chunks, of which the last may be shorter.
+#[must_use]
+pub fn sealed_range(range: &Range<u64>) -> Range<u64> {
+    let (chunk_bytes, sealed_bytes) = (CHUNK_BYTES as u64, SEALED_CHUNK_BYTES as u64);
+    let start = (range.start / chunk_bytes).saturating_mul(sealed_bytes);
+    start..range.end.div_ceil(chunk_bytes).saturating_mul(sealed_bytes)
 }
 
 /// Why something is not a chunk of a sealed object, in words that complete "get of log/1 failed: …".

@@ -59,12 +59,14 @@ mod driver;
 mod format;
 mod key;
 mod keys;
+mod object_sealer;
 mod rekey;
 mod seal;
 mod stream;
 
 pub use driver::EncryptedDriver;
-pub use format::{CHUNK_BYTES, OVERHEAD_BYTES, is_sealed, opened_bytes, sealed_bytes};
+pub use format::{CHUNK_BYTES, OVERHEAD_BYTES, is_sealed, opened_bytes, sealed_bytes, sealed_range};
 pub use key::{EncryptionKey, InvalidEncryptionKey, KeyId};
 pub use keys::EncryptionKeys;
+pub use object_sealer::ObjectSealer;
 pub use rekey::{RekeyReport, Rekeying};

@@ -1,3 +1,4 @@
+use std::ops::Range;
 use std::sync::Arc;
 
 use aws_lc_rs::aead::{Aad, LessSafeKey, NONCE_LEN, Nonce};
@@ -5,7 +6,7 @@ use bucketdb_env::Environment;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::format::{HEADER_BYTES, Header, OVERHEAD_BYTES, SALT_BYTES, SEALED_CHUNK_BYTES, TAG_BYTES, Unopened};
-use crate::{CHUNK_BYTES, EncryptionKeys, sealed_bytes};
+use crate::{CHUNK_BYTES, EncryptionKeys, sealed_bytes, sealed_range};
 
 /// Seals the chunks of one object, in order.
 pub(crate) struct Sealer {
@@ -118,6 +119,28 @@ impl Opener {
             _ => Err(Unopened::CutOff(self.next)),
         }
     }
+}
+
+/// What lies in `range` of an object, from what the sealed one has in [`sealed_range`] of it, as far as it reaches.
+pub(crate) fn open_range(
+    keys: &Arc<EncryptionKeys>,
+    name: &str,
+    sealed: &[u8],
+    range: Range<u64>,
+) -> Result<Bytes, Unopened> {
+    let asked = sealed_range(&range);
+    let first = range.start / CHUNK_BYTES as u64;
+    let mut opener = Opener::new(keys, name, first);
+    let mut opened = BytesMut::new();
+    opener.open_all(sealed, &mut opened)?;
+    if (sealed.len() as u64) < asked.end.saturating_sub(asked.start) {
+        opener.ended()?;
+    }
+    // Both fit a usize: they are at most the length of a buffer in memory.
+    let (opened, offset) = (opened.freeze(), first * CHUNK_BYTES as u64);
+    let end = range.end.saturating_sub(offset).min(opened.len() as u64) as usize;
+    let start = range.start.saturating_sub(offset).min(end as u64) as usize;
+    Ok(opened.slice(start..end))
 }
 
 /// A chunk's nonce: its number, and whether it is the last one.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bucketdb_driver::{Condition, Driver, ErrorKind, Key, MemoryDriver};
 use bucketdb_encryption::{
-    CHUNK_BYTES, EncryptedDriver, EncryptionKey, EncryptionKeys, OVERHEAD_BYTES, is_sealed, sealed_bytes,
+    CHUNK_BYTES, EncryptedDriver, EncryptionKey, EncryptionKeys, OVERHEAD_BYTES, is_sealed, sealed_bytes, sealed_range,
 };
 use bucketdb_env::TokioEnvironment;
 use bytes::Bytes;
@@ -172,4 +172,31 @@ async fn the_same_chance_gives_other_keys_for_other_bytes() {
     salts.sort();
     salts.dedup();
     assert_eq!(salts.len(), 4);
+}
+
+#[tokio::test]
+async fn what_is_kept_elsewhere_is_bound_to_its_name_as_well() {
+    let driver = |number: u8| {
+        let keys = EncryptionKeys::new(EncryptionKey::from_bytes([number; 32]));
+        EncryptedDriver::new(Arc::new(MemoryDriver::new()), keys, Arc::new(TokioEnvironment::new()))
+    };
+    let (sealer, other) = (driver(1).sealer(), driver(2).sealer());
+    let body: Vec<u8> = (0..3 * CHUNK_BYTES + 5).map(|index| (index % 251) as u8).collect();
+    let sealed = sealer.seal("a", &body);
+    assert_eq!(sealed.len() as u64, sealed_bytes(body.len() as u64));
+    assert_ne!(sealed, sealer.seal("a", &body), "no two are alike");
+    let end = body.len() as u64;
+    for range in [0..end, 0..1, 16_383..16_385, 16_384..32_768, 40_000..end, end - 1..end, 10..end + 10] {
+        let of = sealed_range(&range);
+        let part = &sealed[of.start as usize..sealed.len().min(of.end as usize)];
+        let expected = &body[range.start as usize..range.end.min(end) as usize];
+        assert_eq!(sealer.open_range("a", part, range.clone()).as_deref(), Some(expected), "{range:?}");
+        assert_eq!(sealer.open_range("b", part, range.clone()), None, "another name");
+        assert_eq!(other.open_range("a", part, range.clone()), None, "another key");
+        assert_eq!(sealer.open_range("a", &part[..part.len() - 1], range.clone()), None, "cut off");
+        let mut flipped = part.to_vec();
+        flipped[part.len() / 2] ^= 1;
+        assert_eq!(sealer.open_range("a", &flipped, range), None, "flipped");
+    }
+    assert_eq!(sealer.open_range("a", &sealed[..2 * sealed.len() / 4], 0..end), None, "a part of it");
 }

@@ -4,11 +4,13 @@
 //! `<folder>/<database id>/<run id>-<start>-<end>.part` holds one answer of the store, the bytes of a run from `start` to
 //! `end` (all numbers hexadecimal); [`piece`] has its bytes. A scan's answers are megabytes, so there are few small
 //! files. A read is answered by one file, or by several that border on each other, and reads of them only the pages
-//! that it needs.
+//! that it needs. Where the database is encrypted, the files are sealed as well, in chunks, and end with `.sealed`: one folder
+//! may hold both, and each process reads and judges those of its own form only.
 //!
 //! # Trust
 //! Runs never change, so nothing here gets old. Every page carries a checksum over database id, name of the run and
-//! offset: a file that is damaged, cut off or another one's is a miss, and removed. Bytes that the store itself gave wrong
+//! offset: a file that is damaged, cut off or another one's is a miss, and removed. A sealed one is bound to the same, and is
+//! a miss as well if it cannot be opened with the keys that are known. Bytes that the store itself gave wrong
 //! are found when they are decoded; then everything of that run is forgotten.
 //!
 //! # Room
@@ -21,6 +23,7 @@
 //! `foyer` (0.22) brings tasks and a clock of its own, and is made for one process a folder; `cacache` has no bound. A bounded
 //! folder that processes share is most of what is here.
 
+mod form;
 mod index;
 mod piece;
 #[cfg(test)]
@@ -41,7 +44,9 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use crate::RunName;
-use index::{Index, PieceName};
+pub use form::FileSealer;
+use form::Form;
+use index::{Index, PieceFile, PieceName};
 
 /// How much may wait to be written, in KiB. What is more than that is not kept.
 const WAITING_KIB: u32 = 32 << 10;
@@ -59,7 +64,7 @@ const NOTED_EVERY: Duration = Duration::from_secs(1);
 /// processes. Clones share it.
 ///
 /// Nothing ever fails because of it: without a folder that can be written, or with a full disk, it keeps nothing, and says so
-/// once in the log of the program. Whoever may read the folder may read what is in the databases.
+/// once in the log of the program. Without a [`FileSealer`], whoever may read the folder may read what is in the databases.
 #[derive(Clone, Debug)]
 pub struct DiskCache {
     inner: Arc<Inner>,
@@ -70,6 +75,7 @@ struct Inner {
     env: Arc<dyn Environment>,
     folder: PathBuf,
     max_bytes: u64,
+    form: Form,
     /// Where what waits for the disk runs; without a runtime, it runs where it is asked for.
     runtime: Option<Handle>,
     is_off: AtomicBool,
@@ -100,13 +106,19 @@ struct Job {
 }
 
 impl DiskCache {
-    /// A cache of `max_bytes` bytes in the files of `folder`, which is made if it is missing. Completes when it knows all
-    /// files.
-    pub async fn open(env: Arc<dyn Environment>, folder: impl AsRef<Path>, max_bytes: u64) -> Self {
+    /// A cache of `max_bytes` bytes in the files of `folder`, which is made if it is missing. They are in the clear unless
+    /// there is a `sealer`. Completes when it knows all files.
+    pub async fn open(
+        env: Arc<dyn Environment>,
+        folder: impl AsRef<Path>,
+        max_bytes: u64,
+        sealer: Option<Arc<dyn FileSealer>>,
+    ) -> Self {
         let inner = Arc::new(Inner {
             env,
             folder: folder.as_ref().to_owned(),
             max_bytes,
+            form: sealer.map_or(Form::Clear, Form::Sealed),
             runtime: Handle::try_current().ok(),
             is_off: AtomicBool::new(false),
             index: Mutex::default(),
@@ -144,7 +156,7 @@ impl DiskCache {
         let Ok(kib) = u32::try_from(bytes.len() / 1024 + 1) else { return };
         let name = PieceName::new(checksums.database().0, run.id, start, bytes.len() as u64);
         if bytes.is_empty()
-            || name.charged_bytes() > inner.max_bytes / FREE_SHARE
+            || inner.charged_bytes(name) > inner.max_bytes / FREE_SHARE
             || inner.is_off.load(Ordering::Relaxed)
         {
             return;
@@ -198,7 +210,12 @@ impl Inner {
     }
 
     fn path(&self, name: PieceName) -> PathBuf {
-        self.folder.join(name.folder()).join(name.to_string())
+        self.folder.join(name.path(self.form.is_sealed()))
+    }
+
+    /// How much room the file of a piece takes.
+    fn charged_bytes(&self, name: PieceName) -> u64 {
+        index::charged_bytes(self.form.file_bytes(name))
     }
 
     fn turn_off(&self, error: &std::io::Error) {
@@ -214,7 +231,7 @@ impl Inner {
         for name in names {
             let wanted = range.start + bytes.len() as u64..range.end.min(name.end);
             let read = std::fs::File::open(self.path(*name)).and_then(|mut file| {
-                piece::read(&mut file, *name, checksums, &object, wanted, &mut bytes)?;
+                self.form.read(&mut file, *name, checksums, &object, wanted, &mut bytes)?;
                 self.note_use(&file);
                 Ok(())
             });
@@ -272,7 +289,7 @@ impl Inner {
         if is_forgotten() || self.index.lock().cover(name.database, name.run, &(name.start..name.end)).is_some() {
             return Ok(());
         }
-        let charged = name.charged_bytes();
+        let charged = self.charged_bytes(name);
         let mut room = self.room_bytes.lock();
         if *room < charged {
             drop(room);
@@ -284,7 +301,7 @@ impl Inner {
         let folder = self.folder.join(name.folder());
         let unique = u128::from_be_bytes(self.env.random_128());
         let temporary = folder.join(format!("{unique:032x}{}", index::TEMPORARY_SUFFIX));
-        let content = piece::encode(name, &job.checksums, &job.run.to_string(), &job.bytes);
+        let content = self.form.encode(name, &job.checksums, &job.run.to_string(), &job.bytes);
         let written = match std::fs::write(&temporary, &content) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 // The folder above is not made again: it may be a disk that is no longer there.
@@ -307,19 +324,20 @@ impl Inner {
 
     /// Looks at all files, and makes room if there is too little.
     fn sweep(&self) -> std::io::Result<()> {
-        let mut files = index::files(&self.folder, self.now())?;
-        let mut total: u64 = files.iter().map(|file| file.name.charged_bytes()).sum();
+        let mut files = index::files(&self.folder, &self.form, self.now())?;
+        let mut total: u64 = files.iter().map(|file| file.charged_bytes).sum();
         let kept = self.max_bytes - self.max_bytes / FREE_SHARE;
         if total > kept {
             files.sort_by_key(|file| std::cmp::Reverse(file.used_at));
             while total > kept
                 && let Some(oldest) = files.pop()
             {
-                self.remove_file(oldest.name);
-                total -= oldest.name.charged_bytes();
+                let _ = std::fs::remove_file(self.folder.join(oldest.name.path(oldest.is_sealed)));
+                total -= oldest.charged_bytes;
             }
         }
-        *self.index.lock() = files.into_iter().map(|file| file.name).collect();
+        let is_readable = |file: &PieceFile| file.is_sealed == self.form.is_sealed();
+        *self.index.lock() = files.into_iter().filter(is_readable).map(|file| file.name).collect();
         *self.room_bytes.lock() = self.max_bytes / FREE_SHARE;
         Ok(())
     }

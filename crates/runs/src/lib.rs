@@ -41,7 +41,7 @@ mod writer;
 pub mod format;
 
 pub use cache::Cache;
-pub use disk_cache::DiskCache;
+pub use disk_cache::{DiskCache, FileSealer};
 pub use entry::RunEntry;
 pub use error::{Result, RunError};
 pub use finishing::Finishing;

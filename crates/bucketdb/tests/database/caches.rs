@@ -2,7 +2,7 @@
 
 use bucketdb::{Cache, DatabaseBuilder, Duplicates, Freshness, MemoryDriver, Operation};
 
-use crate::support::{User, keys, metered, on, open, user};
+use crate::support::{User, metered, on, open, user};
 
 const DOCUMENTS: u32 = 5000;
 
@@ -40,11 +40,6 @@ async fn gets_of_reading(store: &MemoryDriver, options: impl FnOnce(DatabaseBuil
 async fn the_next_process_finds_what_was_read_in_the_folder() {
     let (store, folder) = (filled().await, tempfile::tempdir().unwrap());
     let kept = |builder: DatabaseBuilder| builder.cache_dir(folder.path().join("cache"), 100 << 20);
-    if keys().is_some() {
-        // An encrypted database has no such folder.
-        assert!(kept(on(store)).open().await.is_err());
-        return;
-    }
     assert!(gets_of_reading(&store, kept).await > 0);
     assert_eq!(gets_of_reading(&store, kept).await, 0);
     assert!(gets_of_reading(&store, |builder| builder).await > 0, "without the folder");

@@ -220,15 +220,6 @@ async fn blobs_are_encrypted_and_change_their_key_too() {
 }
 
 #[tokio::test]
-async fn rows_are_never_kept_in_files_in_the_clear() {
-    let folder = tempfile::tempdir().unwrap();
-    let cache = folder.path().join("cache");
-    let error = with(&MemoryDriver::new(), only(1)).cache_dir(&cache, 1 << 20).open().await.unwrap_err();
-    assert!(error.to_string().contains("cache_dir"), "{error}");
-    assert!(!cache.exists());
-}
-
-#[tokio::test]
 async fn a_copy_elsewhere_opens_with_the_same_key() {
     let store = MemoryDriver::new();
     fill(&with(&store, only(1)).open().await.unwrap()).await;

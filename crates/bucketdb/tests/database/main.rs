@@ -15,6 +15,7 @@ mod collections;
 mod conditions;
 mod damage;
 mod dropping;
+mod encrypted_cache;
 mod encryption;
 mod feeds;
 mod feeds_of_loads;

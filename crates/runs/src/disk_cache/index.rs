@@ -1,15 +1,18 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::{ABANDONED_AFTER, piece};
+use super::ABANDONED_AFTER;
+use super::form::Form;
 
 /// What the names of files end with that are being written.
 pub(super) const TEMPORARY_SUFFIX: &str = ".temporary";
 
-const SUFFIX: &str = ".part";
+/// What the names of files end with that hold pieces in the clear, and of those that are sealed.
+const CLEAR_SUFFIX: &str = ".part";
+const SEALED_SUFFIX: &str = ".sealed";
 
 /// Files take whole blocks of this size on the usual file systems.
 const FILE_SYSTEM_BLOCK_BYTES: u64 = 4096;
@@ -39,26 +42,36 @@ impl PieceName {
         format!("{:032x}", u128::from_be_bytes(self.database))
     }
 
-    /// How much room its file takes, in bytes.
-    pub(super) fn charged_bytes(&self) -> u64 {
-        piece::file_bytes(*self).div_ceil(FILE_SYSTEM_BLOCK_BYTES) * FILE_SYSTEM_BLOCK_BYTES
+    /// Where its file is in the folder of the cache.
+    pub(super) fn path(&self, is_sealed: bool) -> PathBuf {
+        let suffix = if is_sealed { SEALED_SUFFIX } else { CLEAR_SUFFIX };
+        Path::new(&self.folder()).join(format!("{self}{suffix}"))
     }
 
-    /// The piece that a file of a database's folder holds by its name, if it is one of ours.
-    fn of_file(database: [u8; 16], file: &str) -> Option<Self> {
-        let mut numbers = file.strip_suffix(SUFFIX)?.split('-');
+    /// The piece that a file of a database's folder holds by its name, if it is one of ours, and whether it is sealed.
+    fn of_file(database: [u8; 16], file: &str) -> Option<(Self, bool)> {
+        let (numbers, is_sealed) = match file.strip_suffix(SEALED_SUFFIX) {
+            Some(numbers) => (numbers, true),
+            None => (file.strip_suffix(CLEAR_SUFFIX)?, false),
+        };
+        let mut numbers = numbers.split('-');
         let run = u128::from_str_radix(numbers.next()?, 16).ok()?;
         let start = u64::from_str_radix(numbers.next()?, 16).ok()?;
         let end = u64::from_str_radix(numbers.next()?, 16).ok()?;
         let name = Self { database, run, start, end };
-        (start < end && name.to_string() == file).then_some(name)
+        (start < end && name.path(is_sealed).ends_with(file)).then_some((name, is_sealed))
     }
 }
 
+/// How much room a file of so many bytes takes.
+pub(super) fn charged_bytes(file_bytes: u64) -> u64 {
+    file_bytes.div_ceil(FILE_SYSTEM_BLOCK_BYTES).saturating_mul(FILE_SYSTEM_BLOCK_BYTES)
+}
+
 impl fmt::Display for PieceName {
-    /// The name of its file.
+    /// The name of its file, without its ending.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{:032x}-{:016x}-{:016x}{SUFFIX}", self.run, self.start, self.end)
+        write!(formatter, "{:032x}-{:016x}-{:016x}", self.run, self.start, self.end)
     }
 }
 
@@ -122,12 +135,14 @@ impl FromIterator<PieceName> for Index {
 #[derive(Debug)]
 pub(super) struct PieceFile {
     pub(super) name: PieceName,
+    pub(super) is_sealed: bool,
+    pub(super) charged_bytes: u64,
     pub(super) used_at: SystemTime,
 }
 
 /// All files in the folders of all databases. Those that were abandoned half-written are removed; what is not ours is
-/// passed over.
-pub(super) fn files(folder: &Path, now: SystemTime) -> std::io::Result<Vec<PieceFile>> {
+/// passed over. Files of another form than `form` are others' to judge.
+pub(super) fn files(folder: &Path, form: &Form, now: SystemTime) -> std::io::Result<Vec<PieceFile>> {
     let mut files = Vec::new();
     for database in std::fs::read_dir(folder)? {
         let database = database?;
@@ -140,9 +155,10 @@ pub(super) fn files(folder: &Path, now: SystemTime) -> std::io::Result<Vec<Piece
             if !metadata.is_file() {
                 continue;
             }
-            if let Some(name) = PieceName::of_file(id, file_name) {
-                if metadata.len() == piece::file_bytes(name) {
-                    files.push(PieceFile { name, used_at });
+            if let Some((name, is_sealed)) = PieceName::of_file(id, file_name) {
+                if is_sealed != form.is_sealed() || metadata.len() == form.file_bytes(name) {
+                    let charged_bytes = charged_bytes(metadata.len());
+                    files.push(PieceFile { name, is_sealed, charged_bytes, used_at });
                 } else {
                     let _ = std::fs::remove_file(entry.path());
                 }

@@ -14,8 +14,56 @@ const ROWS: u64 = 2000;
 /// A run of about 400 KB in a store that counts, and a folder.
 struct Bench {
     store: MeteredDriver,
+    sealer: Option<Arc<dyn FileSealer>>,
     folder: TempDir,
     meta: Arc<RunMeta>,
+}
+
+/// Stands for encryption: chunks of 1,000 bytes, each with a sum over key, name, place and content.
+#[derive(Debug)]
+struct Veil(u8);
+
+const CHUNK: u64 = 1000;
+const SEALED_CHUNK: u64 = CHUNK + 8;
+
+impl Veil {
+    fn sum(&self, name: &str, number: u64, plain: &[u8]) -> [u8; 8] {
+        let content = [name.as_bytes(), &[self.0], &number.to_le_bytes(), plain].concat();
+        xxhash_rust::xxh3::xxh3_64(&content).to_le_bytes()
+    }
+}
+
+impl FileSealer for Veil {
+    fn seal(&self, name: &str, bytes: &[u8]) -> Bytes {
+        let chunks = bytes.chunks(CHUNK as usize).zip(0..);
+        let sealed = chunks.flat_map(|(chunk, number)| {
+            self.sum(name, number, chunk).into_iter().chain(chunk.iter().map(|byte| byte ^ self.0))
+        });
+        sealed.collect()
+    }
+
+    fn sealed_bytes(&self, bytes: u64) -> u64 {
+        bytes + bytes.div_ceil(CHUNK) * 8
+    }
+
+    fn sealed_range(&self, range: &Range<u64>) -> Range<u64> {
+        range.start / CHUNK * SEALED_CHUNK..range.end.div_ceil(CHUNK) * SEALED_CHUNK
+    }
+
+    fn open(&self, name: &str, sealed: &[u8], range: Range<u64>) -> Option<Bytes> {
+        let first = range.start / CHUNK;
+        let mut opened = BytesMut::new();
+        for (chunk, number) in sealed.chunks(SEALED_CHUNK as usize).zip(first..) {
+            let (sum, chunk) = chunk.split_first_chunk::<8>()?;
+            let plain: Vec<u8> = chunk.iter().map(|byte| byte ^ self.0).collect();
+            if self.sum(name, number, &plain) != *sum {
+                return None;
+            }
+            opened.extend_from_slice(&plain);
+        }
+        let start = first * CHUNK;
+        Some(opened.freeze().slice((range.start - start) as usize..(range.end - start) as usize))
+    }
 }
 
 fn key(number: u64) -> Vec<u8> {
@@ -36,11 +84,16 @@ impl Bench {
             writer.add(&key(number), Seq(1), Some(&row(number))).await.unwrap();
         }
         let meta = Arc::new(writer.finish().await.unwrap().unwrap());
-        Self { store, folder: tempfile::tempdir().unwrap(), meta }
+        Self { store, sealer: None, folder: tempfile::tempdir().unwrap(), meta }
+    }
+
+    /// One whose files are in the clear, and one whose files are sealed.
+    async fn both() -> [Self; 2] {
+        [Self::new().await, Self { sealer: Some(Arc::new(Veil(7))), ..Self::new().await }]
     }
 
     async fn disk(&self, max_bytes: u64) -> DiskCache {
-        DiskCache::open(Arc::new(TokioEnvironment::new()), self.folder.path(), max_bytes).await
+        DiskCache::open(Arc::new(TokioEnvironment::new()), self.folder.path(), max_bytes, self.sealer.clone()).await
     }
 
     /// Reads single rows and all of them, with nothing in memory, and checks them. Says how many requests that took.
@@ -81,15 +134,21 @@ fn runs(store: &MeteredDriver) -> RunStore {
 
 #[tokio::test]
 async fn what_was_read_before_is_read_again_without_a_request() {
-    let bench = Bench::new().await;
-    assert!(bench.read(&bench.disk(100 << 20).await).await > 4);
-    assert!(!bench.files().is_empty());
-    assert_eq!(bench.read(&bench.disk(100 << 20).await).await, 0, "opened anew");
+    for bench in Bench::both().await {
+        assert!(bench.read(&bench.disk(100 << 20).await).await > 4);
+        assert!(!bench.files().is_empty());
+        assert_eq!(bench.read(&bench.disk(100 << 20).await).await, 0, "opened anew");
+    }
 }
 
 #[tokio::test]
 async fn reads_are_put_together_of_pieces_and_are_parts_of_them() {
-    let bench = Bench::new().await;
+    for bench in Bench::both().await {
+        reads_of_pieces(&bench).await;
+    }
+}
+
+async fn reads_of_pieces(bench: &Bench) {
     let disk = bench.disk(100 << 20).await;
     let (run, checksums) = (bench.meta.name, Checksums::new(DATABASE));
     let bytes: Bytes = (0..200_000_u32).map(|number| (number * 7 / 3) as u8).collect();
@@ -114,7 +173,12 @@ async fn reads_are_put_together_of_pieces_and_are_parts_of_them() {
 
 #[tokio::test]
 async fn damage_of_any_file_is_a_miss() {
-    let bench = Bench::new().await;
+    for bench in Bench::both().await {
+        damage(&bench).await;
+    }
+}
+
+async fn damage(bench: &Bench) {
     bench.read(&bench.disk(100 << 20).await).await;
     let files = bench.files();
     let intact: Vec<Vec<u8>> = files.iter().map(|file| std::fs::read(file).unwrap()).collect();
@@ -151,6 +215,36 @@ async fn damage_of_any_file_is_a_miss() {
 }
 
 #[tokio::test]
+async fn a_file_is_of_one_place_of_one_run_of_one_database() {
+    const BYTES: u64 = 5000;
+    for bench in Bench::both().await {
+        let disk = bench.disk(100 << 20).await;
+        let (ours, other_run) = (RunName { begun_at: Seq(1), id: 1 }, RunName { begun_at: Seq(1), id: 2 });
+        let places =
+            [(DATABASE, ours, 0), (DATABASE, ours, BYTES), (DATABASE, other_run, 0), (DatabaseId([8; 16]), ours, 0)];
+        let bytes = |place: usize| Bytes::from(vec![place as u8; BYTES as usize]);
+        let file = |place: usize| {
+            let (database, run, start) = places[place];
+            disk.inner.path(PieceName::new(database.0, run.id, start, BYTES))
+        };
+        for (place, (database, run, start)) in places.into_iter().enumerate() {
+            disk.insert(run, &Checksums::new(database), start, &bytes(place));
+        }
+        disk.flush().await;
+        for (place, (database, run, start)) in places.into_iter().enumerate() {
+            let checksums = Checksums::new(database);
+            for other in (0..places.len()).filter(|other| *other != place) {
+                std::fs::copy(file(other), file(place)).unwrap();
+                assert_eq!(disk.get(run, &checksums, start..start + BYTES).await, None, "{other} for {place}");
+                disk.insert(run, &checksums, start, &bytes(place));
+                disk.flush().await;
+                assert_eq!(disk.get(run, &checksums, start..start + BYTES).await, Some(bytes(place)));
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn it_stays_within_its_bytes_and_leaves_what_is_not_its_own() {
     let bench = Bench::new().await;
     let foreign = bench.folder.path().join("notes.txt");
@@ -167,6 +261,30 @@ async fn it_stays_within_its_bytes_and_leaves_what_is_not_its_own() {
         assert!(max_bytes < 1 << 20 || bench.total_bytes() > max_bytes / 2, "{} of {max_bytes}", bench.total_bytes());
     }
     assert_eq!(std::fs::read_to_string(foreign).unwrap(), "mine");
+}
+
+#[tokio::test]
+async fn sealed_files_and_others_share_a_folder_and_its_bytes() {
+    let mut bench = Bench::new().await;
+    let sealers: [Option<Arc<dyn FileSealer>>; 2] = [None, Some(Arc::new(Veil(7)))];
+    for sealer in &sealers {
+        bench.sealer.clone_from(sealer);
+        assert!(bench.read(&bench.disk(100 << 20).await).await > 0);
+    }
+    let files = bench.files();
+    for sealer in &sealers {
+        bench.sealer.clone_from(sealer);
+        assert_eq!(bench.read(&bench.disk(100 << 20).await).await, 0, "each finds its own");
+    }
+    assert_eq!(bench.files(), files);
+    bench.sealer = Some(Arc::new(Veil(8)));
+    assert!(bench.read(&bench.disk(100 << 20).await).await > 0, "another key opens none of them");
+    assert_eq!(bench.read(&bench.disk(100 << 20).await).await, 0, "and what it reads takes their places");
+    for sealer in &sealers {
+        bench.sealer.clone_from(sealer);
+        bench.disk(300 << 10).await;
+        assert!(bench.total_bytes() <= 300 << 10, "{}", bench.total_bytes());
+    }
 }
 
 #[tokio::test]
@@ -222,7 +340,7 @@ async fn without_a_folder_it_keeps_nothing() {
     let bench = Bench::new().await;
     let file = bench.folder.path().join("file");
     std::fs::write(&file, "").unwrap();
-    let unusable = DiskCache::open(Arc::new(TokioEnvironment::new()), &file, 100 << 20).await;
+    let unusable = DiskCache::open(Arc::new(TokioEnvironment::new()), &file, 100 << 20, None).await;
     assert_eq!(bench.read(&unusable).await, bench.read(&unusable).await);
     let disk = bench.disk(100 << 20).await;
     std::fs::remove_dir_all(bench.folder.path()).unwrap();
