@@ -112,8 +112,7 @@ impl Opener<'_> {
     /// Creates a database behind one that was dropped, and tells where it begins.
     pub(crate) async fn create_behind(&self, tombstone: &Tombstone) -> Result<Seq> {
         if self.options.read_only || !self.options.create || self.layout.is_branch() {
-            let (place, prefix) = (self.store.fingerprint(), self.layout.prefix().to_owned());
-            return Err(LogError::Dropped { place, prefix, seq: tombstone.seq });
+            return Err(self.source().dropped(tombstone.seq));
         }
         for name in &tombstone.branches {
             let branch = self.layout.branch(name);

@@ -146,6 +146,8 @@ impl Opener<'_> {
         let mut attempt = 1;
         // What is before was dropped.
         let mut begins = Seq::FIRST;
+        // With what an attempt failed after which it was looked for a drop in vain: what fails alike has the same reason.
+        let mut looked_after = None;
         loop {
             let Some(machine) = next.take() else { return Err(LogError::NoDatabase { place: self.place() }) };
             next = machine.fresh();
@@ -156,16 +158,20 @@ impl Opener<'_> {
             if self.is_unfinished().await? {
                 return Err(LogError::UnfinishedBranch { place: self.place() });
             }
-            match self.source().find_cut(Seq::FIRST).await {
-                Ok(Some(Cut::Dropped(tombstone))) if tombstone.next_genesis() > begins => {
-                    begins = self.create_behind(&tombstone).await?;
-                    continue;
+            let failed_with = error.to_string();
+            if looked_after.as_ref() != Some(&failed_with) {
+                match self.source().find_cut(Seq::FIRST).await {
+                    Ok(Some(Cut::Dropped(tombstone))) if tombstone.next_genesis() > begins => {
+                        begins = self.create_behind(&tombstone).await?;
+                        continue;
+                    }
+                    Ok(Some(Cut::Began(seq, _))) if seq > begins => {
+                        begins = seq;
+                        continue;
+                    }
+                    Ok(_) => looked_after = Some(failed_with),
+                    Err(_) => {}
                 }
-                Ok(Some(Cut::Began(seq, _))) if seq > begins => {
-                    begins = seq;
-                    continue;
-                }
-                _ => {}
             }
             if !matches!(error, LogError::Missing { .. }) || attempt == OPEN_ATTEMPTS {
                 return Err(error);

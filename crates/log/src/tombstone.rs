@@ -108,6 +108,11 @@ pub(crate) enum Cut {
 }
 
 impl Source<'_> {
+    /// That the database was dropped, by the record at `seq`.
+    pub(crate) fn dropped(&self, seq: Seq) -> LogError {
+        LogError::Dropped { place: self.store.fingerprint(), prefix: self.layout.prefix().to_owned(), seq }
+    }
+
     /// Looks for the newest place at which a database was dropped or begun behind a dropped one: for whoever found the log not
     /// to be what it should be. One listing, and the records behind that place. Nothing before `first` is looked at.
     pub(crate) async fn find_cut(&self, first: Seq) -> Result<Option<Cut>> {
@@ -167,7 +172,7 @@ pub(crate) fn may_tell_of_drop(error: &LogError) -> bool {
 
 impl<M: StateMachine> Shared<M> {
     pub(crate) fn dropped(&self, seq: Seq) -> LogError {
-        LogError::Dropped { prefix: self.layout.prefix().to_owned(), place: self.store.fingerprint(), seq }
+        self.source().dropped(seq)
     }
 
     /// The error, or that the database was dropped if that is what it comes of. Remembers it if nothing can go on after it.

@@ -1,11 +1,11 @@
 //! What commits and reads cost in requests: exact, and the same everywhere.
 
-use crate::support::{claim, open, read, set};
+use crate::support::{DEADLINE, claim, delete_records, open, open_with, read, set};
 use std::time::Duration;
 
 use bucketdb_driver::{DelayDriver, MemoryDriver, MeteredDriver, Operation};
 use bucketdb_env::TokioEnvironment;
-use bucketdb_log::Freshness;
+use bucketdb_log::{Freshness, LogError};
 
 fn metered(store: &MemoryDriver) -> MeteredDriver {
     MeteredDriver::new(store.clone(), TokioEnvironment::new())
@@ -110,4 +110,21 @@ async fn one_commit_of_somebody_else_costs_a_reader_one_get_more() {
         assert_eq!((used.requests(Operation::Get), used.total_requests()), (gets, gets), "{commits} commits");
         assert_eq!(reader.position(), writer.position());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_opening_that_fails_looks_once_for_a_database_that_was_dropped() {
+    let store = MemoryDriver::new();
+    let log = open(store.clone()).await;
+    for round in 0..40 {
+        set(&log, "a", &round.to_string()).await.unwrap();
+    }
+    log.close(DEADLINE).await.unwrap();
+    delete_records(&store, 3..4).await;
+    let meter = metered(&store);
+    let error = open_with(meter.clone(), |_| {}).await.err().unwrap();
+    assert!(matches!(error, LogError::Missing { .. }), "{error}");
+    let used = meter.usage();
+    // Four attempts, each of which looks for a checkpoint and for what is wrong, and one look at the 38 records behind the gap.
+    assert_eq!((used.requests(Operation::List), used.requests(Operation::Get)), (4 * 2 + 1, 4 * 84 + 38));
 }
