@@ -48,10 +48,8 @@ impl Place {
     /// # Errors
     /// [`Error::InvalidUrl`] if it is not understood; the store's error if it cannot be reached at all.
     pub async fn parse(url: &str) -> Result<Self> {
-        let (scheme, rest) = match url.split_once(':') {
-            Some((scheme, rest)) if is_scheme(scheme) => (scheme.to_ascii_lowercase(), rest),
-            _ => ("file".to_owned(), url),
-        };
+        let (scheme, rest) = split_scheme(url).unwrap_or(("file", url));
+        let scheme = scheme.to_ascii_lowercase();
         match scheme.as_str() {
             "memory" if rest.is_empty() => Ok(Self { driver: Arc::new(MemoryDriver::new()), prefix: String::new() }),
             "memory" => Err(invalid(url, "nothing may follow `memory:`")),
@@ -60,7 +58,7 @@ impl Place {
             "gs" => Self::gcs(url),
             "az" => Self::azure(url),
             "redis" | "rediss" | "redis-cluster" | "rediss-cluster" => Self::redis(url).await,
-            _ => Err(invalid(url, &format!("`{scheme}:` is none of memory, file, s3, gs, az and redis"))),
+            _ => Err(invalid(url, &format!("`{scheme}:` is none of {SCHEMES}"))),
         }
     }
 
@@ -69,12 +67,12 @@ impl Place {
     /// # Errors
     /// As [`parse`](Self::parse); [`LogError::NoDatabase`] if the URL names a folder that does not exist.
     pub async fn parse_existing(url: &str) -> Result<Self> {
-        let folder = match url.split_once(':') {
+        let folder = match split_scheme(url) {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("file") => {
                 Some(rest.strip_prefix("//").unwrap_or(rest))
             }
-            Some((scheme, _)) if is_scheme(scheme) => None,
-            _ => Some(url),
+            Some(_) => None,
+            None => Some(url),
         };
         match folder {
             Some(path) if !path.is_empty() && matches!(std::fs::exists(path), Ok(false)) => {
@@ -197,9 +195,20 @@ impl fmt::Debug for Place {
     }
 }
 
-/// Whether a text before a colon is a scheme and not part of a path: on Windows a single letter is a drive.
-fn is_scheme(text: &str) -> bool {
-    text.len() > 1 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+/// The schemes that there are, for messages.
+const SCHEMES: &str = "memory, file, s3, gs, az, redis and redis-cluster";
+
+/// What stands before the first colon, if it is a scheme and not part of a path, and what follows. On Windows a single letter is a
+/// drive. What `://` follows is meant as a scheme, whether or not one can have such a name.
+fn split_scheme(url: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = url.split_once(':')?;
+    let can_be_scheme = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    let is_scheme = match scheme.len() {
+        1 => false,
+        _ if rest.starts_with("//") => !scheme.contains(['/', '\\', '@', '?']),
+        length => length > 1 && scheme.bytes().all(can_be_scheme),
+    };
+    is_scheme.then_some((scheme, rest))
 }
 
 fn variable(name: &str) -> Option<String> {
@@ -250,13 +259,49 @@ mod tests {
         assert_eq!(Place::parse("memory:").await.unwrap().prefix(), "");
         for (bad, reason) in [
             ("memory:x", "nothing may follow"),
-            ("ftp://x", "is none of"),
+            ("ftp://x", "`ftp:` is none of memory, file, s3, gs, az, redis and redis-cluster"),
+            ("ftp:x", "`ftp:` is none of memory,"),
+            ("my_store://bucket/prefix", "`my_store:` is none of memory,"),
+            ("My Store://bucket", "`my store:` is none of memory,"),
+            ("://bucket", "`:` is none of memory,"),
+            ("MEMORY:x", "nothing may follow"),
+            ("FILE:", "the path is empty"),
             ("file:", "the path is empty"),
             ("file://", "the path is empty"),
         ] {
-            let error = Place::parse(bad).await.unwrap_err().to_string();
-            assert!(error.contains(reason), "{bad}: {error}");
+            for parsed in [Place::parse(bad).await, Place::parse_existing(bad).await] {
+                let error = parsed.unwrap_err().to_string();
+                assert!(error.contains(reason), "{bad}: {error}");
+            }
         }
+    }
+
+    #[test]
+    fn a_scheme_is_told_from_a_path() {
+        for (url, expected) in [
+            ("s3://bucket", Some(("s3", "//bucket"))),
+            ("My_Store://bucket", Some(("My_Store", "//bucket"))),
+            ("file:a/b://c", Some(("file", "a/b://c"))),
+            ("C:/data", None),
+            ("C://data", None),
+            ("./a://b", None),
+            ("a/b://c", None),
+            ("a\\b://c", None),
+            ("my_data:x", None),
+            (":x", None),
+            ("data", None),
+        ] {
+            assert_eq!(split_scheme(url), expected, "{url}");
+        }
+    }
+
+    #[cfg(feature = "s3")]
+    #[tokio::test]
+    async fn schemes_are_the_same_in_upper_case() {
+        assert_eq!(Place::parse("Memory:").await.unwrap().prefix(), "");
+        let (upper, lower) = (Place::parse("S3://bucket/Prefix").await, Place::parse("s3://bucket/Prefix").await);
+        let (upper, lower) = (upper.unwrap(), lower.unwrap());
+        assert_eq!((upper.prefix(), upper.describe()), ("Prefix", lower.describe()));
     }
 
     #[cfg(unix)]

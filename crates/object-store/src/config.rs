@@ -117,7 +117,7 @@ impl StoreUrl {
         instead: &'static str,
     ) -> Result<Self, ConfigError> {
         let (scheme, rest) = url.split_once("://").ok_or(ConfigError::InvalidUrl { form })?;
-        if !schemes.contains(&scheme) {
+        if !schemes.iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
             return Err(ConfigError::InvalidUrl { form });
         }
         let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -167,6 +167,7 @@ mod tests {
         assert_eq!((url.bucket.as_str(), url.prefix.as_str()), ("my.bucket", "a b/%41"));
         assert_eq!((url.parameter("endpoint"), url.parameter("region")), (Some("http://x:1"), Some("r")));
         assert_eq!(parse("s3://b").unwrap().prefix, "");
+        assert_eq!(parse("S3://B/P").unwrap(), parse("s3://B/P").unwrap(), "schemes have no case");
         assert_eq!(parse("s3://b/p/?endpoint=http://x:1/").unwrap().prefix, "p");
     }
 
