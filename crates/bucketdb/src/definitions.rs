@@ -13,6 +13,10 @@ pub struct TableDefinition {
     pub name: String,
     /// The newest version of its schema.
     pub schema: Schema,
+    /// Every version of its schema, oldest first: names and types of fields that only an earlier one declares hold on.
+    pub versions: Vec<Schema>,
+    /// The lowest version of which documents may still be written; 0 if nothing was [migrated](Database::finish_migration) yet.
+    pub accepts: u32,
     /// Its indexes, oldest first.
     pub indexes: Vec<IndexInfo>,
     /// The field that holds when its documents end, if they do.
@@ -24,6 +28,8 @@ impl TableDefinition {
         Self {
             name: entry.schema().table().to_owned(),
             schema: entry.schema().clone(),
+            versions: entry.versions().to_vec(),
+            accepts: entry.migrated().accepts,
             indexes: entry.indexes().iter().map(|index| info(documents, entry, index)).collect(),
             ttl: entry.ttl().map(|ttl| ttl.field()),
         }

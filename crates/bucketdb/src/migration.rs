@@ -71,8 +71,8 @@ impl Database {
     /// reads and writes goes on. What is interrupted is finished by another call. What a new version removed is gone then.
     ///
     /// # Errors
-    /// [`Error::UnknownTable`]. [`Error::Schema`] if only a step of a program's own leads to the newest version:
-    /// [`Table::finish_migration`] has it. [`Error::UniqueViolation`] if two documents have the same values in a unique index
+    /// [`Error::UnknownTable`]. [`Error::Schema`] if only a step of a program's own makes documents that are there ones of the
+    /// newest version: [`Table::finish_migration`] has it. [`Error::UniqueViolation`] if two documents have the same values in a unique index
     /// where they did not before.
     pub async fn finish_migration(
         &self,
@@ -158,13 +158,16 @@ async fn finish(
         .read(|documents, _| {
             let entry = documents.catalogue().table(table.id)?;
             let (newest, migrated) = (entry.schema().version(), entry.migrated());
-            Some((newest, migrated, entry.evolution().step_between(migrated.has, newest)))
+            let steps = entry.versions().iter().filter(|schema| schema.has_step()).map(Schema::version);
+            Some((newest, migrated, steps.max().filter(|step| *step > migrated.has)))
         })?
         .ok_or_else(|| Error::UnknownTable { table: table.name().to_owned() })?;
     if own < newest {
         return Err(table.outdated(format!("version {newest} is there, and documents are migrated to the newest only")));
     }
-    if let Some(step) = step.filter(|_| !matches!(table.reading, Reading::Version(_, Some(_)))) {
+    if let Some(step) = step.filter(|_| !matches!(table.reading, Reading::Version(_, Some(_))))
+        && has_before(db, table, step).await?
+    {
         let reason = format!(
             "only a program's own step leads to version {step}: finish the migration there, with `Table::finish_migration`"
         );
@@ -202,6 +205,19 @@ async fn finish(
     }
     inner.mark_migrated(table, Migrated { accepts: newest, has: newest }).await?;
     Ok(done)
+}
+
+/// Whether a table has documents of a lower version.
+async fn has_before(db: &Database, table: &TableRef, version: u32) -> Result<bool> {
+    let view = Origin::Live(db.clone(), Freshness::Local).open().await?;
+    let mut rows = RowScan::live(view, KeyRange::all(table.id))?;
+    while let Some(row) = rows.next().await? {
+        // What is unknown of a row is found out when it is written again.
+        if row::schema_version(&row.row).is_ok_and(|written| written < version) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 impl Inner {

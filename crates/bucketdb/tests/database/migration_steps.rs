@@ -200,7 +200,7 @@ async fn a_rolling_deploy_with_a_step_loses_nothing_and_ends() {
     assert_eq!((migration.is_finished(), migration.accepts), (false, 0));
     assert_eq!(migration.documents, BTreeMap::from([(1, count(false)), (2, count(true))]));
 
-    // A program without the step cannot end it.
+    // A program without the step cannot end it, as long as there is a document for which it takes the step.
     let error = old_db.finish_migration("members", |_| ()).await.unwrap_err();
     assert!(error.to_string().contains("only a program's own step leads to version 2"), "{error}");
     let done = after.finish_migration(|_| ()).await.unwrap();
@@ -228,4 +228,26 @@ async fn a_rolling_deploy_with_a_step_loses_nothing_and_ends() {
     new_db.checkpoint().await.unwrap();
     let verified = new_db.verify(|_| ()).await.unwrap();
     assert!(verified.is_clean(), "{:?}", verified.findings);
+}
+
+#[tokio::test]
+async fn where_no_document_takes_the_step_any_program_ends_the_migration() {
+    let driver = MemoryDriver::new();
+    let (old_db, new_db) = (open(&driver).await, open(&driver).await);
+    let before = old_db.table::<Old>().await.unwrap();
+    before.insert(&old(1, 1)).await.unwrap();
+    let after = new_db.table::<New>().await.unwrap();
+    after.insert(&new(2, 2)).await.unwrap();
+    let error = new_db.finish_migration("members", |_| ()).await.unwrap_err();
+    assert!(error.to_string().contains("only a program's own step leads to version 2"), "{error}");
+    before.insert(&old(3, 3)).await.unwrap();
+    for id in [1, 3] {
+        before.delete(id).await.unwrap();
+    }
+    new_db.refresh(Freshness::Strict).await.unwrap();
+    assert!(!new_db.migration("members").await.unwrap().is_finished());
+    assert_eq!(new_db.finish_migration("members", |_| ()).await.unwrap().rewritten, 0);
+    assert!(new_db.migration("members").await.unwrap().is_finished());
+    assert!(is_outdated(before.insert(&old(4, 4)).await));
+    assert_eq!(after.query().fetch().await.unwrap(), [new(2, 2)]);
 }

@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! {"bucketdb_export":1,"position":17,"tables":["users"]}          the first line: form, moment, tables
-//! {"table":"users","schema":{…},"indexes":[…],"ttl":null}         a table, before its documents
+//! {"table":"users","schema":{…},"indexes":[…],"ttl":null}         a table, before its documents; "earlier":[…] has the earlier
+//!                                                                 versions of its schema, "accepts":2 the lowest of which
+//!                                                                 documents may be written
 //! {"table":"users","document":{…}}                                 a document
 //! {"documents":1}                                                  the last line: how many there were
 //! ```
@@ -41,17 +43,18 @@ impl DatabaseExport {
         // From here on, nothing is asked for that could be of a later moment.
         let (snapshot, definitions) = db.snapshot_with_definitions().await?;
         let mut tables = Vec::new();
-        for TableDefinition { name, schema, indexes, ttl, .. } in definitions {
+        for TableDefinition { name, schema, mut versions, accepts, indexes, ttl, .. } in definitions {
             check_steps(&snapshot, &schema).await?;
             let indexes: Vec<Value> =
                 indexes.iter().map(|index| json!({"fields": index.fields, "unique": index.is_unique})).collect();
-            let mut declared = serde_json::to_value(&schema).map_err(|error| unwritable(&name, &error.to_string()))?;
-            if let Some(declared) = declared.as_object_mut() {
-                // What counts is which there are now, and it follows.
-                declared.insert("indexes".to_owned(), json!([]));
-                declared.remove("ttl");
+            versions.pop();
+            let declared = |schema: &Schema| declared(schema).map_err(|error| unwritable(&name, &error.to_string()));
+            let mut definition = json!({"table": name, "schema": declared(&schema)?, "indexes": indexes, "ttl": ttl});
+            if let Some(entry) = definition.as_object_mut().filter(|_| !versions.is_empty()) {
+                let earlier = versions.iter().map(declared).collect::<Result<Vec<Value>, Failure>>()?;
+                entry.insert("earlier".to_owned(), earlier.into());
+                entry.insert("accepts".to_owned(), accepts.into());
             }
-            let definition = json!({"table": name, "schema": declared, "indexes": indexes, "ttl": ttl});
             tables.push((name, definition));
         }
         Ok(Self { db: db.clone(), snapshot, tables })
@@ -100,6 +103,17 @@ impl DatabaseExport {
         out.flush()?;
         Ok((written, out))
     }
+}
+
+/// What a version of a schema declares.
+fn declared(schema: &Schema) -> serde_json::Result<Value> {
+    let mut declared = serde_json::to_value(schema)?;
+    if let Some(declared) = declared.as_object_mut() {
+        // What counts is which there are now, and it follows.
+        declared.insert("indexes".to_owned(), json!([]));
+        declared.remove("ttl");
+    }
+    Ok(declared)
 }
 
 /// The blobs to which a document refers, wherever the text is.

@@ -180,19 +180,36 @@ impl<'a> Restoring<'a> {
 
     async fn begin_table(&mut self, line: u64, table: String, entry: &mut Value) -> Result<(), Failure> {
         self.finish_table().await?;
-        let schema = entry.get_mut("schema").map(Value::take).unwrap_or_default();
-        let schema: Schema =
-            serde_json::from_value(schema).map_err(|error| self.malformed(line, &format!("its schema: {error}")))?;
-        if schema.table() != table {
+        let newest = entry.get_mut("schema").map(Value::take).unwrap_or_default();
+        let mut versions = match entry.get_mut("earlier").map(Value::take) {
+            None => Vec::new(),
+            Some(Value::Array(earlier)) => earlier,
+            Some(_) => return Err(self.malformed(line, "the earlier versions of its schema are not understood")),
+        };
+        versions.push(newest);
+        let versions: Result<Vec<Schema>, _> = versions.into_iter().map(serde_json::from_value).collect();
+        let versions = versions.map_err(|error| self.malformed(line, &format!("its schema: {error}")))?;
+        if versions.iter().any(|schema| schema.table() != table) {
             return Err(self.malformed(line, "its schema is of another table"));
         }
+        let accepts = entry.get("accepts").and_then(Value::as_u64).unwrap_or_default();
         let index = |index: &Value| Some((index.get("fields")?.as_str()?.to_owned(), index.get("unique")?.as_bool()?));
         let indexes = entry.get("indexes").and_then(Value::as_array).into_iter().flatten();
         let indexes: Option<Vec<(String, bool)>> = indexes.map(index).collect();
         let indexes = indexes.ok_or_else(|| self.malformed(line, "its indexes are not understood"))?;
         let ttl = entry.get("ttl").and_then(Value::as_str).map(str::to_owned);
-        let created = self.db.create_collection(schema).await.map_err(Failure::from);
-        created.map_err(|failure| self.at(Some(line), failure.of_data()))?;
+        for schema in versions {
+            // There is no document yet, so that the migration to a version ends at once.
+            let is_accepted = schema.version() > 0 && u64::from(schema.version()) == accepts;
+            let created = async {
+                self.db.create_collection(schema).await?;
+                if is_accepted {
+                    self.db.finish_migration(&table, |_| {}).await?;
+                }
+                Ok::<_, bucketdb::Error>(())
+            };
+            created.await.map_err(|error| self.at(Some(line), Failure::from(error).of_data()))?;
+        }
         let options = ImportOptions { key: None, mode: Mode::Insert, way: Way::Fitting, resume: None };
         self.importer = Some(Importer::new(self.db, &table, options).await?);
         if let Some(folder) = self.folder {

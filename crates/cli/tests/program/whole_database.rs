@@ -1,6 +1,6 @@
 //! A whole database as one stream, and back.
 
-use bucketdb::{Database, FieldType, FileDriver, KeyType, Schema};
+use bucketdb::{Database, FieldType, FileDriver, KeyType, Schema, SchemaBuilder};
 use serde_json::{Value, json};
 
 use crate::sandbox::{Sandbox, is_encrypted, lines, names};
@@ -98,6 +98,97 @@ fn a_database_comes_back_whole() {
     );
     assert!(command.output().unwrap().status.success());
     assert_eq!(without_moment(&sandbox.ok(&["--db", "file:piped", "export"])), without_moment(&stream));
+}
+
+/// Tables whose earlier versions say what the newest does not.
+async fn fill_versions(db: &Database) {
+    let with_key = |schema: SchemaBuilder| schema.key(&["id"]).finish().with_key_types(&[KeyType::Integer]);
+    let orders = |version| Schema::builder("orders").version(version).field_of_type("id", FieldType::U64);
+    let first = orders(1)
+        .field_of_type("lines", FieldType::Any)
+        .nested_of_type("lines[*].price", FieldType::Decimal)
+        .field_of_type("at", FieldType::Timestamp)
+        .field_of_type("discount", FieldType::Decimal);
+    let second = orders(2)
+        .field_of_type("lines", FieldType::Any)
+        .field_of_type("happened", FieldType::Timestamp)
+        .renamed_from("at")
+        .removed("discount");
+    let document = |id: u64, at: &str| {
+        json!({
+            "id": id, "lines": [{"price": "9.50"}, {"price": "100"}], at: "2026-01-01T00:00:00Z", "discount": "1.10",
+        })
+    };
+    let table = db.create_collection(with_key(first)).await.unwrap();
+    table.insert(&document(1, "at")).await.unwrap();
+    let table = db.create_collection(with_key(second)).await.unwrap();
+    table.insert(&document(2, "happened")).await.unwrap();
+
+    // One whose documents take a step of a program's own, which is behind them, and one that is half way.
+    for (name, last) in [("stepped", 2), ("halfway", 3)] {
+        let version = |version: u32| Schema::builder(name).version(version).field_of_type("id", FieldType::U64);
+        db.create_collection(with_key(version(1).field_of_type("name", FieldType::Text))).await.unwrap();
+        let second = version(2).field_of_type("given", FieldType::Text).with_step();
+        let table = db.create_collection(with_key(second)).await.unwrap();
+        db.finish_migration(name, |_| {}).await.unwrap();
+        if last == 3 {
+            let third = version(3).field_of_type("given", FieldType::Text).field_of_type("more", FieldType::Text);
+            db.create_collection(with_key(third.optional())).await.unwrap();
+        }
+        table.insert(&json!({"id": 1, "given": "Ada"})).await.unwrap();
+    }
+}
+
+#[test]
+fn what_earlier_versions_of_a_schema_say_comes_along() {
+    let sandbox = Sandbox::new();
+    block_on(async {
+        let db = sandbox.library().open().await.unwrap();
+        fill_versions(&db).await;
+        db.close().await.unwrap();
+    });
+    sandbox.ok(&["export", "-o", "all.ndjson"]);
+    sandbox.ok(&["--db", "file:other", "import", "--database", "all.ndjson"]);
+    sandbox.ok(&["--db", "file:other", "export", "-o", "again.ndjson"]);
+    let others = |arguments: &[&str]| sandbox.json(&[&["--db", "file:other"], arguments].concat());
+    for filter in [
+        "lines[*].price = 9.5",
+        "lines[*].price < 10",
+        "lines[*].price > 99.5",
+        "at = '2026-01-01T01:00:00+01:00'",
+        "happened = '2026-01-01T01:00:00+01:00'",
+        "discount = 1.1",
+        "discount < 1.05",
+    ] {
+        let query = ["query", "orders", "--where", filter];
+        let found = sandbox.json(&query);
+        assert_eq!(others(&query), found, "{filter}");
+        assert_eq!(found.as_array().map_or(0, Vec::len) > 0, filter != "discount < 1.05", "{filter}: {found}");
+    }
+    for table in ["orders", "stepped", "halfway"] {
+        let history = |mut told: Value| {
+            // Documents are written anew, under the newest version.
+            let versions = told["versions"].as_array_mut().unwrap();
+            versions.iter_mut().for_each(|version| version["documents"] = Value::Null);
+            told
+        };
+        let arguments = ["schema", table, "--history"];
+        assert_eq!(history(others(&arguments)), history(sandbox.json(&arguments)), "{table}");
+    }
+    let without_moment = |file: &str| {
+        let mut lines = lines(&sandbox.read(file));
+        lines[0]["position"] = Value::Null;
+        lines
+    };
+    assert_eq!(without_moment("again.ndjson"), without_moment("all.ndjson"));
+    // What says nothing of earlier versions is read as ever.
+    let old = sandbox.read("all.ndjson").replace("\"earlier\":", "\"unknown\":").replace("\"accepts\":", "\"new\":");
+    sandbox.write("old.ndjson", old);
+    sandbox.ok(&["--db", "file:old", "import", "--database", "old.ndjson"]);
+    let without = sandbox.json(&["--db", "file:old", "query", "orders", "--where", "lines[*].price < 10"]);
+    assert_eq!(without, json!([]), "texts, without the earlier versions");
+    sandbox.write("bad.ndjson", sandbox.read("all.ndjson").replace("\"earlier\":[", "\"earlier\":3,\"unknown\":["));
+    sandbox.run(&["--db", "file:bad", "import", "--database", "bad.ndjson"]).failed(1, &["earlier versions"]);
 }
 
 #[test]
