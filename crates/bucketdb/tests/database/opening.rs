@@ -159,3 +159,25 @@ async fn an_index_costs_what_it_should() {
     let used = meter.usage() - before;
     assert_eq!((used.requests(Operation::Put), used.total_requests()), (1, 1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_database_that_was_loaded_and_closed_at_once_opens_in_two_rounds() {
+    let store = MemoryDriver::new();
+    let db = open(store.clone()).await;
+    let mut load = db.table::<User>().await.unwrap().bulk_load(Duplicates::Fail).await.unwrap();
+    for number in 0..20_000 {
+        load.add(&user(number)).await.unwrap();
+    }
+    load.finish().await.unwrap();
+    db.close().await.unwrap();
+    let Opened { db, meter, rounds } = timed_open(&store).await;
+    let requests = meter.usage().total_requests();
+    assert!(requests <= 4 && rounds <= 2.1, "{requests} requests in {rounds} rounds");
+    let again = metered(&store);
+    let closed = on(again.clone()).open().await.unwrap();
+    closed.table::<User>().await.unwrap().put(&user(1)).await.unwrap();
+    let before = again.usage();
+    closed.close().await.unwrap();
+    assert_eq!((again.usage() - before).requests(Operation::Put), 0, "another one is not worth it");
+    drop(db);
+}
