@@ -94,9 +94,9 @@ impl Database {
     /// Drops a branch of this database, as [`drop_database`](Self::drop_database) drops a database, and lets go of what this one kept
     /// for it. One that has branches itself is dropped too, and what it shares with them stays until they are dropped.
     ///
-    /// One that was not finished is removed; so is one that somebody began to drop. The newest records of its log stay for a
-    /// grace, as those of a database do: then a [sweep](Self::sweep) removes them, with what those wrote meanwhile who had not
-    /// heard of it. [`drop_branch_and_wait`](Self::drop_branch_and_wait) waits for that.
+    /// One that was not finished is removed; so is one that somebody began to drop. The newest records of its log stay
+    /// for a grace, as those of a database do: then a [sweep](Self::sweep) removes them, with what those wrote
+    /// meanwhile who had not heard of it. [`drop_branch_and_wait`](Self::drop_branch_and_wait) waits for that.
     ///
     /// # Errors
     /// [`Error::UnknownBranch`]; otherwise if the store fails: then it can be dropped again.

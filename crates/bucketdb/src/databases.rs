@@ -78,9 +78,9 @@ impl DatabaseBuilder {
         Ok(name_of(&*timed, &layout))
     }
 
-    /// Drops the database, as [`Database::drop_database`] does, or goes on with that where somebody was cut off. With `wait`,
-    /// it waits, for a [grace](Self::grace) at most, until nothing of it has to stay but the one record that says so. Without,
-    /// where the store tells the time, whoever calls it again after the grace removes the rest; see
+    /// Drops the database, as [`Database::drop_database`] does, or goes on with that where somebody was cut off. With
+    /// `wait`, it waits, for a [grace](Self::grace) at most, until nothing of it has to stay but the one record that
+    /// says so. Without, where the store tells the time, whoever calls it again after the grace removes the rest; see
     /// [`DropReport::is_dated`].
     ///
     /// # Errors
@@ -211,11 +211,11 @@ impl Database {
 
     /// Drops the database with all that is in it. Its [name](Self::name) is asked for, so that it is not the wrong one.
     ///
-    /// One record says so, and cannot be taken back: from then on, every process that reads on answers [`LogError::Dropped`]
-    /// to whatever it is asked. Then the objects are removed, but for the newest records of the log: these stay for a
-    /// [grace](DatabaseBuilder::grace), since a process that writes at the same moment must find its place taken. The database
-    /// that is created there next removes them in due time, or [`DatabaseBuilder::drop_database`] does, which can wait, or be
-    /// called again.
+    /// One record says so, and cannot be taken back: from then on, every process that reads on answers
+    /// [`LogError::Dropped`] to whatever it is asked. Then the objects are removed, but for the newest records of the
+    /// log: these stay for a [grace](DatabaseBuilder::grace), since a process that writes at the same moment must find
+    /// its place taken. The database that is created there next removes them in due time, or
+    /// [`DatabaseBuilder::drop_database`] does, which can wait, or be called again.
     ///
     /// Whoever opens it anew, and [may create](DatabaseBuilder::create) one, creates another database in its place. It has an id
     /// of its own, and goes on with the positions of the log, so that nothing that was on its way to the one that was dropped

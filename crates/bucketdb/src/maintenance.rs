@@ -353,11 +353,11 @@ impl Database {
         Ok(self.inner.log.collect_garbage().await?)
     }
 
-    /// Removes what was written and never became part of the database: what processes left that were killed, or that lost
-    /// to others, while they made a checkpoint or loaded documents; and what branches have left that are gone, of which the newest
-    /// records of the log stay for a [grace](crate::DatabaseBuilder::grace). One put, a list for every 1,000 objects, but for
-    /// those of branches that are there, one for each of these, and the deletions; for a branch that is gone, some ten
-    /// requests more, as long as it has left more than the record that says so.
+    /// Removes what was written and never became part of the database: what processes left that were killed, or that
+    /// lost to others, while they made a checkpoint or loaded documents; and what branches have left that are gone, of
+    /// which the newest records of the log stay for a [grace](crate::DatabaseBuilder::grace). One put, a list for every
+    /// 1,000 objects, but for those of branches that are there, one for each of these, and the deletions; for a branch
+    /// that is gone, some ten requests more, as long as it has left more than the record that says so.
     ///
     /// # Errors
     /// If the store fails. What was removed stays removed.

@@ -1,12 +1,14 @@
 //! Since when a database is known to be dropped, by the store's clock, where that tells the time.
 //!
-//! The records that have to stay for a grace are often left by a process that ends at once. No clock of its own means anything to
-//! the one that comes next, so it leaves a mark: an object that says what the store's clock said *after* the record of the drop
-//! was read. Whoever finds it compares it with what that clock says now. It is true for good, however late it is written
-//! or how often: of two that are written one over the other, each is a moment at which the record was there.
+//! The records that have to stay for a grace are often left by a process that ends at once. No clock of its own means
+//! anything to the one that comes next, so it leaves a mark: an object that says what the store's clock said *after*
+//! the record of the drop was read. Whoever finds it compares it with what that clock says now. It is true for good,
+//! however late it is written or how often: of two that are written one over the other, each is a moment at which the
+//! record was there.
 //!
-//! It is named as a manifest of the position of the drop is, with the id of the database, which no manifest has. So it is removed
-//! with everything that is named up to there, and where another database was created meanwhile, that sweeps it away.
+//! It is named as a manifest of the position of the drop is, with the id of the database, which no manifest has. So it
+//! is removed with everything that is named up to there, and where another database was created meanwhile, that sweeps
+//! it away.
 //!
 //! ```text
 //! offset size
@@ -68,8 +70,8 @@ impl DropMark {
 }
 
 impl Source<'_> {
-    /// For how long a database is known to be dropped by the store's clock, in milliseconds, if it tells the time. Leaves a mark if
-    /// there is none that can be read; `has_mark` says that there is an object of its name.
+    /// For how long a database is known to be dropped by the store's clock, in milliseconds, if it tells the time.
+    /// Leaves a mark if there is none that can be read; `has_mark` says that there is an object of its name.
     pub(crate) async fn dropped_for_ms(&self, tombstone: &Tombstone, has_mark: bool) -> Result<Option<u64>> {
         let name = DropMark::name(tombstone);
         let marked = if has_mark { self.read_mark(tombstone, &name).await? } else { None };

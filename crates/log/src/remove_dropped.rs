@@ -25,8 +25,8 @@ pub struct DropReport {
     pub records_left: u64,
     /// For how long they have to stay; `None` if none are left.
     pub next_due: Option<Duration>,
-    /// Whether that time passes for every later call, since the store's clock says how much of it has. Where the store tells no
-    /// time, no call knows of an earlier one: then only one that waits removes them.
+    /// Whether that time passes for every later call, since the store's clock says how much of it has. Where the store
+    /// tells no time, no call knows of an earlier one: then only one that waits removes them.
     pub is_dated: bool,
     /// The branches that are there still: as long as there is one, nothing is removed, since it shares what was there before it.
     pub held_by: Vec<String>,
@@ -66,16 +66,17 @@ pub async fn find_dropped(
 /// that it touches nothing of a database that was created there since, however late it comes. It may stop anywhere and
 /// begin again.
 ///
-/// Its data goes at once. The newest records of its log stay for a grace: a process that still believes that one of these
-/// positions is free must find it taken (H3). With `wait`, that is waited for; without, they are left, for a later call, or for the
-/// database that is created next, which removes them in due time. How much of the grace has passed is measured by the
-/// store's clock where that tells the time, from the first call on, whoever makes it; elsewhere by the monotonic clock of
-/// this process, from this call on. The record that says that it was dropped stays for good (H17).
+/// Its data goes at once. The newest records of its log stay for a grace: a process that still believes that one of
+/// these positions is free must find it taken (H3). With `wait`, that is waited for; without, they are left, for a
+/// later call, or for the database that is created next, which removes them in due time. How much of the grace has
+/// passed is measured by the store's clock where that tells the time, from the first call on, whoever makes it;
+/// elsewhere by the monotonic clock of this process, from this call on. The record that says that it was dropped stays
+/// for good (H17).
 ///
 /// A database that has branches keeps all that it has, for these, until the last of them is dropped and removed too (H16).
 ///
-/// One get, one for every branch that it had, a listing for every 1,000 objects, and the deletions. Where records are left and the
-/// store tells the time, that is asked for, and a small put or get more.
+/// One get, one for every branch that it had, a listing for every 1,000 objects, and the deletions. Where records are
+/// left and the store tells the time, that is asked for, and a small put or get more.
 ///
 /// # Errors
 /// If the store fails.

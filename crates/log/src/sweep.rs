@@ -17,7 +17,8 @@ pub struct SweepReport {
     pub looked_at: u64,
     /// How many of them were removed.
     pub removed: u64,
-    /// After which time a sweep will find more to remove: the newest records of branches that are gone have to stay for a grace.
+    /// After which time a sweep will find more to remove: the newest records of branches that are gone have to stay for
+    /// a grace.
     /// `None` if there are none.
     pub next_due: Option<Duration>,
 }

@@ -1,4 +1,5 @@
-//! What is left of a branch that is gone: by those who dropped it and did not wait, and by those who had not heard of it.
+//! What is left of a branch that is gone: by those who dropped it and did not wait, and by those who had not heard of
+//! it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -92,7 +93,8 @@ impl Bucket {
         assert!(records == branches && origins <= branches && records + origins == left.len(), "{left:#?}");
     }
 
-    /// Somebody who has not heard that a branch was dropped writes a run and a manifest, and is killed before it hears of it.
+    /// Somebody who has not heard that a branch was dropped writes a run and a manifest, and is killed before it hears
+    /// of it.
     async fn writer(&self, path: &str) -> (Database, Arc<AtomicBool>) {
         let is_killed = Arc::new(AtomicBool::new(false));
         let rule = is_killed.clone();

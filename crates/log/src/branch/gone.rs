@@ -1,10 +1,10 @@
 //! What branches have left that are gone.
 //!
-//! When a branch is dropped, its data goes at once, but the newest records of its log have to stay for a grace, and whoever had not
-//! heard of it may write runs and manifests later still. Both lie under the id of the branch, which nobody opens again. They are
-//! found by a listing of all branches, which passes over the objects of those that are there: what a branch that is gone has but
-//! for one record, the one that says so, is left over, and goes as what any dropped database has left. That record stays, so that
-//! whoever writes later learns of it, and so does `origin`.
+//! When a branch is dropped, its data goes at once, but the newest records of its log have to stay for a grace, and
+//! whoever had not heard of it may write runs and manifests later still. Both lie under the id of the branch, which
+//! nobody opens again. They are found by a listing of all branches, which passes over the objects of those that are
+//! there: what a branch that is gone has but for one record, the one that says so, is left over, and goes as what any
+//! dropped database has left. That record stays, so that whoever writes later learns of it, and so does `origin`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +21,8 @@ use crate::source::Source;
 use crate::tombstone::Cut;
 use crate::{DropReport, Layout, LogError, Result, Seq, SessionId, is_branch_name, reads};
 
-/// Since when a process knows of branches that they are gone: what it measures the grace by where the store tells no time.
+/// Since when a process knows of branches that they are gone: what it measures the grace by where the store tells no
+/// time.
 #[derive(Debug, Default)]
 pub struct GoneBranches(Mutex<BTreeMap<[u8; 16], Duration>>);
 
@@ -123,11 +124,13 @@ impl<'a> Named<'a> {
 
 impl Branches<'_> {
     /// Removes what those have left that are gone: at once what holds data, and the newest records of their logs once a
-    /// [grace](crate::remove_dropped) has passed, by the store's clock where that tells the time, elsewhere since `known` says so.
-    /// `store_of` gives the store with which what is at a place is read, which is the one given here unless it is encrypted.
+    /// [grace](crate::remove_dropped) has passed, by the store's clock where that tells the time, elsewhere since
+    /// `known` says so.
+    /// `store_of` gives the store with which what is at a place is read: the one given here, unless it is encrypted.
     ///
-    /// A listing for every 1,000 objects of branches, but for those that are known to be there, and one for each of these; for each
-    /// that is gone and has left more than its last record, some ten requests and the deletions. It may stop anywhere and begin again.
+    /// A listing for every 1,000 objects of branches, but for those that are known to be there, and one for each of
+    /// these; for each that is gone and has left more than its last record, some ten requests and the deletions. It may
+    /// stop anywhere and begin again.
     ///
     /// With `wait`, what has to stay is waited for.
     ///

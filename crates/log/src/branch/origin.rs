@@ -108,8 +108,8 @@ impl BranchOrigin {
         Ok(found.filter(|found| !found.is_gone).map(|found| found.origin))
     }
 
-    /// Whether the branch at a layout that had this id, of which there is some object, is gone for good: it says so itself, or is
-    /// another one's by now. One get.
+    /// Whether the branch at a layout that had this id, of which there is some object, is gone for good: it says so
+    /// itself, or is another one's by now. One get.
     pub(crate) async fn is_gone(
         store: &dyn Driver,
         env: &dyn Environment,

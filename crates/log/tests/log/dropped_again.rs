@@ -1,4 +1,5 @@
-//! (H17) What a dropped database had to keep for a grace goes when it is dropped once more after that, by whatever process.
+//! (H17) What a dropped database had to keep for a grace goes when it is dropped once more after that, by whatever
+//! process.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

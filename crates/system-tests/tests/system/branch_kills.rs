@@ -343,7 +343,8 @@ impl Test<'_> {
         self.check_only_records_are_left(&format!("{PREFIX}/")).await
     }
 
-    /// Whether nothing is left below a folder but records of logs, and what says that branches are gone. How much is of these.
+    /// Whether nothing is left below a folder but records of logs, and what says that branches are gone. How much is of
+    /// these.
     async fn check_only_records_are_left(&self, folder: &str) -> usize {
         let left = self.keys(folder).await;
         let others: Vec<&String> =
