@@ -11,7 +11,7 @@ use crate::workspace;
 const DEADLINE: Duration = Duration::from_secs(4 * 3600);
 
 /// What is measured, and with less data.
-const FULL: [&[&str]; 8] = [
+const FULL: [&[&str]; 9] = [
     &["requests"],
     &["ycsb"],
     &["month", "--only", "BucketDB"],
@@ -20,13 +20,30 @@ const FULL: [&[&str]; 8] = [
     &["month", "--disk", "--only", "BucketDB"],
     &["month", "--reads-per-view", "5", "--only", "BucketDB"],
     &["growth", "7"],
+    // Real time: nothing else should go on on the machine.
+    &["speed"],
     &["publish"],
 ];
-const SHORT: [&[&str]; 5] = [
+const SHORT: [&[&str]; 6] = [
     &["requests", "--documents", "50000"],
     &["ycsb", "--documents", "50000", "--operations", "2000"],
     &["month", "--documents", "100000", "--days", "3"],
     &["growth", "5"],
+    &[
+        "speed",
+        "--documents",
+        "100000",
+        "--records",
+        "20000",
+        "--rounds",
+        "3",
+        "--gets",
+        "50000",
+        "--operations",
+        "2000",
+        "--commits-ms",
+        "200",
+    ],
     &["publish"],
 ];
 

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use engine_bench::slate_settings::load_settings;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
-use slatedb::config::{CompactorOptions, ScanOptions, Settings};
+use slatedb::config::{ScanOptions, Settings};
 use slatedb::db_cache::foyer::{FoyerCache, FoyerCacheOptions};
 use slatedb::{Db, WriteBatch};
 
@@ -104,20 +105,6 @@ fn local(folder: &Path) -> Result<Arc<dyn ObjectStore>> {
     std::fs::create_dir_all(folder)?;
     // As durable as BucketDB's files and SQLite's.
     Ok(Arc::new(LocalFileSystem::new_with_prefix(folder)?.with_fsync(true)))
-}
-
-/// No write-ahead log; tables that lie one behind the other become one run without being written again, and as many may
-/// wait for that as there are.
-pub fn load_settings(unflushed_bytes: u64) -> Settings {
-    Settings {
-        wal_enabled: false,
-        max_unflushed_bytes: unflushed_bytes as usize,
-        l0_sst_size_bytes: (unflushed_bytes / 4) as usize,
-        l0_max_ssts: 1024,
-        l0_max_ssts_per_key: 1024,
-        compactor_options: Some(CompactorOptions { enable_trivial_move: true, ..CompactorOptions::default() }),
-        ..Settings::default()
-    }
 }
 
 impl Engine for Slate {

@@ -6,9 +6,11 @@ mod ledger_driver;
 mod month;
 mod prices;
 mod publish;
+mod publish_speed;
 mod record;
 mod requests;
 mod results;
+mod speed;
 mod virtual_time;
 mod ycsb;
 mod zipf;
@@ -40,6 +42,8 @@ enum Command {
     },
     /// The workloads of YCSB, in virtual time.
     Ycsb(ycsb::Options),
+    /// What engines do in a second on this machine, in memory and on files.
+    Speed(speed::Options),
     /// Writes BENCHMARKS.md from the results that were kept.
     Publish,
 }
@@ -51,6 +55,7 @@ fn main() -> anyhow::Result<()> {
         Command::Requests(options) => requests::run(&options, &results),
         Command::Growth { largest } => requests::grow(largest, &results),
         Command::Ycsb(options) => ycsb::run(&options, &results),
+        Command::Speed(options) => speed::run(&options, &results),
         Command::Publish => {
             publish::publish(&results, concat!(env!("CARGO_MANIFEST_DIR"), "/../../BENCHMARKS.md").as_ref())
         }

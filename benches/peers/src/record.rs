@@ -56,7 +56,7 @@ impl Record {
         }
     }
 
-    fn fields(&self) -> [&String; FIELDS] {
+    pub(crate) fn fields(&self) -> [&String; FIELDS] {
         let Self { field0, field1, field2, field3, field4, field5, field6, field7, field8, field9, .. } = self;
         [field0, field1, field2, field3, field4, field5, field6, field7, field8, field9]
     }

@@ -38,20 +38,21 @@ pub struct Options {
 }
 
 /// Shares of a hundred.
-struct Workload {
-    name: &'static str,
-    what: &'static str,
+#[derive(Debug)]
+pub(crate) struct Workload {
+    pub(crate) name: &'static str,
+    pub(crate) what: &'static str,
     reads: u32,
     updates: u32,
     inserts: u32,
     scans: u32,
     /// Whether what was written last is the most popular.
-    is_latest: bool,
+    pub(crate) is_latest: bool,
 }
 
 /// In the order that YCSB asks for: the one that inserts much comes last. What is left of a hundred are reads that are
 /// followed by a write of the same record.
-const WORKLOADS: [Workload; 6] = [
+pub(crate) static WORKLOADS: [Workload; 6] = [
     workload("A", "half reads, half updates", [50, 50, 0, 0]),
     workload("B", "95 % reads, 5 % updates", [95, 5, 0, 0]),
     workload("C", "reads", [100, 0, 0, 0]),
@@ -65,7 +66,7 @@ const fn workload(name: &'static str, what: &'static str, [reads, updates, inser
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Read,
     Update,
     Insert,
@@ -88,7 +89,7 @@ impl Kind {
 }
 
 impl Workload {
-    fn draw(&self, random: &mut Rng) -> Kind {
+    pub(crate) fn draw(&self, random: &mut Rng) -> Kind {
         let mut drawn = random.u32(..100);
         for (share, kind) in [
             (self.reads, Kind::Read),

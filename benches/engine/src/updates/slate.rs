@@ -70,7 +70,7 @@ impl Updated for Slate {
         let store = Arc::new(InMemory::new());
         let counted = Counted::new(store.clone());
         let shared = counted.shared();
-        let settings = with_codec(crate::slate::load_settings(256 << 20));
+        let settings = with_codec(engine_bench::slate_settings::load_settings(256 << 20));
         let loading = crate::slate::Slate::open(shared.clone(), CACHE_BYTES, settings).await?;
         loading.load(documents).await?;
         loading.db.close().await?;
