@@ -28,7 +28,8 @@ pub struct ScanOptions {
     /// The order.
     pub direction: Direction,
     /// How much a request for data asks for at most, in bytes. The first one asks for
-    /// [`FIRST_REQUEST_BYTES`](Self::FIRST_REQUEST_BYTES), each further one for twice as much as the one before it. From the third one on, a request is made when half of what the one before it brought is
+    /// [`FIRST_REQUEST_BYTES`](Self::FIRST_REQUEST_BYTES), the second one for
+    /// [`SECOND_REQUEST_BYTES`](Self::SECOND_REQUEST_BYTES), each further one for twice as much as the one before it. From the third one on, a request is made when half of what the one before it brought is
     /// used up, so up to twice as much as this is in memory.
     pub read_ahead_bytes: u64,
     /// Whether what is read is kept in the cache. Without it, a scan of everything drives out nothing.
@@ -39,6 +40,9 @@ impl ScanOptions {
     /// How much the first request for data asks for, in bytes: the block in which a scan begins and the two behind it, if they
     /// have the usual size and do not compress, so that a hundred rows of 1 KB come at once wherever in a block they begin.
     pub const FIRST_REQUEST_BYTES: u64 = 208 << 10;
+
+    /// How much the second one asks for, in bytes.
+    pub const SECOND_REQUEST_BYTES: u64 = 288 << 10;
 }
 
 impl Default for ScanOptions {

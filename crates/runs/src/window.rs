@@ -157,7 +157,9 @@ impl Window {
 
     fn request_more(&mut self) {
         self.goes_on = self.is_used;
-        self.request_bytes = (self.request_bytes * 2).min(self.max_request_bytes);
+        let is_first = self.request_bytes <= ScanOptions::FIRST_REQUEST_BYTES;
+        let next_bytes = if is_first { ScanOptions::SECOND_REQUEST_BYTES } else { self.request_bytes * 2 };
+        self.request_bytes = next_bytes.min(self.max_request_bytes);
     }
 
     /// Puts `more` behind what there is from `offset` on.

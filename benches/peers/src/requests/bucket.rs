@@ -9,7 +9,7 @@ use futures::future::try_join_all;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{Peer, cost};
+use super::{Cost, Peer, cost};
 use crate::latency::Latency;
 use crate::ledger::Ledger;
 use crate::ledger_driver::LedgerDriver;
@@ -35,10 +35,14 @@ impl Store {
         Self { driver, env: VirtualEnvironment::new(2) }
     }
 
-    async fn open(&self, ledger: &Ledger, (node, nodes): (u64, u64)) -> Result<Bucket> {
+    async fn database(&self, ledger: &Ledger, (node, nodes): (u64, u64)) -> Result<Database> {
         let driver = LedgerDriver::new(self.driver.clone(), Arc::new(self.env.clone()), ledger.clone());
         let builder = Database::builder().driver(driver).prefix("db").environment(self.env.clone());
-        let db = builder.node_id(node).ring_size(nodes).open().await?;
+        Ok(builder.node_id(node).ring_size(nodes).open().await?)
+    }
+
+    async fn open(&self, ledger: &Ledger, nodes: (u64, u64)) -> Result<Bucket> {
+        let db = self.database(ledger, nodes).await?;
         let table = db.table::<Record>().await?;
         let (local, strict) = (table.clone().with_freshness(Freshness::Local), table.with_freshness(Freshness::Strict));
         Ok(Bucket { db, local, strict })
@@ -62,6 +66,12 @@ impl Peer for Bucket {
         store.open(ledger, (0, 1)).await
     }
 
+    async fn create(store: &Self::Store, ledger: &Ledger) -> Result<Cost> {
+        let (db, used) = cost(ledger, store.database(ledger, (0, 1))).await?;
+        db.close().await?;
+        Ok(used)
+    }
+
     async fn load(store: &Self::Store, ledger: &Ledger, documents: u64) -> Result<()> {
         let loading = store.open(ledger, (0, 1)).await?;
         let mut load = loading.local.bulk_load(Duplicates::Fail).await?;
@@ -69,8 +79,6 @@ impl Peer for Bucket {
             load.add(&Record::new(number, 0)).await?;
         }
         load.finish().await?;
-        // What is loaded has one before long, but a process that ends at once leaves none.
-        loading.db.checkpoint().await?;
         loading.close().await
     }
 

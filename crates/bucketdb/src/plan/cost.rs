@@ -16,8 +16,9 @@ const BYTES_PER_REQUEST: f64 = 2_097_152.0;
 /// So many rows are looked at in the time of one request.
 const ROWS_PER_REQUEST: f64 = 100_000.0;
 
-/// What the requests of a scan ask for at first and at most, in bytes. See `runs`, `window.rs` and `scan.rs`.
+/// What the first two requests of a scan ask for, and any at most, in bytes. See `runs`, `window.rs` and `scan.rs`.
 const FIRST_WINDOW: f64 = ScanOptions::FIRST_REQUEST_BYTES as f64;
+const SECOND_WINDOW: f64 = ScanOptions::SECOND_REQUEST_BYTES as f64;
 const LARGEST_WINDOW: f64 = 4_194_304.0;
 
 /// Parts with at most so much between them are read in one request, which is not longer than that. See `runs`, `many.rs`.
@@ -115,7 +116,7 @@ fn windows(mut left: f64, mut behind: f64) -> Cost {
             let more = (left / window).ceil();
             return cost + Cost { requests: more, bytes: left, looks: 0.0 };
         }
-        window = (window * 2.0).min(LARGEST_WINDOW);
+        window = if window == FIRST_WINDOW { SECOND_WINDOW } else { (window * 2.0).min(LARGEST_WINDOW) };
     }
     cost
 }
@@ -299,7 +300,7 @@ mod tests {
     fn a_scan_asks_for_twice_as_much_each_time() {
         assert_eq!(windows(100_000.0, 0.0), Cost { requests: 1.0, bytes: 100_000.0, looks: 0.0 });
         assert_eq!(windows(100_000.0, 1e6), Cost { requests: 1.0, bytes: FIRST_WINDOW, looks: 0.0 });
-        // 208 KiB, 416, 832, 1664, 3328, then 4 MiB each.
+        // 208 KiB, 288, 576, 1152, 2304, then 4 MiB each.
         assert_eq!(windows(11e6, 0.0).requests, 7.0);
     }
 
