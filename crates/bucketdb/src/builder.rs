@@ -1,37 +1,20 @@
+mod opening;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bucketdb_documents::{Documents, RunStoreFor};
-use bucketdb_driver::{Driver, MeteredDriver};
+use bucketdb_driver::Driver;
 #[cfg(feature = "encryption")]
 use bucketdb_encryption::EncryptionKeys;
-use bucketdb_env::{Environment, TokioEnvironment};
-use bucketdb_log::{Layout, Log, LogError, NodeId, OpenOptions, StoreCheck, TailLimits, TimedDriver};
-
+use bucketdb_env::Environment;
+use bucketdb_log::{OpenOptions, StoreCheck, TailLimits};
 use bucketdb_lsm::Policy;
-#[cfg(feature = "encryption")]
-use bucketdb_runs::FileSealer;
-use bucketdb_runs::{Cache, DiskCache, RunStore};
-use parking_lot::Mutex;
+use bucketdb_runs::Cache;
 
-use crate::backup::is_unfinished;
-use crate::database::{Inner, MemoryBudget};
-#[cfg(feature = "encryption")]
-use crate::encryption::{self, CacheSealer};
-use crate::home::Home;
+use crate::database::MemoryBudget;
 use crate::index_build::IndexPiece;
-use crate::maintenance::{self, Maintenance};
-use crate::past::Past;
-use crate::place::invalid;
-use crate::{Database, Error, Place, Result};
-
-/// With less, a database could not hold a record and a block.
-const SMALLEST_MEMORY: u64 = 8 << 20;
-
-/// A shorter grace would not outlast an ordinary pause of a machine.
-const SHORTEST_GRACE: Duration = Duration::from_secs(30 * 60);
 
 /// Options for opening a database. Every one has a default that needs no thought.
 #[derive(Clone)]
@@ -118,7 +101,7 @@ impl DatabaseBuilder {
         self
     }
 
-    /// The store and the prefix by a URL; [`Place`] lists its forms.
+    /// The store and the prefix by a URL; [`Place`](crate::Place) lists its forms.
     pub fn url(mut self, url: impl Into<String>) -> Self {
         self.url = Some(url.into());
         self
@@ -131,8 +114,8 @@ impl DatabaseBuilder {
         self
     }
 
-    /// The branch of that name, instead of the database that it is a [branch](Database::create_branch) of; `one/another` is the
-    /// branch `another` of the branch `one`. A branch is never created by opening it, and it takes a request more to open.
+    /// The branch of that name, instead of the database that it is a [branch](crate::Database::create_branch) of;
+    /// `one/another` is the branch `another` of the branch `one`. A branch is never created by opening it, and it takes a request more to open.
     pub fn branch(mut self, path: impl AsRef<str>) -> Self {
         self.branch = path.as_ref().split('/').map(str::to_owned).collect();
         self
@@ -146,7 +129,7 @@ impl DatabaseBuilder {
     }
 
     /// How many nodes take turns, 1 to 256. All nodes share it: a new database takes it (1 by default), for an existing
-    /// one it must be the stored one, which [`Database::set_ring_size`] changes.
+    /// one it must be the stored one, which [`Database::set_ring_size`](crate::Database::set_ring_size) changes.
     pub fn ring_size(mut self, ring_size: u64) -> Self {
         self.ring_size = Some(ring_size);
         self
@@ -226,9 +209,9 @@ impl DatabaseBuilder {
     /// store again, not even by the next process; none by default. Any number of databases and processes may share it:
     /// each further process may exceed the bound by an eighth of it, and what was not used for longest goes first.
     ///
-    /// It is checked whenever it is read, and nothing fails because of it: damaged files are removed, and a folder that cannot
-    /// be written, or a full disk, turns it off with one warning. What an [encrypted](Self::encryption) database keeps there is
-    /// encrypted as well, with the same keys; of others, whoever may read the folder may read rows.
+    /// It is checked whenever it is read, and nothing fails because of it: damaged files are removed, and a folder that
+    /// cannot be written, or a full disk, turns it off with one warning. What an [encrypted](Self::encryption) database
+    /// keeps there is encrypted as well, with the same keys; of others, whoever may read the folder may read rows.
     pub fn cache_dir(mut self, folder: impl Into<PathBuf>, max_bytes: u64) -> Self {
         self.cache_dir = Some((folder.into(), max_bytes));
         self
@@ -236,7 +219,8 @@ impl DatabaseBuilder {
 
     /// Encrypts everything but the names of objects with the current one of these keys, before it leaves this process; none
     /// by default. All who open the database need the key with which each object was written: see
-    /// [`Database::rekey`] for how to change it. Lost keys cannot be had back, and neither can what they encrypted.
+    /// [`Database::rekey`](crate::Database::rekey) for how to change it. Lost keys cannot be had back, and neither can what they
+    /// encrypted.
     ///
     /// A database is encrypted from its first object on, or never. The files of its [`cache_dir`](Self::cache_dir) are
     /// encrypted with the same keys.
@@ -253,8 +237,8 @@ impl DatabaseBuilder {
         self
     }
 
-    /// For how long [`Database::at`] reaches back, and feeds can be resumed; as long as the [grace](Self::grace) by
-    /// default. All nodes share it. What is kept for it takes room in the store.
+    /// For how long [`Database::at`](crate::Database::at) reaches back, and feeds can be resumed; as long as the
+    /// [grace](Self::grace) by default. All nodes share it. What is kept for it takes room in the store.
     pub fn history(mut self, history: Duration) -> Self {
         self.history = Some(history);
         self
@@ -270,190 +254,6 @@ impl DatabaseBuilder {
     pub fn environment(mut self, environment: impl Environment) -> Self {
         self.environment = Some(Arc::new(environment));
         self
-    }
-
-    /// The store and the prefix. Asked again, it says the same.
-    pub(crate) async fn place(&mut self) -> Result<(Arc<dyn Driver>, String)> {
-        let (driver, prefix) = match (self.driver.take(), self.url.take()) {
-            (Some(_), Some(url)) => return Err(invalid(&url, "a driver was given as well")),
-            (Some(driver), None) => (driver, self.prefix.take().unwrap_or_default()),
-            (None, url) => {
-                let place = match url {
-                    Some(url) if self.read_only || !self.create => Place::parse_existing(&url).await?,
-                    Some(url) => Place::parse(&url).await?,
-                    None => Place::from_env().await?,
-                };
-                place.with_prefix(self.prefix.as_deref())?
-            }
-        };
-        (self.driver, self.prefix) = (Some(driver.clone()), Some(prefix.clone()));
-        Ok((driver, prefix))
-    }
-
-    /// Opens the database.
-    ///
-    /// # Errors
-    /// What is wrong with an option, the store, or what is stored.
-    ///
-    /// # Panics
-    /// Outside a tokio runtime, unless an [`environment`](Self::environment) was given.
-    pub async fn open(self) -> Result<Database> {
-        // It takes much room, which whoever waits for it need not have.
-        Box::pin(self.open_here()).await
-    }
-
-    async fn open_here(mut self) -> Result<Database> {
-        let node = NodeId::try_from(self.node_id)
-            .map_err(|error| LogError::InvalidOption { option: "node_id", reason: error.to_string() })?;
-        let ring_size = self.ring_size.map(checked_ring_size).transpose()?;
-        if let Some(grace) = self.grace {
-            check_grace(grace)?;
-        }
-        if self.max_memory < SMALLEST_MEMORY {
-            let reason = format!("{} bytes are too few to work with; {SMALLEST_MEMORY} at least", self.max_memory);
-            return Err(LogError::InvalidOption { option: "max_memory", reason }.into());
-        }
-        let (driver, prefix) = self.place().await?;
-        let env = self.environment_or_default();
-        let meter = MeteredDriver::shared(driver, env.clone());
-        let raw: Arc<dyn Driver> = Arc::new(meter.clone());
-        let home = Home::find(raw, &env, &prefix, (self.branch, self.request_timeout)).await?;
-        let options = OpenOptions {
-            prefix: home.layout.prefix().to_owned(),
-            fork: home.layout.fork(),
-            node,
-            ring_size,
-            grace: self.grace,
-            history: self.history,
-            block_bytes: self.block_size,
-            tail_limits: self.tail_limits,
-            read_only: self.read_only,
-            create: self.create,
-            thorough: self.thorough,
-            creation_check: self.store_check,
-            request_timeout: self.request_timeout,
-            deadline: self.commit_timeout,
-        };
-        let metered = home.store.clone();
-        let usual = MemoryBudget::of(usize::try_from(self.max_memory).unwrap_or(usize::MAX));
-        let memory = self.memory.unwrap_or(usual);
-        let layout = home.layout.clone();
-        let options_prefix = options.prefix.clone();
-        // What is asked when opening went wrong must come to an end as well.
-        let unsealed = TimedDriver::new(metered.clone(), env.clone(), self.request_timeout);
-        #[cfg(feature = "encryption")]
-        let encryption = self.encryption.map(|keys| encryption::seal(metered.clone(), keys, env.clone(), &layout));
-        #[cfg(feature = "encryption")]
-        let metered = encryption.clone().map_or(metered, |driver| Arc::new(driver));
-        let timed = Arc::new(TimedDriver::new(metered.clone(), env.clone(), self.request_timeout));
-        let cache = self.cache.unwrap_or_else(|| Cache::new(memory.cache_bytes as u64));
-        #[cfg(feature = "encryption")]
-        let sealer =
-            encryption.as_ref().map(|driver| -> Arc<dyn FileSealer> { Arc::new(CacheSealer(driver.sealer())) });
-        #[cfg(not(feature = "encryption"))]
-        let sealer = None;
-        let disk = match self.cache_dir {
-            Some((folder, max_bytes)) => Some(DiskCache::open(env.clone(), folder, max_bytes, sealer).await),
-            None => None,
-        };
-        let store_for = run_stores(timed, env.clone(), layout.clone(), cache, disk);
-        let documents = Documents::over_runs(store_for.clone());
-        let opened = Log::open(metered, env.clone(), options, documents).await;
-        #[cfg(not(feature = "encryption"))]
-        let opened = opened.map_err(Error::from);
-        #[cfg(feature = "encryption")]
-        let opened = match opened {
-            Err(error) if encryption.is_none() => Err(encryption::explain(error, &unsealed, &layout).await),
-            opened => opened.map_err(Error::from),
-        };
-        let log = match opened {
-            Ok(log) => log,
-            Err(error) if !self.restored && error.is_of_objects() && is_unfinished(&unsealed, &layout).await => {
-                return Err(Error::UnfinishedRestore { place: Place::new(Arc::new(meter), options_prefix).describe() });
-            }
-            Err(error) => return Err(error),
-        };
-        let (staleness, commit_timeout) = (self.staleness, self.commit_timeout);
-        let past = Past::default();
-        let maintenance =
-            Maintenance::new(self.write_forward_interval, memory.overlay_bytes, self.policy, self.index_piece);
-        let inner = Inner {
-            log,
-            meter,
-            home,
-            #[cfg(feature = "encryption")]
-            encryption,
-            staleness,
-            commit_timeout,
-            past,
-            memory,
-            maintenance,
-            loads: Arc::default(),
-            abandoned: Mutex::default(),
-            store_for,
-        };
-        let inner = Arc::new(inner);
-        if !self.read_only {
-            env.spawn(Box::pin(maintenance::run(Arc::downgrade(&inner), env.clone())));
-        }
-        Ok(Database { inner })
-    }
-}
-
-impl DatabaseBuilder {
-    pub(crate) fn environment_or_default(&mut self) -> Arc<dyn Environment> {
-        self.environment.get_or_insert_with(|| Arc::new(TokioEnvironment::new())).clone()
-    }
-
-    pub(crate) fn is_read_only(&self) -> bool {
-        self.read_only
-    }
-
-    #[cfg(feature = "encryption")]
-    pub(crate) fn has_keys(&self) -> bool {
-        self.encryption.is_some()
-    }
-
-    /// Opens what was restored, which is there already, and not finished yet.
-    pub(crate) async fn open_restored(self) -> Result<Database> {
-        Self { create: false, restored: true, ..self }.open().await
-    }
-}
-
-/// Opens the runs of the database with a given id, all through the same caches.
-fn run_stores(
-    driver: Arc<dyn Driver>,
-    env: Arc<dyn Environment>,
-    layout: Layout,
-    cache: Cache,
-    disk: Option<DiskCache>,
-) -> RunStoreFor {
-    Arc::new(move |database| {
-        let store = RunStore::new(driver.clone(), env.clone(), layout.clone(), database, cache.clone());
-        match &disk {
-            Some(disk) => store.with_disk_cache(disk.clone()),
-            None => store,
-        }
-    })
-}
-
-fn check_grace(grace: Duration) -> Result<(), LogError> {
-    // The simulator's days are short.
-    let shortest = if cfg!(feature = "simulation") { Duration::ZERO } else { SHORTEST_GRACE };
-    if grace < shortest {
-        let reason = format!("{grace:?} is too short for a process that stands still; {SHORTEST_GRACE:?} at least");
-        return Err(LogError::InvalidOption { option: "grace", reason });
-    }
-    Ok(())
-}
-
-fn checked_ring_size(ring_size: u64) -> Result<u16, LogError> {
-    match u16::try_from(ring_size) {
-        Ok(ring_size @ 1..=256) => Ok(ring_size),
-        _ => {
-            let reason = format!("{ring_size} is not between 1 and 256");
-            Err(LogError::InvalidOption { option: "ring_size", reason })
-        }
     }
 }
 
