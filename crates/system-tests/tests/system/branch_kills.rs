@@ -329,7 +329,7 @@ impl Test<'_> {
             }
             // Whoever compacted a branch and had not heard of its drop may have written a run or a manifest since.
             db.sweep().await.unwrap();
-            let_pass(2 * GRACE);
+            let_pass(2 * self.plan.grace);
             assert_eq!(db.sweep().await.unwrap().next_due, None);
             self.check_only_records_are_left(&format!("{PREFIX}/branch/")).await;
             db.close().await.unwrap();
