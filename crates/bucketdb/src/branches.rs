@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bucketdb_documents::{BranchPin, Documents, Proposal};
-use bucketdb_driver::Driver;
 use bucketdb_env::{Random, WallTime};
 use bucketdb_log::{
-    BranchBase, BranchDriver, BranchOrigin, Branches, DropReport, Freshness, Layout, LogError, Seq, SweepReport,
+    BranchBase, BranchDriver, BranchOrigin, Branches, DropReport, Freshness, LogError, Seq, SweepReport,
     remove_unfinished,
 };
 
@@ -183,15 +182,17 @@ impl Database {
 
     /// What opens a branch of this database.
     pub(crate) fn branch_builder(&self, name: &str) -> DatabaseBuilder {
-        let mut builder = self.same_builder();
+        let mut builder = self.inner.same_builder();
         builder.branch.push(name.to_owned());
         builder
     }
+}
 
+impl Inner {
     /// What opens this database once more.
     pub(crate) fn same_builder(&self) -> DatabaseBuilder {
-        let Inner { home, log, commit_timeout, .. } = &*self.inner;
-        let mut builder = Self::builder()
+        let Self { home, log, commit_timeout, .. } = self;
+        let mut builder = Database::builder()
             .shared_driver(home.raw.clone())
             .prefix(home.root.prefix())
             .commit_timeout(*commit_timeout)
@@ -200,13 +201,11 @@ impl Database {
         builder.branch.clone_from(&home.path);
         #[cfg(feature = "encryption")]
         {
-            builder.encryption = self.inner.encryption.as_ref().map(|driver| driver.keys().clone());
+            builder.encryption = self.encryption.as_ref().map(|driver| driver.keys().clone());
         }
         builder
     }
-}
 
-impl Inner {
     async fn find_branch(&self, name: &str) -> Result<Option<BranchPin>> {
         self.log.refresh(Freshness::Strict).await?;
         Ok(self.log.read(|documents, _| documents.catalogue().branches().get(name))?)
@@ -232,31 +231,14 @@ impl Inner {
             documents.catalogue().branches().iter().map(|(name, pin)| (name.to_owned(), pin.id)).collect()
         };
         let living = self.log.read(all)?;
-        let (store, env) = (&self.home.timed, self.log.env());
+        let (store, env, keys) = (&self.home.timed, self.log.env(), self.same_builder());
         let branches = Branches { store: &**store, env, layout: self.log.layout(), living: &living };
         let known = &self.maintenance.gone_branches;
-        let found = branches.remove_gone(known, false, |place| self.unsealing(store.clone(), place)).await?;
+        let found = branches.remove_gone(known, false, |place| keys.unsealing(store.clone(), env, place)).await?;
         report.looked_at += found.looked_at;
         report.removed += found.left.removed;
         report.next_due = found.left.next_due;
         Ok(())
-    }
-
-    /// A store as what is at a layout is read from it: with the keys of this database, if it is encrypted.
-    #[cfg(feature = "encryption")]
-    fn unsealing(&self, store: Arc<dyn Driver>, layout: &Layout) -> Arc<dyn Driver> {
-        match &self.encryption {
-            Some(driver) => {
-                Arc::new(crate::encryption::seal(store, driver.keys().clone(), self.log.env().clone(), layout))
-            }
-            None => store,
-        }
-    }
-
-    #[cfg(not(feature = "encryption"))]
-    #[expect(clippy::unused_self, reason = "what it has of keys is another feature")]
-    fn unsealing(&self, store: Arc<dyn Driver>, _: &Layout) -> Arc<dyn Driver> {
-        store
     }
 
     /// Lets go of what a branch needed. One that is not known any more is gone.

@@ -115,7 +115,8 @@ impl DatabaseBuilder {
     }
 
     /// The branch of that name, instead of the database that it is a [branch](crate::Database::create_branch) of;
-    /// `one/another` is the branch `another` of the branch `one`. A branch is never created by opening it, and it takes a request more to open.
+    /// `one/another` is the branch `another` of the branch `one`. A branch is never created by opening it, and it takes a
+    /// request more to open.
     pub fn branch(mut self, path: impl AsRef<str>) -> Self {
         self.branch = path.as_ref().split('/').map(str::to_owned).collect();
         self

@@ -228,11 +228,11 @@ impl Database {
         check_name(name, &**log.driver(), log.layout())?;
         if log.layout().is_branch() {
             // What it is a branch of has to let go of it, too.
-            return Box::pin(self.same_builder().drop_database(name, false)).await;
+            return Box::pin(self.inner.same_builder().drop_database(name, false)).await;
         }
         let tombstone = log.drop_database(self.inner.commit_timeout).await?;
         let (home, store) = (self.inner.home.clone(), log.timed_driver().clone());
-        let parts = Parts { home, store, env: log.env().clone(), builder: self.same_builder() };
+        let parts = Parts { home, store, env: log.env().clone(), builder: self.inner.same_builder() };
         parts.remove_dropped(&tombstone, false).await
     }
 }

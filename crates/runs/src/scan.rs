@@ -29,7 +29,8 @@ pub struct ScanOptions {
     pub direction: Direction,
     /// How much a request for data asks for at most, in bytes. The first one asks for
     /// [`FIRST_REQUEST_BYTES`](Self::FIRST_REQUEST_BYTES), the second one for
-    /// [`SECOND_REQUEST_BYTES`](Self::SECOND_REQUEST_BYTES), each further one for twice as much as the one before it. From the third one on, a request is made when half of what the one before it brought is
+    /// [`SECOND_REQUEST_BYTES`](Self::SECOND_REQUEST_BYTES), each further one for twice as much as the one before it.
+    /// From the third one on, a request is made when half of what the one before it brought is
     /// used up, so up to twice as much as this is in memory.
     pub read_ahead_bytes: u64,
     /// Whether what is read is kept in the cache. Without it, a scan of everything drives out nothing.

@@ -161,6 +161,32 @@ async fn an_index_costs_what_it_should() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_scan_of_a_hundred_rows_of_a_kilobyte_takes_two_ranges_wherever_it_begins() {
+    let store = MemoryDriver::new();
+    let db = open(store.clone()).await;
+    let mut load = db.table::<User>().await.unwrap().bulk_load(Duplicates::Fail).await.unwrap();
+    for number in 0..5_000_u32 {
+        // A kilobyte in which nothing comes again.
+        let hash = |part: u32| blake3::hash(&[number, part].map(u32::to_be_bytes).concat()).to_string();
+        let email = (0..16).map(hash).collect();
+        load.add(&User { email, ..user(100_000 + number) }).await.unwrap();
+    }
+    load.finish().await.unwrap();
+    db.close().await.unwrap();
+    for first in (1_000..1_070).step_by(7) {
+        let opened = timed_open(&store).await;
+        let users = opened.db.table::<User>().await.unwrap().with_freshness(Freshness::Local);
+        let before = opened.meter.usage();
+        let first = user(100_000 + first).id;
+        let found = users.query().filter(User::ID.ge(first.as_str())).limit(100).fetch().await.unwrap();
+        assert_eq!((found.len(), found[0].id.as_str()), (100, first.as_str()));
+        let usage = opened.meter.usage() - before;
+        assert!(usage.of(Operation::Get).bytes > 100_000, "{usage:?}");
+        assert!(usage.total_requests() <= 2, "{usage:?} from {first}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_database_that_was_loaded_and_closed_at_once_opens_in_two_rounds() {
     let store = MemoryDriver::new();
     let db = open(store.clone()).await;

@@ -27,12 +27,8 @@ use crate::{DropReport, Layout, LogError, Result, Seq, SessionId, is_branch_name
 pub struct GoneBranches(Mutex<BTreeMap<[u8; 16], Duration>>);
 
 impl GoneBranches {
-    /// Notes that the branch with this id is gone by now, by the monotonic clock.
-    pub fn note(&self, id: [u8; 16], now: Duration) {
-        self.0.lock().entry(id).or_insert(now);
-    }
-
-    fn since(&self, id: [u8; 16], now: Duration) -> Duration {
+    /// Notes that the branch with this id is gone by now, by the monotonic clock. Gives since when that is known.
+    pub fn note(&self, id: [u8; 16], now: Duration) -> Duration {
         *self.0.lock().entry(id).or_insert(now)
     }
 
@@ -147,14 +143,13 @@ impl Branches<'_> {
             let Leftover { branch, id, records, others } = &leftover;
             if BranchOrigin::is_gone(self.store, &**self.env, branch, *id).await? {
                 report.looked_at += records + others;
-                known.note(*id, self.env.monotonic());
-                gone.push((branch.of_id(*id), *id));
+                gone.push((branch.of_id(*id), *id, known.note(*id, self.env.monotonic())));
             }
         }
-        for (place, id) in gone {
+        for (place, id, known_since) in gone {
             let store = store_of(&place);
             let source = Source { store: &*store, env: &**self.env, layout: &place, thorough: false };
-            let left = source.remove_left(known.since(id, self.env.monotonic()), wait).await?;
+            let left = source.remove_left(known_since, wait).await?;
             if left.next_due.is_none() {
                 known.forget(id);
             }
@@ -194,7 +189,7 @@ impl Branches<'_> {
                         last.others += u64::from(!is_record);
                     }
                     None => {
-                        found.retain_last(Leftover::has_more_than_one_record);
+                        found.pop_if(|last| !last.has_more_than_one_record());
                         let (records, others) = (u64::from(is_record), u64::from(!is_record));
                         found.push(Leftover { branch, id: named.id, records, others });
                     }
@@ -208,21 +203,8 @@ impl Branches<'_> {
                 (None, _) => break,
             };
         }
-        found.retain_last(Leftover::has_more_than_one_record);
+        found.pop_if(|last| !last.has_more_than_one_record());
         Ok(found)
-    }
-}
-
-trait RetainLast<T> {
-    /// Takes the last one away unless it is wanted.
-    fn retain_last(&mut self, is_wanted: impl Fn(&T) -> bool);
-}
-
-impl<T> RetainLast<T> for Vec<T> {
-    fn retain_last(&mut self, is_wanted: impl Fn(&T) -> bool) {
-        if self.last().is_some_and(|last| !is_wanted(last)) {
-            self.pop();
-        }
     }
 }
 

@@ -1,5 +1,5 @@
 use std::fmt::Debug;
-use std::io::{Error, ErrorKind, Read, Result, Seek, SeekFrom};
+use std::io::{Read, Result, Seek, SeekFrom};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use bucketdb_log::format::Checksums;
 use bytes::{Bytes, BytesMut};
 
 use super::index::PieceName;
-use super::piece;
+use super::piece::{self, damaged};
 
 /// Seals the files of a [`DiskCache`](super::DiskCache), so that whoever reads them learns nothing of what is in them.
 pub trait FileSealer: Debug + Send + Sync {
@@ -64,13 +64,12 @@ impl Form {
         wanted: Range<u64>,
         into: &mut BytesMut,
     ) -> Result<()> {
-        let damaged = |detail: &'static str| Err(Error::new(ErrorKind::InvalidData, detail));
         if wanted.start < name.start || wanted.end > name.end || wanted.start >= wanted.end {
-            return damaged("it does not hold what it was chosen for");
+            return Err(damaged("it does not hold what it was chosen for"));
         }
         let file_bytes = self.file_bytes(name);
         if file.seek(SeekFrom::End(0))? != file_bytes {
-            return damaged("it has another length than its name says");
+            return Err(damaged("it has another length than its name says"));
         }
         match self {
             Self::Clear => piece::read(file, name, checksums, object, wanted, into),
@@ -82,7 +81,7 @@ impl Form {
                 file.read_exact(&mut bytes)?;
                 match sealer.open(&bound_to(name, object), &bytes, range) {
                     Some(opened) if opened.len() as u64 == wanted.end - wanted.start => into.extend_from_slice(&opened),
-                    _ => return damaged("it is damaged, another one's, or sealed with a key that is not known"),
+                    _ => return Err(damaged("it is damaged, another one's, or sealed with a key that is not known")),
                 }
                 Ok(())
             }

@@ -100,6 +100,6 @@ pub(super) fn read(
     Ok(())
 }
 
-fn damaged(detail: &'static str) -> Error {
+pub(super) fn damaged(detail: &'static str) -> Error {
     Error::new(ErrorKind::InvalidData, detail)
 }
