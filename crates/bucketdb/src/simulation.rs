@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bucketdb_documents::{BlobClaim, ClaimRow, Documents, KeyRange, TableId};
 pub use bucketdb_log::planted::{PlantedBug, plant, set_remembered_positions};
-pub use bucketdb_log::{CheckpointRef, TailLimits};
+pub use bucketdb_log::{CheckpointRef, DatabaseId, TailLimits};
 use bucketdb_log::{LogError, LogTime, RecordKind, Seq, StateMachine};
 pub use bucketdb_lsm::Policy;
 use serde_json::Value;
@@ -17,7 +17,7 @@ use crate::moment::{Moment, Replayed};
 use crate::origin::View;
 use crate::row_scan::RowScan;
 use crate::rows::TableRef;
-use crate::{Database, DatabaseBuilder, Result};
+use crate::{Backups, Database, DatabaseBuilder, Place, Result};
 
 /// How runs are merged.
 pub fn set_policy(mut builder: DatabaseBuilder, policy: Policy) -> DatabaseBuilder {
@@ -190,6 +190,32 @@ pub async fn blobs_in_use(db: &Database) -> Result<(Vec<String>, Vec<String>)> {
 /// As that of any database.
 pub async fn open_branch(db: &Database, name: &str) -> Result<Database> {
     db.branch_builder(name).open().await
+}
+
+/// What opens another database in the store of this one, or makes one there of a backup.
+pub fn builder_beside(db: &Database, prefix: &str) -> DatabaseBuilder {
+    let mut builder = db.inner.same_builder().prefix(prefix);
+    builder.branch.clear();
+    builder
+}
+
+/// Another place in the store of a database.
+pub fn place_beside(db: &Database, prefix: &str) -> Place {
+    Place::new(db.inner.home.raw.clone(), prefix)
+}
+
+/// The backups at another place in the store of a database.
+///
+/// # Errors
+/// [`LogError::InvalidPrefix`].
+pub fn backups_beside(db: &Database, prefix: &str) -> Result<Backups> {
+    Backups::in_environment(&place_beside(db, prefix), db.inner.log.env().clone())
+}
+
+/// Which database it is, of those that are created at one place one after the other.
+#[must_use]
+pub fn database_id(db: &Database) -> DatabaseId {
+    db.inner.log.database()
 }
 
 /// The oldest position that can be read.

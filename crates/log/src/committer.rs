@@ -267,10 +267,10 @@ impl<M: StateMachine> Committer<M> {
                 Ok(Settled::Doubtful(error))
             }
             (Err(error), _) => {
-                let error = self.shared.explain(error).await;
-                if matches!(error, LogError::Dropped { .. }) {
+                if let Ok(Some(dropped)) = self.shared.find_drop(&error).await {
+                    self.shared.failure.note(&dropped);
                     // Nobody reads this database any more, whoever else is in that position.
-                    return Ok(Settled::Refused(error));
+                    return Ok(Settled::Refused(dropped));
                 }
                 self.shared.failure.stop(&error);
                 self.shared.raise_halt(&error).await;

@@ -61,7 +61,9 @@ impl Opener<'_> {
         shared_options.generation = dropped.map_or(1, |dropped| dropped.generation.saturating_add(1));
         let log_begins = dropped.map_or(Seq::FIRST, |dropped| dropped.log_begins);
         let before = dropped.map_or_else(Default::default, |dropped| (dropped.hash, dropped.time));
-        let database = DatabaseId(self.env.random_128());
+        // A copy of a machine draws the same, and two databases that follow each other must not be taken for one.
+        let database = u128::from_be_bytes(self.env.random_128()) ^ u128::from(seq.0);
+        let database = DatabaseId(database.to_be_bytes());
         let session = SessionId(self.env.random_128());
         let record = Record {
             kind: RecordKind::Genesis,

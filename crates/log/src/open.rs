@@ -151,10 +151,11 @@ impl Opener<'_> {
         loop {
             let Some(machine) = next.take() else { return Err(LogError::NoDatabase { place: self.place() }) };
             next = machine.fresh();
-            let error = match self.try_open(machine, begins).await {
+            let mut error = match self.try_open(machine, begins).await {
                 Err(error) if may_tell_of_drop(&error) && next.is_some() => error,
                 outcome => return outcome,
             };
+            let may_change = matches!(error, LogError::Missing { .. });
             if self.is_unfinished().await? {
                 return Err(LogError::UnfinishedBranch { place: self.place() });
             }
@@ -170,10 +171,11 @@ impl Opener<'_> {
                         continue;
                     }
                     Ok(_) => looked_after = Some(failed_with),
-                    Err(_) => {}
+                    // It may come of a drop, or not.
+                    Err(unknown) => error = unknown,
                 }
             }
-            if !matches!(error, LogError::Missing { .. }) || attempt == OPEN_ATTEMPTS {
+            if !may_change || attempt == OPEN_ATTEMPTS {
                 return Err(error);
             }
             reads::pause(&*self.env, attempt).await;

@@ -86,6 +86,14 @@ pub enum PlantedBug {
     BranchRemovesParents,
     /// A blob is removed once no document refers to it any more, whatever is kept of the past.
     BlobForgotten,
+    /// H17: The record that says that a database was dropped goes with the rest.
+    DropForgotten,
+    /// H3: The log of a database that was dropped is removed at once.
+    DropAtOnce,
+    /// Nothing keeps what a backup copies.
+    BackupUnpinned,
+    /// A restore begins with the record that makes its place a database.
+    RestoreUngated,
 }
 
 #[cfg(feature = "simulation")]

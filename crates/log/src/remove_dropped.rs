@@ -164,7 +164,8 @@ impl Source<'_> {
         // What lies before a gap is older than what was removed there.
         let before: Vec<Key> = names.iter().take(names.len() - run.len()).map(key).collect();
         self.delete(&before, report).await?;
-        let records: Vec<Key> = run.iter().filter(|name| name.seq < tombstone.seq).map(key).collect();
+        let stays = |name: &&RecordName| name.seq == tombstone.seq && !is_planted(PlantedBug::DropForgotten);
+        let records: Vec<Key> = run.iter().filter(|name| !stays(name)).map(key).collect();
         if records.is_empty() {
             let mark = has_mark.then_some(mark);
             return Ok(Rest { records, mark, left: Duration::ZERO, is_dated: false });
@@ -195,7 +196,7 @@ impl Source<'_> {
         let Rest { records, mark, left, is_dated } = rest;
         if wait {
             self.env.sleep(left).await;
-        } else if !left.is_zero() {
+        } else if !left.is_zero() && !is_planted(PlantedBug::DropAtOnce) {
             (report.records_left, report.next_due, report.is_dated) = (records.len() as u64, Some(left), is_dated);
             return Ok(());
         }

@@ -105,7 +105,9 @@ impl StoreCheck {
         env: &Arc<dyn Environment>,
         layout: &Layout,
     ) -> Result<StoreReport> {
-        let trial = Trial { check: *self, driver: &**driver, env: &**env, layout, id: env.random_128() };
+        // A copy of this machine draws the same numbers, but not at the same moment by the same clock.
+        let id = u128::from_be_bytes(env.random_128()) ^ env.monotonic().as_nanos();
+        let trial = Trial { check: *self, driver: &**driver, env: &**env, layout, id };
         let create_only = trial.create_only().await;
         let if_match = match &create_only {
             Err(Stop::Failed(_) | Stop::Unreliable(_)) => Ok(()),
@@ -137,12 +139,12 @@ struct Trial<'a> {
     env: &'a dyn Environment,
     layout: &'a Layout,
     /// Keeps the objects of this run apart from those of others.
-    id: [u8; 16],
+    id: u128,
 }
 
 impl Trial<'_> {
     fn key(&self, condition: &str, round: usize) -> Key {
-        self.layout.key(&format!("probe/{:032x}-{condition}-{round}", u128::from_be_bytes(self.id)))
+        self.layout.key(&format!("probe/{:032x}-{condition}-{round}", self.id))
     }
 
     /// Every object that a run may leave.

@@ -175,20 +175,30 @@ impl<M: StateMachine> Shared<M> {
         self.source().dropped(seq)
     }
 
-    /// The error, or that the database was dropped if that is what it comes of. Remembers it if nothing can go on after it.
+    /// The error, or that the database was dropped if that is what it comes of; why that cannot be told, if it cannot.
+    /// Remembers it if nothing can go on after it.
     pub(crate) async fn explain(&self, error: LogError) -> LogError {
-        let error = match error {
-            error if !may_tell_of_drop(&error) || matches!(error, LogError::Dropped { .. }) => error,
-            error => match self.source().find_cut(self.seq()).await {
-                Ok(Some(Cut::Dropped(tombstone))) => self.dropped(tombstone.seq),
-                Ok(Some(Cut::Began(seq, database))) if database != self.checksums.database() => {
-                    self.dropped(Seq(seq.0 - 1))
-                }
-                _ => error,
-            },
+        let error = match self.find_drop(&error).await {
+            Ok(dropped) => dropped.unwrap_or(error),
+            // Asked again, it may turn out to be nothing worse.
+            Err(unknown) => unknown,
         };
         self.failure.note(&error);
         error
+    }
+
+    /// That the database was dropped, if an error comes of that.
+    pub(crate) async fn find_drop(&self, error: &LogError) -> Result<Option<LogError>> {
+        if !may_tell_of_drop(error) || matches!(error, LogError::Dropped { .. }) {
+            return Ok(None);
+        }
+        Ok(match self.source().find_cut(self.seq()).await? {
+            Some(Cut::Dropped(tombstone)) => Some(self.dropped(tombstone.seq)),
+            Some(Cut::Began(seq, database)) if database != self.checksums.database() => {
+                Some(self.dropped(Seq(seq.0 - 1)))
+            }
+            _ => None,
+        })
     }
 }
 

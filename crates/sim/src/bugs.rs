@@ -1,7 +1,7 @@
 use bucketdb::simulation::PlantedBug;
 
 /// Every bug that can be planted.
-const BUGS: [PlantedBug; 40] = [
+const BUGS: [PlantedBug; 44] = [
     PlantedBug::AnswerBeforePut,
     PlantedBug::SkipValidation,
     PlantedBug::NextSlotWhileOpen,
@@ -42,6 +42,10 @@ const BUGS: [PlantedBug; 40] = [
     PlantedBug::BranchForgotten,
     PlantedBug::BranchUnnoticed,
     PlantedBug::BranchRemovesParents,
+    PlantedBug::DropForgotten,
+    PlantedBug::DropAtOnce,
+    PlantedBug::BackupUnpinned,
+    PlantedBug::RestoreUngated,
 ];
 
 /// The names of all bugs that can be planted.

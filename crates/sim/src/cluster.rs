@@ -163,6 +163,7 @@ impl Cluster {
                 random: SimRandom::new(choices.between(0, u64::MAX - 1).wrapping_add(client)),
                 caller: Caller { process, life: group, client: self.next_client() },
                 fallen: self.shared.fallen.clone(),
+                successor: None,
             };
             scheduler.spawn(group, Box::pin(client.run()));
         }

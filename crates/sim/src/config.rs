@@ -124,7 +124,7 @@ impl Config {
             think: think(random, grace.is_some()),
             keys: random.between(1, 6),
             names: *random.pick(&[1, 2, 4, 10]).unwrap_or(&2),
-            mix: with_what_came_later(mix(random), seed, faults.lie > 0.0),
+            mix: with_what_came_later(mix(random), seed, (faults.lie > 0.0, !faults.list_lag.is_zero())),
             settle,
             follow: grace.is_none() && random.chance(0.5),
             latencies,
@@ -278,9 +278,9 @@ fn harms(random: &mut SimRandom) -> Vec<(Harm, u64)> {
     harms
 }
 
-/// Whether documents have blobs, whether some end, whether questions are asked, and whether there are branches, is drawn apart, so that all else of a seed is
-/// as it was before there were any.
-fn with_what_came_later(mut mix: Vec<(Work, u64)>, seed: u64, may_lie: bool) -> Vec<(Work, u64)> {
+/// Whether documents have blobs, whether some end, whether questions are asked, and whether there are branches, backups and
+/// databases that are dropped, is drawn apart, so that all else of a seed is as it was before there were any.
+fn with_what_came_later(mut mix: Vec<(Work, u64)>, seed: u64, (may_lie, may_lag): (bool, bool)) -> Vec<(Work, u64)> {
     let mut random = SimRandom::stream(seed, "pictures");
     if random.chance(0.35) {
         mix.push((Work::Picture, random.between(1, 10)));
@@ -299,6 +299,15 @@ fn with_what_came_later(mut mix: Vec<(Work, u64)>, seed: u64, may_lie: bool) -> 
     if !may_lie && random.chance(0.35) {
         // A branch has to be there for long to show that what it needs stays.
         mix.push((Work::Branch, random.between(4, 40)));
+    }
+    let mut random = SimRandom::stream(seed, "backups");
+    // What a listing does not show yet is missing in a backup, which says so.
+    if !may_lie && !may_lag && random.chance(0.25) {
+        mix.push((Work::Backup, random.between(1, 5)));
+    }
+    let mut random = SimRandom::stream(seed, "successors");
+    if !may_lie && random.chance(0.25) {
+        mix.push((Work::Succeed, random.between(2, 30)));
     }
     mix
 }

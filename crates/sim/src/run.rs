@@ -8,9 +8,9 @@ use bucketdb::{Error, Freshness, LogError};
 use parking_lot::Mutex;
 
 use crate::check::{
-    Truth, Violation, check_black_box, check_checkpoints, check_expiry, check_followers, check_layout, check_leftovers,
-    check_outcomes, check_reads, check_states, check_tickets, check_transactions, check_validity, check_verification,
-    expected_of,
+    Truth, Violation, check_backups, check_black_box, check_checkpoints, check_expiry, check_followers, check_layout,
+    check_leftovers, check_outcomes, check_reads, check_states, check_successors, check_tickets, check_transactions,
+    check_validity, check_verification, expected_of,
 };
 use crate::cluster::{Beginning, Cluster, open};
 use crate::config::{Config, MachineConfig};
@@ -18,7 +18,7 @@ use crate::nemesis::{Harm, Nemesis};
 use crate::report::Report;
 use crate::store::Archive;
 use crate::workload::{
-    ClientSettings, FollowerLog, Operation, Outcome, Recorder, Tables, Work, final_write, open_accounts,
+    Beside, ClientSettings, FollowerLog, Operation, Outcome, Recorder, Tables, Work, final_write, open_accounts,
 };
 use crate::{
     Executor, GroupId, Limits, MachineClock, ProcessId, Scheduler, SimEnvironment, SimRandom, StoreWorld, Trace,
@@ -60,6 +60,7 @@ struct Run {
     recorder: Recorder,
     cluster: Cluster,
     budget: Arc<Mutex<u64>>,
+    beside: Arc<Mutex<Beside>>,
     starved: Arc<AtomicU64>,
 }
 
@@ -81,6 +82,7 @@ pub fn run(seed: u64, options: &RunOptions) -> Report {
     let recorder = Recorder::new(scheduler.clone(), trace.clone());
     let starved = Arc::new(AtomicU64::new(0));
     let budget = Arc::new(Mutex::new(config.operations));
+    let beside = Arc::new(Mutex::new(Beside::default()));
     let settings = ClientSettings {
         mix: config.mix.clone(),
         keys: config.keys,
@@ -88,6 +90,8 @@ pub fn run(seed: u64, options: &RunOptions) -> Report {
         think: config.think,
         settle: config.settle,
         budget: budget.clone(),
+        grace: config.storage.grace,
+        beside: beside.clone(),
     };
     let surroundings = (scheduler.clone(), world.clone(), trace.clone());
     let cluster =
@@ -101,6 +105,7 @@ pub fn run(seed: u64, options: &RunOptions) -> Report {
         recorder: recorder.clone(),
         cluster: cluster.clone(),
         budget,
+        beside,
         starved: starved.clone(),
     };
     let outcome = executor.run(run.main());
@@ -256,6 +261,9 @@ impl Run {
             violations.extend(check_verification(&reader.db).await);
         }
         violations.extend(check_layout(&self.world.keys()));
+        let beside = std::mem::take(&mut *self.beside.lock());
+        violations.extend(check_backups(&reader.db, &beside, &truth).await);
+        violations.extend(check_successors(&reader.db, &beside).await);
         // A load that was never ended holds up sweeps for ten graces by the time in records, which a clock that was far ahead
         // has stopped.
         let clocks_are_right =
@@ -282,8 +290,16 @@ impl Run {
             |error: Error| vec![Violation::new("whoever is alone can clean up", error.to_string(), Vec::new())];
         let promised = self.config.storage.promised();
         let history = self.config.storage.history.unwrap_or(promised);
-        // Blobs that a process was to release that was killed.
-        if let Err(error) = db.sweep().await {
+        // Blobs that a process was to release that was killed. A tail that is full is so until a checkpoint is made.
+        let mut swept = db.sweep().await;
+        for _ in 0..FINAL_ATTEMPTS {
+            if !swept.as_ref().is_err_and(Error::is_retryable) {
+                break;
+            }
+            self.scheduler.sleep(Duration::from_secs(6)).await;
+            swept = db.sweep().await;
+        }
+        if let Err(error) = swept {
             return failed(error);
         }
         for _ in 0..2 {
@@ -422,7 +438,7 @@ impl Run {
 
 /// How many records are gone.
 fn removed(world: &StoreWorld) -> u64 {
-    let is_record = |key: &&bucketdb::Key| key.as_str().contains("/log/");
+    let is_record = |key: &&bucketdb::Key| crate::store::position(key).is_some();
     let left = world.keys().iter().filter(is_record).count();
     world.records(|records| records.times().len()).saturating_sub(left) as u64
 }

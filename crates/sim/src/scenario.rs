@@ -1,7 +1,7 @@
 use bucketdb::simulation::{PlantedBug, plant, set_remembered_positions};
 use futures::future::BoxFuture;
 
-use crate::scenarios::{blobs, branches, commits, reads, removal, sessions, storage, transactions};
+use crate::scenarios::{backups, blobs, branches, commits, drops, reads, removal, sessions, storage, transactions};
 use crate::stage::{Outcome, Stage};
 use crate::{Executor, Limits};
 
@@ -67,6 +67,19 @@ pub const SCENARIOS: &[Scenario] = &[
         "no checkpoint gives up what a branch began with meanwhile"
     ),
     scenario!(BranchRemovesParents, branches::removes_its_own_only, "a branch removes nothing of its parent's"),
+    scenario!(
+        DropForgotten,
+        drops::never_beside_the_next,
+        "what was on its way to a dropped database stays out of the next"
+    ),
+    scenario!(DropAtOnce, drops::records_stay_for_a_grace, "the log of a dropped database stays for a grace"),
+    scenario!(
+        DeadlineByWallClock,
+        drops::one_clock,
+        "the grace of a dropped database is measured by the store's clock"
+    ),
+    scenario!(BackupUnpinned, backups::what_it_copies_is_kept, "what a backup copies stays until it has it"),
+    scenario!(RestoreUngated, backups::whole_or_no_database, "what was restored in part is no database"),
     scenario!(NoTailLimit, storage::bounded_tail, "the log does not grow without checkpoints"),
     scenario!(LoadUnnoticed, storage::load_counts_as_written, "what was bulk-loaded counts as written"),
     scenario!(

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use bucketdb::simulation::{TailLimits, set_tail_limits};
 use bucketdb::{
-    Capabilities, Collection, Condition, Database, DatabaseBuilder, Driver, DriverError, ETag, ErrorKind, Freshness,
-    Key, Object, Operation, Page, Seq, StoreCheck,
+    Capabilities, Collection, Condition, Database, DatabaseBuilder, Driver, DriverError, DropReport, ETag, ErrorKind,
+    Freshness, Key, Object, Operation, Page, Seq, StoreCheck,
 };
 use bytes::Bytes;
 use futures::channel::oneshot;
@@ -19,11 +19,14 @@ use crate::{
     Trace,
 };
 
-/// For how long nothing is removed on a stage.
+/// For how long nothing is removed on a stage, as a rule.
 pub(crate) const GRACE: Duration = Duration::from_secs(60);
 
 /// How long the store takes for a request.
 pub(crate) const LATENCY: Duration = Duration::from_millis(10);
+
+/// Where the database is.
+pub(crate) const PREFIX: &str = "db";
 
 /// How long a node waits for an answer.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(3_600);
@@ -36,6 +39,8 @@ pub(crate) type Outcome<T = ()> = Result<T, String>;
 pub(crate) struct Stage {
     pub(crate) scheduler: Scheduler,
     pub(crate) world: StoreWorld,
+    /// For how long nothing is removed.
+    pub(crate) grace: Duration,
     /// For how long the database keeps its past.
     pub(crate) history: Duration,
     /// How long its log may grow.
@@ -91,8 +96,8 @@ impl Stage {
     pub(crate) fn new(scheduler: Scheduler) -> Self {
         let world = StoreWorld::new(1, scheduler.clone(), Trace::new(scheduler.clone(), false));
         world.set_latencies(Latencies::all(Latency::Fixed(LATENCY)));
-        let (history, tail_limits) = (Duration::ZERO, TailLimits::default());
-        Self { scheduler, world, history, tail_limits, tells_time: false, branch: None, nodes: Arc::default() }
+        let (grace, history, tail_limits) = (GRACE, Duration::ZERO, TailLimits::default());
+        Self { scheduler, world, grace, history, tail_limits, tells_time: false, branch: None, nodes: Arc::default() }
     }
 
     /// The same one, on which nodes open a branch of the database.
@@ -118,25 +123,45 @@ impl Stage {
     }
 
     async fn open(&self, stream: &str, commit_timeout: Duration) -> Outcome<Actor> {
-        let number = self.next();
-        let group = self.scheduler.new_group();
-        let clock = MachineClock::default();
-        let env = SimEnvironment::new(self.scheduler.clone(), group, clock.clone(), SimRandom::stream(1, stream));
-        let script = Script::default();
-        let store = ScriptedStore {
-            inner: self.world.handle(ProcessId(number)),
-            scheduler: self.scheduler.clone(),
-            script: script.clone(),
-            tells_time: self.tells_time,
-        };
-        let builder = builder(store, env).commit_timeout(commit_timeout).history(self.history);
-        let mut builder = set_tail_limits(builder, self.tail_limits);
+        let (clock, script) = (MachineClock::default(), Script::default());
+        let (group, builder) = self.builder(stream, &clock, &script);
+        let mut builder = builder.commit_timeout(commit_timeout).history(self.history);
         if let Some(name) = self.branch {
             builder = builder.branch(name);
         }
         let opened = builder.open().await;
         let db = opened.map_err(|error| format!("a node cannot open the database: {error}"))?;
         Ok(Actor { db, clock, group, script })
+    }
+
+    /// What a node opens the database with.
+    fn builder(&self, stream: &str, clock: &MachineClock, script: &Script) -> (GroupId, DatabaseBuilder) {
+        let number = self.next();
+        let group = self.scheduler.new_group();
+        let env = SimEnvironment::new(self.scheduler.clone(), group, clock.clone(), SimRandom::stream(1, stream));
+        let store = ScriptedStore {
+            inner: self.world.handle(ProcessId(number)),
+            scheduler: self.scheduler.clone(),
+            script: script.clone(),
+            tells_time: self.tells_time,
+        };
+        let builder = Database::builder()
+            .driver(store)
+            .environment(env)
+            .prefix(PREFIX)
+            .grace(self.grace)
+            .request_timeout(REQUEST_TIMEOUT)
+            .store_check(StoreCheck { rounds: 1, racers: 2 });
+        (group, set_tail_limits(builder, self.tail_limits))
+    }
+
+    /// A process that does nothing but remove what a dropped database has left, as far as it may, and whose wall clock is
+    /// so far off.
+    pub(crate) async fn drop_again(&self, skew_ms: i64, wait: bool) -> Outcome<DropReport> {
+        let clock = MachineClock::default();
+        clock.skew(skew_ms);
+        let (_, builder) = self.builder("dropper", &clock, &Script::default());
+        builder.drop_database(PREFIX, wait).await.map_err(|error| format!("nothing of it is removed: {error}"))
     }
 
     fn next(&self) -> u32 {
@@ -179,16 +204,6 @@ impl Stage {
         let opened = self.actor_drawing(&format!("node {number}")).await?;
         opened.read(id).await.map_err(|error| format!("a fresh node cannot read: {error}"))
     }
-}
-
-fn builder(store: ScriptedStore, env: SimEnvironment) -> DatabaseBuilder {
-    Database::builder()
-        .driver(store)
-        .environment(env)
-        .prefix("db")
-        .grace(GRACE)
-        .request_timeout(REQUEST_TIMEOUT)
-        .store_check(StoreCheck { rounds: 1, racers: 2 })
 }
 
 impl Actor {

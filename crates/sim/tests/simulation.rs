@@ -56,12 +56,17 @@ fn planted_bugs_are_found() {
         PlantedBug::MoveAbandoned,
         PlantedBug::DeleteAtOnce,
         PlantedBug::AcceptStaleCheckpoint,
+        PlantedBug::DropAtOnce,
     ];
     for bug in bugs {
         assert!(find(bug, 0..200).is_some(), "{bug:?} was not found");
     }
-    // Few seeds find this one: the search begins near one of them.
-    assert!(find(PlantedBug::ListingWithoutRun, 1650..1850).is_some(), "it was not found");
+    // Few seeds find these: the search begins near one of them.
+    for (bug, near) in
+        [(PlantedBug::ListingWithoutRun, 150), (PlantedBug::BranchForgotten, 500), (PlantedBug::DropForgotten, 780)]
+    {
+        assert!(find(bug, near..near + 100).is_some(), "{bug:?} was not found");
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod closing;
 mod contention;
 mod damage;
 mod deletion;
+mod drop_unseen;
 mod dropped_again;
 mod dropping;
 mod liar;

@@ -102,7 +102,7 @@ pub(crate) async fn check_tickets(
 }
 
 /// All documents of some tables that a node shows.
-async fn rows(tables: &Tables, names: &[&str]) -> Result<Vec<Row>, Error> {
+pub(crate) async fn rows(tables: &Tables, names: &[&str]) -> Result<Vec<Row>, Error> {
     let mut found = try_rows(tables, names).await;
     for _ in 0..ATTEMPTS {
         if !found.as_ref().is_err_and(Error::is_retryable) {

@@ -1,6 +1,7 @@
 //! What must hold at the end of a run, whatever happened in it.
 
 mod agreement;
+mod beside;
 mod black_box;
 mod outcomes;
 mod reads;
@@ -10,6 +11,7 @@ mod truth;
 mod violation;
 
 pub(crate) use agreement::{check_followers, check_states, check_tickets, expected_of};
+pub(crate) use beside::{check_backups, check_successors};
 pub(crate) use black_box::{check_black_box, history_of};
 pub(crate) use outcomes::{check_outcomes, check_validity};
 pub(crate) use reads::check_reads;

@@ -8,7 +8,7 @@ use crate::check::outcomes::numbered;
 use crate::check::{Row, Truth, Violation};
 use crate::cluster::DATABASE_PREFIX;
 use crate::config::Storage;
-use crate::workload::{Operation, Tables};
+use crate::workload::{BACKUP_PREFIX, Operation, RESTORED_PREFIX, SUCCESSORS_PREFIX, Tables};
 
 /// Every checkpoint that ever was holds what the log up to it adds up to. `archive` is the database on a store that forgot
 /// nothing.
@@ -91,8 +91,14 @@ pub(crate) fn check_layout(keys: &[Key]) -> Vec<Violation> {
 }
 
 fn is_in_layout(key: &str) -> bool {
-    let Some(name) = key.strip_prefix(DATABASE_PREFIX).and_then(|rest| rest.strip_prefix('/')) else { return false };
-    is_object(name) || is_of_branch(name)
+    match key.split_once('/') {
+        Some((DATABASE_PREFIX, name)) => is_object(name) || is_of_branch(name),
+        // Whoever was killed while it tried the store left what that takes.
+        Some((SUCCESSORS_PREFIX, name)) => is_object(name) || name.starts_with("probe/"),
+        Some((BACKUP_PREFIX, _)) => true,
+        Some((place, name)) => place.starts_with(RESTORED_PREFIX) && (is_object(name) || name == "restoring"),
+        None => false,
+    }
 }
 
 /// Whether it is of a branch, or of one of that.
@@ -118,7 +124,10 @@ fn is_object(name: &str) -> bool {
 pub(crate) async fn check_leftovers(db: &Database, world: &StoreWorld) -> Vec<Violation> {
     let rule = "what nobody refers to is removed in the end";
     // What a branch has is its own affair.
-    let is_of = |key: &Key, kind: &str| key.as_str().contains(kind) && !key.as_str().contains("/branch/");
+    let is_of = |key: &Key, kind: &str| {
+        let name = key.as_str().strip_prefix(DATABASE_PREFIX);
+        name.is_some_and(|name| name.starts_with(kind))
+    };
     let unique = |key: &Key| is_of(key, "/run/") || is_of(key, "/manifest/");
     let left: Vec<String> = world.keys().iter().filter(|key| unique(key)).map(ToString::to_string).collect();
     let is_blob = |key: &Key| is_of(key, "/blob/");

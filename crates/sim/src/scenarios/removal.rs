@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::stage::{Actor, GRACE, Outcome, Stage, Twist, must};
 
 /// How late a request arrives that meets an empty place where a record was.
-const LATE: Duration = Duration::from_secs(180);
+pub(crate) const LATE: Duration = Duration::from_secs(180);
 
 /// Two nodes that have read everything.
 pub(crate) async fn two(stage: &Stage) -> Outcome<(Actor, Actor)> {

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use bucketdb::{Condition, Driver, DriverError, ETag, ErrorKind, Key, Listed, Object, Operation, Page};
 use bytes::Bytes;
 
+use crate::cluster::DATABASE_PREFIX;
 use crate::store::StoreWorld;
 
 /// What every object was when it was created, whatever became of it; `head`, which changes, is left out.
@@ -39,9 +40,9 @@ impl Records {
     }
 }
 
-/// The position of a log record by its key.
+/// The position of a record of the database's log by its key.
 pub(crate) fn position(key: &Key) -> Option<u64> {
-    let (_, digits) = key.as_str().rsplit_once("log/")?;
+    let digits = key.as_str().strip_prefix(DATABASE_PREFIX)?.strip_prefix("/log/")?;
     (digits.len() == 20).then(|| digits.parse().ok())?
 }
 

@@ -8,7 +8,7 @@ mod latency;
 mod usage;
 mod world;
 
-pub(crate) use archive::{Archive, Records};
+pub(crate) use archive::{Archive, Records, position};
 pub use driver::SimStore;
 pub use faults::{Faults, Reach};
 pub use latency::{Latencies, Latency};

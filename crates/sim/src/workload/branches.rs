@@ -74,6 +74,10 @@ impl Client {
                 self.recorder.read_at(token, found.fork);
                 (reads, Outcome::Ok(None))
             }
+            Err(Error::Log(LogError::Missing { object, .. })) if is_shared(&object, found.fork) => {
+                let broken = format!("branch {name} of {} lacks what its parent had: {object}", found.fork);
+                (Vec::new(), Outcome::Broken(broken))
+            }
             Err(
                 error @ (Error::Log(LogError::Missing { .. } | LogError::Damaged { .. })
                 | Error::SnapshotExpired { .. }),
@@ -120,4 +124,10 @@ impl Client {
 async fn find(db: &Database, name: &str) -> Option<Branch> {
     db.refresh(Freshness::Strict).await.ok()?;
     db.branches().await.ok()?.into_iter().find(|branch| branch.name == name)
+}
+
+/// Whether an object that a branch reads is of its parent's: it is named by a position that they have in common.
+fn is_shared(object: &str, fork: Seq) -> bool {
+    let digits = object.rsplit('/').next().and_then(|name| name.get(..20));
+    digits.and_then(|digits| digits.parse().ok()).is_some_and(|seq: u64| seq <= fork.0)
 }

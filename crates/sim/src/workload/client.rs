@@ -2,14 +2,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bucketdb::{Batch, Commit, CommitOutcome, Error, Freshness, KeyType, LogError, Schema, Seq};
+use bucketdb::{Batch, Commit, CommitOutcome, Database, Error, Freshness, KeyType, LogError, Schema, Seq};
 use bucketdb_history::Op;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::workload::documents::{Claim, HALVES, Half, List, Marked, NOTES, Register, Tables};
 use crate::workload::indexes::{INDEX_OF_HALVES, or_without_index};
-use crate::workload::{Caller, Outcome, Read, Recorder, Seen, Token, Work, Write};
+use crate::workload::{Beside, Caller, Outcome, Read, Recorder, Seen, Token, Work, Write};
 use crate::{GroupId, Scheduler, SimRandom};
 
 /// After so many operations of all clients, other names are claimed.
@@ -30,6 +30,10 @@ pub(crate) struct ClientSettings {
     pub(crate) settle: bool,
     /// How many operations all of them still are to do.
     pub(crate) budget: Arc<Mutex<u64>>,
+    /// For how long nothing is removed that somebody may need; `None` is the usual time.
+    pub(crate) grace: Option<Duration>,
+    /// What was acknowledged of what is beside the database.
+    pub(crate) beside: Arc<Mutex<Beside>>,
 }
 
 /// One client of a process: calls, writes down what was answered, thinks, and calls again.
@@ -42,6 +46,8 @@ pub(crate) struct Client {
     pub(crate) caller: Caller,
     /// Lives that were told to open the database again.
     pub(crate) fallen: Fallen,
+    /// What this client has open of the databases that are dropped and created anew.
+    pub(crate) successor: Option<Database>,
 }
 
 /// Lives that were told to open the database again.
@@ -131,6 +137,8 @@ impl Client {
             Work::Ticket => self.ticket().await,
             Work::Ask => Box::pin(self.ask()).await,
             Work::Branch => Box::pin(self.branch()).await,
+            Work::Backup => Box::pin(self.back_up()).await,
+            Work::Succeed => Box::pin(self.succeed()).await,
         }
     }
 

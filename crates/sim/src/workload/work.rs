@@ -51,10 +51,14 @@ pub enum Work {
     Branch,
     /// Asks one moment several questions.
     Ask,
+    /// Makes a backup, or restores one and reads it.
+    Backup,
+    /// Writes to, reads or drops a database beside this one, and creates the next one there.
+    Succeed,
 }
 
 impl Work {
-    /// All kinds but the last four: which of them a run has is drawn in this order.
+    /// All kinds but the last six: which of them a run has is drawn in this order.
     pub const ALL: [Self; 21] = [
         Self::Get,
         Self::Put,
