@@ -160,7 +160,8 @@ impl IndexBuilder<'_> {
                 }
             }
             for (row, before) in rows.iter().zip(&before) {
-                let document = |row: Option<&Bytes>| row.map(|row| indexed_document(row, &layouts));
+                let indexes = || together.iter().map(|(index, _)| *index);
+                let document = |row: Option<&Bytes>| row.map(|row| indexed_document(row, &layouts, indexes()));
                 let (old, new) = (document(before.as_ref()), document(row.row.as_ref()));
                 let (ended, ends) = (before.as_ref().and_then(&ends_ms), row.row.as_ref().and_then(&ends_ms));
                 for (index, known) in together.iter_mut().filter(|(_, known)| known.has_row(&row.key)) {
@@ -242,7 +243,8 @@ impl IndexBuilder<'_> {
             pace.keep().await;
             read_bytes += row.row.len();
             read_rows += 1;
-            let (document, ends) = (indexed_document(&row.row, &layouts), ends_ms(&row.row));
+            let indexes = together.iter().map(|(index, _)| *index);
+            let (document, ends) = (indexed_document(&row.row, &layouts, indexes), ends_ms(&row.row));
             for (index, known) in &mut together {
                 for values in index.values(&document) {
                     known.has_cut_values |= values.is_cut;

@@ -143,7 +143,7 @@ impl Index {
     /// What the document in a row has in this index.
     #[must_use]
     pub fn values_of_row(&self, row: &Bytes, layouts: &Layouts) -> BTreeSet<IndexValues> {
-        self.values(&indexed_document(row, layouts))
+        self.values(&indexed_document(row, layouts, [self]))
     }
 
     /// Whether values may stand in a unique index more than once: one of them is missing or null, or not held whole.
@@ -171,11 +171,13 @@ impl Index {
     }
 }
 
-/// The document in a row, for the [`Index::values`] of all indexes of its table. One that does not read stands where one
+/// What of the document in a row it takes for the [`Index::values`] of these indexes. One that does not read stands where one
 /// without any field does.
 #[must_use]
-pub fn indexed_document(row: &Bytes, layouts: &Layouts) -> Value {
-    row::decode_value(row, layouts).unwrap_or(Value::Null)
+pub fn indexed_document<'i>(row: &Bytes, layouts: &Layouts, indexes: impl IntoIterator<Item = &'i Index>) -> Value {
+    let terms = indexes.into_iter().flat_map(|index| index.order.terms());
+    let names = terms.filter_map(|term| term.path.first_field());
+    row::look(row, layouts, |document| document.to_object(names)).unwrap_or(Value::Null)
 }
 
 /// One document in one place of an index: where it is ordered, then its key. Entries compare by that, and by nothing else.

@@ -135,7 +135,7 @@ impl Overlay {
     ) -> Vec<ClaimHash> {
         let mut claims = Vec::new();
         self.doubt_earlier(table, seq, replaced);
-        let document = indexed_document(row, &table.layouts());
+        let document = indexed_document(row, &table.layouts(), table.indexes());
         let by = replaced.version.as_ref().is_none_or(|version| version.seq != seq).then_some(seq);
         for index in table.indexes() {
             let values = index.values(&document);
@@ -152,7 +152,7 @@ impl Overlay {
     pub(crate) fn doubt_earlier(&mut self, table: &TableEntry, seq: Seq, replaced: &Replaced) {
         let earlier = replaced.version.as_ref().filter(|version| version.seq == seq);
         let Some(earlier) = earlier.and_then(|version| version.row.as_ref()) else { return };
-        let document = indexed_document(earlier, &table.layouts());
+        let document = indexed_document(earlier, &table.layouts(), table.indexes());
         for index in table.indexes() {
             self.indexes.add(table.id, index, (&replaced.key, earlier), index.values(&document), None);
         }

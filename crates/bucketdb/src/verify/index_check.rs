@@ -44,7 +44,7 @@ pub(super) async fn wrong_indexes(
     let mut rows = RowScan::live(View { moment: moment.clone(), transaction: None }, KeyRange::all(table))?;
     while let Some(row) = rows.next().await? {
         let ends_ms = ttl.as_ref().and_then(|ttl| ttl.ends_ms(&row.row));
-        let document = indexed_document(&row.row, layouts);
+        let document = indexed_document(&row.row, layouts, in_base.iter().map(|(index, _)| *index));
         for ((index, known), sum) in in_base.iter().zip(&mut expected) {
             if known.has_row(&row.key) {
                 for values in index.values(&document) {

@@ -52,7 +52,7 @@ impl Documents {
             if due.peek().is_none() {
                 continue;
             }
-            let document = indexed_document(row, &entry.layouts());
+            let document = indexed_document(row, &entry.layouts(), due.clone());
             for index in due {
                 let values = index.values(&document).into_iter();
                 claims.extend(values.filter(|values| !values.has_null).map(|values| Claim {
