@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod clock;
 mod fuzz;
+mod instructions;
 mod interrupt;
 mod ports;
 mod process;
@@ -22,6 +23,7 @@ use clap::{Parser, Subcommand};
 
 use crate::bench::BenchOptions;
 use crate::fuzz::FuzzOptions;
+use crate::instructions::InstructionsOptions;
 use crate::servers::ServerKind;
 use crate::suite::TestOptions;
 
@@ -50,6 +52,8 @@ enum Command {
     Fuzz(FuzzOptions),
     /// Measures the database beside its peers, and writes BENCHMARKS.md. Needs a while.
     Bench(BenchOptions),
+    /// Counts the instructions of the hot paths, and compares them with docs/instructions.md.
+    Instructions(InstructionsOptions),
     /// Checks format, lints, documentation and the rules of this repository. Runs no tests.
     Check,
 }
@@ -63,6 +67,7 @@ fn main() -> ExitCode {
         Command::RealData => real_data::write(),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Instructions(options) => instructions::run(&options),
         Command::Check => check::check(),
     });
     match outcome {

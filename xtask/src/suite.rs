@@ -8,9 +8,10 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::clock::{Stopwatch, pause};
+use crate::instructions::InstructionsOptions;
 use crate::process::{Log, Tool};
 use crate::servers::{Fleet, ServerKind};
-use crate::{interrupt, report, simulation, workspace};
+use crate::{instructions, interrupt, report, simulation, workspace};
 
 /// A first build on two slow cores takes a few minutes.
 const BUILD_DEADLINE: Duration = Duration::from_secs(45 * 60);
@@ -115,6 +116,8 @@ pub(crate) fn test(options: &TestOptions) -> Result<()> {
             bail!("{} of {} suites failed with every database encrypted", encrypted.failed_suites, encrypted.suites);
         }
         report::step("simulation", "ran the simulator", simulation::run)?;
+        let compare = || instructions::run(&InstructionsOptions::default());
+        report::step("instructions", "counted the instructions of the hot paths", compare)?;
     }
     // A reader that is gone needs no summary.
     let _ = writeln!(

@@ -171,7 +171,7 @@ struct Confined {
 }
 
 const PROGRAM_RULE: Rule = Rule {
-    rule: "only programs talk to a terminal: clap and indicatif belong to crates/cli, the simulator, the system tests' workers and xtask",
+    rule: "only programs talk to a terminal: clap and indicatif belong to crates/cli, the simulator, the bench, the system tests' workers and xtask",
     reason: "a library that prints or parses arguments cannot be embedded, and makes everybody's build longer",
 };
 
@@ -194,7 +194,7 @@ const CONFINED: [Confined; 4] = [
     },
     Confined {
         dependency: "clap",
-        packages: &["bucketdb-cli", "bucketdb-sim", "bucketdb-system-tests", "xtask"],
+        packages: &["bucketdb-bench", "bucketdb-cli", "bucketdb-sim", "bucketdb-system-tests", "xtask"],
         rule: PROGRAM_RULE,
     },
     Confined { dependency: "indicatif", packages: &["bucketdb-cli", "xtask"], rule: PROGRAM_RULE },

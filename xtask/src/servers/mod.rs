@@ -20,6 +20,7 @@ mod server;
 mod site;
 
 pub(crate) mod http;
+pub(crate) mod valgrind;
 
 pub(crate) use fleet::Fleet;
 pub(crate) use server::ServerKind;
