@@ -164,7 +164,8 @@ pub async fn run(options: Options) -> Result<Report> {
         written.iter().filter(wanted).map(|written| written.took * 1e3).collect()
     };
     let (apart, during) = (of(&is_apart), of(&is_during));
-    let title = format!("An index over `{FIELDS}` of {documents} documents, built beside {writes_per_second} writes a second");
+    let title =
+        format!("An index over `{FIELDS}` of {documents} documents, built beside {writes_per_second} writes a second");
     let mut table = Table::new(&title, &["measure", "without", "while it is built", "goal"]);
     table.row(["commits".to_owned(), apart.len().to_string(), during.len().to_string(), String::new()]);
     let ms = |value: f64| format!("{value:.1} ms");

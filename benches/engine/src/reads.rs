@@ -297,7 +297,7 @@ pub async fn run(options: Options) -> Result<Option<Report>> {
         CACHE_BYTES >> 20
     ));
     by_clock.note(
-        "BucketDB: default freshness; rows as stored are read by `count`, which visits every row. SlateDB: default settings \
+        "BucketDB: default freshness; rows as stored are read by `count` without counters, which visits every row. SlateDB: default settings \
          without compression, after its compaction has settled; scans fetch 1 MiB ahead in 4 tasks and keep blocks in the \
          cache. SQLite: a connection for each task, prepared statements, the whole file mapped into memory. Recent \
          documents are the last 10,000 written, in ten commits: in BucketDB's memory, in SlateDB's, and in SQLite's \
