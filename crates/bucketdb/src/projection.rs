@@ -8,14 +8,14 @@ use serde_json::Value;
 
 use crate::fields_of::fields_of;
 use crate::rows::{Stored, TableRef};
-use crate::seen::Seen;
+use crate::seen::{Found, Seen};
 use crate::{Query, Result};
 
 /// What is made of a document that a query found.
 pub(crate) struct Projection<R> {
     /// Only these fields, where the result is JSON.
     selection: Selection,
-    read: fn(&Bytes, &Layouts, &Selection) -> Result<R, row::RowError>,
+    read: fn(&[u8], &Layouts, &Selection) -> Result<R, row::RowError>,
     /// Where not all of it is needed.
     part: Option<Part<R>>,
 }
@@ -67,21 +67,34 @@ impl<R> Projection<R> {
     }
 
     /// Of a document of which the values that are needed are known.
-    pub(crate) fn decode_seen(&self, table: &TableRef, seen: &Seen) -> Result<R> {
-        match (seen, &self.part) {
-            (Seen::Row(ScanRow { key, row }), _) => self.decode(table, key, row),
-            (Seen::Entry(entry), Some(part)) => {
+    pub(crate) fn decode_found(&self, table: &TableRef, found: Found<'_>) -> Result<R> {
+        match (found, &self.part) {
+            (Found::Stored(stored), _) if !table.may_need_step() => {
+                let read = (self.read)(stored.row, &table.layouts, &self.selection);
+                read.map_err(|error| {
+                    let ScanRow { key, row } = stored.to_row();
+                    table.unreadable(&key, &row, error)
+                })
+            }
+            (Found::Stored(stored), _) => {
+                let ScanRow { key, row } = stored.to_row();
+                self.decode(table, &key, &row)
+            }
+            (Found::Seen(Seen::Row(ScanRow { key, row })), _) => self.decode(table, &key, &row),
+            (Found::Seen(Seen::Entry(entry)), Some(part)) => {
                 let document = entry.part(&part.paths);
                 (part.read)(document, &table.layouts, &self.selection)
                     .map_err(|error| table.invalid_document(&entry.key, error))
             }
-            (Seen::Entry(entry), None) => Err(table.invalid_document(&entry.key, "only a part of it was read")),
+            (Found::Seen(Seen::Entry(entry)), None) => {
+                Err(table.invalid_document(&entry.key, "only a part of it was read"))
+            }
         }
     }
 }
 
 /// What is selected of a row, of which the other fields are not decoded.
-fn selected(row: &Bytes, layouts: &Layouts, selection: &Selection) -> Result<Value, row::RowError> {
+fn selected(row: &[u8], layouts: &Layouts, selection: &Selection) -> Result<Value, row::RowError> {
     if selection.is_all() {
         return row::decode_value(row, layouts);
     }

@@ -273,11 +273,9 @@ impl<T: Stored, R: Send + 'static> Query<T, R> {
     /// If the store fails.
     pub async fn stream(self) -> Result<impl Stream<Item = Result<R>> + Send> {
         let projection = self.projection;
-        let run = self.request.run_parts(projection.paths().map(<[Path]>::to_vec)).await?;
-        Ok(stream::iter(run).flat_map(move |(table, seen)| {
-            let projection = projection.clone();
-            seen.map(move |seen| projection.decode_seen(&table, &seen?))
-        }))
+        let paths = projection.paths().map(<[Path]>::to_vec);
+        let run = self.request.run_parts(paths, move |table, found| projection.decode_found(table, found)).await?;
+        Ok(stream::iter(run).flatten())
     }
 }
 

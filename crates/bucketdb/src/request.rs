@@ -1,7 +1,9 @@
+use std::task::{Context, Poll, ready};
+
 use bucketdb_documents::{EncodedKey, KeyRange, ScanRow};
 use bucketdb_query::{Filter, Order, Path};
 use bytes::Bytes;
-use futures::stream::{self, Stream, StreamExt, TryStreamExt};
+use futures::stream::{self, BoxStream, Stream, StreamExt};
 
 use crate::common_rows::CommonRows;
 use crate::entry_rows::{EntryRows, is_plain};
@@ -13,7 +15,7 @@ use crate::plan::{Access, Asked, Explained, Explanation, Hint, Needs, Plan, Tell
 use crate::row_reader::RowReader;
 use crate::row_scan::RowScan;
 use crate::rows::{Reading, TableRef};
-use crate::seen::{Seen, Sight};
+use crate::seen::{Found, Seen, Sight};
 use crate::sieve::{Predicate, Sieve};
 use crate::sorting::Sorting;
 use crate::stretch::{self, Stretch};
@@ -121,64 +123,69 @@ impl Request {
         let view = self.origin.open().await?;
         let Some(table) = self.source(&view)? else { return Ok(None) };
         let plan = self.plan(&view, &table, Needs::Rows, false).await?;
-        let matches = self.matches(view, &table, plan).await?;
+        let matches = self.matches(view, &table, plan, |table, found| found.into_match(table)).await?;
         Ok(Some((table, matches)))
     }
 
-    /// As [`run`](Self::run), where the values at some paths may be enough.
-    pub(crate) async fn run_parts(
+    /// What is made of the documents that match, in order, where the values at some paths may be enough; `None` if there is no
+    /// such table.
+    pub(crate) async fn run_parts<R: Send + 'static>(
         self,
         paths: Option<Vec<Path>>,
-    ) -> Result<Option<(TableRef, impl Stream<Item = Result<Seen>> + Send)>> {
+        make: impl Make<R>,
+    ) -> Result<Option<impl Stream<Item = Result<R>> + Send>> {
         let view = self.origin.open().await?;
         let Some(table) = self.source(&view)? else { return Ok(None) };
         let plan = self.plan(&view, &table, needs_of(paths.as_deref(), &table), false).await?;
-        let (offset, limit) = (self.offset, self.limit.unwrap_or(usize::MAX));
         if let Access::Index { index, stretches, covers: true, .. } = plan.access {
             let entries = EntryRows::new(view, table.clone(), index, stretches)?.plain(paths.unwrap_or_default());
-            let sieve = self.sieve(&table);
-            let seen = matching(Visited::Entries(Box::new(entries)), sieve, table.clone());
-            return Ok(Some((table, seen.skip(offset).take(limit).left_stream())));
+            let asked = self.asked_for();
+            let entries = matching(Visited::Entries(Box::new(entries)), self.sieve(&table), table, asked, make);
+            return Ok(Some(entries.left_stream()));
         }
-        let matches = self.matches(view, &table, plan).await?;
-        let seen = matches.map_ok(|Match { key, row }| Seen::Row(ScanRow { key, row }));
-        Ok(Some((table, seen.right_stream())))
+        Ok(Some(self.matches(view, &table, plan, make).await?.right_stream()))
+    }
+
+    /// How many documents are passed over, and how many are given then.
+    fn asked_for(&self) -> (usize, usize) {
+        (self.offset, self.limit.unwrap_or(usize::MAX))
     }
 
     /// The rows that match, by a plan for rows. What would be cheapest to put in order, and is too much for that, is read by an
     /// index that gives the order, if there is one.
-    async fn matches(
+    async fn matches<R: Send + 'static, M: Make<R>>(
         self,
         view: View,
         table: &TableRef,
         plan: Plan,
-    ) -> Result<impl Stream<Item = Result<Match>> + Send + use<>> {
+        make: M,
+    ) -> Result<impl Stream<Item = Result<R>> + Send + use<R, M>> {
         let ordered = plan.ways.iter().find(|way| way.is_ordered && self.hint.is_none() && !plan.is_ordered);
         let other = ordered.map(|way| (Self { hint: Some(Hint::Way(way.what.clone())), ..self.clone() }, view.clone()));
-        match (self.matches_by(view, table, plan).await, other) {
+        match (self.matches_by(view, table, plan, make.clone()).await, other) {
             (Err(Error::OrderTooLarge { .. }), Some((other, view))) => {
                 let plan = other.plan(&view, table, Needs::Rows, false).await?;
-                other.matches_by(view, table, plan).await
+                other.matches_by(view, table, plan, make).await
             }
             (outcome, _) => outcome,
         }
     }
 
-    async fn matches_by(
+    async fn matches_by<R: Send + 'static, M: Make<R>>(
         self,
         view: View,
         table: &TableRef,
         plan: Plan,
-    ) -> Result<impl Stream<Item = Result<Match>> + Send + use<>> {
+        make: M,
+    ) -> Result<impl Stream<Item = Result<R>> + Send + use<R, M>> {
         let most_bytes = view.moment.most_held_bytes();
         let mut rows = self.rows(view, table, plan.access)?;
-        let (offset, limit) = (self.offset, self.limit.unwrap_or(usize::MAX));
+        let (offset, limit) = self.asked_for();
         let order = self.order.clone().filter(|order| !order.is_empty() && !plan.is_ordered);
         let sieve = self.sieve(table);
         let Some(order) = order else {
-            let seen = matching(Visited::Rows(rows), sieve, table.clone());
-            let matches = seen.try_filter_map(|seen| std::future::ready(Ok(seen.into_match())));
-            return Ok(matches.skip(offset).take(limit).left_stream());
+            let matches = matching(Visited::Rows(rows), sieve, table.clone(), (offset, limit), make);
+            return Ok(matches.left_stream());
         };
         let ordered_by = order.terms().iter().map(|term| &term.path);
         let mut reader = RowReader::new(table, sieve.filter.as_ref(), ordered_by);
@@ -202,7 +209,11 @@ impl Request {
                 }
             }
         }
-        let matches = sorting.finish().skip(offset).map(Ok);
+        let table = table.clone();
+        let matches = sorting.finish().skip(offset).map(move |Match { key, row }| {
+            let found = Found::Seen(Seen::Row(ScanRow { key, row }));
+            make(&table, found)
+        });
         Ok(stream::iter(matches).right_stream())
     }
 
@@ -399,32 +410,92 @@ impl Visited {
     }
 }
 
-fn matching(all: Visited, sieve: Sieve, table: TableRef) -> impl Stream<Item = Result<Seen>> + Send {
+/// What is made of a document that was found.
+pub(crate) trait Make<R>: Fn(&TableRef, Found<'_>) -> Result<R> + Clone + Send + Unpin + 'static {}
+
+impl<R, M: Fn(&TableRef, Found<'_>) -> Result<R> + Clone + Send + Unpin + 'static> Make<R> for M {}
+
+/// What is made of the documents that match: one after the other, since that is how memory is taken and given back at the least
+/// cost, and with as little as can be between two of them.
+struct Matching<M> {
+    sights: BoxStream<'static, Result<Sights>>,
+    sieve: Sieve,
+    table: TableRef,
+    reader: Option<RowReader>,
+    /// Those of a block that were not looked at yet.
+    rows: Option<stretch::Rows>,
+    /// How many are passed over still.
+    offset: usize,
+    /// How many are wanted still.
+    left: usize,
+    make: M,
+}
+
+/// What is made of the documents that match, but for the first ones, and of so many.
+fn matching<R, M: Make<R>>(
+    all: Visited,
+    sieve: Sieve,
+    table: TableRef,
+    (offset, left): (usize, usize),
+    make: M,
+) -> impl Stream<Item = Result<R>> + Send + use<R, M> {
     let reader = RowReader::new(&table, sieve.filter.as_ref(), []);
-    let rows: Option<stretch::Rows> = None;
-    // In a box, since it is moved for every row, into a future and out of it.
-    stream::try_unfold(Box::new((all, sieve, table, reader, rows)), |mut state| async move {
-        let (all, sieve, table, reader, rows) = &mut *state;
-        loop {
+    let sights = stream::try_unfold(Box::new(all), |mut all| async move {
+        Ok(all.next_stretch().await?.map(|sights| (sights, all)))
+    });
+    let mut matching = Matching { sights: sights.boxed(), sieve, table, reader, rows: None, offset, left, make };
+    stream::poll_fn(move |context| matching.poll_next(context))
+}
+
+impl<M> Matching<M> {
+    fn poll_next<R>(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<R>>>
+    where
+        M: Make<R>,
+    {
+        let Self { sights, sieve, table, reader, rows, offset, left, make } = self;
+        let mut is_wanted = || {
+            let is_wanted = *offset == 0;
+            *offset = offset.saturating_sub(1);
+            is_wanted
+        };
+        while *left > 0 {
             while let Some(row) = rows.as_mut().and_then(stretch::Rows::next) {
-                if sieve.accepts_stored(table, row, reader.as_mut())? {
-                    let seen = Seen::Row(row.to_row());
-                    return Ok(Some((seen, state)));
+                match sieve.accepts_stored(table, row, reader.as_mut()) {
+                    Ok(true) if is_wanted() => {
+                        *left -= 1;
+                        return Poll::Ready(Some(make(table, Found::Stored(row))));
+                    }
+                    Ok(_) => {}
+                    Err(error) => {
+                        *left = 0;
+                        return Poll::Ready(Some(Err(error)));
+                    }
                 }
             }
             *rows = None;
-            match all.next_stretch().await? {
-                None => return Ok(None),
-                Some(Sights::One(seen)) => {
-                    if sieve.accepts_seen(table, &seen)? {
-                        return Ok(Some((seen, state)));
-                    }
+            match ready!(sights.poll_next_unpin(context)) {
+                None => *left = 0,
+                Some(Err(error)) => {
+                    *left = 0;
+                    return Poll::Ready(Some(Err(error)));
                 }
-                Some(Sights::Many(mut next)) => {
+                Some(Ok(Sights::One(seen))) => match sieve.accepts_seen(table, &seen) {
+                    Ok(true) if is_wanted() => {
+                        *left -= 1;
+                        return Poll::Ready(Some(make(table, Found::Seen(seen))));
+                    }
+                    Ok(_) => {}
+                    Err(error) => {
+                        *left = 0;
+                        return Poll::Ready(Some(Err(error)));
+                    }
+                },
+                Some(Ok(Sights::Many(mut next))) => {
                     reader.iter_mut().for_each(|reader| reader.select(&mut next));
                     *rows = Some(next);
                 }
             }
         }
-    })
+        Poll::Ready(None)
+    }
 }

@@ -25,7 +25,7 @@ pub trait Stored: Sized + Send + 'static {
     ///
     /// # Errors
     /// If the document has not the shape of the type.
-    fn from_row(row: &Bytes, layouts: &Layouts) -> Result<Self, row::RowError>;
+    fn from_row(row: &[u8], layouts: &Layouts) -> Result<Self, row::RowError>;
 
     /// As what rows are read.
     #[doc(hidden)]
@@ -47,7 +47,7 @@ impl<T: Document> Stored for T {
         Reading::Version(T::schema().version(), step_of::<T>())
     }
 
-    fn from_row(row: &Bytes, layouts: &Layouts) -> Result<Self, row::RowError> {
+    fn from_row(row: &[u8], layouts: &Layouts) -> Result<Self, row::RowError> {
         row::decode(row, layouts)
     }
 }
@@ -57,7 +57,7 @@ impl Stored for Value {
         Reading::Value
     }
 
-    fn from_row(row: &Bytes, layouts: &Layouts) -> Result<Self, row::RowError> {
+    fn from_row(row: &[u8], layouts: &Layouts) -> Result<Self, row::RowError> {
         row::decode_value(row, layouts)
     }
 }

@@ -21,6 +21,12 @@ pub(crate) enum Seen {
     Entry(Entry),
 }
 
+/// A document that passed the filter, where it is.
+pub(crate) enum Found<'a> {
+    Seen(Seen),
+    Stored(StoredRow<'a>),
+}
+
 /// A document that is looked at where it is.
 pub(crate) enum Sight<'a> {
     Seen(&'a Seen),
@@ -69,15 +75,22 @@ impl Entry {
     }
 }
 
-impl Seen {
-    /// The row, if it is one.
-    pub(crate) fn into_match(self) -> Option<Match> {
-        match self {
-            Self::Row(ScanRow { key, row }) => Some(Match { key, row }),
-            Self::Entry(_) => None,
-        }
+impl Found<'_> {
+    /// The row, to keep; an error if there is only a part of it.
+    pub(crate) fn into_match(self, table: &TableRef) -> Result<Match> {
+        let row = match self {
+            Self::Stored(stored) => stored.to_row(),
+            Self::Seen(Seen::Row(row)) => row,
+            Self::Seen(Seen::Entry(entry)) => {
+                return Err(table.invalid_document(&entry.key, "only a part of it was read"));
+            }
+        };
+        let ScanRow { key, row } = row;
+        Ok(Match { key, row })
     }
+}
 
+impl Seen {
     /// Puts the document into groups.
     fn join(&self, groups: &mut Groups, table: &TableRef) -> Result<()> {
         let (key, joined) = match self {

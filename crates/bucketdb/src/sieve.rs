@@ -48,6 +48,9 @@ impl Sieve {
         row: StoredRow<'_>,
         reader: Option<&mut RowReader>,
     ) -> Result<bool> {
+        if self.filter.is_none() && self.after.is_none() && self.predicates.is_empty() {
+            return Ok(true);
+        }
         let Some(reader) = reader else {
             let ScanRow { key, row } = row.to_row();
             return self.accepts(table, &key, &row);

@@ -117,7 +117,7 @@ pub fn encode_into<T: Serialize + ?Sized>(
 ///
 /// # Errors
 /// If the row is of an unknown kind or version, or if the document has not the shape of the type.
-pub fn decode<T: DeserializeOwned>(row: &Bytes, layouts: &Layouts) -> Result<T, RowError> {
+pub fn decode<T: DeserializeOwned>(row: &[u8], layouts: &Layouts) -> Result<T, RowError> {
     let (version, body) = open(row, layouts)?;
     let evolution = layouts.evolution_to(version);
     let names = Names { evolution: &evolution, row: version, wanted: layouts.version() };
@@ -159,7 +159,7 @@ fn translated<T>(
 ///
 /// # Errors
 /// If the row is of an unknown kind or version, or damaged.
-pub fn decode_value(row: &Bytes, layouts: &Layouts) -> Result<Value, RowError> {
+pub fn decode_value(row: &[u8], layouts: &Layouts) -> Result<Value, RowError> {
     let (version, body) = open(row, layouts)?;
     let evolution = layouts.evolution_to(version);
     let names = Names { evolution: &evolution, row: version, wanted: layouts.version() };

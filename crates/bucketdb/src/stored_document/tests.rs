@@ -223,7 +223,7 @@ fn a_filter_does_not_look_at_what_it_does_not_ask_for() {
     let mut damaged = row.to_vec();
     let last = damaged.len() - 3;
     damaged[last] = 0xc1;
-    let damaged = damaged.into();
+    let damaged: bytes::Bytes = damaged.into();
     assert!(row::decode_value(&damaged, &layouts).is_err());
     assert!(matches(&"age > 39".parse().unwrap(), &damaged, &layouts));
     assert!(matches(&"tags[*] = 'x'".parse().unwrap(), &row, &layouts));

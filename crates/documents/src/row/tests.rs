@@ -70,8 +70,8 @@ fn what_is_nested_too_deep_is_refused_and_not_a_crash() {
     assert!(encode(&value, &open()).is_err());
     let mut row = vec![KIND_MESSAGE_PACK, 0];
     row.extend_from_slice(&[0x91; 100_000]);
-    assert!(decode_value(&row.clone().into(), &open()).is_err());
-    assert!(decode::<Value>(&row.into(), &open()).is_err());
+    assert!(decode_value(&row, &open()).is_err());
+    assert!(decode::<Value>(&row, &open()).is_err());
 }
 
 /// A quote in a text is two characters in the text of the key that has it, and so on.
@@ -88,8 +88,8 @@ proptest! {
     fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let mut row = vec![KIND_MESSAGE_PACK, 0];
         row.extend_from_slice(&bytes);
-        let _ = decode_value(&row.into(), &open());
-        let _ = decode_value(&bytes.into(), &open());
+        let _ = decode_value(&row, &open());
+        let _ = decode_value(&bytes, &open());
     }
 }
 
@@ -272,7 +272,7 @@ fn fields_may_come_in_any_order_and_number_and_under_their_former_names() {
 fn bytes_behind_a_document_are_refused() {
     let mut row = encode(&json!({"id": 1}), &open()).unwrap().to_vec();
     row.push(0);
-    assert!(decode_value(&row.into(), &open()).is_err());
+    assert!(decode_value(&row, &open()).is_err());
 }
 
 #[test]

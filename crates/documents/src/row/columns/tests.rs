@@ -170,7 +170,6 @@ proptest! {
         if let Some(cut) = cut {
             row.truncate(cut.index(row.len()));
         }
-        let row = row.into();
         let _ = row::decode::<Everything>(&row, &layouts);
         let _ = row::decode_value(&row, &layouts);
     }
@@ -178,8 +177,8 @@ proptest! {
     #[test]
     fn no_bytes_make_it_panic(bytes in vec(any::<u8>(), 0..100), layouts in any_layouts(NAMES.to_vec())) {
         let row: Vec<u8> = [&[KIND_COLUMNS, 0xac, 0x02], bytes.as_slice()].concat();
-        let _ = row::decode_value(&row.clone().into(), &layouts);
-        let _ = row::decode::<BTreeMap<String, Option<u64>>>(&row.into(), &layouts);
+        let _ = row::decode_value(&row, &layouts);
+        let _ = row::decode::<BTreeMap<String, Option<u64>>>(&row, &layouts);
     }
 }
 
@@ -234,7 +233,7 @@ fn texts_that_stand_for_something_take_few_bytes() {
     for (place, byte) in [(33, 0xff), (row.len() - 4, 29), (row.len() - 3, 2), (row.len() - 1, 1)] {
         let mut damaged = row.to_vec();
         damaged[place - usize::from(place == 33)] = byte;
-        assert!(row::decode_value(&damaged.into(), &of_texts()).is_err(), "{place}");
+        assert!(row::decode_value(&damaged, &of_texts()).is_err(), "{place}");
     }
     // In other words, the same row.
     let same = json!({
