@@ -92,6 +92,13 @@ fn notes(table: &mut Table, ours: &Results, runs: &[&Results], slower: &[String]
     if !slower.is_empty() {
         table.note(format!("Slower than a peer that keeps its data in a bucket too (bold): {}.", slower.join("; ")));
     }
+    if slower.iter().any(|what| what.starts_with("commits of 1000 documents")) {
+        table.note(
+            "Why, for the batch: each of its documents is checked against what other writers may have written, compressed with its \
+             record, hashed into the chain of the log, and put into a state from which transactions, queries and indexes are \
+             answered (docs/instructions.md counts what that takes). SlateDB has one writer, which has to ask nobody.",
+        );
+    }
     for run in runs {
         let durability = text(run, "durability");
         table.note(format!("{}. A commit that is answered: {durability}.", source(run)));
