@@ -109,6 +109,7 @@ fn typed_scan(runtime: &Runtime) -> Result<u64> {
         while let Some(person) = all.try_next().await? {
             count += u64::from(person.id < DOCUMENTS);
         }
+        ensure!(count == DOCUMENTS, "{count} documents");
         Ok(count)
     })
 }

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::fields_of::fields_of;
+use crate::request::Match;
 use crate::rows::{Stored, TableRef};
 use crate::seen::{Found, Seen};
 use crate::{Query, Result};
@@ -76,18 +77,14 @@ impl<R> Projection<R> {
                     table.unreadable(&key, &row, error)
                 })
             }
-            (Found::Stored(stored), _) => {
-                let ScanRow { key, row } = stored.to_row();
-                self.decode(table, &key, &row)
-            }
-            (Found::Seen(Seen::Row(ScanRow { key, row })), _) => self.decode(table, &key, &row),
             (Found::Seen(Seen::Entry(entry)), Some(part)) => {
                 let document = entry.part(&part.paths);
                 (part.read)(document, &table.layouts, &self.selection)
                     .map_err(|error| table.invalid_document(&entry.key, error))
             }
-            (Found::Seen(Seen::Entry(entry)), None) => {
-                Err(table.invalid_document(&entry.key, "only a part of it was read"))
+            (found, _) => {
+                let Match { key, row } = found.into_match(table)?;
+                self.decode(table, &key, &row)
             }
         }
     }

@@ -48,7 +48,8 @@ impl Sieve {
         row: StoredRow<'_>,
         reader: Option<&mut RowReader>,
     ) -> Result<bool> {
-        if self.filter.is_none() && self.after.is_none() && self.predicates.is_empty() {
+        let has_only_filter = self.after.is_none() && self.predicates.is_empty();
+        if has_only_filter && self.filter.is_none() {
             return Ok(true);
         }
         let Some(reader) = reader else {
@@ -62,7 +63,7 @@ impl Sieve {
                 Err(error) => return Err(table.invalid_document(row.to_row().key, error)),
             }
         }
-        if self.after.is_none() && self.predicates.is_empty() {
+        if has_only_filter {
             return Ok(true);
         }
         let ScanRow { key, row } = row.to_row();

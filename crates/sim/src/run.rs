@@ -172,31 +172,30 @@ impl Run {
     }
 
     async fn create(&self) -> Result<(), Violation> {
-        let machine = sound();
-        let beginning = Beginning::Create { ring_size: self.config.ring_size };
         let (store, env) = (self.world.handle(OBSERVER), self.environment("creator"));
-        let mut opened = open(store.clone(), env.clone(), &machine, &self.config.storage, beginning).await;
-        // A short tail is full at once: then somebody makes a checkpoint, and the same call succeeds.
-        for _ in 0..FINAL_ATTEMPTS {
-            if !opened.as_ref().is_err_and(Error::is_retryable) {
-                break;
-            }
-            self.scheduler.sleep(Duration::from_secs(6)).await;
-            let machine = machine.clone();
-            opened = open(store.clone(), env.clone(), &machine, &self.config.storage, Beginning::Exists).await;
-        }
+        let mut beginning = Beginning::Create { ring_size: self.config.ring_size };
+        let machine = sound();
+        let create = || {
+            let beginning = std::mem::replace(&mut beginning, Beginning::Exists);
+            open(store.clone(), env.clone(), &machine, &self.config.storage, beginning)
+        };
         let violation = |error: Error| Violation::new("a database can be created", error.to_string(), Vec::new());
-        let tables = opened.map_err(violation)?;
-        let mut opened = open_accounts(&self.recorder, &tables).await;
+        let tables = self.repeat(create).await.map_err(violation)?;
+        self.repeat(|| open_accounts(&self.recorder, &tables)).await.map_err(violation)?;
+        tables.db.close().await.map_err(violation)
+    }
+
+    /// Calls until it is not refused for now: a short tail is full at once, and then somebody makes a checkpoint.
+    async fn repeat<T, F: Future<Output = Result<T, Error>>>(&self, mut call: impl FnMut() -> F) -> Result<T, Error> {
+        let mut outcome = call().await;
         for _ in 0..FINAL_ATTEMPTS {
-            if !opened.as_ref().is_err_and(Error::is_retryable) {
+            if !outcome.as_ref().is_err_and(Error::is_retryable) {
                 break;
             }
             self.scheduler.sleep(Duration::from_secs(6)).await;
-            opened = open_accounts(&self.recorder, &tables).await;
+            outcome = call().await;
         }
-        opened.map_err(violation)?;
-        tables.db.close().await.map_err(violation)
+        outcome
     }
 
     /// Waits until the clients have done what they were to do, or their time is over.
@@ -290,16 +289,8 @@ impl Run {
             |error: Error| vec![Violation::new("whoever is alone can clean up", error.to_string(), Vec::new())];
         let promised = self.config.storage.promised();
         let history = self.config.storage.history.unwrap_or(promised);
-        // Blobs that a process was to release that was killed. A tail that is full is so until a checkpoint is made.
-        let mut swept = db.sweep().await;
-        for _ in 0..FINAL_ATTEMPTS {
-            if !swept.as_ref().is_err_and(Error::is_retryable) {
-                break;
-            }
-            self.scheduler.sleep(Duration::from_secs(6)).await;
-            swept = db.sweep().await;
-        }
-        if let Err(error) = swept {
+        // Blobs that a process was to release that was killed.
+        if let Err(error) = self.repeat(|| db.sweep()).await {
             return failed(error);
         }
         for _ in 0..2 {

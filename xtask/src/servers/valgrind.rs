@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::process::{Tool, find};
 use crate::servers::debian::Root;
 use crate::servers::run_folder::RunFolder;
 use crate::servers::site::Site;
@@ -15,12 +14,12 @@ const QUESTION_DEADLINE: Duration = Duration::from_secs(60);
 
 /// What `bucketdb-bench` and valgrind itself look for, to be set in the environment.
 pub(crate) fn variables(installs: &Path) -> Result<Vec<(&'static str, OsString)>> {
-    if find("valgrind").is_some() && works(&Root::system()) {
+    if works(&Root::system(), Vec::new()) {
         return Ok(Vec::new());
     }
     let run = RunFolder::create(&std::env::temp_dir())?;
     let site = Site::new("valgrind", installs, &run);
-    let root = Root::fetch(&site, "debian-valgrind", &["valgrind"], works)?;
+    let root = Root::fetch(&site, "debian-valgrind", &["valgrind"], |root| works(root, of(root)))?;
     Ok(of(&root))
 }
 
@@ -31,8 +30,8 @@ fn of(root: &Root) -> Vec<(&'static str, OsString)> {
     ]
 }
 
-/// Whether it can run a program.
-fn works(root: &Root) -> bool {
-    let tool = Tool::new(root.path("usr/bin/valgrind")).envs(of(root));
-    tool.args(["--tool=none", "--quiet", "true"]).output(QUESTION_DEADLINE).is_ok()
+/// Whether it can count what a program does.
+fn works(root: &Root, variables: Vec<(&'static str, OsString)>) -> bool {
+    let arguments = ["--tool=callgrind", "--callgrind-out-file=/dev/null", "true"];
+    root.tool("valgrind").is_ok_and(|tool| tool.envs(variables).args(arguments).output(QUESTION_DEADLINE).is_ok())
 }
