@@ -251,7 +251,7 @@ impl BulkLoad {
         });
         let written_under = (self.table.id, self.table.layouts.version());
         let proposal = Proposal::Ingest { tiers, reads, begun: self.ticket.seq, written_under };
-        let outcome = inner.log.commit(proposal, Freshness::Local, inner.commit_timeout).await;
+        let outcome = inner.propose(&proposal, Freshness::Local).await;
         // Whoever cannot tell whether it appeared lets it lapse.
         self.has_ended = matches!(outcome, Ok(_) | Err(CommitError::OutcomeUnknown { .. }));
         let commit = outcome.map_err(|error| inner.explain(error))?;

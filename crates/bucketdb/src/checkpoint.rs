@@ -5,6 +5,7 @@ use bucketdb_documents::{Base, Catalogue, Documents, TableId, has_any};
 use bucketdb_log::{Captured, CheckpointContent, CheckpointError, Seq};
 use bucketdb_lsm::{Built, Fate, Merging, Plan, Tier, Tree, Work, plan, plan_full};
 use bucketdb_runs::{RunEntry, RunOptions};
+use tokio::sync::MutexGuard;
 
 use crate::blobs::Superfluous;
 use crate::database::Inner;
@@ -68,6 +69,11 @@ impl Inner {
     /// for it, neither readers nor writers.
     pub(crate) async fn checkpoint(self: &Arc<Self>, goal: Goal) -> Result<Round> {
         let alone = self.maintenance.running.lock().await;
+        self.checkpoint_alone(alone, goal).await
+    }
+
+    /// As [`checkpoint`](Self::checkpoint), for whoever has seen to it that nobody else in this process makes one.
+    pub(crate) async fn checkpoint_alone(self: &Arc<Self>, alone: MutexGuard<'_, ()>, goal: Goal) -> Result<Round> {
         let captured = self.log.capture(|documents, seq| {
             documents.pin(seq);
             Present {

@@ -92,6 +92,7 @@ mod query;
 mod reading;
 mod request;
 mod retention;
+mod room;
 mod row_reader;
 mod row_scan;
 mod rows;

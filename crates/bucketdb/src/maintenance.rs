@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bucketdb_documents::Documents;
 use bucketdb_env::{Environment, Random};
-use bucketdb_log::{Freshness, GoneBranches, LogError, Seq};
+use bucketdb_log::{Freshness, GoneBranches, Seq};
 use bucketdb_lsm::Policy;
 use futures::FutureExt;
 use futures::future::{self, Either};
@@ -14,10 +14,7 @@ use crate::checkpoint::{Goal, Round};
 use crate::database::Inner;
 use crate::index_build::IndexPiece;
 use crate::others_work::OthersWork;
-use crate::{Database, Error, GarbageReport, Result, SweepReport};
-
-/// How long a writer that waits for room waits before it looks again.
-const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
+use crate::{Database, GarbageReport, Result, SweepReport};
 
 /// Every so many checkpoints, about, this process looks for what others left that were killed.
 const CHECKPOINTS_PER_SWEEP: u64 = 512;
@@ -47,13 +44,13 @@ pub(crate) struct Maintenance {
     /// What may be written since the last checkpoint, in bytes of memory, before there should be one.
     pub(crate) overlay_bytes: usize,
     /// Whether this process wrote anything: one that only reads does no maintenance.
-    has_written: AtomicBool,
+    pub(crate) has_written: AtomicBool,
     /// Whether others build what this one would.
     pub(crate) others_work: OthersWork,
     /// Since when branches are known to be gone that have something left.
     pub(crate) gone_branches: GoneBranches,
     /// Wakes those who wait for a checkpoint.
-    done: Notify,
+    pub(crate) done: Notify,
     /// Wakes the background.
     pub(crate) wanted: Arc<Notify>,
 }
@@ -90,47 +87,6 @@ impl Maintenance {
 }
 
 impl Inner {
-    /// Before something is written: waits while so much was written since the last checkpoint that there has to be one.
-    ///
-    /// # Errors
-    /// [`Error::CommitTimedOut`] if there is none in time.
-    pub(crate) async fn await_room(self: &Arc<Self>, timeout: Duration) -> Result<()> {
-        self.maintenance.has_written.store(true, Ordering::Relaxed);
-        let env = self.log.env();
-        if self.log.is_full() {
-            // Whose turn it ever is (H19): a process that lives shortly may be the only one there is. If it comes to nothing,
-            // the log says what is missing.
-            let made = std::pin::pin!(self.checkpoint(Goal::Keep));
-            future::select(made, env.sleep(timeout / 2)).await;
-        }
-        let mut started = None;
-        while self.is_full()? {
-            let done = self.maintenance.done.notified();
-            self.maintenance.wanted.notify_one();
-            let now = env.monotonic();
-            if now.saturating_sub(*started.get_or_insert(now)) >= timeout {
-                return Err(Error::CommitTimedOut);
-            }
-            // Somebody else may make it too.
-            future::select(std::pin::pin!(done), env.sleep(LOOK_AGAIN_AFTER)).await;
-        }
-        Ok(())
-    }
-
-    /// Whether what was written since the last checkpoint takes all the memory that it may.
-    pub(crate) fn is_full(&self) -> Result<bool> {
-        let most_bytes = 2 * self.maintenance.overlay_bytes;
-        Ok(self.log.read(|documents, _| documents.overlay_bytes() > most_bytes)?)
-    }
-
-    /// Takes in why a write was refused: if the log is full, somebody has to make a checkpoint, whose turn it ever is (H19).
-    pub(crate) fn heed(&self, error: &LogError) {
-        if matches!(error, LogError::TailFull { .. }) {
-            self.maintenance.has_written.store(true, Ordering::Relaxed);
-            self.maintenance.wanted.notify_one();
-        }
-    }
-
     /// Whether nothing came behind the last checkpoint, whose record has this position, and nothing that came before its record is left: another one would
     /// have no end, since its own record counts as much as this one's.
     fn is_settled(&self, last: Option<Seq>) -> bool {

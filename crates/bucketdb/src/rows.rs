@@ -291,44 +291,52 @@ impl Inner {
         freshness: Freshness,
         timeout: Duration,
     ) -> Result<Commit> {
-        self.await_room(timeout).await?;
-        self.commit_now(transaction, reads, freshness, timeout).await
+        let started = self.log.env().monotonic();
+        loop {
+            let left = timeout.saturating_sub(self.log.env().monotonic().saturating_sub(started));
+            let may_come = self.await_room(left).await.map_err(|error| self.explain(error))?;
+            match self.commit_now(&transaction, reads.as_ref(), freshness, left).await {
+                // Others were faster, and took the room that there was.
+                Err(Error::Log(LogError::TailFull { .. })) if may_come && !left.is_zero() => {}
+                outcome => return outcome,
+            }
+        }
     }
 
     /// As [`commit`](Self::commit), without waiting for room: for what is done after a checkpoint.
     pub(crate) async fn commit_now(
         self: &Arc<Self>,
-        transaction: Transaction,
-        reads: Option<ReadSet>,
+        transaction: &Transaction,
+        reads: Option<&ReadSet>,
         freshness: Freshness,
         timeout: Duration,
     ) -> Result<Commit> {
         let is_conditional = transaction.changes.iter().any(|change| change.condition != Condition::Always);
         let started = self.log.env().monotonic();
         loop {
-            let (kept, known_versions) = self.keeping(&transaction, freshness).await?;
+            let (kept, known_versions) = self.keeping(transaction, freshness).await?;
             let (transaction, rests_on_kept) = match &kept {
                 Some(kept) => (&kept.transaction, true),
-                None => (&transaction, false),
+                None => (transaction, false),
             };
-            let claiming = self.claiming(transaction, reads.as_ref()).await?;
+            let claiming = self.claiming(transaction, reads).await?;
             let (transaction, reads) = match &claiming {
-                Some(claiming) => (&claiming.transaction, &claiming.reads),
-                None => (transaction, &reads),
+                Some(claiming) => (&claiming.transaction, claiming.reads.as_ref()),
+                None => (transaction, reads),
             };
             let rests_on_rows = is_conditional
                 || rests_on_kept
                 || claiming.is_some()
                 || self.log.read(|documents, _| documents.has_unique_index(transaction))?;
             if rests_on_rows || reads.is_some() {
-                let read = reads.iter().flat_map(ReadSet::tables);
+                let read = reads.into_iter().flat_map(ReadSet::tables);
                 self.check_clock(transaction.changes.iter().map(|change| change.table).chain(read)).await?;
             }
             let facts = if rests_on_rows { self.facts(transaction).await? } else { None };
             let left = timeout.saturating_sub(self.log.env().monotonic().saturating_sub(started));
             let proposal = Proposal::Write {
                 transaction: transaction.clone(),
-                reads: reads.clone(),
+                reads: reads.cloned(),
                 facts,
                 wall_ms: self.wall_ms(),
                 known_versions,
@@ -397,8 +405,7 @@ impl Inner {
 
     /// Commits a change of the catalogue; `None` if it is as it is to be already.
     pub(crate) async fn change_catalogue(self: &Arc<Self>, proposal: Proposal) -> Result<Option<Commit>> {
-        self.await_room(self.commit_timeout).await?;
-        match self.log.commit(proposal, Freshness::Strict, self.commit_timeout).await {
+        match self.propose(&proposal, Freshness::Strict).await {
             Ok(commit) => Ok(Some(commit)),
             Err(CommitError::Refused(Refusal::AlreadyRegistered(_))) => Ok(None),
             Err(error) => Err(self.explain(error)),

@@ -76,7 +76,7 @@ impl BulkLoad {
     async fn begin(db: Database, table: TableRef, duplicates: Duplicates) -> Result<Self> {
         let inner = &db.inner;
         // Whoever loads looks after the database too.
-        inner.await_room(inner.commit_timeout).await?;
+        inner.await_room(inner.commit_timeout).await.map_err(|error| inner.explain(error))?;
         inner.log.refresh(Freshness::Strict).await?;
         let ticket = inner.log.begin_ingest(inner.commit_timeout).await?;
         Ok(Self::new(db, table, duplicates, ticket))
@@ -90,7 +90,7 @@ impl BulkLoad {
                 format!("the name of a bulk load has 1 to {MAX_NAME_BYTES} bytes, and this one {}", name.len());
             return Err(invalid(reason).into());
         }
-        inner.await_room(inner.commit_timeout).await?;
+        inner.await_room(inner.commit_timeout).await.map_err(|error| inner.explain(error))?;
         inner.log.refresh(Freshness::Strict).await?;
         let (replaces, progress) = match inner.log.saved_ingest(name) {
             Some(SavedIngest { ticket, progress }) => (Some(ticket), progress),
