@@ -6,8 +6,7 @@ use std::sync::Arc;
 use bucketdb_documents::{BranchPin, Documents, Proposal};
 use bucketdb_env::{Random, WallTime};
 use bucketdb_log::{
-    BranchBase, BranchDriver, BranchOrigin, Branches, DropReport, Freshness, LogError, Seq, SweepReport,
-    remove_unfinished,
+    BranchBase, BranchDriver, BranchOrigin, Branches, Creation, DropReport, Freshness, LogError, Seq, SweepReport,
 };
 
 use crate::database::Inner;
@@ -167,17 +166,35 @@ impl Database {
         let generation = log.env().wall_clock().0.max(log.options().generation.saturating_add(1));
         let origin = BranchOrigin { database: log.database(), id, fork: pin.fork };
         let layout = log.layout().branch(name);
-        if !origin.create(&*home.timed, &**log.env(), &layout).await? {
-            // It was dropped before it was there.
-            return Err(unknown());
+        let mut forgotten = None;
+        loop {
+            match origin.create(&*home.timed, &**log.env(), &layout, forgotten).await? {
+                Creation::There => break,
+                // Whoever has a name has it in the catalogue first, and to the end. So whoever has it there, and finds another one,
+                // finds one that was created too late: in a database that was dropped, or when it was dropped itself.
+                Creation::Taken(other) if forgotten != Some(other) && inner.has_branch(name, id).await? => {
+                    forgotten = Some(other);
+                }
+                // It was dropped before it was there.
+                Creation::Taken(_) | Creation::Gone => return Err(unknown()),
+            }
         }
         let store = BranchDriver::new(home.timed.clone(), (home.store.clone(), log.layout()), &layout, &origin);
         let store = builder.unsealing(Arc::new(store), log.env(), &layout);
         let base = BranchBase { manifest, fork: pin.fork, generation };
-        log.write_branch(&store, &layout, &base).await?;
-        // Whoever dropped this database before it saw the branch removed what that shares with it.
-        let found = inner.find_branch(name).await?.filter(|found| found.id == id);
-        found.map(|pin| Branch::new(name, pin)).ok_or_else(unknown)
+        let written = log.write_branch(&store, &layout, &base).await;
+        // Whoever dropped this database, or the branch, before it was there, did not wait for it, and may have removed what it
+        // shares.
+        let is_dropped = match inner.has_branch(name, id).await {
+            Ok(true) => return Ok(written.map(|()| Branch::new(name, pin))?),
+            Ok(false) => unknown(),
+            Err(error @ Error::Log(LogError::Dropped { .. })) => error,
+            Err(error) => return Err(written.err().map_or(error, Error::from)),
+        };
+        if let Err(error) = Box::pin(builder.undo_branch(id)).await {
+            tracing::warn!(%error, branch = name, "what is there of a branch that was dropped while it was created stays for now");
+        }
+        Err(is_dropped)
     }
 
     /// What opens a branch of this database.
@@ -209,6 +226,11 @@ impl Inner {
     async fn find_branch(&self, name: &str) -> Result<Option<BranchPin>> {
         self.log.refresh(Freshness::Strict).await?;
         Ok(self.log.read(|documents, _| documents.catalogue().branches().get(name))?)
+    }
+
+    /// Whether a branch has its name, and was not dropped.
+    async fn has_branch(&self, name: &str, id: [u8; 16]) -> Result<bool> {
+        Ok(self.find_branch(name).await?.is_some_and(|pin| pin.id == id))
     }
 
     /// Lets go of what all branches need: they are those of the database that this one is a copy of.
@@ -254,20 +276,30 @@ impl DatabaseBuilder {
     /// Drops the branch that this opens, and removes what is its own; that something is there at all is known.
     pub(crate) async fn remove_branch(mut self, wait: bool) -> Result<DropReport> {
         let parts = self.parts().await?;
-        match self.write_drop(&parts).await {
-            // Nobody ever wrote to it, and nobody is to come to.
-            Err(Error::Log(LogError::UnfinishedBranch { .. })) => {
-                parts.retire().await?;
-                remove_unfinished(&*parts.store, &*parts.env, &parts.home.layout).await?;
-                Ok(DropReport::default())
+        let tombstone = match self.write_drop(&parts).await {
+            // Nobody ever wrote to it, and nobody is to come to; or what it was to share is gone.
+            Err(Error::Log(error @ (LogError::UnfinishedBranch { .. } | LogError::Missing { .. }))) => {
+                parts.drop_begun(error).await?
             }
-            tombstone => {
-                let report = parts.remove_dropped(&tombstone?, wait).await?;
-                if report.held_by.is_empty() {
-                    parts.retire().await?;
-                }
-                Ok(report)
+            tombstone => tombstone?,
+        };
+        let report = parts.remove_dropped(&tombstone, wait).await?;
+        if report.held_by.is_empty() {
+            parts.retire().await?;
+        }
+        Ok(report)
+    }
+
+    /// Removes a branch, if it is that with an id, that was dropped while it was created.
+    async fn undo_branch(mut self, id: [u8; 16]) -> Result<()> {
+        match self.parts().await {
+            Ok(parts) if parts.home.origin.is_some_and(|origin| origin.id == id) => {
+                Box::pin(self.clone().remove_branch(false)).await?;
+                Box::pin(self.forget_upwards(id, false)).await
             }
+            // Whoever dropped it did that.
+            Ok(_) | Err(Error::Log(LogError::NoDatabase { .. })) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 

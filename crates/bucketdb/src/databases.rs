@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bucketdb_driver::Driver;
 use bucketdb_env::Environment;
 use bucketdb_log::{
-    Branches, DatabaseId, DropReport, GoneBranches, Layout, LogError, TimedDriver, Tombstone, find_dropped,
+    Branches, DatabaseId, DropReport, GoneBranches, Layout, LogError, TimedDriver, Tombstone, drop_begun, find_dropped,
     list_databases, remove_dropped,
 };
 
@@ -158,6 +158,13 @@ impl Parts {
     /// The record that says that the database was dropped; `otherwise` if there is another one by now.
     pub(crate) async fn find_dropped(&self, otherwise: LogError) -> Result<Tombstone> {
         let found = find_dropped(&self.store, &self.env, &self.home.layout).await?;
+        Ok(found.ok_or(otherwise)?)
+    }
+
+    /// Says that a branch is dropped to which nobody ever wrote, without opening it; `otherwise` if it is more than that.
+    pub(crate) async fn drop_begun(&self, otherwise: LogError) -> Result<Tombstone> {
+        let Some(origin) = &self.home.origin else { return Err(otherwise.into()) };
+        let found = drop_begun(&self.store, &self.env, &self.home.layout, origin).await?;
         Ok(found.ok_or(otherwise)?)
     }
 

@@ -109,8 +109,9 @@ impl Inner {
         let mut attempt = 1;
         loop {
             match self.try_moment_at(seq).await {
-                // The checkpoint that it began with was given up meanwhile; a later one reaches as far.
-                Err(Error::SnapshotExpired { .. }) if seq >= self.log.floor() && attempt < ATTEMPTS => attempt += 1,
+                // The checkpoint that it began with was given up meanwhile; a later one reaches as far. What has a name is kept below
+                // the floor, too.
+                Err(Error::SnapshotExpired { .. }) if attempt < ATTEMPTS && self.keeps(seq)? => attempt += 1,
                 outcome => return outcome,
             }
         }

@@ -19,6 +19,7 @@
 //! The id is in the way to its objects so that a name can be used again: a process that still has an earlier branch of that
 //! name open writes beside the new one, and not into it.
 
+mod begun;
 mod driver;
 mod gone;
 mod origin;
@@ -36,9 +37,10 @@ use crate::{
     format, reads,
 };
 
+pub use self::begun::drop_begun;
 pub use self::driver::BranchDriver;
 pub use self::gone::{Branches, GoneBranches, GoneReport};
-pub use self::origin::BranchOrigin;
+pub use self::origin::{BranchOrigin, Creation};
 pub(crate) use self::record::BranchRecord;
 
 /// The longest name of a branch in bytes.

@@ -76,8 +76,8 @@ pub mod format;
 pub mod planted;
 
 pub use branch::{
-    BranchBase, BranchDriver, BranchOrigin, Branches, GoneBranches, GoneReport, MAX_BRANCH_DEPTH,
-    MAX_BRANCH_NAME_BYTES, is_branch_name, open_branch_store,
+    BranchBase, BranchDriver, BranchOrigin, Branches, Creation, GoneBranches, GoneReport, MAX_BRANCH_DEPTH,
+    MAX_BRANCH_NAME_BYTES, drop_begun, is_branch_name, open_branch_store,
 };
 pub use checkpoint::{Captured, CheckpointContent, CheckpointError, Checkpointed};
 pub use collect::GarbageReport;
@@ -96,7 +96,7 @@ pub use options::SharedOptions;
 pub use probes::Freshness;
 pub use reads::{put_new, retry};
 pub use record::{Entry, Record, RecordKind};
-pub use remove_dropped::{DropReport, find_dropped, remove_dropped, remove_unfinished};
+pub use remove_dropped::{DropReport, find_dropped, remove_dropped};
 pub use sessions::CommitOutcome;
 pub use store_check::{StoreCheck, StoreReport, Verdict};
 pub use stretch::Stretch;

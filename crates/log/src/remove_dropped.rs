@@ -116,15 +116,6 @@ pub(crate) struct Rest {
     is_dated: bool,
 }
 
-/// Removes what a branch has of its own that was not finished: its `head`, if it came that far. One deletion.
-///
-/// # Errors
-/// If the store fails.
-pub async fn remove_unfinished(store: &dyn Driver, env: &dyn Environment, layout: &Layout) -> Result<()> {
-    let key = layout.key(head::NAME);
-    Ok(reads::retry(env, || store.delete(&key)).await?)
-}
-
 impl Source<'_> {
     /// Removes all that a dropped database has left but the newest records of its log. It is known to be dropped since
     /// `known_since` at least, by this process's monotonic clock.

@@ -25,6 +25,8 @@ mod gone_branches;
 mod indexes;
 mod isolation;
 mod key_types;
+mod late_branches;
+mod meanwhile;
 mod migration_steps;
 mod migrations;
 mod model;

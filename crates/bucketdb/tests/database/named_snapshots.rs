@@ -1,12 +1,15 @@
 //! Positions with names: exactly that moment, for as long as the name is there, whatever is merged and removed meanwhile.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use bucketdb::{Collection, Database, Driver, Duplicates, Error, Freshness, MemoryDriver, Operation};
+use bucketdb::{Collection, Database, Driver, Duplicates, Environment, Error, Freshness, MemoryDriver, Operation, Seq};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use tokio::sync::{Notify, oneshot};
 
+use crate::meanwhile::{Deed, Meanwhile};
 use crate::support::{GRACE_S, Order, Skipping, in_memory, metered, on, on_clock, order};
 
 type Model = BTreeMap<u64, u64>;
@@ -213,4 +216,62 @@ async fn a_name_that_was_given_anew_elsewhere_is_read_at_its_new_position() {
     db.drop_snapshot("now").await.unwrap();
     let anew = db.create_snapshot("now").await.unwrap();
     assert_eq!(other.at("now").await.unwrap().position(), anew.seq);
+}
+
+/// What the reader begins with is given up while it reads, as a later checkpoint reaches as far.
+#[tokio::test]
+async fn a_name_is_read_while_the_checkpoint_before_it_is_given_up() {
+    let (store, clock) = (MemoryDriver::new(), Skipping::default());
+    let (asked, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let database: Arc<OnceLock<Database>> = Arc::default();
+    let reading = Arc::new(Mutex::new(None));
+    let (from, of) = (Arc::new(Mutex::new(Seq(0))), database.clone());
+    let (begun, reader) = (from.clone(), reading.clone());
+    let (was_asked, is_told, env) = (asked.clone(), go_on.clone(), clock.clone());
+    let meanwhile = Meanwhile::new(store.clone(), move |operation, key| {
+        let (first, db) = (*begun.lock().unwrap(), of.get()?.clone());
+        if operation == Operation::Get && key.contains(&format!("manifest/{:020}", first.0)) {
+            let (asked, go_on) = (was_asked.clone(), is_told.clone());
+            return Some(Box::pin(async move {
+                asked.notify_one();
+                go_on.notified().await;
+            }));
+        }
+        let is_run = operation == Operation::Put && key.contains("/run/") && reader.lock().unwrap().is_none();
+        let (reader, asked, env) = (reader.clone(), was_asked.clone(), env.clone());
+        is_run.then(|| -> Deed {
+            Box::pin(async move {
+                db.collection("things").put(&json!({"id": 3})).await.unwrap();
+                db.create_snapshot("monday").await.unwrap();
+                db.collection("things").put(&json!({"id": 4})).await.unwrap();
+                let (sender, found) = oneshot::channel();
+                let read = async move {
+                    let monday = db.at("monday").await?;
+                    monday.collection("things").query().fetch().await
+                };
+                env.spawn(Box::pin(async move { sender.send(read.await).unwrap() }));
+                *reader.lock().unwrap() = Some(found);
+                asked.notified().await;
+            })
+        })
+    });
+    let builder = on(meanwhile).environment(clock.clone()).staleness(Duration::ZERO).history(Duration::ZERO);
+    let db = builder.open().await.unwrap();
+    let things = db.collection("things");
+    things.put(&json!({"id": 1})).await.unwrap();
+    db.checkpoint().await.unwrap();
+    *from.lock().unwrap() = db.checkpointed();
+    things.put(&json!({"id": 2})).await.unwrap();
+    database.set(db.clone()).unwrap();
+    // The reader begins with the one before this, which does not know of the name yet; the next one gives that up.
+    for id in 5..7 {
+        db.checkpoint().await.unwrap();
+        clock.skip(2 * GRACE_S);
+        things.put(&json!({"id": id})).await.unwrap();
+    }
+    db.checkpoint().await.unwrap();
+    go_on.notify_waiters();
+    let found = reading.lock().unwrap().take().unwrap();
+    let found = found.await.unwrap().unwrap();
+    assert_eq!(found, [json!({"id": 1}), json!({"id": 2}), json!({"id": 3})]);
 }

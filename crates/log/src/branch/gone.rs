@@ -212,15 +212,24 @@ impl Source<'_> {
     /// Removes what a branch has left that is gone, and is known to be since a moment of the monotonic clock.
     async fn remove_left(&self, known_since: Duration, wait: bool) -> Result<DropReport> {
         let mut report = DropReport::default();
-        match self.find_cut(Seq::FIRST).await {
-            Ok(Some(Cut::Dropped(tombstone))) => {
+        let tombstone = match self.find_cut(Seq::FIRST).await {
+            // Nobody ever wrote to it, and nobody can any more: it was gone before it had its first record.
+            Ok(None) if self.list_records(None).await?.is_empty() => {
+                self.remove_all_but_records(&mut report).await?;
+                return Ok(report);
+            }
+            Ok(None) => self.drop_begun(None).await,
+            Ok(Some(Cut::Dropped(tombstone))) => Ok(Some(tombstone)),
+            Ok(Some(Cut::Began(..))) => Ok(None),
+            Err(error) => Err(error),
+        };
+        match tombstone {
+            Ok(Some(tombstone)) => {
                 let rest = self.remove_data(&tombstone, known_since, &mut report).await?;
                 self.remove_rest(rest, wait, &mut report).await?;
             }
-            // Nobody ever wrote to it, and nobody can any more: it was gone before it had its first record.
-            Ok(None) if self.list_records(None).await?.is_empty() => self.remove_all_but_records(&mut report).await?,
             // Nothing says that those who write to it would learn that it is gone.
-            Ok(_) => {}
+            Ok(None) => {}
             // It is encrypted with a key of former times.
             Err(LogError::Driver(error)) if matches!(error.kind(), ErrorKind::Permanent | ErrorKind::Damaged) => {
                 tracing::warn!(%error, place = self.layout.prefix(), "what is left of a branch cannot be read, and stays");
@@ -237,7 +246,9 @@ mod tests {
     use bucketdb_env::TokioEnvironment;
 
     use super::*;
-    use crate::{DatabaseId, ObjectKind};
+    use crate::branch::{BranchRecord, Creation};
+    use crate::format::{self, Checksums};
+    use crate::{ChainHash, DatabaseId, Entry, LogTime, NodeId, ObjectKind, Record, RecordKind};
 
     #[tokio::test]
     async fn nothing_of_a_branch_goes_that_is_not_known_to_be_gone() {
@@ -255,10 +266,52 @@ mod tests {
             (report.looked_at, report.left.removed > 0, store.get(&run).await.is_ok())
         };
         assert_eq!(remove().await, (0, false, true), "who left it is not known");
-        assert!(origin.create(&store, &*env, &branch).await.unwrap());
+        assert_eq!(origin.create(&store, &*env, &branch, None).await.unwrap(), Creation::There);
         assert_eq!(remove().await, (0, false, true), "it is there");
         origin.retire(&store, &*env, &branch).await.unwrap();
         assert_eq!(remove().await, (1, true, false));
+    }
+
+    /// Whoever has it open, who knew of it before it was gone, has to learn of that.
+    #[tokio::test(start_paused = true)]
+    async fn one_to_which_nobody_wrote_is_dropped_before_it_is_removed() {
+        let store = MemoryDriver::new();
+        let env: Arc<dyn Environment> = Arc::new(TokioEnvironment::new());
+        let (layout, living) = (Layout::new("db").unwrap(), BTreeMap::new());
+        let branches = Branches { store: &store, env: &env, layout: &layout, living: &living };
+        let origin = BranchOrigin { database: DatabaseId([1; 16]), id: [2; 16], fork: Seq(3) };
+        let branch = layout.branch("x");
+        let place = branch.of_id(origin.id);
+        let entry = |payload| vec![Entry { counter: 1, payload }];
+        let content = BranchRecord { database: origin.database, generation: 1, manifest: None };
+        let write = async |seq: u64, kind, payload| {
+            let (time, node, session, previous) = (LogTime(5), NodeId(0), SessionId([7; 16]), ChainHash([8; 16]));
+            let record = Record { kind, seq: Seq(seq), time, node, session, previous, entries: entry(payload) };
+            let name = Layout::slot_name(record.seq);
+            let bytes = format::encode(&record, &name, &Checksums::new(origin.database));
+            store.put(&place.key(&name), bytes, Condition::IfAbsent).await.unwrap();
+        };
+        write(4, RecordKind::Branch, content.encode()).await;
+        store.put(&place.key(head::NAME), "head".into(), Condition::Always).await.unwrap();
+        origin.retire(&store, &*env, &branch).await.unwrap();
+        let left = async || -> Vec<String> {
+            let page = store.list(place.prefix(), None).await.unwrap();
+            page.objects.iter().map(|listed| listed.key.as_str()[place.prefix().len()..].to_owned()).collect()
+        };
+        let remove = async |wait| {
+            branches.remove_gone(&GoneBranches::default(), wait, |_| Arc::new(store.clone())).await.unwrap()
+        };
+        assert!(remove(false).await.left.next_due.is_some());
+        assert_eq!(left().await, [Layout::slot_name(Seq(4)), Layout::slot_name(Seq(5))]);
+        remove(true).await;
+        assert_eq!(left().await, [Layout::slot_name(Seq(5))]);
+        assert_eq!(remove(true).await, GoneReport::default());
+        // What is there of one that was used stays.
+        write(4, RecordKind::Branch, content.encode()).await;
+        store.delete(&place.key(&Layout::slot_name(Seq(5)))).await.unwrap();
+        write(5, RecordKind::Transactions, "transaction".into()).await;
+        assert_eq!(remove(true).await.left, DropReport::default());
+        assert_eq!(left().await.len(), 2);
     }
 
     #[test]

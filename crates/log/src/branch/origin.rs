@@ -43,6 +43,17 @@ pub struct BranchOrigin {
     pub fork: Seq,
 }
 
+/// What came of creating it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Creation {
+    /// It is there.
+    There,
+    /// It was dropped before it was there.
+    Gone,
+    /// There is another branch of the name, with this id.
+    Taken([u8; 16]),
+}
+
 /// What the object says.
 struct Found {
     etag: ETag,
@@ -124,24 +135,36 @@ impl BranchOrigin {
         }
     }
 
-    /// Writes it, unless there is another branch of the name, or this one was said to be gone. Tells whether it is there. One put;
-    /// a get and a put more if there was one of the name before.
+    /// Writes it, unless there is another branch of the name, or this one was said to be gone. One put; a get and a put more if
+    /// there was one of the name before. One that is known to be nobody's any more, `forgotten`, is replaced as if it were
+    /// gone.
     ///
     /// # Errors
     /// If the store fails; if there was one, also if it does not honour If-Match.
-    pub async fn create(&self, store: &dyn Driver, env: &dyn Environment, branch: &Layout) -> Result<bool> {
+    pub async fn create(
+        &self,
+        store: &dyn Driver,
+        env: &dyn Environment,
+        branch: &Layout,
+        forgotten: Option<[u8; 16]>,
+    ) -> Result<Creation> {
         let mut condition = Condition::IfAbsent;
         for _ in 0..ATTEMPTS {
             if self.put(false, condition, (store, env, branch)).await? {
-                return Ok(true);
+                return Ok(Creation::There);
             }
             // It may be an earlier attempt.
             let Some(found) = Self::find(store, env, branch).await? else {
                 condition = Condition::IfAbsent;
                 continue;
             };
-            if found.origin.id == self.id || !found.is_gone {
-                return Ok(found.origin == *self && !found.is_gone);
+            let id = found.origin.id;
+            if id == self.id {
+                let is_there = found.origin == *self && !found.is_gone;
+                return Ok(if is_there { Creation::There } else { Creation::Gone });
+            }
+            if !found.is_gone && Some(id) != forgotten {
+                return Ok(Creation::Taken(id));
             }
             condition = Condition::IfMatch(found.etag);
         }
@@ -243,14 +266,18 @@ mod tests {
         let layout = Layout::new("db").unwrap().branch("x");
         let of = |id: u8| BranchOrigin { database: DatabaseId([1; 16]), id: [id; 16], fork: Seq(300) };
         let (store, env, layout) = (&store, &env, &layout);
-        let create = |id: u8| async move { of(id).create(store, env, layout).await.unwrap() };
+        let replace = |id: u8, forgotten: Option<u8>| async move {
+            of(id).create(store, env, layout, forgotten.map(|id| [id; 16])).await.unwrap()
+        };
+        let create = |id: u8| async move { replace(id, None).await == Creation::There };
         let retire = |id: u8| async move { of(id).retire(store, env, layout).await.unwrap() };
         let read = || async move { BranchOrigin::read(store, env, layout).await.unwrap().map(|found| found.id[0]) };
         // Dropped before it was written.
         retire(1).await;
         assert!(!create(1).await && read().await.is_none());
         assert!(create(2).await && create(2).await, "twice is once");
-        assert!(!create(3).await);
+        assert_eq!(replace(3, None).await, Creation::Taken([2; 16]));
+        assert_eq!(replace(3, Some(1)).await, Creation::Taken([2; 16]));
         retire(1).await;
         retire(3).await;
         assert_eq!(read().await, Some(2), "those that are not there take nothing away");
@@ -262,8 +289,11 @@ mod tests {
         assert_eq!(read().await, Some(5));
         let is_gone = |id: u8| async move { BranchOrigin::is_gone(store, env, layout, [id; 16]).await.unwrap() };
         assert!(is_gone(2).await && is_gone(4).await && !is_gone(5).await);
-        retire(5).await;
+        assert_eq!(replace(6, Some(5)).await, Creation::There, "nobody's");
         assert!(is_gone(5).await);
+        retire(6).await;
+        assert!(is_gone(6).await);
+        assert_eq!(replace(6, Some(6)).await, Creation::Gone, "a branch does not come back");
         store.put(&layout.key(NAME), "spoilt".into(), Condition::Always).await.unwrap();
         assert!(!is_gone(2).await, "who cannot read it knows nothing");
         store.delete(&layout.key(NAME)).await.unwrap();

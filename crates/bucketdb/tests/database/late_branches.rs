@@ -1,0 +1,199 @@
+//! Creating a branch comes to an end, or to an error, and leaves no name that is taken for good, whatever others do at the same
+//! time and wherever it is cut off.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use bucketdb::{
+    Database, DatabaseBuilder, Driver, Error, ErrorKind, Fault, FaultDriver, LogError, MemoryDriver, Operation,
+};
+
+use crate::branches::{Model, put, shown};
+use crate::meanwhile::{Deed, Meanwhile};
+use crate::support::{GRACE_S, Skipping, on};
+
+/// What the creator is about to write when it stands still.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Before {
+    Origin,
+    Head,
+    Record,
+}
+
+impl Before {
+    fn is_about(self, key: &str) -> bool {
+        let is_of_branch = key.starts_with("db/branch/");
+        is_of_branch
+            && match self {
+                Self::Origin => key.ends_with("/origin"),
+                Self::Head => key.ends_with("/head"),
+                Self::Record => key.contains("/log/"),
+            }
+    }
+}
+
+/// What others do meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Others {
+    DropParent,
+    ReplaceParent,
+    DropBranch,
+    ReplaceBranch,
+}
+
+/// What must be, in one of many cases.
+trait ExpectIn<T> {
+    fn expect_in(self, case: &str) -> T;
+}
+
+impl<T> ExpectIn<T> for Result<T, Error> {
+    fn expect_in(self, case: &str) -> T {
+        assert!(self.is_ok(), "{case}: {:?}", self.err());
+        self.unwrap()
+    }
+}
+
+/// A bucket, and a clock that all processes have.
+#[derive(Clone, Default)]
+struct Bucket {
+    store: MemoryDriver,
+    clock: Skipping,
+}
+
+impl Bucket {
+    fn builder(&self, driver: impl Driver) -> DatabaseBuilder {
+        let grace = Duration::from_secs(GRACE_S);
+        on(driver).environment(self.clock.clone()).staleness(Duration::ZERO).grace(grace)
+    }
+
+    async fn open(&self) -> Result<Database, Error> {
+        self.builder(self.store.clone()).open().await
+    }
+
+    async fn left(&self, under: &str) -> Vec<String> {
+        let page = self.store.list(under, None).await.unwrap();
+        page.objects.into_iter().map(|listed| listed.key.as_str().to_owned()).collect()
+    }
+
+    async fn do_meanwhile(self, deed: Others) {
+        let db = self.open().await.unwrap();
+        match deed {
+            Others::DropParent | Others::ReplaceParent => {
+                _ = db.drop_database("db").await.unwrap();
+                drop(db);
+                if deed == Others::ReplaceParent {
+                    put(&self.open().await.unwrap(), 2, 2).await;
+                }
+            }
+            Others::DropBranch => _ = db.drop_branch("x").await.unwrap(),
+            Others::ReplaceBranch => {
+                db.drop_branch("x").await.unwrap();
+                db.create_branch("x").await.unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_name_is_free_again_whatever_was_done_while_a_branch_was_created() {
+    for before in [Before::Origin, Before::Head, Before::Record] {
+        for deed in [Others::DropParent, Others::ReplaceParent, Others::DropBranch, Others::ReplaceBranch] {
+            // As long as there is something of a branch, no other database can take the parent's place.
+            if before != Before::Origin && deed == Others::ReplaceParent {
+                continue;
+            }
+            for puts_left in [0, 1, 2, 3, u32::MAX] {
+                for has_checkpoint in [false, true] {
+                    // Without one, there is no `head` to write.
+                    if before == Before::Head && !has_checkpoint {
+                        continue;
+                    }
+                    let case = format!("{before:?}, {deed:?}, cut off after {puts_left}, checkpoint: {has_checkpoint}");
+                    create_meanwhile((before, deed), puts_left, has_checkpoint, &case).await;
+                }
+            }
+        }
+    }
+}
+
+async fn create_meanwhile((before, deed): (Before, Others), puts_left: u32, has_checkpoint: bool, case: &str) {
+    let bucket = Bucket::default();
+    let db = bucket.open().await.unwrap();
+    put(&db, 1, 1).await;
+    if has_checkpoint {
+        db.checkpoint().await.unwrap();
+    }
+    db.close().await.unwrap();
+    // The creator stands still once, and is cut off so many puts later.
+    let left = Arc::new(AtomicU32::new(u32::MAX));
+    let (is_done, counter, others) = (AtomicBool::new(false), left.clone(), bucket.clone());
+    let meanwhile = Meanwhile::new(bucket.store.clone(), move |operation, key| {
+        let is_now = operation == Operation::Put && before.is_about(key) && !is_done.swap(true, Ordering::SeqCst);
+        let (counter, others) = (counter.clone(), others.clone());
+        is_now.then(|| -> Deed {
+            Box::pin(async move {
+                others.do_meanwhile(deed).await;
+                counter.store(puts_left, Ordering::SeqCst);
+            })
+        })
+    });
+    let counter = left.clone();
+    let cut_off = FaultDriver::new(meanwhile, move |operation, _| {
+        let less = |left: u32| match operation {
+            Operation::Put if left < u32::MAX => left.checked_sub(1),
+            _ => (left > 0).then_some(left),
+        };
+        let is_over = counter.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_err();
+        if is_over { Fault::Before(ErrorKind::Denied) } else { Fault::None }
+    });
+    let creator = bucket.builder(cut_off).open().await.unwrap();
+    let error = creator.create_branch("x").await.map(|_| ()).unwrap_err();
+    let is_told = match deed {
+        _ if puts_left != u32::MAX => {
+            matches!(error, Error::Log(LogError::Driver(_) | LogError::Dropped { .. }) | Error::UnknownBranch { .. })
+        }
+        Others::DropParent | Others::ReplaceParent => matches!(error, Error::Log(LogError::Dropped { .. })),
+        Others::DropBranch | Others::ReplaceBranch => matches!(error, Error::UnknownBranch { .. }),
+    };
+    assert!(is_told, "{case}: {error:?}");
+    drop(creator);
+    let db = match bucket.open().await {
+        // What was begun is there, and has to go first.
+        Err(Error::Log(LogError::Nested { .. })) if puts_left != u32::MAX => {
+            let begun = bucket.builder(bucket.store.clone()).branch("x");
+            begun.drop_database("db/branch/x", false).await.expect_in(case);
+            bucket.open().await.expect_in(case)
+        }
+        outcome => outcome.expect_in(case),
+    };
+    put(&db, 3, 3).await;
+    let expected = shown(&db).await;
+    assert_eq!(expected.contains_key(&1), !matches!(deed, Others::DropParent | Others::ReplaceParent), "{case}");
+    if deed == Others::ReplaceBranch {
+        let branch = bucket.builder(bucket.store.clone()).branch("x").open().await;
+        let branch = branch.expect_in(case);
+        assert_eq!(shown(&branch).await, Model::from([(1, 1)]), "{case}");
+        drop(branch);
+        db.drop_branch("x").await.unwrap();
+    }
+    db.create_branch("x").await.expect_in(case);
+    let branch = bucket.builder(bucket.store.clone()).branch("x").open().await.unwrap();
+    assert_eq!(shown(&branch).await, expected, "{case}");
+    drop(branch);
+    db.drop_branch("x").await.unwrap();
+    // Of each that was begun one record is left at most, which says that it is gone.
+    db.sweep().await.unwrap();
+    bucket.clock.skip(100 * GRACE_S);
+    db.sweep().await.unwrap();
+    let left = bucket.left("db/branch/").await;
+    let mut ids: Vec<&str> = left.iter().filter_map(|key| key.split('/').nth(3)).collect();
+    let count = ids.len();
+    ids.dedup();
+    let is_record = |key: &&String| key.contains("/log/");
+    assert_eq!(left.iter().filter(is_record).count(), count - 1, "{case}: {left:#?}");
+    assert_eq!(ids.len(), count, "{case}: {left:#?}");
+    drop(db);
+    let removed = bucket.open().await.unwrap().drop_database("db").await.unwrap();
+    assert!(removed.held_by.is_empty(), "{case}");
+}
