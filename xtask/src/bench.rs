@@ -1,68 +1,146 @@
-//! The benches beside the peers, which are a workspace of their own, and BENCHMARKS.md.
+//! The benches: of the engine, beside peers, and those of peers for Node.js, each a workspace or a package of its own, and the
+//! documents that come of them.
 
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 
+use crate::process::{self, Tool};
 use crate::workspace;
 
-/// SlateDB alone takes ten minutes to build on two cores.
-const DEADLINE: Duration = Duration::from_secs(4 * 3600);
+/// SlateDB alone takes ten minutes to build on two cores, and ten million random updates of it an hour.
+const DEADLINE: Duration = Duration::from_secs(6 * 3600);
 
-/// What is measured, and with less data.
-const FULL: [&[&str]; 9] = [
-    &["requests"],
-    &["ycsb"],
-    &["month", "--only", "BucketDB"],
+/// A workload of a peer for Node.js: one of them has not come to an end after that.
+const PEER_DEADLINE: Duration = Duration::from_secs(2 * 3600);
+
+const ENGINE: &str = "benches/engine";
+const PEERS: &str = "benches/peers";
+const NODE: &str = "benches/peers/node";
+
+/// What is measured, where, and with which arguments.
+type Step = (&'static str, &'static [&'static str]);
+
+/// What counts requests comes first: it is exact whatever else goes on. Times come last, and nothing else should go on on the
+/// machine by then.
+const FULL: [Step; 16] = [
+    (PEERS, &["requests"]),
+    (PEERS, &["ycsb"]),
+    (PEERS, &["month", "--only", "BucketDB"]),
     // It asks for so much while it idles that thirty days take too long; each is as the one before.
-    &["month", "--only", "SlateDB", "--days", "3"],
-    &["month", "--disk", "--only", "BucketDB"],
-    &["month", "--reads-per-view", "5", "--only", "BucketDB"],
-    &["growth", "7"],
-    // Real time: nothing else should go on on the machine.
-    &["speed"],
-    &["publish"],
+    (PEERS, &["month", "--only", "SlateDB", "--days", "3"]),
+    (PEERS, &["month", "--disk", "--only", "BucketDB"]),
+    (PEERS, &["month", "--reads-per-view", "5", "--only", "BucketDB"]),
+    (PEERS, &["growth", "7"]),
+    (ENGINE, &["open"]),
+    (ENGINE, &["index"]),
+    (ENGINE, &["load", "1000000", "--rounds", "3"]),
+    (ENGINE, &["load", "10000000"]),
+    (ENGINE, &["updates", "1000000"]),
+    (ENGINE, &["updates", "10000000"]),
+    (ENGINE, &["reads", "--rounds", "3"]),
+    (ENGINE, &["queries", "--rounds", "7"]),
+    (PEERS, &["speed"]),
 ];
-const SHORT: [&[&str]; 6] = [
-    &["requests", "--documents", "50000"],
-    &["ycsb", "--documents", "50000", "--operations", "2000"],
-    &["month", "--documents", "100000", "--days", "3"],
-    &["growth", "5"],
-    &[
-        "speed",
-        "--documents",
-        "100000",
-        "--records",
-        "20000",
-        "--rounds",
-        "3",
-        "--gets",
-        "50000",
-        "--operations",
-        "2000",
-        "--commits-ms",
-        "200",
-    ],
-    &["publish"],
+
+const SHORT: [Step; 10] = [
+    (PEERS, &["requests", "--documents", "50000"]),
+    (PEERS, &["ycsb", "--documents", "50000", "--operations", "2000"]),
+    (PEERS, &["month", "--documents", "100000", "--days", "3"]),
+    (PEERS, &["growth", "5"]),
+    (ENGINE, &["open", "--documents", "100000"]),
+    (ENGINE, &["load", "200000"]),
+    (ENGINE, &["updates", "100000"]),
+    (ENGINE, &["reads", "--documents", "100000", "--rounds", "3", "--gets", "50000"]),
+    (ENGINE, &["queries", "--documents", "100000", "--rounds", "3"]),
+    (
+        PEERS,
+        &[
+            "speed",
+            "--documents",
+            "100000",
+            "--records",
+            "20000",
+            "--rounds",
+            "3",
+            "--gets",
+            "50000",
+            "--operations",
+            "2000",
+            "--commits-ms",
+            "200",
+        ],
+    ),
 ];
+
+/// The documents that are written of what was kept.
+const PUBLISHED: [Step; 2] = [(PEERS, &["publish"]), (ENGINE, &["publish"])];
+
+/// The peers for Node.js, and what they are asked for.
+const NODE_PEERS: [&str; 2] = ["baerly-storage", "s3db.js"];
+const NODE_WORKLOADS: [&str; 4] = ["commits", "reads", "writers", "month"];
 
 #[derive(Debug, Args)]
 pub(crate) struct BenchOptions {
-    /// With less data, in some minutes once it is built. The results take the place of the others.
+    /// With less data, and without the peers for Node.js, in some minutes once it is built. The results take the place of the others.
     #[arg(long)]
     short: bool,
+    /// Without the peers for Node.js, which need npm and a server.
+    #[arg(long)]
+    without_node: bool,
 }
 
 /// Measures one after the other, and writes what came of it.
+///
+/// # Errors
+/// If a bench fails. A peer for Node.js may: then its results stay as they were, it is told, and the others go on.
 pub(crate) fn run(options: &BenchOptions) -> Result<()> {
-    let commands: &[&[&str]] = if options.short { &SHORT } else { &FULL };
-    for command in commands {
-        let program = ["run", "--release", "--manifest-path", "benches/peers/Cargo.toml", "--"];
-        let bench = workspace::cargo().args(program).args(*command);
-        if !bench.run_in_view(DEADLINE)?.success() {
-            bail!("the bench `{}` failed; why is above", command.join(" "));
+    let mut failed = Vec::new();
+    if options.short {
+        SHORT.iter().try_for_each(measure)?;
+    } else {
+        if !options.without_node {
+            failed = node_peers()?;
         }
+        FULL.iter().try_for_each(measure)?;
+    }
+    PUBLISHED.iter().try_for_each(measure)?;
+    if !failed.is_empty() {
+        bail!("of the peers for Node.js these failed, and their results are those of before: {}", failed.join(", "));
     }
     Ok(())
+}
+
+fn measure((bench, arguments): &Step) -> Result<()> {
+    let manifest = format!("{bench}/Cargo.toml");
+    let program = ["run", "--release", "--manifest-path", &manifest, "--"];
+    if !workspace::cargo().args(program).args(*arguments).run_in_view(DEADLINE)?.success() {
+        bail!("the bench `{}` of {bench} failed; why is above", arguments.join(" "));
+    }
+    Ok(())
+}
+
+/// Those that failed.
+fn node_peers() -> Result<Vec<String>> {
+    let folder = workspace::root().join(NODE);
+    let tool = |name: &str| {
+        let found = process::find(name)
+            .with_context(|| format!("{name} is not installed: leave the peers out with --without-node"))?;
+        Ok::<_, anyhow::Error>(Tool::new(found).in_folder(&folder))
+    };
+    if !tool("npm")?.args(["ci", "--legacy-peer-deps"]).run_in_view(DEADLINE)?.success() {
+        bail!("the packages of the peers for Node.js could not be installed");
+    }
+    let mut failed = Vec::new();
+    for peer in NODE_PEERS {
+        for workload in NODE_WORKLOADS {
+            let arguments = ["run.mjs".to_owned(), format!("--only={peer}"), format!("--workload={workload}")];
+            let outcome = tool("node")?.args(arguments).run_in_view(PEER_DEADLINE);
+            if !outcome.is_ok_and(|status| status.success()) {
+                failed.push(format!("{peer} ({workload})"));
+            }
+        }
+    }
+    Ok(failed)
 }
