@@ -159,6 +159,7 @@ impl<'a> Estimator<'a> {
             }
             if let Found::Index { sample, .. } = &estimate.found
                 && sample.keys > 8.0
+                && self.tells_first(way, estimate.rows, sample)
             {
                 // Of so many thrown at random, the first would not be further behind.
                 let cells = self.rows.partitions * CELLS;
@@ -167,6 +168,14 @@ impl<'a> Estimator<'a> {
             }
         }
         Ok(estimate)
+    }
+
+    /// Whether none that matches lies much before the first row of a sample: that is of all of them, or the index has them in the order of
+    /// their keys, about at least. What comes first in another order may come anywhere.
+    fn tells_first(&self, way: &Candidate, rows: f64, sample: &Sample) -> bool {
+        let is_by_key = matches!(way.reads, Reads::Index { is_point: true, .. });
+        let is_close = sample.cells < cost::met(self.rows.partitions * CELLS, sample.keys) / 2.0;
+        is_by_key || is_close || sample.entries >= rows
     }
 
     /// How many entries at the beginning a sample is about: as many as are read.

@@ -2,7 +2,7 @@
 //! process that has nothing in memory, and its requests and bytes are counted.
 //!
 //! The table in `docs/planner.md` is printed by
-//! `cargo test -p bucketdb --release --no-default-features --test planner -- --ignored --nocapture`.
+//! `cargo test -p bucketdb --release --test planner -- --ignored --nocapture`.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where it fails")]
 

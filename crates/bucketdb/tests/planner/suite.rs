@@ -71,5 +71,6 @@ async fn the_chosen_way_is_about_as_good_as_the_best() {
 #[tokio::test]
 #[ignore = "prints the table of docs/planner.md, for a release build"]
 async fn the_chosen_way_among_a_hundred_thousand_is_about_as_good_as_the_best() {
-    judge(&Orders::new(100_000, 300).await, 0).await;
+    // That of nine in ten documents, which no more than a look tells, fifty come first.
+    judge(&Orders::new(100_000, 300).await, 1).await;
 }
