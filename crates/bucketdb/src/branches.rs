@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bucketdb_documents::{BranchPin, Documents, Proposal};
+use bucketdb_driver::Driver;
 use bucketdb_env::{Random, WallTime};
 use bucketdb_log::{
-    BranchBase, BranchDriver, BranchOrigin, Branches, Creation, DropReport, Freshness, LogError, Seq, SweepReport,
+    BranchBase, BranchDriver, BranchOrigin, Branches, Creation, DropReport, Freshness, Layout, LogError, Seq,
+    SweepReport, drop_begun, remove_dropped,
 };
 
 use crate::database::Inner;
@@ -117,14 +119,11 @@ impl Database {
             return Err(Error::UnknownBranch { name: name.to_owned() });
         };
         let (store, env, layout) = (&*inner.home.timed, &**inner.log.env(), inner.log.layout().branch(name));
-        let found = BranchOrigin::read(store, env, &layout).await?;
-        let report = if found.is_some_and(|found| found.id == pin.id) {
-            Box::pin(self.branch_builder(name).remove_branch(wait)).await?
-        } else {
-            // It was removed before, or never came to be, and is not to come to be later.
-            let origin = BranchOrigin { database: inner.log.database(), id: pin.id, fork: pin.fork };
-            origin.retire(store, env, &layout).await?;
-            DropReport::default()
+        let origin = BranchOrigin { database: inner.log.database(), id: pin.id, fork: pin.fork };
+        // It was removed before, or never came to be, and is not to come to be later; or it is there.
+        let report = match origin.forbid(store, env, &layout).await? {
+            true => DropReport::default(),
+            false => Box::pin(self.branch_builder(name).remove_branch(wait, Some(pin.id))).await?,
         };
         if report.held_by.is_empty() {
             inner.forget_branch(name, pin.id).await?;
@@ -191,7 +190,9 @@ impl Database {
             Err(error @ Error::Log(LogError::Dropped { .. })) => error,
             Err(error) => return Err(written.err().map_or(error, Error::from)),
         };
-        if let Err(error) = Box::pin(builder.undo_branch(id)).await {
+        let layout = layout.with_fork(origin.fork);
+        let begun = (&store, &layout, &origin);
+        if let Err(error) = Box::pin(inner.undo_branch(builder, name, begun, &is_dropped)).await {
             tracing::warn!(%error, branch = name, "what is there of a branch that was dropped while it was created stays for now");
         }
         Err(is_dropped)
@@ -231,6 +232,30 @@ impl Inner {
     /// Whether a branch has its name, and was not dropped.
     async fn has_branch(&self, name: &str, id: [u8; 16]) -> Result<bool> {
         Ok(self.find_branch(name).await?.is_some_and(|pin| pin.id == id))
+    }
+
+    /// Removes a branch that this process created, when it or this database had been dropped already.
+    async fn undo_branch(
+        &self,
+        builder: DatabaseBuilder,
+        name: &str,
+        (store, layout, origin): (&Arc<dyn Driver>, &Layout, &BranchOrigin),
+        is_dropped: &Error,
+    ) -> Result<()> {
+        let (env, timed) = (self.log.env(), &*self.home.timed);
+        match drop_begun(store, env, layout, origin).await? {
+            Some(tombstone) => {
+                remove_dropped(store, env, layout, &tombstone, false).await?;
+                origin.retire(timed, &**env, &self.log.layout().branch(name)).await?;
+            }
+            // Somebody wrote to it in that moment.
+            None => _ = builder.clone().remove_branch(false, Some(origin.id)).await?,
+        }
+        match is_dropped {
+            // What it held of that may go, too.
+            Error::Log(LogError::Dropped { .. }) => builder.forget_upwards(origin.id, false).await,
+            _ => Ok(()),
+        }
     }
 
     /// Lets go of what all branches need: they are those of the database that this one is a copy of.
@@ -273,14 +298,22 @@ impl Inner {
 }
 
 impl DatabaseBuilder {
-    /// Drops the branch that this opens, and removes what is its own; that something is there at all is known.
-    pub(crate) async fn remove_branch(mut self, wait: bool) -> Result<DropReport> {
-        let parts = self.parts().await?;
+    /// Drops the branch that this opens, and removes what is its own; that something is there at all is known. Only one with that id,
+    /// if one is given: another one may have its name by now.
+    pub(crate) async fn remove_branch(mut self, wait: bool, only: Option<[u8; 16]>) -> Result<DropReport> {
+        let parts = match self.parts().await {
+            Err(Error::Log(LogError::NoDatabase { .. })) if only.is_some() => return Ok(DropReport::default()),
+            parts => parts?,
+        };
+        let found = parts.home.origin.map(|origin| origin.id);
+        if only.is_some() && only != found {
+            return Ok(DropReport::default());
+        }
         let tombstone = match self.write_drop(&parts).await {
             // Nobody ever wrote to it, and nobody is to come to; or what it was to share is gone.
-            Err(Error::Log(error @ (LogError::UnfinishedBranch { .. } | LogError::Missing { .. }))) => {
-                parts.drop_begun(error).await?
-            }
+            Err(Error::Log(
+                error @ (LogError::UnfinishedBranch { .. } | LogError::Missing { .. } | LogError::NoDatabase { .. }),
+            )) => parts.drop_begun(error).await?,
             tombstone => tombstone?,
         };
         let report = parts.remove_dropped(&tombstone, wait).await?;
@@ -288,19 +321,6 @@ impl DatabaseBuilder {
             parts.retire().await?;
         }
         Ok(report)
-    }
-
-    /// Removes a branch, if it is that with an id, that was dropped while it was created.
-    async fn undo_branch(mut self, id: [u8; 16]) -> Result<()> {
-        match self.parts().await {
-            Ok(parts) if parts.home.origin.is_some_and(|origin| origin.id == id) => {
-                Box::pin(self.clone().remove_branch(false)).await?;
-                Box::pin(self.forget_upwards(id, false)).await
-            }
-            // Whoever dropped it did that.
-            Ok(_) | Err(Error::Log(LogError::NoDatabase { .. })) => Ok(()),
-            Err(error) => Err(error),
-        }
     }
 
     /// Lets go of the branch that this opened, which is gone, wherever something was kept for it: in the database that it was a

@@ -93,7 +93,7 @@ impl DatabaseBuilder {
             let tombstone = self.write_drop(&parts).await?;
             return parts.remove_dropped(&tombstone, wait).await;
         };
-        let report = Box::pin(self.clone().remove_branch(wait)).await?;
+        let report = Box::pin(self.clone().remove_branch(wait, Some(origin.id))).await?;
         if report.held_by.is_empty() {
             Box::pin(self.forget_upwards(origin.id, wait)).await?;
         }
@@ -104,6 +104,11 @@ impl DatabaseBuilder {
     pub(crate) async fn write_drop(self, parts: &Parts) -> Result<Tombstone> {
         let commit_timeout = self.commit_timeout;
         match self.create(false).open().await {
+            // Another branch has the name by now.
+            Ok(db) if db.inner.home.origin != parts.home.origin => {
+                let place = parts.home.layout.prefix().to_owned();
+                Err(LogError::NoDatabase { place }.into())
+            }
             Ok(db) => {
                 let dropped = db.inner.log.drop_database(commit_timeout).await;
                 let _ = db.inner.log.close(commit_timeout).await;

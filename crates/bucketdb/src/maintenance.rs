@@ -160,7 +160,12 @@ impl Inner {
             Urgency::Building | Urgency::Due => self.has_authority() && self.log.wrote_last(),
             Urgency::Overdue | Urgency::Pressing => true,
         };
-        let can_wait = matches!(urgency, Urgency::Due | Urgency::Overdue);
+        // Where whose turn it is goes by the clock, it may be another one's by then, who was not asked.
+        let can_wait = match urgency {
+            Urgency::Due => self.log.options().ring_size == 1,
+            Urgency::Overdue => true,
+            Urgency::None | Urgency::Building | Urgency::Pressing => false,
+        };
         is_wanted.then(|| self.until_next(now).filter(|_| can_wait).unwrap_or_default())
     }
 

@@ -25,6 +25,7 @@ impl Inner {
     pub(crate) async fn await_room(self: &Arc<Self>, timeout: Duration) -> Result<bool, CommitError<Refusal>> {
         self.maintenance.has_written.store(true, Ordering::Relaxed);
         let env = self.log.env();
+        let give_up_at = self.in_time(timeout);
         let mut may_come = true;
         if self.log.is_full() {
             // Whose turn it ever is: a process that lives shortly may be the only one there is. If it comes to nothing, the
@@ -36,12 +37,10 @@ impl Inner {
                 may_come = false;
             }
         }
-        let mut started = None;
         while self.is_full()? {
             let done = self.maintenance.done.notified();
             self.maintenance.wanted.notify_one();
-            let now = env.monotonic();
-            if now.saturating_sub(*started.get_or_insert(now)) >= timeout {
+            if env.monotonic() >= give_up_at {
                 return Err(CommitError::TimedOut);
             }
             // Somebody else may make it too.
@@ -65,17 +64,26 @@ impl Inner {
         proposal: &Proposal,
         freshness: Freshness,
     ) -> Result<Commit, CommitError<Refusal>> {
-        let (env, timeout) = (self.log.env(), self.commit_timeout);
-        let started = env.monotonic();
+        let give_up_at = self.in_time(self.commit_timeout);
         loop {
-            let left = timeout.saturating_sub(env.monotonic().saturating_sub(started));
-            let may_come = self.await_room(left).await?;
-            match self.log.commit(proposal.clone(), freshness, left).await {
+            let may_come = self.await_room(self.left_until(give_up_at)).await?;
+            match self.log.commit(proposal.clone(), freshness, self.left_until(give_up_at)).await {
                 // Others were faster, and took the room that there was.
-                Err(CommitError::Log(LogError::TailFull { .. })) if may_come && !left.is_zero() => {}
+                Err(CommitError::Log(LogError::TailFull { .. }))
+                    if may_come && !self.left_until(give_up_at).is_zero() => {}
                 outcome => return outcome,
             }
         }
+    }
+
+    /// When so much time will have passed, by the monotonic clock.
+    pub(crate) fn in_time(&self, timeout: Duration) -> Duration {
+        self.log.env().monotonic().saturating_add(timeout)
+    }
+
+    /// How much time is left until then.
+    pub(crate) fn left_until(&self, give_up_at: Duration) -> Duration {
+        give_up_at.saturating_sub(self.log.env().monotonic())
     }
 
     /// Whether what was written since the last checkpoint takes all the memory that it may.

@@ -6,7 +6,6 @@ use bucketdb_documents::{
     Catalogue, Change, ChangeKind, Condition, DocumentKey, Documents, EncodedKey, Found, KeyPart, KeyType, Layouts,
     Proposal, ReadSet, Refusal, Schema, TableEntry, TableId, Transaction, key_from_text, key_from_value, row,
 };
-use bucketdb_env::Environment;
 use bucketdb_log::format::MAX_BODY_BYTES;
 use bucketdb_log::{Commit, CommitError, Freshness, LogError, Seq};
 use bucketdb_query::{Filter, Order, TextTypes};
@@ -291,13 +290,14 @@ impl Inner {
         freshness: Freshness,
         timeout: Duration,
     ) -> Result<Commit> {
-        let started = self.log.env().monotonic();
+        let give_up_at = self.in_time(timeout);
         loop {
-            let left = timeout.saturating_sub(self.log.env().monotonic().saturating_sub(started));
-            let may_come = self.await_room(left).await.map_err(|error| self.explain(error))?;
-            match self.commit_now(&transaction, reads.as_ref(), freshness, left).await {
+            let room = self.await_room(self.left_until(give_up_at)).await;
+            let may_come = room.map_err(|error| self.explain(error))?;
+            let committed = self.commit_now(&transaction, reads.as_ref(), freshness, self.left_until(give_up_at)).await;
+            match committed {
                 // Others were faster, and took the room that there was.
-                Err(Error::Log(LogError::TailFull { .. })) if may_come && !left.is_zero() => {}
+                Err(Error::Log(LogError::TailFull { .. })) if may_come && !self.left_until(give_up_at).is_zero() => {}
                 outcome => return outcome,
             }
         }
@@ -312,7 +312,7 @@ impl Inner {
         timeout: Duration,
     ) -> Result<Commit> {
         let is_conditional = transaction.changes.iter().any(|change| change.condition != Condition::Always);
-        let started = self.log.env().monotonic();
+        let give_up_at = self.in_time(timeout);
         loop {
             let (kept, known_versions) = self.keeping(transaction, freshness).await?;
             let (transaction, rests_on_kept) = match &kept {
@@ -333,7 +333,7 @@ impl Inner {
                 self.check_clock(transaction.changes.iter().map(|change| change.table).chain(read)).await?;
             }
             let facts = if rests_on_rows { self.facts(transaction).await? } else { None };
-            let left = timeout.saturating_sub(self.log.env().monotonic().saturating_sub(started));
+            let left = self.left_until(give_up_at);
             let proposal = Proposal::Write {
                 transaction: transaction.clone(),
                 reads: reads.cloned(),

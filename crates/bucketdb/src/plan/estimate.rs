@@ -173,7 +173,7 @@ impl<'a> Estimator<'a> {
     /// Whether none that matches lies much before the first row of a sample: that is of all of them, or the index has them in the order of
     /// their keys, about at least. What comes first in another order may come anywhere.
     fn tells_first(&self, way: &Candidate, rows: f64, sample: &Sample) -> bool {
-        let is_by_key = matches!(way.reads, Reads::Index { is_point: true, .. });
+        let is_by_key = matches!(&way.reads, Reads::Index { is_point: true, ranges, .. } if ranges.len() <= MOST_READ);
         let is_close = sample.cells < cost::met(self.rows.partitions * CELLS, sample.keys) / 2.0;
         is_by_key || is_close || sample.entries >= rows
     }

@@ -9,6 +9,8 @@ use bucketdb::{
     Database, DatabaseBuilder, Driver, Error, ErrorKind, Fault, FaultDriver, LogError, MemoryDriver, Operation,
 };
 
+use tokio::sync::Notify;
+
 use crate::branches::{Model, put, shown};
 use crate::meanwhile::{Deed, Meanwhile};
 use crate::support::{GRACE_S, Skipping, on};
@@ -37,6 +39,8 @@ impl Before {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Others {
     DropParent,
+    /// And nothing is left of it but the record that says so.
+    RemoveParent,
     ReplaceParent,
     DropBranch,
     ReplaceBranch,
@@ -77,8 +81,13 @@ impl Bucket {
     }
 
     async fn do_meanwhile(self, deed: Others) {
+        if deed == Others::RemoveParent {
+            self.builder(self.store.clone()).drop_database("db", true).await.unwrap();
+            return;
+        }
         let db = self.open().await.unwrap();
         match deed {
+            Others::RemoveParent => {}
             Others::DropParent | Others::ReplaceParent => {
                 _ = db.drop_database("db").await.unwrap();
                 drop(db);
@@ -95,10 +104,17 @@ impl Bucket {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_name_is_free_again_whatever_was_done_while_a_branch_was_created() {
     for before in [Before::Origin, Before::Head, Before::Record] {
-        for deed in [Others::DropParent, Others::ReplaceParent, Others::DropBranch, Others::ReplaceBranch] {
+        let all = [
+            Others::DropParent,
+            Others::RemoveParent,
+            Others::ReplaceParent,
+            Others::DropBranch,
+            Others::ReplaceBranch,
+        ];
+        for deed in all {
             // As long as there is something of a branch, no other database can take the parent's place.
             if before != Before::Origin && deed == Others::ReplaceParent {
                 continue;
@@ -153,7 +169,9 @@ async fn create_meanwhile((before, deed): (Before, Others), puts_left: u32, has_
         _ if puts_left != u32::MAX => {
             matches!(error, Error::Log(LogError::Driver(_) | LogError::Dropped { .. }) | Error::UnknownBranch { .. })
         }
-        Others::DropParent | Others::ReplaceParent => matches!(error, Error::Log(LogError::Dropped { .. })),
+        Others::DropParent | Others::RemoveParent | Others::ReplaceParent => {
+            matches!(error, Error::Log(LogError::Dropped { .. }))
+        }
         Others::DropBranch | Others::ReplaceBranch => matches!(error, Error::UnknownBranch { .. }),
     };
     assert!(is_told, "{case}: {error:?}");
@@ -169,7 +187,7 @@ async fn create_meanwhile((before, deed): (Before, Others), puts_left: u32, has_
     };
     put(&db, 3, 3).await;
     let expected = shown(&db).await;
-    assert_eq!(expected.contains_key(&1), !matches!(deed, Others::DropParent | Others::ReplaceParent), "{case}");
+    assert_eq!(expected.contains_key(&1), matches!(deed, Others::DropBranch | Others::ReplaceBranch), "{case}");
     if deed == Others::ReplaceBranch {
         let branch = bucket.builder(bucket.store.clone()).branch("x").open().await;
         let branch = branch.expect_in(case);
@@ -196,4 +214,61 @@ async fn create_meanwhile((before, deed): (Before, Others), puts_left: u32, has_
     drop(db);
     let removed = bucket.open().await.unwrap().drop_database("db").await.unwrap();
     assert!(removed.held_by.is_empty(), "{case}");
+}
+
+/// Who drops a branch before it is there, and comes to say so when it is there and written to, drops it as any other: those who
+/// write to it hear of it.
+#[tokio::test]
+async fn who_drops_a_branch_that_came_to_be_meanwhile_drops_it_for_those_who_use_it() {
+    let bucket = Bucket::default();
+    let db = bucket.open().await.unwrap();
+    put(&db, 1, 1).await;
+    db.close().await.unwrap();
+    let [pinned, go_on, created, written] = std::array::from_fn(|_| Arc::new(Notify::new()));
+    let is_origin = |operation, key: &str| operation == Operation::Put && Before::Origin.is_about(key);
+    let (stands, goes_on) = (pinned.clone(), go_on.clone());
+    let of_creator = Meanwhile::new(bucket.store.clone(), move |operation, key| {
+        let (pinned, go_on) = (stands.clone(), goes_on.clone());
+        is_origin(operation, key).then(|| -> Deed {
+            Box::pin(async move {
+                pinned.notify_one();
+                go_on.notified().await;
+            })
+        })
+    });
+    let (goes_on, is_written, is_done) = (go_on.clone(), written.clone(), AtomicBool::new(false));
+    let of_dropper = Meanwhile::new(bucket.store.clone(), move |operation, key| {
+        let (go_on, written) = (goes_on.clone(), is_written.clone());
+        let is_now = is_origin(operation, key) && !is_done.swap(true, Ordering::SeqCst);
+        is_now.then(|| -> Deed {
+            Box::pin(async move {
+                go_on.notify_one();
+                written.notified().await;
+            })
+        })
+    });
+    let creator = bucket.builder(of_creator).open().await.unwrap();
+    let dropper = bucket.builder(of_dropper).open().await.unwrap();
+    let create = async {
+        let outcome = creator.create_branch("x").await;
+        created.notify_one();
+        outcome
+    };
+    let drop_it = async {
+        pinned.notified().await;
+        dropper.drop_branch("x").await
+    };
+    let write = async {
+        created.notified().await;
+        let branch = bucket.builder(bucket.store.clone()).branch("x").open().await.unwrap();
+        put(&branch, 2, 2).await;
+        written.notify_one();
+        branch
+    };
+    let (outcome, dropped, branch) = futures::join!(create, drop_it, write);
+    outcome.unwrap();
+    dropped.unwrap();
+    let late = branch.collection("things").put(&serde_json::json!({"id": 3, "n": 3})).await;
+    assert!(matches!(late, Err(Error::Log(LogError::Dropped { .. }))), "{late:?}");
+    assert_eq!(creator.branches().await.unwrap(), []);
 }

@@ -177,21 +177,48 @@ impl BranchOrigin {
     /// # Errors
     /// If the store fails.
     pub async fn retire(&self, store: &dyn Driver, env: &dyn Environment, branch: &Layout) -> Result<()> {
+        self.say_gone(true, (store, env, branch)).await.map(|_| ())
+    }
+
+    /// As [`retire`](Self::retire), unless it is there by now: tells whether it is gone.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn forbid(&self, store: &dyn Driver, env: &dyn Environment, branch: &Layout) -> Result<bool> {
+        self.say_gone(false, (store, env, branch)).await
+    }
+
+    async fn say_gone(
+        &self,
+        even_if_there: bool,
+        (store, env, branch): (&dyn Driver, &dyn Environment, &Layout),
+    ) -> Result<bool> {
         for _ in 0..ATTEMPTS {
-            let condition = match Self::find(store, env, branch).await? {
-                None => Condition::IfAbsent,
-                Some(Found { origin, is_gone: false, .. }) if origin.id == self.id => {
-                    // Nothing but this replaces one that is there.
-                    Condition::Always
+            let (condition, is_there) = match Self::find(store, env, branch).await? {
+                None => (Condition::IfAbsent, false),
+                Some(Found { origin, is_gone: false, .. }) if origin.id == self.id && !even_if_there => {
+                    return Ok(false);
                 }
-                Some(Found { origin, is_gone: true, etag }) if origin.id != self.id => Condition::IfMatch(etag),
-                Some(_) => return Ok(()),
+                // Another one may take its place before this comes to be.
+                Some(Found { origin, is_gone: false, etag }) if origin.id == self.id => {
+                    (Condition::IfMatch(etag), true)
+                }
+                Some(Found { origin, is_gone: true, etag }) if origin.id != self.id => {
+                    (Condition::IfMatch(etag), false)
+                }
+                Some(_) => return Ok(true),
             };
             match self.put(true, condition, (store, env, branch)).await {
-                Ok(true) => return Ok(()),
+                Ok(true) => return Ok(true),
                 Ok(false) => {}
-                // There it says that another one is gone, and that no other one of the name can be made.
-                Err(LogError::Driver(error)) if error.kind() == ErrorKind::Unsupported => return Ok(()),
+                // There, a name is used once: nobody else has it, and no other one of the name can be made.
+                Err(LogError::Driver(error)) if error.kind() == ErrorKind::Unsupported => {
+                    return if is_there {
+                        self.put(true, Condition::Always, (store, env, branch)).await
+                    } else {
+                        Ok(true)
+                    };
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -245,6 +272,27 @@ mod tests {
         assert!(BranchOrigin::decode(&BranchOrigin { fork: Seq(0), ..origin }.encode(false)).is_err());
     }
 
+    /// Whoever says that it is gone stands still after looking, and another one takes its place meanwhile.
+    #[tokio::test]
+    async fn who_says_late_that_one_is_gone_does_not_say_it_of_the_next() {
+        let (store, env) = (MemoryDriver::new(), TokioEnvironment::new());
+        let layout = Layout::new("db").unwrap().branch("x");
+        let of = |id: u8| BranchOrigin { database: DatabaseId([1; 16]), id: [id; 16], fork: Seq(300) };
+        assert_eq!(of(1).create(&store, &env, &layout, None).await.unwrap(), Creation::There);
+        let next = store.clone();
+        let (key, bytes) = (layout.key(NAME), of(2).encode(false));
+        // The first put comes when the next one is there.
+        let late = bucketdb_driver::FaultDriver::new(store.clone(), move |operation, _| {
+            if operation == Operation::Put {
+                let put = next.put(&key, bytes.clone(), Condition::Always);
+                futures::FutureExt::now_or_never(put).unwrap().unwrap();
+            }
+            bucketdb_driver::Fault::None
+        });
+        of(1).retire(&late, &env, &layout).await.unwrap();
+        assert_eq!(BranchOrigin::read(&store, &env, &layout).await.unwrap(), Some(of(2)));
+    }
+
     #[test]
     fn it_is_known_by_its_name() {
         for (name, expected) in [
@@ -286,6 +334,9 @@ mod tests {
         retire(4).await;
         assert!(!create(4).await, "dropped before it was written, behind another one");
         assert!(create(5).await);
+        assert_eq!(read().await, Some(5));
+        let forbid = |id: u8| async move { of(id).forbid(store, env, layout).await.unwrap() };
+        assert!(!forbid(5).await && forbid(3).await, "one that is there is not given up by the way");
         assert_eq!(read().await, Some(5));
         let is_gone = |id: u8| async move { BranchOrigin::is_gone(store, env, layout, [id; 16]).await.unwrap() };
         assert!(is_gone(2).await && is_gone(4).await && !is_gone(5).await);
