@@ -222,17 +222,15 @@ fn month(all: &[Results], variant: &str, title: &str) -> Result<Option<Table>> {
 
 fn growth(all: &[Results], plot: &Path) -> Result<Option<Table>> {
     let Some(results) = all.iter().find(|results| results.workload == "growth") else { return Ok(None) };
-    let operations = ["open", "first point read", "strict read", "commit"];
+    let operations = ["open", "first point read", "strict read", "commit", "create a snapshot", "create a branch"];
     let point = |row: &crate::results::Row| {
         Some((row.text("operation")?.to_owned(), row.more.get("documents")?.as_f64()?, row.value?))
     };
     let points: Vec<(String, f64, f64)> = results.rows.iter().filter_map(point).collect();
     let mut sizes: Vec<f64> = points.iter().map(|(_, size, _)| *size).collect();
     sizes.dedup();
-    let mut table = Table::new(
-        "Growth: requests by the number of documents",
-        &["documents", "open", "first point read", "strict read", "commit"],
-    );
+    let header: Vec<&str> = std::iter::once("documents").chain(operations).collect();
+    let mut table = Table::new("Growth: requests by the number of documents", &header);
     for size in &sizes {
         let of = |operation: &&str| points.iter().find(|(name, at, _)| name == operation && at == size);
         let shown =

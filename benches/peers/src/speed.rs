@@ -69,6 +69,7 @@ impl Options {
             commits(1, 1),
             commits(10, 1),
             commits(100, 1),
+            commits(10, 100),
             commits(1, 1000),
         ]
     }

@@ -149,7 +149,8 @@ pub(crate) async fn growth(documents: u64) -> Result<Vec<Row>> {
     let name = |what: &str| format!("{what}, {documents} documents");
     let add = |rows: &mut Vec<Row>, what: &str, totals: crate::ledger::Totals| {
         let row = row(name(what), "requests", totals.billed()).with("documents", documents);
-        rows.push(row.with("operation", what).with("bytes_down", totals.read_bytes));
+        let row = row.with("operation", what).with("bytes_down", totals.read_bytes);
+        rows.push(row.with("bytes_up", totals.written_bytes));
     };
     add(&mut rows, "open", used.totals);
     let (found, used) = cost(&ledger, bucket.get(&key(documents / 2))).await?;
@@ -159,6 +160,10 @@ pub(crate) async fn growth(documents: u64) -> Result<Vec<Row>> {
     add(&mut rows, "strict read", used.totals);
     let ((), used) = cost(&ledger, bucket.put(Record::new(documents / 2, 1))).await?;
     add(&mut rows, "commit", used.totals);
+    let (_, used) = cost(&ledger, async { Ok(bucket.db.create_snapshot("monday").await?) }).await?;
+    add(&mut rows, "create a snapshot", used.totals);
+    let (_, used) = cost(&ledger, async { Ok(bucket.db.create_branch("staging").await?) }).await?;
+    add(&mut rows, "create a branch", used.totals);
     bucket.close().await?;
     Ok(rows)
 }
