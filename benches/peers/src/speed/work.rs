@@ -46,7 +46,8 @@ impl Work {
             Self::Scans { rows, .. } => format!("range scans of {rows} documents, warm"),
             Self::Commits { callers: 1, documents: 1, .. } => "commits of one document, 1 caller".to_owned(),
             Self::Commits { callers, documents: 1, .. } => format!("commits of one document, {callers} callers"),
-            Self::Commits { documents, .. } => format!("commits of {documents} documents, 1 caller"),
+            Self::Commits { callers: 1, documents, .. } => format!("commits of {documents} documents, 1 caller"),
+            Self::Commits { callers, documents, .. } => format!("commits of {documents} documents, {callers} callers"),
             Self::Ycsb { workload, .. } => format!("YCSB {}: {}", workload.name, workload.what),
         }
     }
