@@ -16,10 +16,7 @@ const BARS: [(&str, f64, f64); 2] = [
 
 /// Why there is more to do than for a peer that is ahead.
 const REASONS: [(&str, &str); 4] = [
-    (
-        "commits of 100 documents",
-        "Why, for batches from many callers: as for the batch of a thousand.",
-    ),
+    ("commits of 100 documents", "Why, for batches from many callers: as for the batch of a thousand."),
     (
         "commits of 1000 documents",
         "Why, for the batch: each of its documents is checked against what other writers may have written, compressed with its record, \
