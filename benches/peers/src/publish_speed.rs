@@ -26,8 +26,7 @@ const REASONS: [(&str, &str); 4] = [
     (
         "commits of one document, 100 callers",
         "Why, for 100 callers: half of the commits take less time than there (the next table), but those that meet a checkpoint share two \
-         cores with it. It comes so often that a database opens quickly after its processes were killed: at most 16 MiB of log \
-         are read then.",
+         cores with it. It comes so often that a database opens quickly after its processes were killed.",
     ),
     (
         "most memory",

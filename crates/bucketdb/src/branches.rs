@@ -123,7 +123,7 @@ impl Database {
         // It was removed before, or never came to be, and is not to come to be later; or it is there.
         let report = match origin.forbid(store, env, &layout).await? {
             true => DropReport::default(),
-            false => Box::pin(self.branch_builder(name).remove_branch(wait, Some(pin.id))).await?,
+            false => Box::pin(self.branch_builder(name).remove_branch(wait, pin.id)).await?,
         };
         if report.held_by.is_empty() {
             inner.forget_branch(name, pin.id).await?;
@@ -249,7 +249,7 @@ impl Inner {
                 origin.retire(timed, &**env, &self.log.layout().branch(name)).await?;
             }
             // Somebody wrote to it in that moment.
-            None => _ = builder.clone().remove_branch(false, Some(origin.id)).await?,
+            None => _ = builder.clone().remove_branch(false, origin.id).await?,
         }
         match is_dropped {
             // What it held of that may go, too.
@@ -298,17 +298,13 @@ impl Inner {
 }
 
 impl DatabaseBuilder {
-    /// Drops the branch that this opens, and removes what is its own; that something is there at all is known. Only one with that id,
-    /// if one is given: another one may have its name by now.
-    pub(crate) async fn remove_branch(mut self, wait: bool, only: Option<[u8; 16]>) -> Result<DropReport> {
+    /// Drops the branch that this opens, and removes what is its own, if it is that with an id: another one may have its name by now.
+    pub(crate) async fn remove_branch(mut self, wait: bool, id: [u8; 16]) -> Result<DropReport> {
         let parts = match self.parts().await {
-            Err(Error::Log(LogError::NoDatabase { .. })) if only.is_some() => return Ok(DropReport::default()),
-            parts => parts?,
+            Ok(parts) if parts.home.origin.is_some_and(|origin| origin.id == id) => parts,
+            Ok(_) | Err(Error::Log(LogError::NoDatabase { .. })) => return Ok(DropReport::default()),
+            Err(error) => return Err(error),
         };
-        let found = parts.home.origin.map(|origin| origin.id);
-        if only.is_some() && only != found {
-            return Ok(DropReport::default());
-        }
         let tombstone = match self.write_drop(&parts).await {
             // Nobody ever wrote to it, and nobody is to come to; or what it was to share is gone.
             Err(Error::Log(

@@ -178,7 +178,7 @@ impl Inner {
             // Where later ones have taken its place already, they build on it: what it brought stays.
             outcome @ (Ok(_) | Err(CheckpointError::Replaced { .. })) => {
                 if let Ok(made) = outcome {
-                    self.note_checkpoint(made.checkpoint.seq);
+                    self.maintenance.others_work.note_own(made.checkpoint.seq);
                 }
                 Ok((Round { covers: Some(covers), goes_on, is_merging, read_bytes, written_bytes }, superfluous))
             }

@@ -93,7 +93,7 @@ impl DatabaseBuilder {
             let tombstone = self.write_drop(&parts).await?;
             return parts.remove_dropped(&tombstone, wait).await;
         };
-        let report = Box::pin(self.clone().remove_branch(wait, Some(origin.id))).await?;
+        let report = Box::pin(self.clone().remove_branch(wait, origin.id)).await?;
         if report.held_by.is_empty() {
             Box::pin(self.forget_upwards(origin.id, wait)).await?;
         }

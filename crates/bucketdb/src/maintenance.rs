@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bucketdb_documents::Documents;
 use bucketdb_env::{Environment, Random};
-use bucketdb_log::{Freshness, GoneBranches, Seq, Tail, TailLimits};
+use bucketdb_log::{Freshness, GoneBranches, Seq};
 use bucketdb_lsm::Policy;
 use futures::FutureExt;
 use futures::future::{self, Either};
@@ -21,13 +21,6 @@ const CHECKPOINTS_PER_SWEEP: u64 = 512;
 
 /// A process that builds an index has made a checkpoint; so many intervals later it is not awaited any more.
 const INTERVALS_PER_PIECE: u32 = 2;
-
-/// Where a log grows so fast that checkpoints would follow each other within that time, they are made less often, and each takes in
-/// more.
-const LEAST_INTERVAL: Duration = Duration::from_secs(1);
-
-/// How much of what the log may hold it then holds at most before there is one after all.
-const HURRIED_SHARE: u64 = 4;
 
 /// The background looks again no sooner than that.
 const LEAST_WAIT: Duration = Duration::from_millis(1);
@@ -52,10 +45,8 @@ pub(crate) struct Maintenance {
     pub(crate) overlay_bytes: usize,
     /// Whether this process wrote anything: one that only reads does no maintenance.
     pub(crate) has_written: AtomicBool,
-    /// When this process last made a checkpoint, by the monotonic clock.
-    last_made: parking_lot::Mutex<Option<Duration>>,
     /// Whether others build what this one would.
-    others_work: OthersWork,
+    pub(crate) others_work: OthersWork,
     /// Since when branches are known to be gone that have something left.
     pub(crate) gone_branches: GoneBranches,
     /// Wakes those who wait for a checkpoint.
@@ -87,7 +78,6 @@ impl Maintenance {
             interval,
             overlay_bytes,
             has_written: AtomicBool::new(false),
-            last_made: parking_lot::Mutex::default(),
             others_work: OthersWork::default(),
             gone_branches: GoneBranches::default(),
             done: Notify::new(),
@@ -152,37 +142,14 @@ impl Inner {
         let last = self.log.last_checkpoint().map(|last| last.seq);
         let (now, patience) = (self.log.env().monotonic(), INTERVALS_PER_PIECE * self.maintenance.interval);
         let wait = self.maintenance.others_work.wait(last, now, patience);
-        let urgency = self.urgency(last);
-        let is_wanted = match urgency {
+        let is_wanted = match self.urgency(last) {
             Urgency::None => false,
             Urgency::Building if wait.is_some() => return wait,
             // Of several with one node id, the one that wrote last.
             Urgency::Building | Urgency::Due => self.has_authority() && self.log.wrote_last(),
             Urgency::Overdue | Urgency::Pressing => true,
         };
-        // Where whose turn it is goes by the clock, it may be another one's by then, who was not asked.
-        let can_wait = match urgency {
-            Urgency::Due => self.log.options().ring_size == 1,
-            Urgency::Overdue => true,
-            Urgency::None | Urgency::Building | Urgency::Pressing => false,
-        };
-        is_wanted.then(|| self.until_next(now).filter(|_| can_wait).unwrap_or_default())
-    }
-
-    /// For how long the next checkpoint can wait, as this process made one a moment ago, and there is room.
-    fn until_next(&self, now: Duration) -> Option<Duration> {
-        let made = (*self.maintenance.last_made.lock())?;
-        let left = left_until_next(now.saturating_sub(made), &self.log.tail(), &self.log.options().tail_limits)?;
-        let has_memory = |documents: &Documents, _| {
-            documents.overlay_bytes() < self.maintenance.overlay_bytes && !documents.is_index_unbuilt()
-        };
-        self.log.read(has_memory).unwrap_or_default().then_some(left)
-    }
-
-    /// Notes that this process made a checkpoint.
-    pub(crate) fn note_checkpoint(&self, seq: Seq) {
-        self.maintenance.others_work.note_own(seq);
-        *self.maintenance.last_made.lock() = Some(self.log.env().monotonic());
+        is_wanted.then_some(Duration::ZERO)
     }
 
     /// Makes a checkpoint for whoever comes next, if it saves them more than it costs.
@@ -234,12 +201,6 @@ impl Inner {
         }
         Ok(())
     }
-}
-
-/// For how long the next checkpoint can wait, so long after the last one.
-fn left_until_next(since: Duration, tail: &Tail, limits: &TailLimits) -> Option<Duration> {
-    let has_room = tail.records < limits.hard_records / HURRIED_SHARE && tail.bytes < limits.hard_bytes / HURRIED_SHARE;
-    LEAST_INTERVAL.checked_sub(since).filter(|left| has_room && !left.is_zero())
 }
 
 /// Looks after a database for as long as it is open. Holds on to nothing that would keep it open.
@@ -364,26 +325,5 @@ impl Database {
     #[must_use]
     pub fn checkpointed(&self) -> Seq {
         self.inner.log.last_checkpoint().map(|last| last.covers).unwrap_or_default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn checkpoints_of_a_fast_log_are_a_second_apart_while_there_is_room() {
-        let limits = TailLimits::default();
-        let left = |since_ms: u64, records: u64, bytes: u64| {
-            left_until_next(Duration::from_millis(since_ms), &Tail { records, bytes }, &limits)
-        };
-        assert_eq!(left(300, 256, 100), Some(Duration::from_millis(700)));
-        assert_eq!(left(1_000, 256, 100), None);
-        assert_eq!(left(300, 2_047, (16 << 20) - 1), Some(Duration::from_millis(700)));
-        assert_eq!(left(300, 2_048, 100), None, "the log may have 8,192 records");
-        assert_eq!(left(300, 256, 16 << 20), None, "or 64 MiB");
-        // Whoever may have few records waits for none.
-        let few = TailLimits { soft_records: 4, hard_records: 8, ..limits };
-        assert_eq!(left_until_next(Duration::ZERO, &Tail { records: 4, bytes: 100 }, &few), None);
     }
 }

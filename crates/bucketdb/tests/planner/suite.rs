@@ -37,9 +37,9 @@ async fn try_ways(orders: &Orders, shape: &Shape) -> Outcome {
     Outcome { text: shape.text(), ways: ways.count(), chosen: explanation.chosen, took, best }
 }
 
-/// At most half as many requests more than the way that takes the fewest, and at most twice its bytes and a stretch of an index.
-/// A few shapes may miss that where tables are so small that a look in vain is much.
-async fn judge(orders: &Orders, most_misses: usize) {
+/// The shapes whose chosen way takes more than half as many requests more than the way that takes the fewest, or more than twice its
+/// bytes and a stretch of an index.
+async fn misses(orders: &Orders) -> Vec<String> {
     let mut bad = Vec::new();
     println!("| query | ways | chosen | requests, expected | took | KiB | best, if another | requests | KiB |");
     println!("|---|---|---|---|---|---|---|---|---|");
@@ -60,17 +60,21 @@ async fn judge(orders: &Orders, most_misses: usize) {
             bad.push(format!("{text}: {took:?} by {}, {best:?} by {what}", chosen.what));
         }
     }
-    assert!(bad.len() <= most_misses, "{} shapes:\n{}", bad.len(), bad.join("\n"));
+    bad
 }
 
 #[tokio::test]
 async fn the_chosen_way_is_about_as_good_as_the_best() {
-    judge(&Orders::new(30_000, 0).await, 2).await;
+    // A few may miss it where tables are so small that a look in vain is much.
+    let bad = misses(&Orders::new(30_000, 0).await).await;
+    assert!(bad.len() <= 2, "{} shapes:\n{}", bad.len(), bad.join("\n"));
 }
 
 #[tokio::test]
 #[ignore = "prints the table of docs/planner.md, for a release build"]
 async fn the_chosen_way_among_a_hundred_thousand_is_about_as_good_as_the_best() {
-    // That of nine in ten documents, which no more than a look tells, fifty come first.
-    judge(&Orders::new(100_000, 300).await, 1).await;
+    let mut bad = misses(&Orders::new(100_000, 300).await).await;
+    // That nine in ten documents match, of which fifty come first, takes a look to know.
+    bad.retain(|miss| !miss.starts_with("status = \"paid\", 50 at most: "));
+    assert!(bad.is_empty(), "{} shapes:\n{}", bad.len(), bad.join("\n"));
 }
