@@ -84,7 +84,10 @@ impl Opener<'_> {
                 let settled = slot.settle(&bytes, || self.env.monotonic() > give_up_at).await;
                 settled.map(|settlement| settlement.holder)
             }
-            SlotNames::PerSession => self.put_own_name(&key, &bytes).await,
+            SlotNames::PerSession => {
+                self.list_own_kind(seq, &report.create_only).await?;
+                self.put_own_name(&key, &bytes).await
+            }
         };
         match (settled, names) {
             // Whoever got it, there is a first record now, and what a listing would show is not waited for.
@@ -94,7 +97,14 @@ impl Opener<'_> {
             }
             // Who else is there decides, or that two are.
             (Ok(_), _) => {
-                let names = self.source().list_records(Some(seq)).await?;
+                let names = match self.list_own_kind(seq, &report.create_only).await {
+                    Err(unfit @ LogError::UnfitStore { .. }) => {
+                        // Whoever began another kind of log goes on with it, and ours is in the way.
+                        reads::retry(&*self.env, || self.store.delete(&key)).await?;
+                        return Err(unfit);
+                    }
+                    names => names?,
+                };
                 if names.is_empty() {
                     let detail = "it was written a moment ago, and a listing does not show it".to_owned();
                     return Err(LogError::Missing { object: key.to_string(), detail });
@@ -124,6 +134,20 @@ impl Opener<'_> {
         }
         self.create(false, Some(tombstone)).await?;
         Ok(tombstone.next_genesis())
+    }
+
+    /// The records from `seq` on of a log whose sessions write names of their own. Somebody who tried the store at the same time, and
+    /// found that it honours what it was found here not to, may have begun one with shared names.
+    async fn list_own_kind(&self, seq: Seq, create_only: &Verdict) -> Result<Vec<RecordName>> {
+        let names = self.source().list_records(Some(seq)).await?;
+        if names.iter().all(|name| name.names == SlotNames::PerSession) {
+            return Ok(names);
+        }
+        let reason = format!(
+            "create-only writes (If-None-Match: *) were {create_only}; another process found them honoured at the same \
+             moment, and created this database with them: such a store may lose what it acknowledges to two writers"
+        );
+        Err(LogError::UnfitStore { place: self.store.fingerprint(), reason })
     }
 
     /// Under a name that is ours alone, repeating is harmless.

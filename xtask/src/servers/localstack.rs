@@ -12,6 +12,9 @@ use crate::servers::site::{Server, Site};
 /// Pinned, because newer versions resolved together did not install.
 const REQUIREMENTS: &str = include_str!("../../servers/localstack-requirements.txt");
 
+/// Starts it with a mend of its own.
+const PROGRAM: &str = include_str!("../../servers/localstack_with_races.py");
+
 /// It takes seconds when warm, far longer for the first time on a busy machine.
 const READY_DEADLINE: Duration = Duration::from_secs(240);
 
@@ -24,7 +27,7 @@ pub(super) fn start(site: &Site<'_>) -> Result<Server> {
     site.step(&format!("ready at 127.0.0.1:{port}"), || {
         let tool = python
             .python()
-            .args(["-m", "localstack.runtime.main"])
+            .args(["-c", PROGRAM])
             .in_folder(&folder)
             .env("SERVICES", "s3")
             .env("EAGER_SERVICE_LOADING", "1")

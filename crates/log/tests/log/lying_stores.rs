@@ -41,6 +41,48 @@ async fn a_store_without_create_only_is_found_out_at_creation() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_two_that_create_at_once_on_a_store_that_only_one_finds_out_the_other_has_the_database() {
+    let store = MemoryDriver::new();
+    let (deceived, undeceived) = (liar(&store, Lie::None), liar(&store, Lie::HonoursItAlone));
+    let (refused, log) = tokio::join!(open_with(undeceived, |_| {}), open(deceived.clone()));
+    let error = refused.unwrap_err();
+    assert!(matches!(&error, LogError::UnfitStore { reason, .. } if reason.contains("another process")), "{error}");
+    assert_eq!(log.slot_names(), SlotNames::Shared);
+    set(&log, "a", "1").await.unwrap();
+    assert_eq!(read(&open(deceived).await, "a").await.unwrap().as_deref(), Some("1"));
+}
+
+/// Ignores create-only, and has a database with shared names the moment that a record with another kind of name arrives.
+#[derive(Debug)]
+struct Overtaken(MemoryDriver);
+
+#[async_trait]
+impl Behaviour for Overtaken {
+    async fn put(
+        &self,
+        store: &MemoryDriver,
+        key: &Key,
+        body: bytes::Bytes,
+        _: Condition,
+    ) -> bucketdb_driver::Result<bucketdb_driver::ETag> {
+        if is_record(key.as_str()) {
+            let genesis = record_key(1);
+            store.put(&genesis, self.0.get(&genesis).await?.body, Condition::Always).await?;
+        }
+        store.put(key, body, Condition::Always).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_came_beside_a_log_of_another_kind_is_taken_back() {
+    let (elsewhere, store) = (MemoryDriver::new(), MemoryDriver::new());
+    open(elsewhere.clone()).await;
+    let error = open_with(Strange::new(&store, Overtaken(elsewhere)), |_| {}).await.unwrap_err();
+    assert!(matches!(&error, LogError::UnfitStore { .. }), "{error}");
+    assert_eq!(keys(&store).await, [record_key(1).to_string()]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_store_that_loses_what_it_acknowledged_is_not_fit_for_anything() {
     let error = open_with(liar(&MemoryDriver::new(), Lie::LosesAll), |_| {}).await.unwrap_err();
     assert!(matches!(error, LogError::UnfitStore { .. }), "{error}");

@@ -21,8 +21,8 @@ use crate::workers::{Ending, Worker};
 const SIGKILL: i32 = 9;
 
 /// So many rounds there are at least, and as many more as it takes for so many pictures to be acknowledged.
-const LEAST_ROUNDS: u64 = 8;
-const LEAST_DONE: usize = 100;
+const LEAST_ROUNDS: u64 = 4;
+const LEAST_DONE: usize = 50;
 const MOST_ROUNDS: u64 = 100;
 
 /// So short that things are removed while the test runs, and on servers so long that one answers within a part of it, on a

@@ -5,7 +5,7 @@
 //! Catches: a run, manifest or record that is removed while somebody needs it; a checkpoint that leaves out or doubles what
 //! was written meanwhile; a bulk load of which a part appears; an acknowledgement before the runs are in the store.
 //!
-//! `BUCKETDB_TEST_KILL_ROUNDS` says how many rounds there are; without it, as many as fit into a minute.
+//! `BUCKETDB_TEST_KILL_ROUNDS` says how many rounds there are; without it, as many as fit into half a minute.
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
@@ -23,8 +23,8 @@ use crate::workers::{Ending, Worker};
 const SIGKILL: i32 = 9;
 
 /// So many rounds there are at least, and for so long there are more unless their number was given.
-const LEAST_ROUNDS: u64 = 10;
-const PATIENCE: Duration = Duration::from_secs(60);
+const LEAST_ROUNDS: u64 = 5;
+const PATIENCE: Duration = Duration::from_secs(25);
 
 /// So little memory makes those who write make checkpoints often.
 const MEMORY: &str = "8388608";
