@@ -81,9 +81,8 @@ fn measured_operations<T>(runtime: &Runtime, work: impl Future<Output = T>) -> T
 
 /// What one operation of each path takes, in the order of the paths, two of which are counted at a time.
 fn count_all() -> Result<Vec<u64>> {
-    let count_half = |half: usize| -> Result<Vec<u64>> {
-        PATHS.iter().skip(half).step_by(2).map(|path| count(path.name)).collect()
-    };
+    let count_half =
+        |half: usize| -> Result<Vec<u64>> { PATHS.iter().skip(half).step_by(2).map(|path| count(path.name)).collect() };
     let (even, odd) = std::thread::scope(|scope| {
         let odd = scope.spawn(|| count_half(1));
         (count_half(0), odd.join().unwrap_or_else(|_| bail!("a thread that counts has panicked")))
