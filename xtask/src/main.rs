@@ -1,6 +1,5 @@
 //! What developers and continuous integration run, as `cargo xtask COMMAND`.
 
-mod ahead;
 mod bench;
 mod check;
 mod clock;

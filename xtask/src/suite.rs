@@ -11,7 +11,7 @@ use crate::clock::{Stopwatch, pause};
 use crate::instructions::InstructionsOptions;
 use crate::process::{Log, Tool};
 use crate::servers::{Fleet, ServerKind};
-use crate::{ahead, instructions, interrupt, report, simulation, workspace};
+use crate::{instructions, interrupt, report, simulation, workspace};
 
 /// A first build on two slow cores takes a few minutes.
 const BUILD_DEADLINE: Duration = Duration::from_secs(45 * 60);
@@ -92,7 +92,6 @@ pub(crate) fn test(options: &TestOptions) -> Result<()> {
         bail!("these servers are missing, and CI=true asks for all: {}", fleet.missing().join(", "));
     }
 
-    let built_ahead = if options.is_everything() { ahead::build()? } else { None };
     let all_servers = kinds.len() == ServerKind::ALL.len();
     let test_watch = Stopwatch::start();
     let (status, summary) = run(options, &fleet, is_continuous_integration() && all_servers)?;
@@ -116,7 +115,6 @@ pub(crate) fn test(options: &TestOptions) -> Result<()> {
         if !status.success() {
             bail!("{} of {} suites failed with every database encrypted", encrypted.failed_suites, encrypted.suites);
         }
-        drop(built_ahead);
         report::step("simulation", "ran the simulator", simulation::run)?;
         let compare = || instructions::run(&InstructionsOptions::default());
         report::step("instructions", "counted the instructions of the hot paths", compare)?;

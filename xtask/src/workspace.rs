@@ -20,9 +20,5 @@ pub(crate) fn target() -> PathBuf {
 
 /// The cargo that runs this program, in the folder of the workspace.
 pub(crate) fn cargo() -> Tool {
-    Tool::new(cargo_program()).in_folder(&root())
-}
-
-pub(crate) fn cargo_program() -> OsString {
-    std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"))
+    Tool::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"))).in_folder(&root())
 }
