@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bucketdb_documents::{BranchPin, Documents, Proposal};
 use bucketdb_driver::Driver;
@@ -123,7 +124,9 @@ impl Database {
         // It was removed before, or never came to be, and is not to come to be later; or it is there.
         let report = match origin.forbid(store, env, &layout).await? {
             true => DropReport::default(),
-            false => Box::pin(self.branch_builder(name).remove_branch(wait, pin.id)).await?,
+            false => {
+                Box::pin(self.branch_builder(name).remove_branch(wait, pin.id, Some(inner.log.options().grace))).await?
+            }
         };
         if report.held_by.is_empty() {
             inner.forget_branch(name, pin.id).await?;
@@ -243,13 +246,13 @@ impl Inner {
         is_dropped: &Error,
     ) -> Result<()> {
         let (env, timed) = (self.log.env(), &*self.home.timed);
-        match drop_begun(store, env, layout, origin).await? {
+        match drop_begun(store, env, layout, origin, Some(self.log.options().grace)).await? {
             Some(tombstone) => {
                 remove_dropped(store, env, layout, &tombstone, false).await?;
                 origin.retire(timed, &**env, &self.log.layout().branch(name)).await?;
             }
             // Somebody wrote to it in that moment.
-            None => _ = builder.clone().remove_branch(false, origin.id).await?,
+            None => _ = builder.clone().remove_branch(false, origin.id, Some(self.log.options().grace)).await?,
         }
         match is_dropped {
             // What it held of that may go, too.
@@ -279,7 +282,8 @@ impl Inner {
         };
         let living = self.log.read(all)?;
         let (store, env, keys) = (&self.home.timed, self.log.env(), self.same_builder());
-        let branches = Branches { store: &**store, env, layout: self.log.layout(), living: &living };
+        let (layout, grace) = (self.log.layout(), self.log.options().grace);
+        let branches = Branches { store: &**store, env, layout, living: &living, grace };
         let known = &self.maintenance.gone_branches;
         let found = branches.remove_gone(known, false, |place| keys.unsealing(store.clone(), env, place)).await?;
         report.looked_at += found.looked_at;
@@ -299,7 +303,13 @@ impl Inner {
 
 impl DatabaseBuilder {
     /// Drops the branch that this opens, and removes what is its own, if it is that with an id: another one may have its name by now.
-    pub(crate) async fn remove_branch(mut self, wait: bool, id: [u8; 16]) -> Result<DropReport> {
+    /// `grace` is what it has, if that is known: one that was cut off when it was created does not say.
+    pub(crate) async fn remove_branch(
+        mut self,
+        wait: bool,
+        id: [u8; 16],
+        grace: Option<Duration>,
+    ) -> Result<DropReport> {
         let parts = match self.parts().await {
             Ok(parts) if parts.home.origin.is_some_and(|origin| origin.id == id) => parts,
             Ok(_) | Err(Error::Log(LogError::NoDatabase { .. })) => return Ok(DropReport::default()),
@@ -309,7 +319,7 @@ impl DatabaseBuilder {
             // Nobody ever wrote to it, and nobody is to come to; or what it was to share is gone.
             Err(Error::Log(
                 error @ (LogError::UnfinishedBranch { .. } | LogError::Missing { .. } | LogError::NoDatabase { .. }),
-            )) => parts.drop_begun(error).await?,
+            )) => parts.drop_begun(error, grace).await?,
             tombstone => tombstone?,
         };
         let report = parts.remove_dropped(&tombstone, wait).await?;

@@ -27,7 +27,7 @@ pub struct DatabaseBuilder {
     pub(crate) branch: Vec<String>,
     node_id: u64,
     ring_size: Option<u64>,
-    grace: Option<Duration>,
+    pub(crate) grace: Option<Duration>,
     staleness: Duration,
     pub(crate) commit_timeout: Duration,
     pub(crate) request_timeout: Duration,

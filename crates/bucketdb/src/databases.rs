@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bucketdb_driver::Driver;
 use bucketdb_env::Environment;
@@ -93,7 +94,7 @@ impl DatabaseBuilder {
             let tombstone = self.write_drop(&parts).await?;
             return parts.remove_dropped(&tombstone, wait).await;
         };
-        let report = Box::pin(self.clone().remove_branch(wait, origin.id)).await?;
+        let report = Box::pin(self.clone().remove_branch(wait, origin.id, self.grace)).await?;
         if report.held_by.is_empty() {
             Box::pin(self.forget_upwards(origin.id, wait)).await?;
         }
@@ -167,9 +168,9 @@ impl Parts {
     }
 
     /// Says that a branch is dropped to which nobody ever wrote, without opening it; `otherwise` if it is more than that.
-    pub(crate) async fn drop_begun(&self, otherwise: LogError) -> Result<Tombstone> {
+    pub(crate) async fn drop_begun(&self, otherwise: LogError, grace: Option<Duration>) -> Result<Tombstone> {
         let Some(origin) = &self.home.origin else { return Err(otherwise.into()) };
-        let found = drop_begun(&self.store, &self.env, &self.home.layout, origin).await?;
+        let found = drop_begun(&self.store, &self.env, &self.home.layout, origin, grace).await?;
         Ok(found.ok_or(otherwise)?)
     }
 
@@ -182,23 +183,23 @@ impl Parts {
             return Ok(report);
         }
         let known = GoneBranches::default();
-        let mut gone = self.remove_gone_branches(&known, false).await?;
+        let mut gone = self.remove_gone_branches(&known, tombstone.grace, false).await?;
         let again = |before: &DropReport, now: DropReport| DropReport { removed: before.removed + now.removed, ..now };
         if wait && report.next_due.is_some() {
             report = again(&report, remove(true).await?);
         }
         // What was waited for counts for these, too.
         if wait && gone.next_due.is_some() {
-            gone = again(&gone, self.remove_gone_branches(&known, true).await?);
+            gone = again(&gone, self.remove_gone_branches(&known, tombstone.grace, true).await?);
         }
         report.add(gone);
         Ok(report)
     }
 
-    async fn remove_gone_branches(&self, known: &GoneBranches, wait: bool) -> Result<DropReport> {
+    async fn remove_gone_branches(&self, known: &GoneBranches, grace: Duration, wait: bool) -> Result<DropReport> {
         let Self { home, env, builder, .. } = self;
         let (store, living) = (&home.timed, BTreeMap::new());
-        let branches = Branches { store: &**store, env, layout: &home.layout, living: &living };
+        let branches = Branches { store: &**store, env, layout: &home.layout, living: &living, grace };
         let found = branches.remove_gone(known, wait, |place| builder.unsealing(store.clone(), env, place)).await?;
         Ok(found.left)
     }

@@ -26,7 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Says that a branch is dropped to which nobody ever wrote, without opening it: by a record behind its first one, or in the place
 /// of that, so that whoever was to write it finds that taken. `None` if it has more records than its first one. A listing, a
-/// get and a put, and what it takes to read that record.
+/// get and a put, and what it takes to read that record. `grace` is that of what it is a branch of, which it has too; an hour
+/// where nobody knows.
 ///
 /// # Errors
 /// If the store fails.
@@ -35,8 +36,10 @@ pub async fn drop_begun(
     env: &Arc<dyn Environment>,
     layout: &Layout,
     origin: &BranchOrigin,
+    grace: Option<Duration>,
 ) -> Result<Option<Tombstone>> {
-    Source { store: &**store, env: &**env, layout, thorough: false }.drop_begun(Some(origin)).await
+    let grace = grace.unwrap_or(DEFAULT_GRACE);
+    Source { store: &**store, env: &**env, layout, thorough: false }.drop_begun(Some(origin), grace).await
 }
 
 /// What a record that drops a branch comes behind.
@@ -49,7 +52,7 @@ struct Behind {
 
 impl Source<'_> {
     /// As the function of the same name; the first record has to be there if it is not known what the branch comes of.
-    pub(crate) async fn drop_begun(&self, origin: Option<&BranchOrigin>) -> Result<Option<Tombstone>> {
+    pub(crate) async fn drop_begun(&self, origin: Option<&BranchOrigin>, grace: Duration) -> Result<Option<Tombstone>> {
         let Source { store, env, layout, .. } = *self;
         let fork = origin.map_or(Seq(0), |origin| origin.fork);
         for _ in 0..ATTEMPTS {
@@ -64,7 +67,7 @@ impl Source<'_> {
                 _ => None,
             };
             let Some(Behind { seq, database, previous, time }) = behind else { return Ok(None) };
-            let options = SharedOptions::new(1, DEFAULT_GRACE)?;
+            let options = SharedOptions::new(1, grace)?;
             let record = Record {
                 kind: RecordKind::Drop,
                 seq: seq.next(),

@@ -19,7 +19,7 @@ use crate::head;
 use crate::layout::BRANCHES;
 use crate::source::Source;
 use crate::tombstone::Cut;
-use crate::{DropReport, Layout, LogError, Result, Seq, SessionId, is_branch_name, reads};
+use crate::{DropReport, Layout, LogError, Result, Seq, SessionId, Tombstone, is_branch_name, reads};
 
 /// Since when a process knows of branches that they are gone: what it measures the grace by where the store tells no
 /// time.
@@ -48,6 +48,8 @@ pub struct Branches<'a> {
     pub layout: &'a Layout,
     /// The ids of those that are known to be there, by their names. None need be: it saves listing what they have.
     pub living: &'a BTreeMap<String, [u8; 16]>,
+    /// The grace of that database, which its branches have too.
+    pub grace: Duration,
 }
 
 /// What was found of branches that are gone.
@@ -149,7 +151,7 @@ impl Branches<'_> {
         for (place, id, known_since) in gone {
             let store = store_of(&place);
             let source = Source { store: &*store, env: &**self.env, layout: &place, thorough: false };
-            let left = source.remove_left(known_since, wait).await?;
+            let left = source.remove_left(known_since, wait, self.grace).await?;
             if left.next_due.is_none() {
                 known.forget(id);
             }
@@ -160,7 +162,7 @@ impl Branches<'_> {
 
     /// Those that have more than one record. Whether they are gone is not known.
     async fn find(&self) -> Result<Vec<Leftover>> {
-        let Self { store, env, layout, living } = *self;
+        let Self { store, env, layout, living, .. } = *self;
         let prefix = format!("{}{BRANCHES}", layout.prefix());
         let mut found: Vec<Leftover> = Vec::new();
         // What is up to here was passed over.
@@ -209,8 +211,9 @@ impl Branches<'_> {
 }
 
 impl Source<'_> {
-    /// Removes what a branch has left that is gone, and is known to be since a moment of the monotonic clock.
-    async fn remove_left(&self, known_since: Duration, wait: bool) -> Result<DropReport> {
+    /// Removes what a branch has left that is gone, and is known to be since a moment of the monotonic clock. It has the grace of
+    /// what it is a branch of, also where whoever dropped it did not know that.
+    async fn remove_left(&self, known_since: Duration, wait: bool, grace: Duration) -> Result<DropReport> {
         let mut report = DropReport::default();
         let tombstone = match self.find_cut(Seq::FIRST).await {
             // Nobody ever wrote to it, and nobody can any more: it was gone before it had its first record.
@@ -218,13 +221,14 @@ impl Source<'_> {
                 self.remove_all_but_records(&mut report).await?;
                 return Ok(report);
             }
-            Ok(None) => self.drop_begun(None).await,
+            Ok(None) => self.drop_begun(None, grace).await,
             Ok(Some(Cut::Dropped(tombstone))) => Ok(Some(tombstone)),
             Ok(Some(Cut::Began(..))) => Ok(None),
             Err(error) => Err(error),
         };
         match tombstone {
             Ok(Some(tombstone)) => {
+                let tombstone = Tombstone { grace, ..tombstone };
                 let rest = self.remove_data(&tombstone, known_since, &mut report).await?;
                 self.remove_rest(rest, wait, &mut report).await?;
             }
@@ -250,12 +254,14 @@ mod tests {
     use crate::format::{self, Checksums};
     use crate::{ChainHash, DatabaseId, Entry, LogTime, NodeId, ObjectKind, Record, RecordKind};
 
+    const GRACE: Duration = Duration::from_millis(300);
+
     #[tokio::test]
     async fn nothing_of_a_branch_goes_that_is_not_known_to_be_gone() {
         let store = MemoryDriver::new();
         let env: Arc<dyn Environment> = Arc::new(TokioEnvironment::new());
         let (layout, living) = (Layout::new("db").unwrap(), BTreeMap::new());
-        let branches = Branches { store: &store, env: &env, layout: &layout, living: &living };
+        let branches = Branches { store: &store, env: &env, layout: &layout, living: &living, grace: GRACE };
         let origin = BranchOrigin { database: DatabaseId([1; 16]), id: [2; 16], fork: Seq(3) };
         let branch = layout.branch("x").branch("y");
         let run = branch.of_id(origin.id).key(&Layout::unique_name(ObjectKind::Run, Seq(5), [7; 16]));
@@ -278,7 +284,7 @@ mod tests {
         let store = MemoryDriver::new();
         let env: Arc<dyn Environment> = Arc::new(TokioEnvironment::new());
         let (layout, living) = (Layout::new("db").unwrap(), BTreeMap::new());
-        let branches = Branches { store: &store, env: &env, layout: &layout, living: &living };
+        let branches = Branches { store: &store, env: &env, layout: &layout, living: &living, grace: GRACE };
         let origin = BranchOrigin { database: DatabaseId([1; 16]), id: [2; 16], fork: Seq(3) };
         let branch = layout.branch("x");
         let place = branch.of_id(origin.id);
@@ -301,7 +307,8 @@ mod tests {
         let remove = async |wait| {
             branches.remove_gone(&GoneBranches::default(), wait, |_| Arc::new(store.clone())).await.unwrap()
         };
-        assert!(remove(false).await.left.next_due.is_some());
+        let due = remove(false).await.left.next_due;
+        assert!(due.is_some_and(|due| due <= GRACE), "{due:?}");
         assert_eq!(left().await, [Layout::slot_name(Seq(4)), Layout::slot_name(Seq(5))]);
         remove(true).await;
         assert_eq!(left().await, [Layout::slot_name(Seq(5))]);
