@@ -25,8 +25,8 @@ const REASONS: [(&str, &str); 4] = [
     ),
     (
         "commits of one document, 100 callers",
-        "Why, for 100 callers: half of the commits take less time than there (the next table), but those that meet a checkpoint share two \
-         cores with it. It comes so often that a database opens quickly after its processes were killed.",
+        "Why, for 100 callers: the commits that meet a checkpoint share two cores with it, which the p99 of the next table shows. It comes \
+         so often that a database opens quickly after its processes were killed.",
     ),
     (
         "most memory",
