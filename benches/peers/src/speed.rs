@@ -54,6 +54,9 @@ pub struct Options {
     /// Only this store: memory or files.
     #[arg(long)]
     store: Option<String>,
+    /// Only this engine.
+    #[arg(long)]
+    only: Option<String>,
     /// Measures one engine once, in a process whose memory is only its own, and prints the most that this had.
     #[arg(long, hide = true)]
     peak_of: Option<String>,
@@ -241,6 +244,8 @@ pub fn run(options: &Options, folder: &Path) -> Result<()> {
             println!("{}", peak_kib()?);
             return Ok(());
         }
+        let is_wanted = |peer: &&Peer| options.only.as_ref().is_none_or(|only| only == peer.name);
+        let peers = peers.into_iter().filter(is_wanted).collect();
         let race = with_store(store, async |place| race(peers, place, options, options.rounds).await)?;
         let peaks = race.peers.iter().map(|peer| peak_mib(peer, store, options)).collect::<Result<Vec<_>>>()?;
         keep(&race, &peaks, options, folder)?;

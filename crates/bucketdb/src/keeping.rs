@@ -12,7 +12,7 @@ use crate::{Error, Result};
 
 /// What a program of an earlier version writes, with what it does not know of the documents that it replaces.
 pub(crate) struct Kept {
-    pub(crate) transaction: Transaction,
+    pub(crate) transaction: Arc<Transaction>,
     /// The rows of which an earlier version was kept: if they have changed meanwhile, what is kept has to be looked up
     /// again.
     rests_on: HashSet<(TableId, EncodedKey)>,
@@ -72,7 +72,7 @@ impl Inner {
         }
         let transaction = Transaction { changes };
         check_size(&transaction)?;
-        Ok((Some(Kept { transaction, rests_on }), known_versions))
+        Ok((Some(Kept { transaction: Arc::new(transaction), rests_on }), known_versions))
     }
 
     /// The row that a change replaces, and the condition that holds only as long as it is that one.

@@ -25,6 +25,9 @@ const INTERVALS_PER_PIECE: u32 = 2;
 /// The background looks again no sooner than that.
 const LEAST_WAIT: Duration = Duration::from_millis(1);
 
+/// So many rows are freed before others may go on: for less than a millisecond.
+const ROWS_FREED_AT_ONCE: usize = 2_048;
+
 /// How long the background waits after a failure before it tries again.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
 
@@ -180,11 +183,24 @@ impl Inner {
         Ok(report)
     }
 
+    /// Frees what checkpoints have taken the place of, a little at a time.
+    async fn free_leftovers(&self) {
+        if !self.log.read(|documents, _| documents.has_leftovers()).unwrap_or(false) {
+            return;
+        }
+        for mut leftover in self.log.adjust(|documents, _| documents.take_leftovers()) {
+            while leftover.free_some(ROWS_FREED_AT_ONCE) {
+                bucketdb_env::yield_now().await;
+            }
+        }
+    }
+
     /// Does what is due.
     async fn maintain(self: &Arc<Self>) -> Result<()> {
         loop {
             let round = self.checkpoint(Goal::Keep).await?;
             self.maintenance.done.notify_waiters();
+            self.free_leftovers().await;
             self.log.adjust(|documents, _| documents.limit_earlier(self.memory.earlier_bytes));
             if round.covers.is_none() || !round.goes_on {
                 break;
@@ -212,6 +228,7 @@ pub(crate) async fn run(inner: Weak<Inner>, env: Arc<dyn Environment>) {
     };
     loop {
         let Some(open) = inner.upgrade().filter(|inner| !inner.log.is_closed()) else { return };
+        open.free_leftovers().await;
         let wanted_in = open.wanted_in();
         if wanted_in != Some(Duration::ZERO) {
             drop(open);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bucketdb_documents::{
     Catalogue, Change, ChangeKind, Condition, DocumentKey, Documents, EncodedKey, Found, KeyPart, KeyType, Layouts,
-    Proposal, ReadSet, Refusal, Schema, TableEntry, TableId, Transaction, key_from_text, key_from_value, row,
+    Proposal, ReadSet, Refusal, Schema, TableEntry, TableId, Transaction, Write, key_from_text, key_from_value, row,
 };
 use bucketdb_log::format::MAX_BODY_BYTES;
 use bucketdb_log::{Commit, CommitError, Freshness, LogError, Seq};
@@ -290,7 +290,7 @@ impl Inner {
         freshness: Freshness,
         timeout: Duration,
     ) -> Result<Commit> {
-        let give_up_at = self.in_time(timeout);
+        let (transaction, give_up_at) = (Arc::new(transaction), self.in_time(timeout));
         loop {
             let room = self.await_room(self.left_until(give_up_at)).await;
             let may_come = room.map_err(|error| self.explain(error))?;
@@ -306,7 +306,7 @@ impl Inner {
     /// As [`commit`](Self::commit), without waiting for room: for what is done after a checkpoint.
     pub(crate) async fn commit_now(
         self: &Arc<Self>,
-        transaction: &Transaction,
+        transaction: &Arc<Transaction>,
         reads: Option<&ReadSet>,
         freshness: Freshness,
         timeout: Duration,
@@ -334,14 +334,9 @@ impl Inner {
             }
             let facts = if rests_on_rows { self.facts(transaction).await? } else { None };
             let left = self.left_until(give_up_at);
-            let proposal = Proposal::Write {
-                transaction: transaction.clone(),
-                reads: reads.cloned(),
-                facts,
-                wall_ms: self.wall_ms(),
-                known_versions,
-            };
-            match self.log.commit(proposal, freshness, left).await {
+            let mut write = Write::new(transaction.clone(), known_versions, self.wall_ms());
+            (write.reads, write.facts) = (reads.cloned(), facts);
+            match self.log.commit(Proposal::Write(write), freshness, left).await {
                 Err(CommitError::Refused(Refusal::Changed { table, key, .. }))
                     if !left.is_zero() && kept.as_ref().is_some_and(|kept| kept.rests_on(table, &key)) => {}
                 // There was a checkpoint, or a bulk load, since the rows were looked up.

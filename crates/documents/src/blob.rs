@@ -16,6 +16,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -140,7 +141,8 @@ pub fn blobs_of_row(row: &[u8], database: DatabaseId) -> Vec<Blob> {
 
 /// What looks like blobs in bytes, of whatever database.
 pub fn blobs_in(bytes: &[u8]) -> impl Iterator<Item = Blob> {
-    let found = memmem::find_iter(bytes, PREFIX);
+    static FINDER: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(PREFIX));
+    let found = FINDER.find_iter(bytes);
     found.filter_map(|at| Blob::decode(bytes.get(at + PREFIX.len()..)?))
 }
 

@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use crate::NamedPosition;
 use crate::epoch::{Epoch, Ingest};
-use crate::overlay::{Overlay, Replaced};
+use crate::overlay::{Leftover, Overlay, Replaced};
 use crate::recent_writes::RecentWrites;
 use crate::{
     Base, Before, Catalogue, ChangeKind, EncodedKey, Group, Loaded, Lookup, Refusal, RunLookup, Scan, TableId,
@@ -25,7 +25,7 @@ use crate::{
 pub use endings::MOST_SKEW_MS;
 pub use indexes::{IndexPage, IndexState, has_any};
 pub use unique::Claim;
-pub use validation::Proposal;
+pub use validation::{Proposal, Write};
 
 /// Opens the runs of a database, once its id is known.
 pub type RunStoreFor = Arc<dyn Fn(DatabaseId) -> RunStore + Send + Sync>;
@@ -40,12 +40,17 @@ pub struct Documents {
     present: Epoch,
     /// Earlier bases with what was written on them, oldest first, for those who still read there.
     earlier: Vec<Epoch>,
+    /// What nobody reads any more, until somebody has the time to free it.
+    leftovers: Vec<Leftover>,
     recent: RecentWrites,
     /// The time in the last record, in milliseconds since 1970, as far as it brought changes.
     time_ms: u64,
     /// The last record that changed which field says when documents end: what was read before it counts no more.
     ttls_since: Seq,
 }
+
+/// So much that waits to be freed is held at most.
+const MOST_LEFTOVERS: usize = 2;
 
 /// How much a table holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,8 +204,33 @@ impl Documents {
     pub fn limit_earlier(&mut self, most_bytes: usize) {
         let mut kept_bytes: usize = self.earlier.iter().map(|epoch| epoch.overlay.size_bytes()).sum();
         while kept_bytes > most_bytes && !self.earlier.is_empty() {
-            kept_bytes -= self.earlier.remove(0).overlay.size_bytes();
+            let oldest = self.earlier.remove(0);
+            kept_bytes -= oldest.overlay.size_bytes();
+            self.leave(oldest.overlay.into_leftover());
         }
+    }
+
+    /// What a checkpoint has taken the place of, to be freed where nobody waits. Whoever follows a log calls it now and then.
+    #[must_use]
+    pub fn take_leftovers(&mut self) -> Vec<Leftover> {
+        std::mem::take(&mut self.leftovers)
+    }
+
+    /// Whether there is something to [take](Self::take_leftovers).
+    #[must_use]
+    pub fn has_leftovers(&self) -> bool {
+        !self.leftovers.is_empty()
+    }
+
+    fn leave(&mut self, leftover: Leftover) {
+        if leftover.is_small() {
+            return;
+        }
+        if self.leftovers.len() == MOST_LEFTOVERS {
+            // Nobody frees any: memory is worth more than the time.
+            self.leftovers.clear();
+        }
+        self.leftovers.push(leftover);
     }
 
     /// Keeps what is visible at `seq`, which is the present position, until it is unpinned as often.
@@ -217,7 +247,8 @@ impl Documents {
         if let Some(epoch) = self.earlier.iter_mut().rev().find(|epoch| epoch.base.covers <= seq) {
             epoch.overlay.unpin(seq);
         }
-        self.earlier.retain(|epoch| epoch.overlay.is_pinned());
+        let left: Vec<Epoch> = self.earlier.extract_if(.., |epoch| !epoch.overlay.is_pinned()).collect();
+        left.into_iter().for_each(|epoch| self.leave(epoch.overlay.into_leftover()));
     }
 
     /// What the row of a change was before it: the change at `place`, from 0, of the record at `seq`.
@@ -287,7 +318,7 @@ impl StateMachine for Documents {
         }
         let transactions: Vec<Transaction> =
             record.entries.iter().map(|entry| Transaction::decode(entry.payload.clone())).collect::<Result<_, _>>()?;
-        self.recent.begin(record.seq);
+        self.recent.begin(record.seq, transactions.iter().map(|transaction| transaction.changes.len()).sum());
         let last_ingest = self.present.last_ingest();
         let unknown = if self.present.is_in_memory() { Before::Absent } else { Before::InRuns };
         for change in transactions.into_iter().flat_map(|transaction| transaction.changes) {
@@ -364,7 +395,8 @@ impl StateMachine for Documents {
             return Ok(());
         }
         let base = Base::decode(covers, base, self.store()?)?;
-        let later = self.present.overlay.split_off(covers);
+        let (later, leftover) = self.present.overlay.split_off(covers);
+        self.leave(leftover);
         let ingests = self.present.ingests.iter().filter(|ingest| ingest.seq > covers).cloned().collect();
         let next = Epoch { base, ingests, overlay: later, last_index: 0 };
         let mut earlier = std::mem::replace(&mut self.present, next);

@@ -55,7 +55,7 @@ pub use catalogue::{
     NamedSnapshots, TableEntry, TableId,
 };
 pub use documents::{
-    Claim, Documents, IndexPage, IndexState, MOST_SKEW_MS, Proposal, RunStoreFor, ScanPage, TableStats, has_any,
+    Claim, Documents, IndexPage, IndexState, MOST_SKEW_MS, Proposal, RunStoreFor, ScanPage, TableStats, Write, has_any,
 };
 pub use evolution::Evolution;
 pub use facts::Facts;
@@ -68,7 +68,7 @@ pub use key_type::{AsKey, DocumentKey, KeyFromValueError, KeyType, key_from_text
 pub use layout::{Layout, Layouts};
 pub use loaded::{LoadScan, Loaded, LoadedRow};
 pub use lookup::{Lookup, RunLookup};
-pub use overlay::{Found, Scan, ScanRow, WrittenRow};
+pub use overlay::{Found, Leftover, Scan, ScanRow, WrittenRow};
 pub use read_set::{KeyRange, ReadSet};
 pub use recent_writes::Before;
 pub use refusal::Refusal;

@@ -1,8 +1,10 @@
 use std::collections::BTreeMap;
-use std::ops::{Bound, RangeBounds};
+use std::collections::btree_map::Entry;
+use std::ops::RangeBounds;
 
 use bucketdb_log::Seq;
 use bytes::Bytes;
+use smallvec::{SmallVec, smallvec};
 
 use crate::overlay_index::{Candidate, OverlayIndexes};
 use crate::pins::Pins;
@@ -27,9 +29,9 @@ struct Rows {
     live_bytes: u64,
 }
 
-/// What a key held, newest last; never empty.
+/// What a key held, newest last; never empty. Most often it is one, which needs no memory of its own.
 #[derive(Clone, Debug)]
-struct Versions(Vec<Version>);
+struct Versions(SmallVec<[Version; 1]>);
 
 /// What one write left of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +61,30 @@ pub(crate) struct Replaced {
     /// What was here of the row; `None` if nothing was.
     pub(crate) version: Option<Version>,
 }
+
+/// What nobody reads any more. Freeing it takes so long that nobody is to wait for it: ten milliseconds for some ten thousand
+/// rows.
+#[derive(Clone, Debug, Default)]
+pub struct Leftover {
+    rows: Vec<(EncodedKey, Versions)>,
+    indexes: OverlayIndexes,
+}
+
+impl Leftover {
+    /// Whether it is freed in less time than it takes to hand it on.
+    pub(crate) fn is_small(&self) -> bool {
+        self.rows.len() <= SMALL_LEFTOVER_ROWS
+    }
+
+    /// Frees so many rows, or what is left; tells whether there is more.
+    pub fn free_some(&mut self, rows: usize) -> bool {
+        self.rows.truncate(self.rows.len().saturating_sub(rows));
+        !self.rows.is_empty() || self.indexes.free_some(rows)
+    }
+}
+
+/// So many rows are freed in about 0.1 ms.
+const SMALL_LEFTOVER_ROWS: usize = 256;
 
 /// What to read of a table.
 #[derive(Clone, Debug)]
@@ -253,34 +279,46 @@ impl Overlay {
             rows.live += 1;
             rows.live_bytes += size(row);
         }
-        let one_key = (Bound::Included(key), Bound::Included(key));
-        let Some((key, versions)) = rows.by_key.range_mut::<EncodedKey, _>(one_key).next() else {
-            // Keys and rows get memory of their own: a slice would keep its whole record alive.
-            let key = EncodedKey::from_checked(Bytes::copy_from_slice(key.as_bytes()));
-            if row.is_some() || self.over_runs {
-                let version = Version { seq, row: row.map(own) };
-                self.size_bytes += memory(&key, &version);
-                rows.by_key.insert(key.clone(), Versions(vec![version]));
-            }
-            return Replaced { key, version: None };
-        };
-        let key = key.clone();
-        let before = versions.newest().cloned();
-        if let Some(old) = before.as_ref().and_then(|version| version.row.as_ref()) {
-            rows.live -= 1;
-            rows.live_bytes -= size(old);
-        }
+        // Keys and rows get memory of their own: a slice would keep its whole record alive.
         let version = Version { seq, row: row.map(own) };
-        self.size_bytes += memory(&key, &version);
-        versions.0.push(version);
-        let (has_some, freed_bytes) = drop_unread(&key, versions, &self.pins, self.over_runs);
-        self.size_bytes -= freed_bytes;
-        if !has_some {
-            rows.by_key.remove(&key);
-        } else if let Some(before) = &before {
-            self.pins.keep(table, &key, before.seq, seq);
+        match rows.by_key.entry(key.detached()) {
+            Entry::Vacant(place) => {
+                let key = place.key().clone();
+                if version.row.is_some() || self.over_runs {
+                    self.size_bytes += memory(&key, &version);
+                    place.insert(Versions(smallvec![version]));
+                }
+                Replaced { key, version: None }
+            }
+            Entry::Occupied(mut place) => {
+                let key = place.key().clone();
+                let versions = place.get_mut();
+                let before_is_read = versions.newest().is_some_and(|before| self.pins.any_in(before.seq, seq));
+                let before = if before_is_read { versions.newest().cloned() } else { versions.0.pop() };
+                if let Some(before) = &before {
+                    if let Some(old) = &before.row {
+                        rows.live -= 1;
+                        rows.live_bytes -= size(old);
+                    }
+                    if before_is_read {
+                        self.pins.keep(table, &key, before.seq, seq);
+                    } else {
+                        self.size_bytes -= memory(&key, before);
+                    }
+                }
+                self.size_bytes += memory(&key, &version);
+                let is_plain = versions.0.is_empty() && version.row.is_some();
+                versions.0.push(version);
+                if !is_plain {
+                    let (has_some, freed_bytes) = drop_unread(&key, versions, &self.pins, self.over_runs);
+                    self.size_bytes -= freed_bytes;
+                    if !has_some {
+                        place.remove();
+                    }
+                }
+                Replaced { key, version: before }
+            }
         }
-        Replaced { key, version: before }
     }
 
     /// Keeps what is visible at `seq` until it is unpinned as often.
@@ -311,34 +349,68 @@ impl Overlay {
     }
 
     /// Takes out what was written behind `covers`, with those who read there. What stays is for those who read before; they
-    /// see as much as they did.
-    pub(crate) fn split_off(&mut self, covers: Seq) -> Self {
+    /// see as much as they did. If there are none, nothing stays but what is to be freed.
+    pub(crate) fn split_off(&mut self, covers: Seq) -> (Self, Leftover) {
         let mut later = Self::over_runs();
         later.pins = self.pins.split_off(covers);
-        for (table, rows) in &self.tables {
-            for (key, versions) in &rows.by_key {
-                let first = versions.0.partition_point(|version| version.seq <= covers);
-                let new = versions.0.get(first..).unwrap_or_default();
-                if let Some(newest) = new.last() {
-                    later.insert(*table, key.clone(), new.to_vec(), newest);
+        let is_read = self.is_pinned();
+        let mut leftover = Leftover::default();
+        for (table, rows) in &mut self.tables {
+            let mut new = Vec::new();
+            let mut take = |key: EncodedKey, versions: SmallVec<[Version; 1]>| {
+                if !versions.is_empty() {
+                    new.push((key, Versions(versions)));
+                }
+            };
+            let first = |versions: &Versions| versions.0.partition_point(|version| version.seq <= covers);
+            if is_read {
+                for (key, versions) in &rows.by_key {
+                    take(key.clone(), versions.0.iter().skip(first(versions)).cloned().collect());
+                }
+            } else {
+                for (key, mut versions) in std::mem::take(&mut rows.by_key) {
+                    let earlier = first(&versions);
+                    if earlier == 0 {
+                        take(key, versions.0);
+                    } else {
+                        take(key.clone(), versions.0.drain(earlier..).collect());
+                        leftover.rows.push((key, versions));
+                    }
                 }
             }
+            later.insert(*table, new);
         }
-        later.indexes = self.indexes.of_rows(|table, key| later.newest(table, key).is_some());
-        later
+        later.indexes = self.indexes.behind(covers, |table, key| later.newest(table, key).is_some());
+        if !is_read {
+            leftover.indexes = std::mem::take(&mut self.indexes);
+            self.tables.clear();
+        }
+        (later, leftover)
     }
 
-    fn insert(&mut self, table: TableId, key: EncodedKey, versions: Vec<Version>, newest: &Version) {
-        let rows = self.tables.entry(table).or_default();
-        if let Some(row) = &newest.row {
-            rows.live += 1;
-            rows.live_bytes += (key.as_bytes().len() + row.len()) as u64;
+    /// Rows of a table, in order, which are all that it has.
+    fn insert(&mut self, table: TableId, rows: Vec<(EncodedKey, Versions)>) {
+        if rows.is_empty() {
+            return;
         }
-        self.size_bytes += versions.iter().map(|version| memory(&key, version)).sum::<usize>();
-        for (version, next) in versions.iter().zip(versions.iter().skip(1)) {
-            self.pins.keep(table, &key, version.seq, next.seq);
+        let (mut live, mut live_bytes) = (0, 0);
+        for (key, versions) in &rows {
+            if let Some(row) = versions.newest().and_then(|newest| newest.row.as_ref()) {
+                live += 1;
+                live_bytes += (key.as_bytes().len() + row.len()) as u64;
+            }
+            self.size_bytes += versions.0.iter().map(|version| memory(key, version)).sum::<usize>();
+            for (version, next) in versions.0.iter().zip(versions.0.iter().skip(1)) {
+                self.pins.keep(table, key, version.seq, next.seq);
+            }
         }
-        rows.by_key.insert(key, Versions(versions));
+        self.tables.insert(table, Rows { by_key: rows.into_iter().collect(), live, live_bytes });
+    }
+
+    /// All of it, to be freed.
+    pub(crate) fn into_leftover(self) -> Leftover {
+        let rows = self.tables.into_values().flat_map(|rows| rows.by_key).collect();
+        Leftover { rows, indexes: self.indexes }
     }
 }
 
@@ -354,7 +426,7 @@ fn own(row: Bytes) -> Bytes {
 fn drop_unread(key: &EncodedKey, versions: &mut Versions, pins: &Pins, over_runs: bool) -> (bool, usize) {
     let before: usize = versions.0.iter().map(|version| memory(key, version)).sum();
     let mut next: Option<Seq> = None;
-    let mut kept: Vec<Version> = Vec::with_capacity(1);
+    let mut kept: SmallVec<[Version; 1]> = SmallVec::new();
     for version in versions.0.drain(..).rev() {
         let read = match next {
             None => true,

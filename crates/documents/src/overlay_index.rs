@@ -102,21 +102,35 @@ impl OverlayIndexes {
         self.by_index.get(&(table, index)).is_some_and(|entries| entries.has_cut_values)
     }
 
-    /// Only those of rows that are wanted.
-    pub(crate) fn of_rows(&self, is_wanted: impl Fn(TableId, &EncodedKey) -> bool) -> Self {
-        let mut some = Self::default();
+    /// Frees so many entries, or what is left; tells whether there is more.
+    pub(crate) fn free_some(&mut self, entries: usize) -> bool {
+        let Some((id, mut first)) = self.by_index.pop_first() else { return false };
+        if first.in_order.len() > entries {
+            (0..entries).for_each(|_| drop(first.in_order.pop_first()));
+            self.by_index.insert(id, first);
+        }
+        true
+    }
+
+    /// Where the rows stand that were written behind `covers`; `is_later` says of a row whether it was written then.
+    pub(crate) fn behind(&self, covers: Seq, is_later: impl Fn(TableId, &EncodedKey) -> bool) -> Self {
+        let mut later = Self::default();
         for (id, entries) in &self.by_index {
-            let wanted = entries.in_order.iter().filter(|at| is_wanted(id.0, &candidate(*at).entry.key()));
-            let in_order: BTreeMap<Bytes, Written> = wanted.map(|(bytes, written)| (bytes.clone(), *written)).collect();
-            let large: BTreeSet<EncodedKey> =
-                entries.large.iter().filter(|key| is_wanted(id.0, key)).cloned().collect();
-            some.size_bytes += in_order.keys().map(|bytes| OVERHEAD_BYTES + bytes.len()).sum::<usize>();
-            some.size_bytes += large.iter().map(|key| OVERHEAD_BYTES + key.as_bytes().len()).sum::<usize>();
+            // A row that was written again stands here by its later record, or does not any more.
+            let is_needed = |at: &(&Bytes, &Written)| match at.1.by {
+                Some(by) => by > covers,
+                None => is_later(id.0, &candidate(*at).entry.key()),
+            };
+            let needed = entries.in_order.iter().filter(is_needed);
+            let in_order: BTreeMap<Bytes, Written> = needed.map(|(bytes, written)| (bytes.clone(), *written)).collect();
+            let large: BTreeSet<EncodedKey> = entries.large.iter().filter(|key| is_later(id.0, key)).cloned().collect();
+            later.size_bytes += in_order.keys().map(|bytes| OVERHEAD_BYTES + bytes.len()).sum::<usize>();
+            later.size_bytes += large.iter().map(|key| OVERHEAD_BYTES + key.as_bytes().len()).sum::<usize>();
             if !in_order.is_empty() || !large.is_empty() {
-                some.by_index.insert(*id, Entries { in_order, large, has_cut_values: entries.has_cut_values });
+                later.by_index.insert(*id, Entries { in_order, large, has_cut_values: entries.has_cut_values });
             }
         }
-        some
+        later
     }
 }
 

@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::{Bound, RangeBounds};
 
 use bucketdb_log::Seq;
 use bytes::Bytes;
@@ -24,7 +25,7 @@ const OVERHEAD_BYTES: usize = 160;
 pub(crate) struct RecentWrites {
     records: VecDeque<RecordWrites>,
     /// For every key that occurs in `records`, the position of its last write.
-    last: BTreeMap<TableId, BTreeMap<EncodedKey, Seq>>,
+    last: BTreeMap<TableId, HashMap<EncodedKey, Seq>>,
     /// For the values of unique indexes that writes in `records` left, the position of the last one.
     claimed: HashMap<ClaimHash, Seq>,
     /// Everything that was written behind this position is at hand.
@@ -62,6 +63,31 @@ struct Write {
     table: TableId,
     key: EncodedKey,
     before: Before,
+}
+
+/// The keys that were written since some position, in order.
+#[derive(Debug)]
+pub(crate) struct WrittenSince<'a> {
+    keys: Vec<(TableId, &'a EncodedKey)>,
+}
+
+impl<'a> WrittenSince<'a> {
+    /// The first one in the range.
+    pub(crate) fn first_in(&self, range: &KeyRange) -> Option<&'a EncodedKey> {
+        if range.is_empty() {
+            return None;
+        }
+        let (start, end) = range.bounds();
+        let is_before = |key: &EncodedKey| match start {
+            Bound::Included(start) => key < start,
+            Bound::Excluded(start) => key <= start,
+            Bound::Unbounded => false,
+        };
+        let first =
+            self.keys.partition_point(|(table, key)| *table < range.table || *table == range.table && is_before(key));
+        let (table, key) = *self.keys.get(first)?;
+        (table == range.table && (Bound::Unbounded, end).contains(key)).then_some(key)
+    }
 }
 
 /// What a row was before a change.
@@ -112,9 +138,9 @@ impl RecentWrites {
         self.bytes
     }
 
-    /// Begins a record, behind all others.
-    pub(crate) fn begin(&mut self, seq: Seq) {
-        self.records.push_back(RecordWrites { seq, writes: Vec::new(), claims: Vec::new(), bytes: 0 });
+    /// Begins a record of so many writes, behind all others.
+    pub(crate) fn begin(&mut self, seq: Seq, writes: usize) {
+        self.records.push_back(RecordWrites { seq, writes: Vec::with_capacity(writes), claims: Vec::new(), bytes: 0 });
     }
 
     /// The next write of the record that was begun. The key should not be a part of a larger piece of memory.
@@ -176,13 +202,14 @@ impl RecentWrites {
         self.last.get(&table).and_then(|last| last.get(key)).is_some_and(|seq| *seq > at)
     }
 
-    /// The first key in the range that was written behind `at`, which must be [covered](Self::covers).
-    pub(crate) fn written_in(&self, range: &KeyRange, at: Seq) -> Option<&EncodedKey> {
-        if range.is_empty() {
-            return None;
-        }
-        let mut written = self.last.get(&range.table)?.range::<EncodedKey, _>(range.bounds());
-        written.find(|(_, seq)| **seq > at).map(|(key, _)| key)
+    /// What was written behind `at`, which must be [covered](Self::covers), to be looked for by range. Costs as much as there
+    /// is: whoever commits what it read a moment ago has little.
+    pub(crate) fn written_since(&self, at: Seq) -> WrittenSince<'_> {
+        let records = self.records.iter().rev().take_while(|record| record.seq > at);
+        let mut keys: Vec<(TableId, &EncodedKey)> =
+            records.flat_map(|record| &record.writes).map(|write| (write.table, &write.key)).collect();
+        keys.sort_unstable();
+        WrittenSince { keys }
     }
 
     /// What the row of the change at `place` (from 0) of the record at `seq` was before it.

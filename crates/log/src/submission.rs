@@ -40,9 +40,12 @@ pub(crate) struct Submission<M: StateMachine> {
 
 impl<M: StateMachine> Submission<M> {
     pub(crate) fn answer(self, outcome: Outcome<M>) {
-        self.ticket.advance(Progress::Settled);
+        let Self { work, ticket, reply, .. } = self;
+        ticket.advance(Progress::Settled);
+        // Whoever waits may share what was asked for, and is to be the one who frees it.
+        drop(work);
         // Whoever waited may have gone.
-        let _ = self.reply.send(outcome);
+        let _ = reply.send(outcome);
     }
 
     /// Whether somebody still waits for the answer.

@@ -18,7 +18,7 @@ use crate::{Error, Result};
 
 /// A transaction whose documents refer to blobs, with the claims on those to which none did before.
 pub(crate) struct Claiming {
-    pub(crate) transaction: Transaction,
+    pub(crate) transaction: Arc<Transaction>,
     /// What the transaction rests on, with the claims that were there already: they must not be released meanwhile.
     pub(crate) reads: Option<ReadSet>,
     /// Whether the transaction rests on nothing else that was read.
@@ -111,7 +111,7 @@ impl Inner {
         let transaction = Transaction { changes };
         check_size(&transaction)?;
         let blobs = references.into_values().map(|reference| reference.blob).collect();
-        Ok(Some(Claiming { transaction, reads, is_blind, blobs }))
+        Ok(Some(Claiming { transaction: Arc::new(transaction), reads, is_blind, blobs }))
     }
 
     /// The blobs to which the documents refer that a transaction leaves, by their names.

@@ -191,7 +191,7 @@ impl Inner {
                     changes.extend(ClaimRow::Claim(name.clone()).delete());
                 }
             }
-            self.commit_now(&Transaction { changes }, None, Freshness::Local, self.commit_timeout).await?;
+            self.commit_now(&Arc::new(Transaction { changes }), None, Freshness::Local, self.commit_timeout).await?;
         }
         Ok(())
     }
@@ -235,8 +235,9 @@ impl Inner {
             if changes.is_empty() {
                 return Ok(());
             }
-            let outcome =
-                self.commit_now(&Transaction { changes }, Some(&reads), Freshness::Local, self.commit_timeout).await;
+            let outcome = self
+                .commit_now(&Arc::new(Transaction { changes }), Some(&reads), Freshness::Local, self.commit_timeout)
+                .await;
             match outcome {
                 Err(Error::Conflict { .. } | Error::TransactionTooLong { .. }) if attempt < ATTEMPTS => attempt += 1,
                 outcome => return outcome.map(|_| ()),
@@ -300,7 +301,7 @@ impl Inner {
         let given_up = names.into_iter().zip(waiting).filter(|(_, waiting)| waiting.is_none());
         let changes: Vec<Change> = given_up.filter_map(|(name, _)| ClaimRow::Claim(name).delete()).collect();
         if !changes.is_empty() {
-            self.commit_now(&Transaction { changes }, None, Freshness::Local, self.commit_timeout).await?;
+            self.commit_now(&Arc::new(Transaction { changes }), None, Freshness::Local, self.commit_timeout).await?;
         }
         Ok(())
     }

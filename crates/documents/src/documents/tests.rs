@@ -2,6 +2,7 @@ use std::ops::Bound;
 
 use bucketdb_log::{ChainHash, Entry, LogTime, NodeId, SessionId};
 use bytes::Bytes;
+use proptest::prelude::*;
 
 use super::*;
 use crate::{Change, Condition, IndexEntry, KeyPart, KeyRange, KeyType, ReadSet, Schema};
@@ -18,13 +19,13 @@ fn put(number: i128) -> Change {
 }
 
 fn write(number: i128, reads: Option<ReadSet>) -> Proposal {
-    Proposal::Write {
-        transaction: Transaction { changes: vec![put(number)] },
-        reads,
-        facts: None,
-        wall_ms: 0,
-        known_versions: 0,
-    }
+    let mut write = Write::new(Arc::new(Transaction { changes: vec![put(number)] }), 0, 0);
+    write.reads = reads;
+    Proposal::Write(write)
+}
+
+fn writing(changes: Vec<Change>) -> Proposal {
+    Proposal::Write(Write::new(Arc::new(Transaction { changes }), 0, 0))
 }
 
 /// Applies what a proposal adds to the log at a position.
@@ -108,12 +109,7 @@ fn a_deletion_before_the_first_checkpoint_is_kept_for_it() {
     let mut documents = with_table(Documents::over_runs(Arc::new(|_| unreachable!("nothing is read from runs"))));
     commit(&mut documents, 2, &write(5, None));
     let delete = Change { kind: ChangeKind::Delete, ..put(5) };
-    let transaction = Transaction { changes: vec![delete] };
-    commit(
-        &mut documents,
-        3,
-        &Proposal::Write { transaction, reads: None, facts: None, wall_ms: 0, known_versions: 0 },
-    );
+    commit(&mut documents, 3, &writing(vec![delete]));
     let page = documents.scan(&Scan { range: KeyRange::all(TABLE), at: Seq(3), limit: 9 }).unwrap();
     assert_eq!(page.rows, [WrittenRow { key: key(5), row: None, version: Seq(3) }]);
     assert_eq!((documents.stats(TABLE).documents, documents.stats(TABLE).is_exact), (0, true));
@@ -139,13 +135,7 @@ fn put_tags(number: i128, tags: impl Iterator<Item = u64>) -> (Change, usize) {
 fn entries_of_indexes_take_a_few_times_the_memory_of_their_rows() {
     for count in [1, 10, 100, 999, 1_000, 1_001, 50_000] {
         let (change, row_bytes) = put_tags(1, 0..count);
-        let write = || Proposal::Write {
-            transaction: Transaction { changes: vec![change.clone()] },
-            reads: None,
-            facts: None,
-            wall_ms: 0,
-            known_versions: 0,
-        };
+        let write = || writing(vec![change.clone()]);
         let (mut without, mut with) = (with_table(Documents::default()), with_index("tags[*]"));
         commit(&mut without, 3, &write());
         commit(&mut with, 3, &write());
@@ -168,12 +158,7 @@ fn an_index_has_what_is_there_now_however_large_the_rows_were() {
     for (at, (number, tags)) in steps.into_iter().enumerate() {
         // The second row of a record counts.
         let changes = vec![put_tags(number, 7..8).0, put_tags(number, tags).0];
-        let transaction = Transaction { changes };
-        commit(
-            &mut documents,
-            3 + at as u64,
-            &Proposal::Write { transaction, reads: None, facts: None, wall_ms: 0, known_versions: 0 },
-        );
+        commit(&mut documents, 3 + at as u64, &writing(changes));
         let expected: Vec<EncodedKey> = match at {
             0 => vec![key(1)],
             1 | 2 => vec![key(1), key(2)],
@@ -186,9 +171,53 @@ fn an_index_has_what_is_there_now_however_large_the_rows_were() {
     }
     let gone = Change { kind: ChangeKind::Delete, ..put(2) };
     let changes = vec![put_tags(2, 7..8).0, gone, put_tags(2, 3..4).0];
-    let transaction = Transaction { changes };
-    let proposal = Proposal::Write { transaction, reads: None, facts: None, wall_ms: 0, known_versions: 0 };
-    commit(&mut documents, 20, &proposal);
+    commit(&mut documents, 20, &writing(changes));
     assert_eq!(numbers(&documents, 7), []);
     assert_eq!(numbers(&documents, 3), [key(1), key(2), key(3)]);
+}
+
+fn any_changes() -> impl Strategy<Value = Vec<(i128, Option<std::ops::Range<u64>>)>> {
+    let tags =
+        prop_oneof![3 => (0u64..5, 0u64..4).prop_map(|(first, count)| Some(first..first + count)), 1 => Just(None)];
+    prop::collection::vec((0i128..6, tags), 1..4)
+}
+
+proptest! {
+    /// What is in memory behind a checkpoint is what its later records alone would leave there.
+    #[test]
+    fn behind_a_checkpoint_is_what_was_written_behind_it(
+        records in prop::collection::vec(any_changes(), 1..20),
+        covers in any::<prop::sample::Index>(),
+        is_read: bool,
+    ) {
+        let covers = Seq(2 + covers.index(records.len() + 1) as u64);
+        let (mut all, mut later) = (with_index("tags[*]"), with_index("tags[*]"));
+        all.present.overlay.set_over_runs();
+        later.present.overlay.set_over_runs();
+        if is_read {
+            all.present.overlay.pin(Seq(2));
+        }
+        for (at, changes) in records.into_iter().enumerate() {
+            let seq = 3 + at as u64;
+            let changes = changes.into_iter().map(|(number, tags)| match tags {
+                Some(tags) => put_tags(number, tags).0,
+                None => Change { kind: ChangeKind::Delete, ..put(number) },
+            });
+            let changes: Vec<Change> = changes.collect();
+            commit(&mut all, seq, &writing(changes.clone()));
+            if Seq(seq) > covers {
+                commit(&mut later, seq, &writing(changes));
+            }
+        }
+        let (split, _) = all.present.overlay.split_off(covers);
+        let expected = &later.present.overlay;
+        let scan = Scan { range: KeyRange::all(TABLE), at: Seq(u64::MAX), limit: usize::MAX };
+        prop_assert_eq!(split.scan(&scan), expected.scan(&scan));
+        prop_assert_eq!(split.size(TABLE), expected.size(TABLE));
+        let entry = later.catalogue().table(TABLE).unwrap();
+        let index = later.catalogue().indexes().next().unwrap().1;
+        let everything = (Bound::Unbounded, Bound::Unbounded);
+        let found = |overlay: &Overlay| overlay.index_entries(entry, index, &everything, Seq(u64::MAX));
+        prop_assert_eq!(found(&split), found(expected));
+    }
 }

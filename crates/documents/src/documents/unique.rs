@@ -74,7 +74,7 @@ impl Documents {
     /// Whether what a transaction leaves has values of a unique index that another document has.
     pub(super) fn check_unique(
         &self,
-        group: &Group,
+        group: &mut Group,
         own: &mut Group,
         transaction: &Transaction,
         facts: Option<&Facts>,
@@ -83,7 +83,12 @@ impl Documents {
         if is_planted(PlantedBug::UniqueUnchecked) {
             return Ok(());
         }
-        for Claim { table, key, index, values, is_cut } in self.claims(transaction) {
+        let claims = self.claims(transaction);
+        if claims.is_empty() {
+            return Ok(());
+        }
+        let group = group.written();
+        for Claim { table, key, index, values, is_cut } in claims {
             if is_cut {
                 return Err(Refusal::IndexValueTooLarge { table, fields: index.order.to_string(), key });
             }
@@ -98,6 +103,7 @@ impl Documents {
             {
                 return Err(refusal(&holder));
             }
+            let own = own.written();
             // Whoever wrote it anew has what was looked at just before, or will be.
             let is_written_here = |key: &EncodedKey| own.exists(table, key).is_some();
             let is_written_before = |key: &EncodedKey| group.exists(table, key).is_some();

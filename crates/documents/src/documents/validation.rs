@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use bucketdb_log::planted::{PlantedBug, is_planted};
 use bucketdb_log::{RecordKind, Seq, Validated};
 use bucketdb_lsm::{Tier, Tree};
@@ -13,19 +15,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub enum Proposal {
     /// Changes of rows.
-    Write {
-        /// The changes.
-        transaction: Transaction,
-        /// What they rest on; `None` if they were made without reading.
-        reads: Option<ReadSet>,
-        /// What is known of the rows that their conditions are about; needed only where rows are in runs.
-        facts: Option<Facts>,
-        /// What the clock of who proposes it says, in milliseconds since 1970: documents that have ended by then are absent.
-        wall_ms: u64,
-        /// How many versions of schemas were known where it was made: whoever writes documents of earlier versions must have
-        /// looked at what they replace.
-        known_versions: u32,
-    },
+    Write(Write),
     /// Another field says when the documents of a table end; `None`: they do not.
     ChangeTtl {
         /// The name of the table.
@@ -89,19 +79,45 @@ pub enum Proposal {
     },
 }
 
+/// Changes of rows as somebody proposes them.
+#[derive(Clone, Debug)]
+pub struct Write {
+    transaction: Arc<Transaction>,
+    /// The changes as the log holds them. Made where they are proposed: what is validated waits for all before it.
+    payload: Bytes,
+    /// What they rest on; `None` if they were made without reading.
+    pub reads: Option<ReadSet>,
+    /// What is known of the rows that their conditions are about; needed only where rows are in runs.
+    pub facts: Option<Facts>,
+    known_versions: u32,
+    wall_ms: u64,
+}
+
+impl Write {
+    /// Changes that rest on nothing. `known_versions` is how many versions of schemas are known where they were made: whoever
+    /// writes documents of earlier versions must have looked at what they replace. `wall_ms` is what the clock there says, in
+    /// milliseconds since 1970: documents that have ended by then are absent.
+    #[must_use]
+    pub fn new(transaction: Arc<Transaction>, known_versions: u32, wall_ms: u64) -> Self {
+        let payload = transaction.encode();
+        Self { transaction, payload, reads: None, facts: None, known_versions, wall_ms }
+    }
+}
+
 impl Documents {
     /// Whether everything that was read is still as it was read.
     ///
     /// # Errors
     /// [`Refusal::ReadChanged`], [`Refusal::TableCreated`] or [`Refusal::ReadsTooOld`].
     pub fn check_reads(&self, reads: &ReadSet) -> Result<(), Refusal> {
-        self.check_reads_behind(&Group::default(), reads)
+        self.check_reads_behind(&mut Group::default(), reads)
     }
 
-    fn check_reads_behind(&self, group: &Group, reads: &ReadSet) -> Result<(), Refusal> {
+    fn check_reads_behind(&self, group: &mut Group, reads: &ReadSet) -> Result<(), Refusal> {
         if reads.is_empty() || is_planted(PlantedBug::SkipValidation) {
             return Ok(());
         }
+        let group = group.written();
         let at = reads.at;
         self.recent.covers(at).map_err(|_| Refusal::ReadsTooOld { at })?;
         for (table, key) in &reads.keys {
@@ -110,9 +126,12 @@ impl Documents {
             }
         }
         let ranges = if is_planted(PlantedBug::MissRangeRead) { &[] } else { reads.ranges.as_slice() };
-        for range in ranges {
-            if let Some(key) = group.written_in(range).or_else(|| self.recent.written_in(range, at)) {
-                return Err(Refusal::ReadChanged { table: range.table, key: key.clone() });
+        if !ranges.is_empty() {
+            let recent = self.recent.written_since(at);
+            for range in ranges {
+                if let Some(key) = group.written_in(range).or_else(|| recent.first_in(range)) {
+                    return Err(Refusal::ReadChanged { table: range.table, key: key.clone() });
+                }
             }
         }
         let has_version = |(name, version): &&(String, u32)| {
@@ -176,8 +195,8 @@ impl Documents {
 
     fn check(
         &self,
-        group: &Group,
-        own: &Group,
+        group: &mut Group,
+        own: &mut Group,
         change: &Change,
         facts: Option<&Facts>,
         wall_ms: u64,
@@ -186,7 +205,7 @@ impl Documents {
         if *condition == Condition::Always {
             return Ok(());
         }
-        let written = own.exists(*table, key).or_else(|| group.exists(*table, key));
+        let written = own.written().exists(*table, key).or_else(|| group.written().exists(*table, key));
         let version = match written {
             // What was there before does not matter.
             Some(_) => None,
@@ -265,23 +284,26 @@ impl Documents {
                 let brings = tree.runs().map(|run| run.meta().name.to_string()).collect();
                 Ok(Validated { kind: RecordKind::Ingest, payload, brings, ends: Some(*begun) })
             }
-            Proposal::Write { transaction, reads, facts, wall_ms, known_versions } => {
-                let knows_all = *known_versions == self.catalogue.known_versions();
-                if let Some(reads) = reads {
-                    self.check_reads_behind(group, reads)?;
-                }
-                let mut own = Group::default();
-                for change in &transaction.changes {
-                    self.check_version(change, knows_all)?;
-                    self.check(group, &own, change, facts.as_ref(), *wall_ms)?;
-                    let exists = matches!(change.kind, ChangeKind::Put(_));
-                    own.write(change.table, change.key.clone(), exists);
-                }
-                self.check_unique(group, &mut own, transaction, facts.as_ref(), *wall_ms)?;
-                group.merge(own);
-                let brings = transaction.claimed_blobs();
-                Ok(Validated { brings, ..Validated::new(RecordKind::Transactions, transaction.encode()) })
-            }
+            Proposal::Write(write) => self.validate_write(group, write),
         }
+    }
+
+    fn validate_write(&self, group: &mut Group, write: &Write) -> Result<Validated, Refusal> {
+        let Write { transaction, payload, reads, facts, known_versions, wall_ms } = write;
+        let knows_all = *known_versions == self.catalogue.known_versions();
+        if let Some(reads) = reads {
+            self.check_reads_behind(group, reads)?;
+        }
+        let mut own = Group::default();
+        for change in &transaction.changes {
+            self.check_version(change, knows_all)?;
+            self.check(group, &mut own, change, facts.as_ref(), *wall_ms)?;
+            let exists = matches!(change.kind, ChangeKind::Put(_));
+            own.write(change.table, change.key.clone(), exists);
+        }
+        self.check_unique(group, &mut own, transaction, facts.as_ref(), *wall_ms)?;
+        group.merge(own);
+        let brings = transaction.claimed_blobs();
+        Ok(Validated { brings, ..Validated::new(RecordKind::Transactions, payload.clone()) })
     }
 }

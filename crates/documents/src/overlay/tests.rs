@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use proptest::prelude::*;
 
@@ -74,6 +75,19 @@ fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
+#[derive(Clone, Debug)]
+enum StepOrCheckpoint {
+    Step(Step),
+    Checkpoint(prop::sample::Index),
+}
+
+fn any_step_or_checkpoint() -> impl Strategy<Value = StepOrCheckpoint> {
+    prop_oneof![
+        6 => any_step().prop_map(StepOrCheckpoint::Step),
+        1 => any::<prop::sample::Index>().prop_map(StepOrCheckpoint::Checkpoint),
+    ]
+}
+
 proptest! {
     /// Against a model that keeps a whole copy of the rows for every position.
     #[test]
@@ -128,5 +142,91 @@ proptest! {
         let history = overlay.tables.values().flat_map(|rows| rows.by_key.values()).filter(|kept| kept.0.len() > 1);
         prop_assert_eq!(history.count(), 0, "nor any older version of them");
         prop_assert!(overlay.pins.is_empty());
+    }
+
+    /// Against the same model, where checkpoints take what was written up to them out of memory.
+    #[test]
+    fn whoever_reads_sees_the_same_before_and_behind_a_checkpoint(
+        steps in prop::collection::vec(any_step_or_checkpoint(), 0..80)
+    ) {
+        let mut model = vec![BTreeMap::<u8, u8>::new()];
+        let mut pins: Vec<usize> = Vec::new();
+        // Each with the position that is in runs there.
+        let mut epochs = vec![(0, Overlay::over_runs())];
+        for step in steps {
+            let now = model.len() - 1;
+            let of = |position: usize, epochs: &[(usize, Overlay)]| {
+                epochs.iter().rposition(|(covers, _)| *covers <= position).unwrap()
+            };
+            match step {
+                StepOrCheckpoint::Step(Step::Write(number, row)) => {
+                    let mut rows = model.last().unwrap().clone();
+                    match row {
+                        Some(row) => rows.insert(number, row),
+                        None => rows.remove(&number),
+                    };
+                    model.push(rows);
+                    let present = &mut epochs.last_mut().unwrap().1;
+                    present.write(TABLE, &key(number), row.map(|row| vec![row].into()), Seq(now as u64 + 1));
+                }
+                StepOrCheckpoint::Step(Step::Pin) => {
+                    pins.push(now);
+                    epochs.last_mut().unwrap().1.pin(Seq(now as u64));
+                }
+                StepOrCheckpoint::Step(Step::Unpin(which)) if !pins.is_empty() => {
+                    let position = pins.swap_remove(which.index(pins.len()));
+                    let epoch = of(position, &epochs);
+                    epochs[epoch].1.unpin(Seq(position as u64));
+                }
+                StepOrCheckpoint::Step(Step::Unpin(_)) => {}
+                StepOrCheckpoint::Checkpoint(which) => {
+                    let (last, present) = epochs.last_mut().unwrap();
+                    let covers = *last + which.index(now - *last + 1);
+                    if covers > *last {
+                        let rows = present.tables.values().map(|rows| rows.by_key.len()).sum::<usize>();
+                        let (later, mut leftover) = present.split_off(Seq(covers as u64));
+                        prop_assert!(present.is_pinned() || present.tables.is_empty());
+                        let kept = later.tables.values().map(|rows| rows.by_key.len()).sum::<usize>();
+                        let in_both = later.tables.values().flat_map(|rows| rows.by_key.keys());
+                        let in_both = in_both.filter(|key| leftover.rows.iter().any(|(left, _)| left == *key)).count();
+                        prop_assert!(present.is_pinned() || leftover.rows.len() + kept - in_both == rows);
+                        while leftover.free_some(2) {}
+                        prop_assert!(leftover.rows.is_empty());
+                        epochs.push((covers, later));
+                    }
+                }
+            }
+            let newest = model.len() - 1;
+            for position in pins.iter().copied().chain([newest]) {
+                let (covers, overlay) = &epochs[of(position, &epochs)];
+                let mut found = model[*covers].clone();
+                for written in overlay.scan(&all(Seq(position as u64))) {
+                    let number = (0..6).find(|number| key(*number) == written.key).unwrap();
+                    match written.row {
+                        Some(row) => found.insert(number, row[0]),
+                        None => found.remove(&number),
+                    };
+                    prop_assert_eq!(
+                        overlay.at(TABLE, &written.key, Seq(position as u64)).and_then(|at| Some(at.row?[0])),
+                        model[position].get(&number).copied()
+                    );
+                }
+                prop_assert_eq!(&found, &model[position]);
+            }
+        }
+        for position in pins {
+            let epoch = epochs.iter().rposition(|(covers, _)| *covers <= position).unwrap();
+            epochs[epoch].1.unpin(Seq(position as u64));
+        }
+        let (present, earlier) = epochs.split_last().unwrap();
+        prop_assert!(earlier.iter().all(|(_, overlay)| !overlay.is_pinned()));
+        let history = present.1.tables.values().flat_map(|rows| rows.by_key.values()).filter(|kept| kept.0.len() > 1);
+        prop_assert_eq!(history.count(), 0, "nobody reads an older version any more");
+        let bytes: usize = present.1.tables.values().flat_map(|rows| &rows.by_key)
+            .map(|(key, versions)| versions.0.iter().map(|version| memory(key, version)).sum::<usize>()).sum();
+        prop_assert_eq!(present.1.size_bytes(), bytes);
+        let live = present.1.tables.values().flat_map(|rows| rows.by_key.values());
+        let live = live.filter(|versions| versions.newest().unwrap().row.is_some()).count();
+        prop_assert_eq!(present.1.size(TABLE).0, live as u64);
     }
 }

@@ -14,7 +14,7 @@ fn range(start: i128, end: i128) -> KeyRange {
 }
 
 fn record(recent: &mut RecentWrites, seq: u64, keys: &[i128]) {
-    recent.begin(Seq(seq));
+    recent.begin(Seq(seq), keys.len());
     for number in keys {
         recent.push(TABLE, key(*number), Before::Row(Bytes::from(format!("{seq}"))));
     }
@@ -29,11 +29,11 @@ fn what_was_written_since_is_found_by_key_and_by_range() {
     assert!(!recent.is_written(TABLE, &key(1), Seq(2)));
     assert!(recent.is_written(TABLE, &key(5), Seq(3)));
     assert!(!recent.is_written(TableId(2), &key(5), Seq(0)));
-    assert_eq!(recent.written_in(&range(1, 9), Seq(0)), Some(&key(1)));
-    assert_eq!(recent.written_in(&range(1, 9), Seq(2)), Some(&key(5)));
-    assert_eq!(recent.written_in(&range(6, 9), Seq(0)), None);
-    assert_eq!(recent.written_in(&range(9, 1), Seq(0)), None, "an inverted range is empty");
-    assert_eq!(recent.written_in(&range(0, 100), Seq(4)), None);
+    assert_eq!(recent.written_since(Seq(0)).first_in(&range(1, 9)), Some(&key(1)));
+    assert_eq!(recent.written_since(Seq(2)).first_in(&range(1, 9)), Some(&key(5)));
+    assert_eq!(recent.written_since(Seq(0)).first_in(&range(6, 9)), None);
+    assert_eq!(recent.written_since(Seq(0)).first_in(&range(9, 1)), None, "an inverted range is empty");
+    assert_eq!(recent.written_since(Seq(4)).first_in(&range(0, 100)), None);
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn the_oldest_records_are_forgotten_whole_and_that_is_known() {
 #[test]
 fn rows_before_are_known_while_they_are_remembered() {
     let mut recent = RecentWrites::with_limits(100, 1000);
-    recent.begin(Seq(1));
+    recent.begin(Seq(1), 3);
     recent.push(TABLE, key(1), Before::Absent);
     recent.push(TABLE, key(1), Before::Row(Bytes::from_static(b"old")));
     recent.push(TABLE, key(1), Before::Row(vec![0; 1000].into()));
