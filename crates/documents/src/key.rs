@@ -103,7 +103,8 @@ impl EncodedKey {
     /// The same, in memory of its own: a key that was read may hold all that was read with it.
     #[must_use]
     pub fn detached(&self) -> Self {
-        Self(Bytes::copy_from_slice(&self.0))
+        // Copied bytes take another piece of memory as soon as they are shared, which keys are.
+        Self(Short::new(&self.0).map_or_else(|| Bytes::copy_from_slice(&self.0), Bytes::from_owner))
     }
 
     /// Encodes the fields of a key, in order.
@@ -131,6 +132,9 @@ impl EncodedKey {
     /// If they are not what [`new`](Self::new) gives for any parts.
     pub fn from_bytes(bytes: Bytes) -> Result<Self, InvalidKeyBytes> {
         let key = Self(bytes);
+        if is_plain(key.as_bytes()) {
+            return Ok(key);
+        }
         if Self::new(&key.parts()?)? == key { Ok(key) } else { Err(InvalidKeyBytes("it has another canonical form")) }
     }
 
@@ -170,6 +174,58 @@ impl EncodedKey {
     #[must_use]
     pub fn to_bytes(&self) -> Bytes {
         self.0.clone()
+    }
+}
+
+/// The bytes of a key, if they are few, in the same piece of memory as the count of those who share them.
+struct Short {
+    len: u8,
+    bytes: [u8; SHORT_BYTES],
+}
+
+const SHORT_BYTES: usize = 39;
+
+impl Short {
+    fn new(key: &[u8]) -> Option<Self> {
+        let mut bytes = [0; SHORT_BYTES];
+        bytes.get_mut(..key.len())?.copy_from_slice(key);
+        Some(Self { len: key.len() as u8, bytes })
+    }
+}
+
+impl AsRef<[u8]> for Short {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+/// Whether bytes are a key, of parts of which that is seen by one look: most keys. Of others it says no.
+fn is_plain(key: &[u8]) -> bool {
+    let mut rest = key;
+    while let Some((code, after)) = rest.split_first() {
+        let Some(after) = skip_plain_part(*code, after) else { return false };
+        rest = after;
+    }
+    !key.is_empty() && key.len() <= MAX_KEY_BYTES
+}
+
+fn skip_plain_part(code: u8, rest: &[u8]) -> Option<&[u8]> {
+    match code {
+        CODE_TEXT => {
+            let (text, rest) = rest.split_at_checked(memchr::memchr(0, rest)?)?;
+            let rest = rest.get(1..)?;
+            // A zero byte inside it goes on.
+            (rest.first() != Some(&0xff) && std::str::from_utf8(text).is_ok()).then_some(rest)
+        }
+        CODE_FALSE | CODE_TRUE | CODE_ZERO => Some(rest),
+        CODE_UUID => rest.get(16..),
+        // With the first byte that says something, of up to seven: more may be out of range.
+        0x0d..=0x1b => {
+            let (digits, rest) = rest.split_at_checked(usize::from(code.abs_diff(CODE_ZERO)))?;
+            let says_nothing = if code < CODE_ZERO { 0xff } else { 0 };
+            (digits.first() != Some(&says_nothing)).then_some(rest)
+        }
+        _ => None,
     }
 }
 
@@ -302,17 +358,15 @@ fn take<const N: usize>(bytes: &[u8]) -> Result<([u8; N], &[u8]), InvalidKeyByte
 fn decode_terminated(mut rest: &[u8]) -> Result<(Vec<u8>, &[u8]), InvalidKeyBytes> {
     let mut value = Vec::new();
     loop {
-        match rest {
+        let end = memchr::memchr(0, rest).ok_or(InvalidKeyBytes("it ends inside a text"))?;
+        let (piece, after) = rest.split_at(end);
+        value.extend_from_slice(piece);
+        match after {
             [0, 0xff, after @ ..] => {
                 value.push(0);
                 rest = after;
             }
-            [0, after @ ..] => return Ok((value, after)),
-            [byte, after @ ..] => {
-                value.push(*byte);
-                rest = after;
-            }
-            [] => return Err(InvalidKeyBytes("it ends inside a text")),
+            _ => return Ok((value, after.get(1..).unwrap_or_default())),
         }
     }
 }
@@ -441,6 +495,26 @@ mod tests {
         }
 
         #[test]
+        fn what_passes_at_one_look_passes_the_whole_check(
+            parts in prop::collection::vec(any_part(), 1..4),
+            change in (any::<prop::sample::Index>(), prop_oneof![0u8..0x42, any::<u8>()]),
+            end in any::<prop::sample::Index>(),
+        ) {
+            let key = EncodedKey::new(&parts).unwrap();
+            let mut bytes = key.as_bytes().to_vec();
+            bytes[change.0.index(key.as_bytes().len())] = change.1;
+            let cut = &bytes[..=end.index(bytes.len())];
+            for bytes in [key.as_bytes(), &bytes, cut] {
+                if is_plain(bytes) {
+                    let parts = EncodedKey(Bytes::copy_from_slice(bytes)).parts().unwrap();
+                    let again = EncodedKey::new(&parts).unwrap();
+                    prop_assert_eq!(again.as_bytes(), bytes);
+                }
+            }
+            prop_assert_eq!(key.detached(), key);
+        }
+
+        #[test]
         fn bytes_that_pass_have_one_form(bytes in prop::collection::vec(prop_oneof![0u8..0x42, any::<u8>()], 0..20)) {
             if let Ok(key) = EncodedKey::from_bytes(bytes.clone().into()) {
                 let again = EncodedKey::new(&key.parts().unwrap()).unwrap();
@@ -451,6 +525,7 @@ mod tests {
 
     #[test]
     fn golden_bytes() {
+        assert!(is_plain(EncodedKey::new(&[KeyPart::Text("a".into()), KeyPart::Integer(-300)]).unwrap().as_bytes()));
         let key = |part| EncodedKey::new(&[part]).unwrap().as_bytes().to_vec();
         assert_eq!(key(KeyPart::Integer(0)), [0x14]);
         assert_eq!(key(KeyPart::Integer(255)), [0x15, 0xff]);

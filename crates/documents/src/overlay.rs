@@ -356,7 +356,7 @@ impl Overlay {
         let is_read = self.is_pinned();
         let mut leftover = Leftover::default();
         for (table, rows) in &mut self.tables {
-            let mut new = Vec::new();
+            let mut new = Vec::with_capacity(rows.by_key.len());
             let mut take = |key: EncodedKey, versions: SmallVec<[Version; 1]>| {
                 if !versions.is_empty() {
                     new.push((key, Versions(versions)));
@@ -368,6 +368,7 @@ impl Overlay {
                     take(key.clone(), versions.0.iter().skip(first(versions)).cloned().collect());
                 }
             } else {
+                leftover.rows.reserve(rows.by_key.len());
                 for (key, mut versions) in std::mem::take(&mut rows.by_key) {
                     let earlier = first(&versions);
                     if earlier == 0 {

@@ -4,6 +4,7 @@ use std::ops::{Bound, RangeBounds};
 
 use bucketdb_log::Seq;
 use bytes::Bytes;
+use foldhash::quality::RandomState;
 
 use crate::{EncodedKey, IndexId, KeyRange, TableId};
 
@@ -25,7 +26,7 @@ const OVERHEAD_BYTES: usize = 160;
 pub(crate) struct RecentWrites {
     records: VecDeque<RecordWrites>,
     /// For every key that occurs in `records`, the position of its last write.
-    last: BTreeMap<TableId, HashMap<EncodedKey, Seq>>,
+    last: BTreeMap<TableId, HashMap<EncodedKey, Seq, RandomState>>,
     /// For the values of unique indexes that writes in `records` left, the position of the last one.
     claimed: HashMap<ClaimHash, Seq>,
     /// Everything that was written behind this position is at hand.
