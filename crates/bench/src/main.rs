@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use tokio::runtime::Runtime;
 
-use crate::paths::PATHS;
+use crate::paths::{PATHS, Path};
 
 /// The page, and how far from it a figure may be: a change elsewhere moves what the compiler inlines.
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/instructions.md");
@@ -81,14 +81,13 @@ fn measured_operations<T>(runtime: &Runtime, work: impl Future<Output = T>) -> T
 
 /// What one operation of each path takes, in the order of the paths, two of which are counted at a time.
 fn count_all() -> Result<Vec<u64>> {
-    let count_half =
-        |half: usize| -> Result<Vec<u64>> { PATHS.iter().skip(half).step_by(2).map(|path| count(path.name)).collect() };
-    let (even, odd) = std::thread::scope(|scope| {
-        let odd = scope.spawn(|| count_half(1));
-        (count_half(0), odd.join().unwrap_or_else(|_| bail!("a thread that counts has panicked")))
+    let count_half = |half: &[Path]| -> Result<Vec<u64>> { half.iter().map(|path| count(path.name)).collect() };
+    let (first, second) = PATHS.split_at(PATHS.len() / 2);
+    let (first, second) = std::thread::scope(|scope| {
+        let second = scope.spawn(|| count_half(second));
+        (count_half(first), second.join().unwrap_or_else(|_| bail!("a thread that counts has panicked")))
     });
-    let (mut even, mut odd) = (even?.into_iter(), odd?.into_iter());
-    Ok((0..PATHS.len()).filter_map(|at| if at % 2 == 0 { even.next() } else { odd.next() }).collect())
+    Ok([first?, second?].concat())
 }
 
 /// How many instructions one operation of a path takes.

@@ -62,8 +62,7 @@ pub(crate) struct Replaced {
     pub(crate) version: Option<Version>,
 }
 
-/// What nobody reads any more. Freeing it takes so long that nobody is to wait for it: ten milliseconds for some ten thousand
-/// rows.
+/// What nobody reads any more. Freeing it takes a millisecond for a few thousand rows, which nobody is to wait for.
 #[derive(Clone, Debug, Default)]
 pub struct Leftover {
     rows: Vec<(EncodedKey, Versions)>,
