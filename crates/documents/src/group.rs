@@ -11,15 +11,20 @@ pub struct Group {
     written: Written,
 }
 
+type Row = (TableId, EncodedKey);
+
+/// Values of a unique index.
+type ClaimedValues = (IndexId, Vec<u8>);
+
 /// What members wrote, in the order of the keys, so that what a later member read can be looked for by range.
 #[derive(Debug, Default)]
 pub(crate) struct Written {
     /// Whether each row is there.
     tables: BTreeMap<TableId, BTreeMap<EncodedKey, bool>>,
     /// Which rows have what values of unique indexes.
-    claims: BTreeMap<(IndexId, Vec<u8>), (TableId, EncodedKey)>,
+    claims: BTreeMap<ClaimedValues, Row>,
     /// The same by row.
-    claims_of: BTreeMap<(TableId, EncodedKey), Vec<(IndexId, Vec<u8>)>>,
+    claims_of: BTreeMap<Row, Vec<ClaimedValues>>,
 }
 
 impl Written {
@@ -42,13 +47,13 @@ impl Written {
         written.map(|(key, _)| key)
     }
 
-    fn claim(&mut self, index: IndexId, values: Vec<u8>, row: (TableId, EncodedKey)) -> Option<EncodedKey> {
+    fn claim(&mut self, index: IndexId, values: Vec<u8>, row: Row) -> Option<EncodedKey> {
         self.claims_of.entry(row.clone()).or_default().push((index, values.clone()));
         self.claims.insert((index, values), row).map(|(_, key)| key)
     }
 
     /// What a row had is not its own any more.
-    fn release(&mut self, row: &(TableId, EncodedKey)) {
+    fn release(&mut self, row: &Row) {
         for claim in self.claims_of.remove(row).into_iter().flatten() {
             if self.claims.get(&claim) == Some(row) {
                 self.claims.remove(&claim);
