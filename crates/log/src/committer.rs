@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::overtaken::Overtaken;
-use crate::plan::{Numbering, Plan, plan, requeue};
+use crate::plan::{Numbering, Plan, is_any_valid, plan, requeue};
 use crate::planted::{PlantedBug, is_planted};
 use crate::probes::Sent;
 use crate::prove::Membership;
@@ -17,7 +17,10 @@ use crate::slot::{Holder, Settlement, Slot, Unsettled};
 use crate::submission::{Message, Submission};
 use crate::turns::Pace;
 use crate::window::{Proof, Reading};
-use crate::{Commit, CommitError, CommitId, LogError, Result, Seq, SlotNames, StateMachine, format, reads};
+use crate::{Commit, CommitError, CommitId, LogError, LogTime, Result, Seq, SlotNames, StateMachine, format, reads};
+
+/// A record that is older than so many requests take was not written by somebody who wrote at the same time.
+const REQUESTS_OF_A_RACE: u32 = 8;
 
 /// The one task of an open log that writes: it groups what waits, and has at most one record under way.
 pub(crate) struct Committer<M: StateMachine> {
@@ -154,6 +157,7 @@ impl<M: StateMachine> Committer<M> {
         let known = self.shared.window.proof();
         let Some(mut plan) = plan(&self.shared, &mut self.intake.queue, &mut self.numbering) else {
             // All that is left was refused by a state that may be too old for a refusal.
+            self.losses = 0;
             if !self.intake.queue.is_empty()
                 && let Err(error) = self.shared.probe().await
             {
@@ -199,6 +203,11 @@ impl<M: StateMachine> Committer<M> {
             self.shared.prove_by_listing().await?;
         }
         Ok(())
+    }
+
+    /// Whether anything that waits would be written, were it our turn.
+    pub(crate) fn has_valid(&self) -> bool {
+        is_any_valid(&self.shared, &self.intake.queue)
     }
 
     async fn settle_shared(&mut self, plan: &Plan<M>, bytes: &Bytes) -> Result<Settled, Abandoned> {
@@ -396,6 +405,7 @@ impl<M: StateMachine> Committer<M> {
             }
             stored => stored,
         };
+        let was_there_long = stored.as_ref().is_ok_and(|stored| self.is_long_since(stored.record.time));
         self.take_back(members, first_counter);
         let outcome = if self.shared.holds(&known) || is_planted(PlantedBug::TakenRenewsWindow) {
             stored.and_then(|stored| self.shared.apply(stored)).map(|_| ())
@@ -409,6 +419,17 @@ impl<M: StateMachine> Committer<M> {
             return;
         }
         tracing::debug!(seq = %record.seq, losses = self.losses, "somebody else got the position");
+        if was_there_long && self.losses > 1 {
+            // There may be many more, and each put would find one of them.
+            self.look_to_the_end().await;
+        }
+    }
+
+    /// Whether a record was written before this writer began to write its own, by the clocks of both, on which nothing rests
+    /// but a request more or less.
+    fn is_long_since(&self, time: LogTime) -> bool {
+        let age_ms = self.shared.env.wall_clock().0.saturating_sub(time.unix_ms());
+        u128::from(age_ms) > (self.pace.mean() * REQUESTS_OF_A_RACE).as_millis()
     }
 }
 

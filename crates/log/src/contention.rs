@@ -21,12 +21,15 @@ const MOST_WAITED_FOR: u32 = 16;
 /// So many records that are expected to be there are asked for at the same time.
 const MOST_RECORDS_AT_ONCE: u64 = 64;
 
-/// So many records at a time does a writer read that wants to join: it must not lag behind those who write.
+/// So many records at a time at most does a writer read that wants to join: it must not lag behind those who write.
 const RECORDS_AHEAD: u64 = 3;
 
-/// So often does a writer that wants to join try its luck behind any record of one that is alone, before it waits for a
-/// gap. Where a get takes as long as a put, it never sees the last record in time.
-const ATTEMPTS_WITHOUT_GAP: u32 = 2;
+/// A writer that wants to join tries its luck behind any record of one that is alone, then behind the second, the fourth, and so
+/// on up to this one: where a get takes as long as a put, it never sees the last record of one that does not pause in time.
+const MOST_RECORDS_TO_PASS: u64 = 64;
+
+/// So many attempts of a writer that wants to join are made at once: most often nobody else is writing just now.
+const ATTEMPTS_AT_ONCE: u32 = 2;
 
 /// What was written between two records of a writer that looks first is one record most often.
 const RECORDS_LOOKED_FOR: u64 = 2;
@@ -45,14 +48,24 @@ impl<M: StateMachine> Committer<M> {
         if self.is_contended(now, writers) || self.shared.probes.is_younger_than(self.pace.mean(), now) {
             return;
         }
+        let before = self.shared.seq();
+        self.look_to_the_end().await;
+        self.overtaken.note(self.shared.seq() > before);
+    }
+
+    /// Reads what others wrote, at first a little and then ever more at a time: there may be much.
+    ///
+    /// Errors are left to the request that follows.
+    pub(crate) async fn look_to_the_end(&self) {
+        let mut width = RECORDS_LOOKED_FOR;
         loop {
             let before = self.shared.seq();
-            let looked = self.shared.look_ahead(RECORDS_LOOKED_FOR).await;
+            let looked = self.shared.look_ahead(width).await;
             let found = self.shared.seq().0.saturating_sub(before.0);
-            self.overtaken.note(found > 0);
-            if looked.is_err() || found < RECORDS_LOOKED_FOR {
+            if looked.is_err() || found < width {
                 return;
             }
+            width = (2 * width).min(MOST_RECORDS_AT_ONCE);
         }
     }
 
@@ -62,11 +75,14 @@ impl<M: StateMachine> Committer<M> {
     pub(crate) async fn await_turn(&mut self) {
         let mut joining = None;
         let mut position = self.shared.seq();
+        let mut has_paused = false;
+        let mut valid_at = None;
         loop {
-            let (turn, is_gap, writers, since) = {
+            let (turn, is_gap, is_gap_near, writers, since) = {
                 let applied = self.shared.applied.read();
                 let turns = &applied.turns;
-                (turns.of(applied.session, self.pace.mean()), turns.is_gap(), turns.writers(), applied.since)
+                let turn = turns.of(applied.session, self.pace.mean());
+                (turn, turns.is_gap(), turns.is_gap_near(), turns.writers(), applied.since)
             };
             let now = self.shared.env.monotonic();
             let (due, pause, width) = match turn {
@@ -87,25 +103,34 @@ impl<M: StateMachine> Committer<M> {
                     let pause = if records > 1 { sure } else { self.pace.mean() / 8 };
                     (since + self.pace.patience() * before.min(MOST_WAITED_FOR), pause, u64::from(records))
                 }
-                // The first attempt is made at once: most often nobody else is writing just now.
-                Turn::Joining if self.losses <= 1 => return,
+                Turn::Joining if self.losses < ATTEMPTS_AT_ONCE => return,
                 Turn::Joining => {
-                    // Whoever joins does so right behind a record, when the slot has just become free, and where those who
-                    // write leave room.
-                    let drawn = || (now + self.back_off(), self.random_up_to(self.pace.mean() * 2));
-                    let (joins_from, jitter) = *joining.get_or_insert_with(drawn);
-                    let is_free = is_gap || writers < 2 && self.losses <= ATTEMPTS_WITHOUT_GAP;
-                    if now >= joins_from && is_free && self.shared.seq() > position {
+                    // Whoever joins does so right behind a record, when the slot has just become free.
+                    let seq = self.shared.seq();
+                    let drawn = || (now + self.back_off(), self.random_up_to(self.pace.mean() * 2), seq);
+                    let (joins_from, jitter, begun_at) = *joining.get_or_insert_with(drawn);
+                    let silence = self.pace.patience();
+                    has_paused |= now.saturating_sub(since) > silence;
+                    let is_worth_it = match writers {
+                        // Whoever writes alone leaves room seldom; but most pause between two records.
+                        0..=1 if is_gap || has_paused => true,
+                        0..=1 => !is_gap_near && seq.0 - begun_at.0 >= self.records_to_pass(),
+                        _ => is_gap && now >= joins_from,
+                    };
+                    let found = seq.0 - position.0;
+                    if is_worth_it && found > 0 {
                         return;
                     }
-                    position = self.shared.seq();
-                    (since + self.pace.patience() * 2 + jitter, self.pace.mean() / 4, RECORDS_AHEAD)
+                    position = seq;
+                    // Where there are several, the one behind whoever does not come goes first.
+                    let due = since + silence * 2 + jitter;
+                    (due, self.pace.mean() / 4, RECORDS_AHEAD.min(found + 1))
                 }
             };
-            if now >= due {
+            let before = self.shared.seq();
+            if now >= due || valid_at.replace(before) != Some(before) && !self.has_valid() {
                 return;
             }
-            let before = self.shared.seq();
             let pause = pause.min(due - now).clamp(SHORTEST_POLL, LONGEST_WAIT);
             self.shared.env.sleep(pause).await;
             let looked = match width {
@@ -126,6 +151,11 @@ impl<M: StateMachine> Committer<M> {
     fn is_contended(&self, now: Duration, writers: usize) -> bool {
         let turns = u32::try_from(writers).unwrap_or(u32::MAX).saturating_add(2).min(MOST_WAITED_FOR);
         self.contended_at.is_some_and(|at| now.saturating_sub(at) <= self.pace.patience() * turns)
+    }
+
+    /// How many records of somebody who writes alone are let pass before the next attempt to come in between.
+    fn records_to_pass(&self) -> u64 {
+        2u64.saturating_pow(self.losses.saturating_sub(ATTEMPTS_AT_ONCE)).min(MOST_RECORDS_TO_PASS)
     }
 
     /// A random time up to a bound that grows with the losses ("full jitter"), and shrinks again for who lost often.

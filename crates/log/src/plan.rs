@@ -102,6 +102,15 @@ pub(crate) fn plan<M: StateMachine>(
     }
 }
 
+/// Whether anything that waits would get into a record as the state is now: what would be refused need not wait for a turn.
+pub(crate) fn is_any_valid<M: StateMachine>(shared: &Shared<M>, queue: &VecDeque<Submission<M>>) -> bool {
+    let applied = shared.applied.read();
+    queue.iter().any(|submission| match &submission.work {
+        Work::Propose(proposal) => applied.machine.validate(&mut M::Group::default(), proposal).is_ok(),
+        _ => true,
+    })
+}
+
 fn attempt<M: StateMachine>(
     shared: &Shared<M>,
     queue: &mut VecDeque<Submission<M>>,

@@ -9,11 +9,21 @@ pub(crate) const RECORDS_PER_TURN: u32 = 4;
 /// A request that takes longer than this was held up: nobody else is to be waited for because of it.
 const SLOWEST_PACE: Duration = Duration::from_secs(1);
 
+/// A request counts as so many times the usual at most: one that is held up says little of those that follow, and where all
+/// are slow, the estimate gets there within some requests.
+const MOST_OF_MEAN: u32 = 4;
+
+/// Of so many requests at the beginning the fastest counts: a connection may have to be made first.
+const FIRST_REQUESTS: u32 = 4;
+
 /// After so many turns, and for so many after somebody joined, room is left for somebody to join.
 const TURNS_BETWEEN_GAPS: u32 = 16;
 
 /// After so many records, a single writer leaves a gap for whoever wants to join.
 const RECORDS_BETWEEN_GAPS: u32 = 64;
+
+/// So many records are written, about, while an attempt to join is made in vain.
+const NEAR: u32 = 3;
 
 /// The most writers that take turns; who is over joins when another leaves.
 const MAX_WRITERS: usize = 256;
@@ -107,6 +117,8 @@ impl Turns {
             None if self.circle.is_empty() => {
                 self.circle.push(writer.clone());
                 (self.last, self.run) = (0, 1);
+                // It joined nobody.
+                self.since_join = TURNS_BETWEEN_GAPS + 1;
             }
             None => {
                 self.last += 1;
@@ -124,10 +136,22 @@ impl Turns {
     /// as long as others do join.
     pub(crate) fn is_gap(&self) -> bool {
         if self.circle.len() < 2 {
-            return self.run.is_multiple_of(RECORDS_BETWEEN_GAPS);
+            return self.is_gap_of_one(self.run);
         }
         let is_due = self.since_gap >= TURNS_BETWEEN_GAPS || self.since_join <= TURNS_BETWEEN_GAPS;
         self.run >= RECORDS_PER_TURN && is_due
+    }
+
+    /// Whether a writer who is alone leaves room behind so many records in a row. Where somebody came and went, others may
+    /// want to as well: soon at first, and then ever less often.
+    fn is_gap_of_one(&self, run: u32) -> bool {
+        let is_soon = self.since_join <= TURNS_BETWEEN_GAPS && run >= RECORDS_PER_TURN;
+        run.is_multiple_of(RECORDS_BETWEEN_GAPS) || is_soon && run.is_power_of_two()
+    }
+
+    /// Whether a writer who is alone is about to leave room: an attempt that comes before would miss it.
+    pub(crate) fn is_gap_near(&self) -> bool {
+        (1..=NEAR).any(|more| self.is_gap_of_one(self.run.saturating_add(more)))
     }
 
     pub(crate) fn encode(&self, buffer: &mut Vec<u8>) {
@@ -217,15 +241,20 @@ impl Turns {
 pub(crate) struct Pace {
     mean: Duration,
     deviation: Duration,
+    /// How many of the first requests were measured.
+    first: u32,
 }
 
 impl Pace {
     pub(crate) fn measured(&mut self, took: Duration) {
         let took = took.min(SLOWEST_PACE);
-        if self.mean.is_zero() {
+        let is_first = self.first < FIRST_REQUESTS;
+        self.first += u32::from(is_first);
+        if self.mean.is_zero() || is_first && took < self.mean {
             (self.mean, self.deviation) = (took, took / 2);
             return;
         }
+        let took = took.min(self.mean * MOST_OF_MEAN);
         self.deviation = self.deviation * 3 / 4 + self.mean.abs_diff(took) / 4;
         self.mean = self.mean * 7 / 8 + took / 8;
     }
@@ -362,6 +391,50 @@ mod tests {
             });
         }
         assert_eq!(turns.circle.len(), MAX_WRITERS);
+    }
+
+    #[test]
+    fn who_is_alone_leaves_room_soon_where_somebody_came_and_went_and_seldom_otherwise() {
+        let gaps_of = |turns: &mut Turns| {
+            let mut gaps = Vec::new();
+            for run in turns.run + 1..=192 {
+                write(turns, 1, 1_000);
+                if turns.is_gap() {
+                    assert!(gaps.is_empty() || turns.circle.len() == 1);
+                    gaps.push(run);
+                }
+            }
+            gaps
+        };
+        let mut turns = Turns::default();
+        assert_eq!(gaps_of(&mut turns), [64, 128, 192]);
+        write(&mut turns, 2, 1_000);
+        for _ in 0..=RECORDS_PER_TURN {
+            write(&mut turns, 1, 1_000);
+        }
+        assert_eq!((turns.circle.len(), turns.run), (1, RECORDS_PER_TURN + 1));
+        assert!(!turns.is_gap() && turns.is_gap_near());
+        assert_eq!(gaps_of(&mut turns), [8, 16, 32, 64, 128, 192]);
+    }
+
+    #[test]
+    fn one_request_that_is_held_up_makes_nobody_wait_for_long() {
+        let held_up = SLOWEST_PACE;
+        // The first one may have made connections.
+        let mut pace = Pace::default();
+        pace.measured(held_up);
+        pace.measured(PACE);
+        assert_eq!(pace.mean(), PACE);
+        for _ in 0..100 {
+            pace.measured(PACE);
+        }
+        pace.measured(held_up);
+        assert!(pace.patience() < PACE * 6, "{:?}", pace.patience());
+        // A store that became slow is believed.
+        for _ in 0..20 {
+            pace.measured(held_up);
+        }
+        assert!(pace.mean() > held_up * 3 / 4, "{:?}", pace.mean());
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use bucketdb_driver::{DelayDriver, MemoryDriver, MeteredDriver, Operation};
-use bucketdb_env::Environment;
-use bucketdb_log::{Log, NodeId};
+use bucketdb_env::{Environment, Random};
+use bucketdb_log::{CommitError, Log, NodeId};
+use futures::stream::{self, StreamExt};
 
-use crate::support::{Claims, DEADLINE, SeededEnvironment, open_in, set, sleep, spawn};
+use crate::support::{Claims, DEADLINE, SeededEnvironment, claim, open_in, set, sleep, spawn};
 
 const PUT: Duration = Duration::from_millis(30);
 const RUN: Duration = Duration::from_secs(60);
@@ -82,8 +83,12 @@ async fn a_writer_that_is_alone_asks_for_nothing_and_hardly_ever_pauses() {
 }
 
 async fn node(store: &MemoryDriver, seed: u64) -> (Log<Claims>, MeteredDriver, SeededEnvironment) {
+    node_with(store, seed, PUT).await
+}
+
+async fn node_with(store: &MemoryDriver, seed: u64, get: Duration) -> (Log<Claims>, MeteredDriver, SeededEnvironment) {
     let env = SeededEnvironment::new(seed);
-    let slow = DelayDriver::new(store.clone(), env.clone()).reads(PUT).writes(PUT);
+    let slow = DelayDriver::new(store.clone(), env.clone()).reads(get).writes(PUT);
     let meter = MeteredDriver::new(slow, env.clone());
     let log = open_in(env.clone(), meter.clone(), |_| {}).await.unwrap();
     (log, meter, env)
@@ -122,5 +127,89 @@ async fn one_that_wrote_once_and_left_slows_nobody() {
     for _ in 0..60 {
         set(&log, "k", "v").await.unwrap();
     }
-    assert!(env.monotonic() - begun < PUT * 72, "{:?}", env.monotonic() - begun);
+    assert!(env.monotonic() - begun < PUT * 74, "{:?}", env.monotonic() - begun);
+}
+
+/// Commits for as long as others do, with a pause behind each commit.
+fn commit_steadily(log: Log<Claims>, pause: Duration) -> tokio::task::JoinHandle<()> {
+    spawn(async move {
+        loop {
+            set(&log, "steady", "x").await.unwrap();
+            sleep(pause).await;
+        }
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_writes_seldom_gets_in_between_the_records_of_one_that_pauses() {
+    // How long the other one pauses, in milliseconds, and how many puts a commit may last.
+    for (get, pauses) in
+        [(PUT / 3, [(10, 12), (30, 7), (60, 6), (150, 7)]), (PUT, [(10, 100), (30, 40), (60, 16), (150, 16)])]
+    {
+        for (pause, most) in pauses {
+            let store = MemoryDriver::new();
+            let (steady, ..) = node_with(&store, 1, get).await;
+            let (seldom, meter, env) = node_with(&store, 2, get).await;
+            let steady = commit_steadily(steady, Duration::from_millis(pause));
+            let mut slowest = Duration::ZERO;
+            for _ in 0..60 {
+                sleep(Duration::from_millis(1_000 + env.random_below(500))).await;
+                let begun = env.monotonic();
+                set(&seldom, "seldom", "x").await.unwrap();
+                slowest = slowest.max(env.monotonic() - begun);
+            }
+            steady.abort();
+            let used = meter.usage();
+            let (puts, gets) = (used.requests(Operation::Put), used.requests(Operation::Get));
+            let what = format!("get {get:?}, pause {pause} ms: {slowest:?}, {puts} puts, {gets} gets for 60 commits");
+            assert!(slowest < PUT * most, "{what}");
+            assert!(puts <= 60 * 4 && gets <= 60 * 50, "{what}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_not_looked_for_long_finds_out_by_two_puts_that_there_is_much() {
+    let store = MemoryDriver::new();
+    let (seldom, meter, env) = node(&store, 1).await;
+    let (busy, ..) = node(&store, 2).await;
+    for _ in 0..40 {
+        set(&busy, "k", "v").await.unwrap();
+    }
+    sleep(Duration::from_secs(10)).await;
+    let (before, begun) = (meter.usage(), env.monotonic());
+    set(&seldom, "k", "v").await.unwrap();
+    let used = meter.usage() - before;
+    let (puts, took) = (used.requests(Operation::Put), env.monotonic() - begun);
+    assert!(puts <= 3 && took < PUT * 20, "{puts} puts, {took:?}");
+}
+
+/// Whose proposals are refused writes nothing, and waits for nobody's turn.
+#[tokio::test(start_paused = true)]
+async fn claims_that_come_too_late_are_refused_without_waiting_for_a_turn() {
+    const KEYS: u64 = 320;
+    let claim_all = async |log: &Log<Claims>| {
+        let claims = stream::iter(0..KEYS).map(async |key| match claim(log, &key.to_string(), "x").await {
+            Ok(_) => 1,
+            Err(CommitError::Refused(_)) => 0,
+            Err(error) => panic!("{error}"),
+        });
+        claims.buffered(16).fold(0, async |won, more| won + more).await
+    };
+    for seed in 0..5 {
+        let store = MemoryDriver::new();
+        let (steady, ..) = node_with(&store, 3 * seed, PUT / 3).await;
+        let (first, ..) = node_with(&store, 3 * seed + 1, PUT / 3).await;
+        let (second, meter, env) = node_with(&store, 3 * seed + 2, PUT / 3).await;
+        let steady = commit_steadily(steady, PUT * 2);
+        let first = spawn(async move { claim_all(&first).await });
+        let begun = env.monotonic();
+        let won: u64 = claim_all(&second).await;
+        let took = env.monotonic() - begun;
+        let won = won + first.await.unwrap();
+        steady.abort();
+        assert_eq!(won, KEYS);
+        let gets = meter.usage().requests(Operation::Get);
+        assert!(took < PUT * 50 && gets < 80, "seed {seed}: {took:?}, {gets} gets");
+    }
 }
