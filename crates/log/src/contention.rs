@@ -101,7 +101,10 @@ impl<M: StateMachine> Committer<M> {
                     // Only the records before the last one can be slept through.
                     let sure = self.pace.mean() * (records - 1) * SLEPT_PER_CENT / 100;
                     let pause = if records > 1 { sure } else { self.pace.mean() / 8 };
-                    (since + self.pace.patience() * before.min(MOST_WAITED_FOR), pause, u64::from(records))
+                    // Whoever comes first leaves room before, and looks whether somebody came.
+                    let room = if is_gap { self.pace.mean() * 2 } else { Duration::ZERO };
+                    let due = since + room + self.pace.patience() * before.min(MOST_WAITED_FOR);
+                    (due, pause, u64::from(records))
                 }
                 Turn::Joining if self.losses < ATTEMPTS_AT_ONCE => return,
                 Turn::Joining => {

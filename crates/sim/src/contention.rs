@@ -37,8 +37,28 @@ pub struct ContentionReport {
     pub puts: u64,
     /// How many gets.
     pub gets: u64,
-    /// How long each commit took, in ascending order.
-    latencies: Vec<Duration>,
+    /// How long each commit took.
+    pub latencies: Taken,
+}
+
+/// How long commits took.
+#[derive(Clone, Debug, Default)]
+pub struct Taken(Vec<Duration>);
+
+impl Taken {
+    pub(crate) fn add(&mut self, took: Duration) {
+        self.0.push(took);
+    }
+
+    /// At most that long in such a part of all cases.
+    #[must_use]
+    pub fn at(&self, part: f64) -> Duration {
+        let mut ascending = self.0.clone();
+        ascending.sort_unstable();
+        let last = ascending.len().saturating_sub(1);
+        let index = (ascending.len() as f64 * part) as usize;
+        ascending.get(index.min(last)).copied().unwrap_or_default()
+    }
 }
 
 impl Contention {
@@ -65,7 +85,7 @@ impl Contention {
             ..Latencies::default()
         });
         let before = world.usage_by_folder();
-        let latencies: Vec<Arc<Mutex<Vec<Duration>>>> = databases.iter().map(|_| Arc::default()).collect();
+        let latencies: Vec<Arc<Mutex<Taken>>> = databases.iter().map(|_| Arc::default()).collect();
         let failure = Arc::new(Mutex::new(None));
         let until = scheduler.now() + self.duration;
         for (number, ((db, group), taken)) in databases.iter().zip(&latencies).enumerate() {
@@ -83,7 +103,7 @@ impl Contention {
                             *failure.lock() = Some(error.to_string());
                             return;
                         }
-                        taken.lock().push(scheduler.now() - begun);
+                        taken.lock().add(scheduler.now() - begun);
                     }
                 }),
             );
@@ -94,14 +114,13 @@ impl Contention {
         }
         // What maintenance takes is measured elsewhere.
         let (used, _) = divide(&before, &world.usage_by_folder());
-        let commits = latencies.iter().map(|taken| taken.lock().len() as u64).collect();
-        let mut all: Vec<Duration> = latencies.iter().flat_map(|taken| taken.lock().clone()).collect();
-        all.sort_unstable();
+        let commits = latencies.iter().map(|taken| taken.lock().0.len() as u64).collect();
+        let all = Taken(latencies.iter().flat_map(|taken| taken.lock().0.clone()).collect());
         Ok(ContentionReport { contention: self, commits, puts: used.puts, gets: used.gets, latencies: all })
     }
 }
 
-async fn open(
+pub(crate) async fn open(
     seed: u64,
     process: u32,
     scheduler: &Scheduler,
@@ -154,14 +173,6 @@ impl ContentionReport {
         let least = self.commits.iter().min().copied().unwrap_or(0);
         least as f64 * self.commits.len() as f64 / self.total().max(1) as f64
     }
-
-    /// A commit took at most that long in such a part of all cases.
-    #[must_use]
-    pub fn latency(&self, part: f64) -> Duration {
-        let index = (self.latencies.len() as f64 * part) as usize;
-        let last = self.latencies.len().saturating_sub(1);
-        self.latencies.get(index.min(last)).copied().unwrap_or_default()
-    }
 }
 
 /// A row of a table in Markdown.
@@ -178,8 +189,8 @@ impl fmt::Display for ContentionReport {
             self.of_limit(),
             self.wasted() * 100.0,
             self.least_share(),
-            ms(self.latency(0.5)),
-            ms(self.latency(0.99)),
+            ms(self.latencies.at(0.5)),
+            ms(self.latencies.at(0.99)),
             self.gets as f64 / self.total().max(1) as f64,
         )
     }
@@ -211,7 +222,7 @@ mod tests {
     fn a_process_that_is_alone_takes_one_round_trip() {
         let report = Contention { processes: 1, put: PUT, get: PUT, duration: Duration::from_secs(60) }.run(1).unwrap();
         assert_eq!(report.gets, 0);
-        assert!(report.latency(0.95) <= PUT * 105 / 100, "{report}");
+        assert!(report.latencies.at(0.95) <= PUT * 105 / 100, "{report}");
         // Now and then it leaves a gap for others, and checkpoints have records as well.
         assert!(report.of_limit() >= 0.95, "{report}");
     }

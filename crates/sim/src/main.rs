@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bucketdb::simulation::PlantedBug;
 use bucketdb_sim::{
     Batch, CONTENTION_HEADER, Contention, MAINTENANCE_HEADER, Maintenance, Report, RunOptions, SCENARIOS, Totals,
-    bug_by_name, bug_names, run, write_history,
+    VISITS_HEADER, Visits, bug_by_name, bug_names, run, write_history,
 };
 use clap::Parser;
 
@@ -38,7 +38,8 @@ struct Arguments {
     /// Write each run's history there, as JSON lines.
     #[arg(long)]
     histories: Option<PathBuf>,
-    /// Instead of seeds: let 1 to 32 processes commit as fast as they can, and print a table.
+    /// Instead of seeds: let 1 to 32 processes commit as fast as they can, and one now and then beside a steady one, and print
+    /// a table of each.
     #[arg(long)]
     contention: bool,
     /// Instead of seeds: commit once a second for an hour, then do nothing for one, and print a table of requests.
@@ -105,6 +106,18 @@ fn contend() -> ExitCode {
                 Ok(report) => println!("{report}"),
                 Err(error) => {
                     eprintln!("{processes} processes: {error}");
+                    return ExitCode::FAILURE;
+                }
+            }
+        }
+    }
+    println!("\n{VISITS_HEADER}");
+    for get in [PUT / 2, PUT] {
+        for pause in [0, 10, 30, 60, 150, 500].map(Duration::from_millis) {
+            match (Visits { pause, put: PUT, get, visits: 200 }).run(1) {
+                Ok(report) => println!("{report}"),
+                Err(error) => {
+                    eprintln!("beside one that pauses {pause:?}: {error}");
                     return ExitCode::FAILURE;
                 }
             }
