@@ -53,11 +53,11 @@ impl<M: StateMachine> Committer<M> {
         self.overtaken.note(self.shared.seq() > before);
     }
 
-    /// Reads what others wrote, at first a little and then ever more at a time: there may be much.
+    /// Reads what others wrote: twice a little, and then ever more at a time, for there may be much.
     ///
     /// Errors are left to the request that follows.
     pub(crate) async fn look_to_the_end(&self) {
-        let mut width = RECORDS_LOOKED_FOR;
+        let (mut width, mut next) = (RECORDS_LOOKED_FOR, RECORDS_LOOKED_FOR);
         loop {
             let before = self.shared.seq();
             let looked = self.shared.look_ahead(width).await;
@@ -65,7 +65,8 @@ impl<M: StateMachine> Committer<M> {
             if looked.is_err() || found < width {
                 return;
             }
-            width = (2 * width).min(MOST_RECORDS_AT_ONCE);
+            width = next;
+            next = (2 * next).min(MOST_RECORDS_AT_ONCE);
         }
     }
 
