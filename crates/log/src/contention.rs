@@ -2,9 +2,10 @@ use std::time::Duration;
 
 use bucketdb_env::{Environment, Random};
 
-use crate::StateMachine;
 use crate::committer::Committer;
+use crate::shared::Applied;
 use crate::turns::{RECORDS_PER_TURN, Turn};
+use crate::{Seq, StateMachine};
 
 /// The longest that a writer waits at a time before it looks whose turn it is.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -33,6 +34,50 @@ const ATTEMPTS_AT_ONCE: u32 = 2;
 
 /// What was written between two records of a writer that looks first is one record most often.
 const RECORDS_LOOKED_FOR: u64 = 2;
+
+/// What a writer sees of the others at one moment.
+struct View {
+    now: Duration,
+    seq: Seq,
+    turn: Turn,
+    /// Whether room is left for somebody who joins.
+    is_gap: bool,
+    /// Whether one who is alone is about to.
+    is_gap_near: bool,
+    writers: usize,
+    /// When the last record was seen.
+    since: Duration,
+}
+
+impl View {
+    fn new<M: StateMachine>(applied: &Applied<M>, now: Duration, pace: Duration) -> Self {
+        let Applied { turns, session, seq, since, .. } = applied;
+        let (is_gap, is_gap_near) = (turns.is_gap(), turns.is_gap_near());
+        let (turn, writers) = (turns.of(*session, pace), turns.writers());
+        Self { now, seq: *seq, turn, is_gap, is_gap_near, writers, since: *since }
+    }
+}
+
+/// What a writer has seen since it began to wait for an occasion to join.
+struct Joining {
+    begun_at: Seq,
+    seen: Seq,
+    /// Whether nobody wrote for longer than a request takes.
+    has_paused: bool,
+    /// Not before this where there are several.
+    from: Duration,
+    jitter: Duration,
+}
+
+/// What to wait for.
+struct Wait {
+    /// Until then at most.
+    due: Duration,
+    /// Before the next look at the log.
+    pause: Duration,
+    /// How many records it asks for.
+    width: u64,
+}
 
 impl<M: StateMachine> Committer<M> {
     /// Reads what others wrote since this writer last did, if they mostly do and it would put its record in vain: not
@@ -75,24 +120,20 @@ impl<M: StateMachine> Committer<M> {
     /// Errors are left to the request that follows: it meets them too.
     pub(crate) async fn await_turn(&mut self) {
         let mut joining = None;
-        let mut position = self.shared.seq();
-        let mut has_paused = false;
         let mut valid_at = None;
         loop {
-            let (turn, is_gap, is_gap_near, writers, since) = {
-                let applied = self.shared.applied.read();
-                let turns = &applied.turns;
-                let turn = turns.of(applied.session, self.pace.mean());
-                (turn, turns.is_gap(), turns.is_gap_near(), turns.writers(), applied.since)
-            };
             let now = self.shared.env.monotonic();
-            let (due, pause, width) = match turn {
-                Turn::Now if !is_gap => return,
-                Turn::Now | Turn::After { .. } if !self.is_contended(now, writers) => return,
-                Turn::Now => (since + self.pace.mean() * 3 / 4, self.pace.mean(), 1),
+            let view = View::new(&self.shared.applied.read(), now, self.pace.mean());
+            let wait = match view.turn {
+                Turn::Now if !view.is_gap => return,
+                Turn::Now | Turn::After { .. } if !self.is_contended(now, view.writers) => return,
+                Turn::Now => {
+                    let due = view.since + self.pace.mean() * 3 / 4;
+                    Wait { due, pause: self.pace.mean(), width: 1 }
+                }
                 Turn::Alone => {
-                    let has_paused = now.saturating_sub(since) > self.pace.mean();
-                    if is_gap && !has_paused {
+                    let has_paused = now.saturating_sub(view.since) > self.pace.mean();
+                    if view.is_gap && !has_paused {
                         // Whether somebody came is seen by the put itself.
                         self.shared.env.sleep(self.pace.mean() * 3 / 2).await;
                     }
@@ -103,51 +144,60 @@ impl<M: StateMachine> Committer<M> {
                     let sure = self.pace.mean() * (records - 1) * SLEPT_PER_CENT / 100;
                     let pause = if records > 1 { sure } else { self.pace.mean() / 8 };
                     // Whoever comes first leaves room before, and looks whether somebody came.
-                    let room = if is_gap { self.pace.mean() * 2 } else { Duration::ZERO };
-                    let due = since + room + self.pace.patience() * before.min(MOST_WAITED_FOR);
-                    (due, pause, u64::from(records))
+                    let room = if view.is_gap { self.pace.mean() * 2 } else { Duration::ZERO };
+                    let due = view.since + room + self.pace.patience() * before.min(MOST_WAITED_FOR);
+                    Wait { due, pause, width: u64::from(records) }
                 }
                 Turn::Joining if self.losses < ATTEMPTS_AT_ONCE => return,
                 Turn::Joining => {
-                    // Whoever joins does so right behind a record, when the slot has just become free.
-                    let seq = self.shared.seq();
-                    let drawn = || (now + self.back_off(), self.random_up_to(self.pace.mean() * 2), seq);
-                    let (joins_from, jitter, begun_at) = *joining.get_or_insert_with(drawn);
-                    let silence = self.pace.patience();
-                    has_paused |= now.saturating_sub(since) > silence;
-                    let is_worth_it = match writers {
-                        // Whoever writes alone leaves room seldom; but most pause between two records.
-                        0..=1 if is_gap || has_paused => true,
-                        0..=1 => !is_gap_near && seq.0 - begun_at.0 >= self.records_to_pass(),
-                        _ => is_gap && now >= joins_from,
-                    };
-                    let found = seq.0 - position.0;
-                    if is_worth_it && found > 0 {
-                        return;
+                    let joining = joining.get_or_insert_with(|| self.begin_to_join(&view));
+                    match self.join(joining, &view) {
+                        Some(wait) => wait,
+                        None => return,
                     }
-                    position = seq;
-                    // Where there are several, the one behind whoever does not come goes first.
-                    let due = since + silence * 2 + jitter;
-                    (due, self.pace.mean() / 4, RECORDS_AHEAD.min(found + 1))
                 }
             };
-            let before = self.shared.seq();
-            if now >= due || valid_at.replace(before) != Some(before) && !self.has_valid() {
+            if now >= wait.due || valid_at.replace(view.seq) != Some(view.seq) && !self.has_valid() {
                 return;
             }
-            let pause = pause.min(due - now).clamp(SHORTEST_POLL, LONGEST_WAIT);
+            let pause = wait.pause.min(wait.due - now).clamp(SHORTEST_POLL, LONGEST_WAIT);
             self.shared.env.sleep(pause).await;
-            let looked = match width {
+            let looked = match wait.width {
                 near @ 0..=MOST_RECORDS_AT_ONCE => self.shared.look_ahead(near).await,
                 _ => self.shared.catch_up().await,
             };
             if looked.is_err() || self.shared.failure.check().is_err() {
                 return;
             }
-            if self.shared.seq() > before {
+            if self.shared.seq() > view.seq {
                 self.contended_at = Some(self.shared.env.monotonic());
             }
         }
+    }
+
+    fn begin_to_join(&self, view: &View) -> Joining {
+        let (from, jitter) = (view.now + self.back_off(), self.random_up_to(self.pace.mean() * 2));
+        Joining { begun_at: view.seq, seen: view.seq, has_paused: false, from, jitter }
+    }
+
+    /// How long a writer that wants to join waits, or `None` if it should try now: right behind a record, when the slot has
+    /// just become free.
+    fn join(&self, joining: &mut Joining, view: &View) -> Option<Wait> {
+        let silence = self.pace.patience();
+        joining.has_paused |= view.now.saturating_sub(view.since) > silence;
+        let is_worth_it = match view.writers {
+            // Whoever writes alone leaves room seldom; but most pause between two records.
+            0..=1 if view.is_gap || joining.has_paused => true,
+            0..=1 => !view.is_gap_near && view.seq.0 - joining.begun_at.0 >= self.records_to_pass(),
+            _ => view.is_gap && view.now >= joining.from,
+        };
+        let found = view.seq.0 - std::mem::replace(&mut joining.seen, view.seq).0;
+        if is_worth_it && found > 0 {
+            return None;
+        }
+        // Where there are several, the one behind whoever does not come goes first.
+        let due = view.since + silence * 2 + joining.jitter;
+        Some(Wait { due, pause: self.pace.mean() / 4, width: RECORDS_AHEAD.min(found + 1) })
     }
 
     /// Whether others were seen to write at the same time, not longer ago than all of them need for their turns: what was
