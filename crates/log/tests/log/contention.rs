@@ -127,7 +127,7 @@ async fn one_that_wrote_once_and_left_slows_nobody() {
     for _ in 0..60 {
         set(&log, "k", "v").await.unwrap();
     }
-    assert!(env.monotonic() - begun < PUT * 74, "{:?}", env.monotonic() - begun);
+    assert!(env.monotonic() - begun < PUT * 76, "{:?}", env.monotonic() - begun);
 }
 
 /// Commits for as long as others do, with a pause behind each commit.
@@ -210,6 +210,6 @@ async fn claims_that_come_too_late_are_refused_without_waiting_for_a_turn() {
         steady.abort();
         assert_eq!(won, KEYS);
         let gets = meter.usage().requests(Operation::Get);
-        assert!(took < PUT * 50 && gets < 80, "seed {seed}: {took:?}, {gets} gets");
+        assert!(took < PUT * 60 && gets < 100, "seed {seed}: {took:?}, {gets} gets");
     }
 }
