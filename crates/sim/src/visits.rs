@@ -128,9 +128,8 @@ mod tests {
 
     #[test]
     fn who_commits_now_and_then_need_not_wait_for_one_that_commits_steadily() {
-        for (pause, get, most) in
-            [(PUT / 3, PUT / 2, 30), (PUT * 2, PUT / 2, 10), (PUT * 2, PUT, 16), (PUT * 5, PUT, 16)]
-        {
+        // How many puts the slowest one may last: a gap comes behind 64 at best.
+        for (pause, get, most) in [(PUT / 3, PUT / 2, 60), (PUT * 2, PUT / 2, 16), (PUT, PUT, 60), (PUT * 2, PUT, 30)] {
             let report = Visits { pause, put: PUT, get, visits: 100 }.run(1).unwrap();
             assert!(report.seldom.at(1.0) < PUT * most, "{report}");
             assert!(report.steady.at(0.5) < PUT * 11 / 10, "{report}");
