@@ -117,8 +117,6 @@ impl Turns {
             None if self.circle.is_empty() => {
                 self.circle.push(writer.clone());
                 (self.last, self.run) = (0, 1);
-                // It joined nobody.
-                self.since_join = TURNS_BETWEEN_GAPS + 1;
             }
             None => {
                 self.last += 1;
@@ -136,22 +134,15 @@ impl Turns {
     /// as long as others do join.
     pub(crate) fn is_gap(&self) -> bool {
         if self.circle.len() < 2 {
-            return self.is_gap_of_one(self.run);
+            return self.run.is_multiple_of(RECORDS_BETWEEN_GAPS);
         }
         let is_due = self.since_gap >= TURNS_BETWEEN_GAPS || self.since_join <= TURNS_BETWEEN_GAPS;
         self.run >= RECORDS_PER_TURN && is_due
     }
 
-    /// Whether a writer who is alone leaves room behind so many records in a row. Where somebody came and went, others may
-    /// want to as well: soon at first, and then ever less often.
-    fn is_gap_of_one(&self, run: u32) -> bool {
-        let is_soon = self.since_join <= TURNS_BETWEEN_GAPS && run >= RECORDS_PER_TURN;
-        run.is_multiple_of(RECORDS_BETWEEN_GAPS) || is_soon && run.is_power_of_two()
-    }
-
     /// Whether a writer who is alone is about to leave room: an attempt that comes before would miss it.
     pub(crate) fn is_gap_near(&self) -> bool {
-        (1..=NEAR).any(|more| self.is_gap_of_one(self.run.saturating_add(more)))
+        self.run % RECORDS_BETWEEN_GAPS >= RECORDS_BETWEEN_GAPS - NEAR
     }
 
     pub(crate) fn encode(&self, buffer: &mut Vec<u8>) {
@@ -394,27 +385,20 @@ mod tests {
     }
 
     #[test]
-    fn who_is_alone_leaves_room_soon_where_somebody_came_and_went_and_seldom_otherwise() {
-        let gaps_of = |turns: &mut Turns| {
-            let mut gaps = Vec::new();
-            for run in turns.run + 1..=192 {
-                write(turns, 1, 1_000);
-                if turns.is_gap() {
-                    assert!(gaps.is_empty() || turns.circle.len() == 1);
-                    gaps.push(run);
-                }
-            }
-            gaps
-        };
+    fn who_is_alone_leaves_room_now_and_then_and_others_know_when() {
         let mut turns = Turns::default();
-        assert_eq!(gaps_of(&mut turns), [64, 128, 192]);
-        write(&mut turns, 2, 1_000);
-        for _ in 0..=RECORDS_PER_TURN {
+        let (mut gaps, mut near) = (Vec::new(), Vec::new());
+        for run in 1..=130 {
             write(&mut turns, 1, 1_000);
+            if turns.is_gap() {
+                gaps.push(run);
+            }
+            if turns.is_gap_near() {
+                near.push(run);
+            }
         }
-        assert_eq!((turns.circle.len(), turns.run), (1, RECORDS_PER_TURN + 1));
-        assert!(!turns.is_gap() && turns.is_gap_near());
-        assert_eq!(gaps_of(&mut turns), [8, 16, 32, 64, 128, 192]);
+        assert_eq!(gaps, [64, 128]);
+        assert_eq!(near, [61, 62, 63, 125, 126, 127]);
     }
 
     #[test]

@@ -127,7 +127,7 @@ async fn one_that_wrote_once_and_left_slows_nobody() {
     for _ in 0..60 {
         set(&log, "k", "v").await.unwrap();
     }
-    assert!(env.monotonic() - begun < PUT * 76, "{:?}", env.monotonic() - begun);
+    assert!(env.monotonic() - begun < PUT * 75, "{:?}", env.monotonic() - begun);
 }
 
 /// Commits for as long as others do, with a pause behind each commit.
@@ -163,7 +163,7 @@ async fn who_writes_seldom_gets_in_between_the_records_of_one_that_pauses() {
             let (puts, gets) = (used.requests(Operation::Put), used.requests(Operation::Get));
             let what = format!("get {get:?}, pause {pause} ms: {slowest:?}, {puts} puts, {gets} gets for 60 commits");
             assert!(slowest < PUT * most, "{what}");
-            assert!(puts <= 60 * 4 && gets <= 60 * 50, "{what}");
+            assert!(puts <= 60 * 5 && gets <= 60 * 72, "{what}");
         }
     }
 }
