@@ -33,8 +33,20 @@ pub(crate) struct FuzzOptions {
     targets: Vec<String>,
 }
 
+impl FuzzOptions {
+    /// Every target, ten minutes each.
+    pub(crate) fn for_a_release() -> Self {
+        Self { seconds: 600, targets: Vec::new() }
+    }
+}
+
 /// Runs the targets one after the other, and says how many inputs each of them tried; fails at the first finding.
 pub(crate) fn run(options: &FuzzOptions) -> Result<()> {
+    fuzz(options).map(|_| ())
+}
+
+/// As [`run`]; gives the targets and how many inputs each of them tried.
+pub(crate) fn fuzz(options: &FuzzOptions) -> Result<Vec<(String, u64)>> {
     let folder = workspace::root().join("fuzz");
     let targets = if options.targets.is_empty() { all(&folder)? } else { options.targets.clone() };
     let cargo_fuzz = Tool::new("cargo").args(["+nightly", "fuzz"]).in_folder(&folder);
@@ -45,16 +57,19 @@ pub(crate) fn run(options: &FuzzOptions) -> Result<()> {
         let built = cargo_fuzz.clone().arg("build").run(&log("build")?, PATIENCE);
         built.context("the fuzz targets need `rustup toolchain install nightly` and `cargo install cargo-fuzz`")
     })?;
-    for target in &targets {
+    let mut tried = Vec::new();
+    for target in targets {
         let seconds = format!("-max_total_time={}", options.seconds);
-        let run = cargo_fuzz.clone().args(["run", target, "--"]);
+        let run = cargo_fuzz.clone().args(["run", &target, "--"]);
         let run = run.args([&seconds, MEMORY_MIB, PIECE_MIB, INPUT_SECONDS, ANY_LENGTH, "-print_final_stats=1"]);
-        let log = log(target)?;
+        let log = log(&target)?;
         run.run(&log, PATIENCE + Duration::from_secs(options.seconds))
             .with_context(|| format!("target {target} found something; the input is in fuzz/artifacts/{target}"))?;
-        report::line(target, format!("{} inputs, no finding", inputs(&log)?));
+        let inputs = inputs(&log)?;
+        report::line(&target, format!("{inputs} inputs, no finding"));
+        tried.push((target, inputs));
     }
-    Ok(())
+    Ok(tried)
 }
 
 /// The names of the targets.
@@ -69,10 +84,10 @@ fn all(folder: &Path) -> Result<Vec<String>> {
 }
 
 /// What the fuzzer says at its end of how many inputs it tried.
-fn inputs(log: &Log) -> Result<String> {
+fn inputs(log: &Log) -> Result<u64> {
     let text = log.text();
     match text.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:")) {
-        Some(number) => Ok(number.trim().to_owned()),
+        Some(number) => number.trim().parse().context("what it says of its inputs is no number"),
         None => bail!("it did not say how many inputs it tried"),
     }
 }

@@ -9,6 +9,7 @@ mod interrupt;
 mod ports;
 mod process;
 mod real_data;
+mod reliability;
 mod report;
 mod rules;
 mod servers;
@@ -24,6 +25,7 @@ use clap::{Parser, Subcommand};
 use crate::bench::BenchOptions;
 use crate::fuzz::FuzzOptions;
 use crate::instructions::InstructionsOptions;
+use crate::reliability::ReliabilityOptions;
 use crate::servers::ServerKind;
 use crate::suite::TestOptions;
 
@@ -52,6 +54,9 @@ enum Command {
     Fuzz(FuzzOptions),
     /// Measures the database beside its peers, and writes BENCHMARKS.md. Needs a while.
     Bench(BenchOptions),
+    /// Tries at length what is promised of reliability, and keeps for BENCHMARKS.md what came of it: simulated commits, planted bugs,
+    /// killed processes, damaged objects, stores that lie, and fuzzed decoders. Needs hours.
+    Reliability(ReliabilityOptions),
     /// Counts the instructions of the hot paths, and compares them with docs/instructions.md.
     Instructions(InstructionsOptions),
     /// Checks format, lints, documentation and the rules of this repository. Runs no tests.
@@ -67,6 +72,7 @@ fn main() -> ExitCode {
         Command::RealData => real_data::write(),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Reliability(options) => reliability::run(&options),
         Command::Instructions(options) => instructions::run(&options),
         Command::Check => check::check(),
     });

@@ -204,16 +204,16 @@ fn relayed(cargo: Tool) -> Result<(ExitStatus, Summary)> {
 
 /// What the test programs said about themselves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Summary {
+pub(crate) struct Summary {
     suites: u64,
     failed_suites: u64,
-    passed: u64,
+    pub(crate) passed: u64,
     ignored: u64,
 }
 
 impl Summary {
     /// Takes in lines such as `test result: ok. 3 passed; 0 failed; 1 ignored; ...`.
-    fn read(&mut self, line: &str) {
+    pub(crate) fn read(&mut self, line: &str) {
         let Some((_, result)) = line.split_once("test result: ") else { return };
         let count = |what: &str| {
             let (before, _) = result.split_once(what)?;

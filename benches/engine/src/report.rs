@@ -116,15 +116,21 @@ measures and writes this, or single parts `cargo run --release -- <command>` the
 one run, and have to give the same answers; times are medians of interleaved rounds. A goal that is missed says so.
 ";
 
-/// Writes all results that were kept into one document.
-pub fn publish(results: &Path, document: &Path) -> Result<()> {
+/// All results that were kept, in the order of their names.
+pub fn reports(results: &Path) -> Result<Vec<Report>> {
     let mut files: Vec<PathBuf> =
         std::fs::read_dir(results)?.map(|entry| Ok(entry?.path())).collect::<Result<_, std::io::Error>>()?;
     files.sort();
+    let is_json = |file: &&PathBuf| file.extension().is_some_and(|extension| extension == "json");
+    let read =
+        |file: &PathBuf| serde_json::from_slice(&std::fs::read(file)?).with_context(|| file.display().to_string());
+    files.iter().filter(is_json).map(read).collect()
+}
+
+/// Writes all results that were kept into one document.
+pub fn publish(results: &Path, document: &Path) -> Result<()> {
     let mut text = PREAMBLE.to_owned();
-    for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "json")) {
-        let report: Report =
-            serde_json::from_slice(&std::fs::read(file)?).with_context(|| file.display().to_string())?;
+    for report in reports(results)? {
         text += "\n";
         text += &report.markdown();
     }

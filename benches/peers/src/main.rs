@@ -6,6 +6,7 @@ mod ledger_driver;
 mod month;
 mod prices;
 mod publish;
+mod publish_bars;
 mod publish_speed;
 mod record;
 mod requests;
@@ -57,7 +58,12 @@ fn main() -> anyhow::Result<()> {
         Command::Ycsb(options) => ycsb::run(&options, &results),
         Command::Speed(options) => speed::run(&options, &results),
         Command::Publish => {
-            publish::publish(&results, concat!(env!("CARGO_MANIFEST_DIR"), "/../../BENCHMARKS.md").as_ref())
+            let engine = concat!(env!("CARGO_MANIFEST_DIR"), "/../engine/results");
+            publish::publish(
+                &results,
+                engine.as_ref(),
+                concat!(env!("CARGO_MANIFEST_DIR"), "/../../BENCHMARKS.md").as_ref(),
+            )
         }
     }
 }
