@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use engine_bench::report::{Report, Table, judged, reports};
+use engine_bench::report::{Table, judged, reports};
 
 use crate::publish::number;
 use crate::results::Results;
@@ -28,7 +28,8 @@ pub(crate) fn engine(results: &Path) -> Result<Option<Table>> {
     let reports = reports(results)?;
     let mut table = Table::new("The storage engine: each bar", &["measure", "BucketDB", "bar", "SlateDB", "SQLite"]);
     let mut missed = Vec::new();
-    for measured in reports.iter().flat_map(|report| &report.tables) {
+    let tables = reports.iter().flat_map(|report| report.tables.iter().map(|table| (&report.name, table)));
+    for (name, measured) in tables {
         let column = |name: &str| measured.header.iter().position(|header| header == name);
         let Some(goal) = column("goal") else { continue };
         // The same by processor time says the same.
@@ -44,11 +45,11 @@ pub(crate) fn engine(results: &Path) -> Result<Option<Table>> {
             }
             let other = |name: &str| cell(name).unwrap_or("–".to_owned());
             let bar = row.get(goal).cloned().unwrap_or_default();
-            table.row([format!("{}: {what}", measured.title), ours, bar, other("SlateDB"), other("SQLite")]);
+            table.row([format!("{name}: {what}"), ours, bar, other("SlateDB"), other("SQLite")]);
         }
     }
     table.note(
-        "In real time where no request is counted; all of these tables, how each was measured, and when, are in \
+        "In real time where no request is counted. How each was measured, and when, and what else was, is told under these names in \
          [docs/benchmarks-engine.md](docs/benchmarks-engine.md).",
     );
     missed.into_iter().for_each(|missed| table.note(missed));
