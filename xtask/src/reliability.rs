@@ -2,12 +2,11 @@
 //! that lie, and fuzzed decoders. What came of it is kept for BENCHMARKS.md.
 
 use std::fs;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::clock::Stopwatch;
 use crate::fuzz::{self, FuzzOptions};
@@ -253,13 +252,10 @@ fn fuzzed() -> Result<Row> {
 
 /// Puts rows in the place of those of the same name.
 fn keep(rows: &[Row]) -> Result<()> {
-    let path: PathBuf = workspace::root().join(RESULTS);
-    let mut kept = match fs::read(&path) {
+    let path = workspace::root().join(RESULTS);
+    let kept: Value = match fs::read(&path) {
         Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| format!("{RESULTS} is damaged"))?,
-        Err(_) => json!({
-            "peer": "BucketDB", "version": env!("CARGO_PKG_VERSION"), "store": "", "workload": "reliability",
-            "command": "cargo xtask reliability", "date": "", "rows": [],
-        }),
+        Err(_) => json!({}),
     };
     let said = |program: &str, arguments: &[&str]| {
         let said = Tool::new(program).args(arguments).in_folder(&workspace::root()).output(DEADLINE)?;
@@ -267,20 +263,22 @@ fn keep(rows: &[Row]) -> Result<()> {
     };
     let commit = said("git", &["log", "-1", "--format=%h", "--", "crates"])?;
     let date = said("date", &["-u", "+%Y-%m-%d %H:%M UTC"])?;
-    kept["date"] = date.clone().into();
-    let all = kept["rows"].as_array_mut().with_context(|| format!("{RESULTS} has no rows"))?;
+    let mut all = kept.get("rows").and_then(Value::as_array).cloned().unwrap_or_default();
     for row in rows {
         let row = json!({
             "what": row.what, "unit": row.unit, "value": row.value, "goal": row.goal, "is_met": row.is_met,
             "detail": row.detail, "command": row.command, "commit": commit, "date": date,
         });
-        match all.iter_mut().find(|other| other["what"] == row["what"]) {
+        match all.iter_mut().find(|other| other.get("what") == row.get("what")) {
             Some(other) => *other = row,
             None => all.push(row),
         }
     }
-    let text = serde_json::to_string_pretty(&kept)? + "\n";
-    fs::write(&path, text).with_context(|| format!("cannot write {RESULTS}"))
+    let kept = json!({
+        "peer": "BucketDB", "version": env!("CARGO_PKG_VERSION"), "store": "", "workload": "reliability",
+        "command": "cargo xtask reliability", "date": date, "rows": all,
+    });
+    fs::write(&path, serde_json::to_string_pretty(&kept)? + "\n").with_context(|| format!("cannot write {RESULTS}"))
 }
 
 #[cfg(test)]
