@@ -211,7 +211,10 @@ impl IndexBuilder<'_> {
             let Some(known) = work.indexes.iter_mut().find(|known| known.id == index.id) else { continue };
             let Some((first, second)) = known.duplicate.clone() else { continue };
             let lookups = [&first, &second].map(|key| RunLookup::in_base(self.base, table.id, key));
-            let found = RunLookup::get_many(&lookups).await.map_err(|error| self.moment.explain(error))?;
+            let found = match RunLookup::get_many(&lookups).await {
+                Ok(found) => found,
+                Err(error) => return Err(self.moment.explain(error).await),
+            };
             let has_ended = |row: &Bytes| ttl.ends_ms(row).is_some_and(|ends_ms| ends_ms <= self.ended_ms);
             if found.iter().any(|found| found.as_ref().is_none_or(|found| has_ended(&found.row))) {
                 known.check_again(self.moment.seq());
@@ -283,7 +286,12 @@ impl IndexBuilder<'_> {
             let mut before: Option<IndexEntry> = None;
             let since = known.unchecked_since.take();
             known.duplicate = None;
-            while let Some(entry) = scan.next().await.map_err(|error| self.moment.explain(error))? {
+            loop {
+                let entry = match scan.next().await {
+                    Ok(Some(entry)) => entry,
+                    Ok(None) => break,
+                    Err(error) => return Err(self.moment.explain(error).await),
+                };
                 pace.keep().await;
                 read_bytes += entry.bytes.len();
                 if entry.has_ended(self.ended_ms) {

@@ -106,9 +106,10 @@ impl IndexScan {
             let mut entries = Vec::new();
             if let Some(scan) = &mut open.scan {
                 while entries.len() < self.page_entries {
-                    match scan.next().await.map_err(|error| self.view.moment.explain(error))? {
-                        Some(entry) => entries.push(entry),
-                        None => {
+                    match scan.next().await {
+                        Err(error) => return Err(self.view.moment.explain(error).await),
+                        Ok(Some(entry)) => entries.push(entry),
+                        Ok(None) => {
                             open.scan = None;
                             break;
                         }

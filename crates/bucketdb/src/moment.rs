@@ -39,7 +39,7 @@ impl Moment {
     }
 
     /// The database, unless it is gone and this was made from its log.
-    fn inner(&self) -> Option<Arc<Inner>> {
+    pub(crate) fn inner(&self) -> Option<Arc<Inner>> {
         match self {
             Self::Pinned(pin) => Some(pin.inner.clone()),
             Self::Replayed(replayed) => replayed.inner.upgrade(),

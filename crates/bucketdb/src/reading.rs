@@ -205,7 +205,10 @@ impl Moment {
         let found = match self.read(|documents, at| documents.at(table, key, at))? {
             Lookup::Known(found) => found,
             Lookup::Expired => return Err(self.expired()),
-            Lookup::Runs(runs) => runs.get().await.map_err(|error| self.explain(error))?,
+            Lookup::Runs(runs) => match runs.get().await {
+                Ok(found) => found,
+                Err(error) => return Err(self.explain(error).await),
+            },
         };
         Ok(living(found, self.expiry(table)?.as_ref()))
     }
@@ -215,17 +218,26 @@ impl Moment {
         let lookups: Vec<Lookup> =
             self.read(|documents, at| keys.iter().map(|key| documents.at(table, key, at)).collect())?;
         let runs = in_runs(&lookups).ok_or_else(|| self.expired())?;
-        let read = RunLookup::get_many(&runs).await.map_err(|error| self.explain(error))?;
+        let read = match RunLookup::get_many(&runs).await {
+            Ok(read) => read,
+            Err(error) => return Err(self.explain(error).await),
+        };
         let expiry = self.expiry(table)?;
         Ok(merged(lookups, read).into_iter().map(|found| living(found, expiry.as_ref())).collect())
     }
 
-    /// What went wrong while runs were read: those of an old moment may have been removed. A position above the floor can
-    /// still be made from the log, but what this moment reads from may be a checkpoint that is not kept any more.
-    pub(crate) fn explain(&self, error: RunError) -> Error {
-        match error {
-            RunError::Missing { ref object } if self.is_given_up() || !self.keeps(object) => self.expired(),
-            error => error.into(),
+    /// What went wrong while runs were read. Where one is missing, the log tells why: the database may have been dropped, and what
+    /// an old moment needs may have been removed. A position above the floor can still be made from the log, but what this
+    /// moment reads from may be a checkpoint that is not kept any more.
+    pub(crate) async fn explain(&self, error: RunError) -> Error {
+        let RunError::Missing { object } = &error else { return error.into() };
+        if let Some(inner) = self.inner() {
+            // It takes much room, and is seldom.
+            let asked = Box::pin(inner.log.refresh(Freshness::Strict)).await;
+            if let Err(error) = asked {
+                return error.into();
+            }
         }
+        if self.is_given_up() || !self.keeps(object) { self.expired() } else { error.into() }
     }
 }

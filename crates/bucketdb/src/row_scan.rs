@@ -181,7 +181,10 @@ impl RowScan {
         };
         open.next = match open.scan.next_ready() {
             Some(row) => Some(row),
-            None => open.scan.next().await.map_err(|error| self.view.moment.explain(error))?,
+            None => match open.scan.next().await {
+                Ok(row) => row,
+                Err(error) => return Err(self.view.moment.explain(error).await),
+            },
         };
         open.is_over = open.next.is_none();
         Ok(())

@@ -47,7 +47,10 @@ impl<'a> Written<'a> {
             return Ok(vec![None; rows.len()]);
         }
         let lookups: Vec<RunLookup> = rows.iter().map(|row| RunLookup::in_base(base, table, &row.key)).collect();
-        let found = RunLookup::get_many(&lookups).await.map_err(|error| self.moment.explain(error))?;
+        let found = match RunLookup::get_many(&lookups).await {
+            Ok(found) => found,
+            Err(error) => return Err(self.moment.explain(error).await),
+        };
         Ok(found.into_iter().map(|found| found.map(|found| found.row)).collect())
     }
 }

@@ -121,7 +121,10 @@ impl<'a> Estimator<'a> {
 
     async fn rows_of(view: &View, table: &TableRef, base: &Base) -> Result<Table> {
         let (group, _) = KeyRange::all(table.id).in_runs();
-        let runs = base.tree.probe_group(group).await.map_err(|error| view.moment.explain(error))?;
+        let runs = match base.tree.probe_group(group).await {
+            Ok(runs) => runs,
+            Err(error) => return Err(view.moment.explain(error).await),
+        };
         Ok(Table::new(&runs, base.tree.totals(group).row_bytes as f64, view.moment.block_bytes()))
     }
 
@@ -203,8 +206,10 @@ impl<'a> Estimator<'a> {
 
     async fn keys(&self, range: &KeyRange, reads: bool, known: Option<f64>) -> Result<Estimate> {
         let (group, bounds) = range.in_runs();
-        let runs = self.base.tree.probe(group, &bounds, reads, Direction::Forward, 0).await;
-        let runs = runs.map_err(|error| self.view.moment.explain(error))?;
+        let runs = match self.base.tree.probe(group, &bounds, reads, Direction::Forward, 0).await {
+            Ok(runs) => runs,
+            Err(error) => return Err(self.view.moment.explain(error).await),
+        };
         let in_base: f64 = runs.iter().map(|run| run.rows).sum();
         // What was written since may all lie there.
         let written = (self.total - self.base.tree.totals(group).rows as f64).max(0.0);
@@ -214,7 +219,6 @@ impl<'a> Estimator<'a> {
     }
 
     async fn index(&self, way: &Candidate, ranges: &[IndexRange], reads: bool) -> Result<Estimate> {
-        let explain = |error| self.view.moment.explain(error);
         let Access::Index { index, covers, stretches, .. } = &way.access else { return Ok(Estimate::default()) };
         let is_backwards = stretches.iter().any(|stretch| stretch.direction == bucketdb_query::Direction::Descending);
         let direction = if is_backwards { Direction::Reverse } else { Direction::Forward };
@@ -235,7 +239,10 @@ impl<'a> Estimator<'a> {
                 rows += rows / number as f64;
                 continue;
             }
-            let found = page.base.tree.probe(group, &bounds, reads, direction, sampled).await.map_err(explain)?;
+            let found = match page.base.tree.probe(group, &bounds, reads, direction, sampled).await {
+                Ok(found) => found,
+                Err(error) => return Err(self.view.moment.explain(error).await),
+            };
             rows += found.iter().map(|run| run.rows).sum::<f64>();
             least_rows += found.iter().map(|run| run.least_rows).sum::<f64>();
             is_seen &= reads || found.iter().all(|run| run.probe.is_seen);
@@ -251,7 +258,10 @@ impl<'a> Estimator<'a> {
         }
         let (group, _) = KeyRange::all(self.table.id).in_runs();
         let places = self.base.tree.places_of(group, &keys, reads && !covers && !keys.is_empty()).await;
-        let places = places.map_err(explain)?.unwrap_or_default();
+        let places = match places {
+            Ok(places) => places.unwrap_or_default(),
+            Err(error) => return Err(self.view.moment.explain(error).await),
+        };
         let mut cells: Vec<u64> = places.iter().map(|place| (place * CELLS) as u64).collect();
         cells.sort_unstable();
         let first_cell = cells.first().map_or(0.0, |first| *first as f64);

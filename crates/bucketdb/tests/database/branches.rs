@@ -53,6 +53,31 @@ async fn fill(db: &Database, ids: std::ops::Range<u64>) {
     }
 }
 
+/// Whoever drops a branch says so in its log, and removes its objects at once.
+#[tokio::test]
+async fn who_reads_a_snapshot_of_a_branch_that_is_dropped_is_told_that_and_not_of_damage() {
+    let store = MemoryDriver::new();
+    let db = on(store.clone()).open().await.unwrap();
+    put(&db, 0, 0).await;
+    db.create_branch("x").await.unwrap();
+    let writer = branch(&store, "x").open().await.unwrap();
+    fill(&writer, 1..5_000).await;
+    writer.checkpoint().await.unwrap();
+    writer.close().await.unwrap();
+    let reader = branch(&store, "x").open().await.unwrap();
+    let snapshot = reader.snapshot().await.unwrap();
+    let things = snapshot.collection("things");
+    db.drop_branch("x").await.unwrap();
+    let errors = [
+        things.get(&json!(4_000)).await.unwrap_err(),
+        things.query().fetch().await.unwrap_err(),
+        things.query().limit(3).fetch().await.unwrap_err(),
+    ];
+    for error in errors {
+        assert!(matches!(error, Error::Log(LogError::Dropped { .. })), "{error:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_branch_takes_five_requests_and_copies_nothing() {
     let store = MemoryDriver::new();
