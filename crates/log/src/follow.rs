@@ -84,15 +84,17 @@ impl<M: StateMachine> Shared<M> {
             fetched.into_iter().map_while(|(seq, name, bytes)| bytes.map(|bytes| (seq, name, bytes))).try_for_each(
                 |(seq, name, bytes)| self.decode(seq, &name, &bytes).and_then(|stored| self.apply(stored)).map(|_| ()),
             );
-        if let Err(error) = &outcome {
-            self.raise_halt(error).await;
+        if let Err(error) = outcome {
+            let error = self.explain(error).await;
+            self.raise_halt(&error).await;
+            return Err(error);
         }
         // A reader may have found more meanwhile: then this answer is old.
         if is_end && self.seq().next() == next {
             self.window.proved(sent.at);
             self.probes.proved_fresh(sent);
         }
-        outcome
+        Ok(())
     }
 
     /// What the store has at `width` positions from `first` on.
