@@ -7,11 +7,8 @@ use parking_lot::Mutex;
 use serde_json::json;
 
 use crate::maintenance::divide;
-use crate::stage::Outcome;
-use crate::{
-    Executor, Latencies, Latency, Limits, MachineClock, ProcessId, Scheduler, SimEnvironment, SimRandom, StoreWorld,
-    Trace,
-};
+use crate::stage::{Outcome, play};
+use crate::{Latencies, MachineClock, ProcessId, Scheduler, SimEnvironment, SimRandom, StoreWorld, Trace};
 
 /// Several processes that commit as fast as they can, each one document after the other.
 #[derive(Clone, Copy, Debug)]
@@ -67,9 +64,7 @@ impl Contention {
     /// # Errors
     /// If a commit fails, or if the run does not end.
     pub fn run(self, seed: u64) -> Result<ContentionReport, String> {
-        let executor = Executor::new(seed, Limits { polls: u64::MAX, ..Limits::default() });
-        let scheduler = executor.scheduler();
-        executor.run(self.play(seed, scheduler)).unwrap_or_else(|stuck| Err(stuck.to_string()))
+        play(seed, |scheduler| self.play(seed, scheduler))
     }
 
     async fn play(self, seed: u64, scheduler: Scheduler) -> Outcome<ContentionReport> {
@@ -78,12 +73,7 @@ impl Contention {
         for process in 0..self.processes {
             databases.push(open(seed, process, &scheduler, &world).await?);
         }
-        world.set_latencies(Latencies {
-            put: Latency::Fixed(self.put),
-            get: Latency::Fixed(self.get),
-            list: Latency::Fixed(self.get),
-            ..Latencies::default()
-        });
+        world.set_latencies(Latencies::fixed(self.put, self.get));
         let before = world.usage_by_folder();
         let latencies: Vec<Arc<Mutex<Taken>>> = databases.iter().map(|_| Arc::default()).collect();
         let failure = Arc::new(Mutex::new(None));
@@ -204,6 +194,7 @@ pub const CONTENTION_HEADER: &str = "\
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Executor, Latency, Limits};
 
     const PUT: Duration = Duration::from_millis(30);
 

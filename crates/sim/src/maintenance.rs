@@ -6,11 +6,8 @@ use bucketdb::{Database, Operation, StoreCheck};
 use parking_lot::Mutex;
 use serde_json::json;
 
-use crate::stage::Outcome;
-use crate::{
-    Executor, Latencies, Latency, Limits, MachineClock, ProcessId, Scheduler, SimEnvironment, SimRandom, StoreWorld,
-    Trace,
-};
+use crate::stage::{Outcome, play};
+use crate::{Latencies, Latency, MachineClock, ProcessId, Scheduler, SimEnvironment, SimRandom, StoreWorld, Trace};
 
 /// Some processes that commit one document each second for a while, each in its turn, and then do nothing.
 #[derive(Clone, Copy, Debug)]
@@ -61,9 +58,7 @@ impl Maintenance {
     /// # Errors
     /// If a commit fails, or if the run does not end.
     pub fn run(self, seed: u64) -> Result<MaintenanceReport, String> {
-        let executor = Executor::new(seed, Limits { polls: u64::MAX, ..Limits::default() });
-        let scheduler = executor.scheduler();
-        executor.run(self.play(seed, scheduler)).unwrap_or_else(|stuck| Err(stuck.to_string()))
+        play(seed, |scheduler| self.play(seed, scheduler))
     }
 
     async fn play(self, seed: u64, scheduler: Scheduler) -> Outcome<MaintenanceReport> {

@@ -15,8 +15,8 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::{
-    GroupId, Latencies, Latency, MachineClock, ProcessId, Scheduler, SimEnvironment, SimRandom, SimStore, StoreWorld,
-    Trace,
+    Executor, GroupId, Latencies, Latency, Limits, MachineClock, ProcessId, Scheduler, SimEnvironment, SimRandom,
+    SimStore, StoreWorld, Trace,
 };
 
 /// For how long nothing is removed on a stage, as a rule.
@@ -33,6 +33,17 @@ pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(3_600);
 
 /// What went wrong, in words.
 pub(crate) type Outcome<T = ()> = Result<T, String>;
+
+/// Runs something on virtual time to its end, however many steps it takes.
+pub(crate) fn play<T, F>(seed: u64, play: impl FnOnce(Scheduler) -> F) -> Outcome<T>
+where
+    T: Send + 'static,
+    F: Future<Output = Outcome<T>> + Send + 'static,
+{
+    let executor = Executor::new(seed, Limits { polls: u64::MAX, ..Limits::default() });
+    let scheduler = executor.scheduler();
+    executor.run(play(scheduler)).unwrap_or_else(|stuck| Err(stuck.to_string()))
+}
 
 /// Where a scenario plays: a store without chance, and nodes whose requests fare as the script says.
 #[derive(Clone)]

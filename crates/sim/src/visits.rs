@@ -6,8 +6,8 @@ use parking_lot::Mutex;
 use serde_json::json;
 
 use crate::contention::{Taken, open};
-use crate::stage::Outcome;
-use crate::{Executor, Latencies, Latency, Limits, ProcessId, Scheduler, SimRandom, StoreWorld, Trace};
+use crate::stage::{Outcome, play};
+use crate::{Latencies, ProcessId, Scheduler, SimRandom, StoreWorld, Trace};
 
 /// A process that commits now and then, beside one that always does, with a pause behind each commit.
 #[derive(Clone, Copy, Debug)]
@@ -43,21 +43,14 @@ impl Visits {
     /// # Errors
     /// If a commit fails, or if the run does not end.
     pub fn run(self, seed: u64) -> Result<VisitsReport, String> {
-        let executor = Executor::new(seed, Limits { polls: u64::MAX, ..Limits::default() });
-        let scheduler = executor.scheduler();
-        executor.run(self.play(seed, scheduler)).unwrap_or_else(|stuck| Err(stuck.to_string()))
+        play(seed, |scheduler| self.play(seed, scheduler))
     }
 
     async fn play(self, seed: u64, scheduler: Scheduler) -> Outcome<VisitsReport> {
         let world = StoreWorld::new(seed, scheduler.clone(), Trace::new(scheduler.clone(), false));
         let (steady, group) = open(seed, 0, &scheduler, &world).await?;
         let (seldom, _) = open(seed, 1, &scheduler, &world).await?;
-        world.set_latencies(Latencies {
-            put: Latency::Fixed(self.put),
-            get: Latency::Fixed(self.get),
-            list: Latency::Fixed(self.get),
-            ..Latencies::default()
-        });
+        world.set_latencies(Latencies::fixed(self.put, self.get));
         let before = world.usage(ProcessId(1));
         let of_steady: Arc<Mutex<Outcome<Taken>>> = Arc::new(Mutex::new(Ok(Taken::default())));
         let (taken, clock) = (of_steady.clone(), scheduler.clone());

@@ -55,6 +55,12 @@ impl Latencies {
         Self { get: latency, put: latency, list: latency, delete: latency }
     }
 
+    /// Always so long for a put, and for a get and a listing; a deletion as by default.
+    pub(crate) fn fixed(put: Duration, get: Duration) -> Self {
+        let (put, get) = (Latency::Fixed(put), Latency::Fixed(get));
+        Self { put, get, list: get, ..Self::default() }
+    }
+
     pub(crate) fn of(&self, operation: Operation) -> Latency {
         match operation {
             Operation::Put => self.put,
