@@ -211,10 +211,7 @@ impl IndexBuilder<'_> {
             let Some(known) = work.indexes.iter_mut().find(|known| known.id == index.id) else { continue };
             let Some((first, second)) = known.duplicate.clone() else { continue };
             let lookups = [&first, &second].map(|key| RunLookup::in_base(self.base, table.id, key));
-            let found = match RunLookup::get_many(&lookups).await {
-                Ok(found) => found,
-                Err(error) => return Err(self.moment.explain(error).await),
-            };
+            let found = self.moment.explained(RunLookup::get_many(&lookups).await).await?;
             let has_ended = |row: &Bytes| ttl.ends_ms(row).is_some_and(|ends_ms| ends_ms <= self.ended_ms);
             if found.iter().any(|found| found.as_ref().is_none_or(|found| has_ended(&found.row))) {
                 known.check_again(self.moment.seq());

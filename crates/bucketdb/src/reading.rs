@@ -205,10 +205,7 @@ impl Moment {
         let found = match self.read(|documents, at| documents.at(table, key, at))? {
             Lookup::Known(found) => found,
             Lookup::Expired => return Err(self.expired()),
-            Lookup::Runs(runs) => match runs.get().await {
-                Ok(found) => found,
-                Err(error) => return Err(self.explain(error).await),
-            },
+            Lookup::Runs(runs) => self.explained(runs.get().await).await?,
         };
         Ok(living(found, self.expiry(table)?.as_ref()))
     }
@@ -218,12 +215,17 @@ impl Moment {
         let lookups: Vec<Lookup> =
             self.read(|documents, at| keys.iter().map(|key| documents.at(table, key, at)).collect())?;
         let runs = in_runs(&lookups).ok_or_else(|| self.expired())?;
-        let read = match RunLookup::get_many(&runs).await {
-            Ok(read) => read,
-            Err(error) => return Err(self.explain(error).await),
-        };
+        let read = self.explained(RunLookup::get_many(&runs).await).await?;
         let expiry = self.expiry(table)?;
         Ok(merged(lookups, read).into_iter().map(|found| living(found, expiry.as_ref())).collect())
+    }
+
+    /// What was read of runs, or [why](Self::explain) it could not be.
+    pub(crate) async fn explained<T>(&self, read: Result<T, RunError>) -> Result<T> {
+        match read {
+            Ok(read) => Ok(read),
+            Err(error) => Err(self.explain(error).await),
+        }
     }
 
     /// What went wrong while runs were read. Where one is missing, the log tells why: the database may have been dropped, and what

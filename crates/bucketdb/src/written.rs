@@ -47,10 +47,7 @@ impl<'a> Written<'a> {
             return Ok(vec![None; rows.len()]);
         }
         let lookups: Vec<RunLookup> = rows.iter().map(|row| RunLookup::in_base(base, table, &row.key)).collect();
-        let found = match RunLookup::get_many(&lookups).await {
-            Ok(found) => found,
-            Err(error) => return Err(self.moment.explain(error).await),
-        };
+        let found = self.moment.explained(RunLookup::get_many(&lookups).await).await?;
         Ok(found.into_iter().map(|found| found.map(|found| found.row)).collect())
     }
 }

@@ -59,12 +59,15 @@ impl<M: StateMachine> Shared<M> {
         };
         match outcome {
             Ok(()) => Ok(()),
-            Err(error) => {
-                let error = self.explain(error).await;
-                self.raise_halt(&error).await;
-                Err(error)
-            }
+            Err(error) => Err(self.cannot_follow(error).await),
         }
+    }
+
+    /// Why the log cannot be followed any further; others are told as well, if it is broken.
+    async fn cannot_follow(&self, error: LogError) -> LogError {
+        let error = self.explain(error).await;
+        self.raise_halt(&error).await;
+        error
     }
 
     /// Applies the next records, up to `width`, as far as they exist, at one get each, all at once: for whoever waits for
@@ -85,9 +88,7 @@ impl<M: StateMachine> Shared<M> {
                 |(seq, name, bytes)| self.decode(seq, &name, &bytes).and_then(|stored| self.apply(stored)).map(|_| ()),
             );
         if let Err(error) = outcome {
-            let error = self.explain(error).await;
-            self.raise_halt(&error).await;
-            return Err(error);
+            return Err(self.cannot_follow(error).await);
         }
         // A reader may have found more meanwhile: then this answer is old.
         if is_end && self.seq().next() == next {

@@ -121,10 +121,7 @@ impl<'a> Estimator<'a> {
 
     async fn rows_of(view: &View, table: &TableRef, base: &Base) -> Result<Table> {
         let (group, _) = KeyRange::all(table.id).in_runs();
-        let runs = match base.tree.probe_group(group).await {
-            Ok(runs) => runs,
-            Err(error) => return Err(view.moment.explain(error).await),
-        };
+        let runs = view.moment.explained(base.tree.probe_group(group).await).await?;
         Ok(Table::new(&runs, base.tree.totals(group).row_bytes as f64, view.moment.block_bytes()))
     }
 
@@ -206,10 +203,8 @@ impl<'a> Estimator<'a> {
 
     async fn keys(&self, range: &KeyRange, reads: bool, known: Option<f64>) -> Result<Estimate> {
         let (group, bounds) = range.in_runs();
-        let runs = match self.base.tree.probe(group, &bounds, reads, Direction::Forward, 0).await {
-            Ok(runs) => runs,
-            Err(error) => return Err(self.view.moment.explain(error).await),
-        };
+        let runs = self.base.tree.probe(group, &bounds, reads, Direction::Forward, 0).await;
+        let runs = self.view.moment.explained(runs).await?;
         let in_base: f64 = runs.iter().map(|run| run.rows).sum();
         // What was written since may all lie there.
         let written = (self.total - self.base.tree.totals(group).rows as f64).max(0.0);
@@ -239,10 +234,8 @@ impl<'a> Estimator<'a> {
                 rows += rows / number as f64;
                 continue;
             }
-            let found = match page.base.tree.probe(group, &bounds, reads, direction, sampled).await {
-                Ok(found) => found,
-                Err(error) => return Err(self.view.moment.explain(error).await),
-            };
+            let found = page.base.tree.probe(group, &bounds, reads, direction, sampled).await;
+            let found = self.view.moment.explained(found).await?;
             rows += found.iter().map(|run| run.rows).sum::<f64>();
             least_rows += found.iter().map(|run| run.least_rows).sum::<f64>();
             is_seen &= reads || found.iter().all(|run| run.probe.is_seen);
@@ -258,10 +251,7 @@ impl<'a> Estimator<'a> {
         }
         let (group, _) = KeyRange::all(self.table.id).in_runs();
         let places = self.base.tree.places_of(group, &keys, reads && !covers && !keys.is_empty()).await;
-        let places = match places {
-            Ok(places) => places.unwrap_or_default(),
-            Err(error) => return Err(self.view.moment.explain(error).await),
-        };
+        let places = self.view.moment.explained(places).await?.unwrap_or_default();
         let mut cells: Vec<u64> = places.iter().map(|place| (place * CELLS) as u64).collect();
         cells.sort_unstable();
         let first_cell = cells.first().map_or(0.0, |first| *first as f64);
