@@ -24,10 +24,13 @@ const ANY_LENGTH: &str = "-len_control=0";
 /// A single input that takes longer is a finding.
 const INPUT_SECONDS: &str = "-timeout=60";
 
+/// So long does a target run unless told otherwise.
+const SECONDS: u64 = 600;
+
 #[derive(Debug, Args)]
 pub(crate) struct FuzzOptions {
     /// How long each target runs.
-    #[arg(long, default_value_t = 600)]
+    #[arg(long, default_value_t = SECONDS)]
     seconds: u64,
     /// Only these targets.
     targets: Vec<String>,
@@ -36,7 +39,7 @@ pub(crate) struct FuzzOptions {
 impl FuzzOptions {
     /// Every target, ten minutes each.
     pub(crate) fn for_a_release() -> Self {
-        Self { seconds: 600, targets: Vec::new() }
+        Self { seconds: SECONDS, targets: Vec::new() }
     }
 }
 
