@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// What one command measured.
@@ -116,8 +117,8 @@ measures and writes this, or single parts `cargo run --release -- <command>` the
 one run, and have to give the same answers; times are medians of interleaved rounds. A goal that is missed says so.
 ";
 
-/// All results that were kept, in the order of their names.
-pub fn reports(results: &Path) -> Result<Vec<Report>> {
+/// All results that were kept in a folder, in the order of the names of the files.
+pub fn kept<T: DeserializeOwned>(results: &Path) -> Result<Vec<T>> {
     let mut files: Vec<PathBuf> =
         std::fs::read_dir(results)?.map(|entry| Ok(entry?.path())).collect::<Result<_, std::io::Error>>()?;
     files.sort();
@@ -130,7 +131,7 @@ pub fn reports(results: &Path) -> Result<Vec<Report>> {
 /// Writes all results that were kept into one document.
 pub fn publish(results: &Path, document: &Path) -> Result<()> {
     let mut text = PREAMBLE.to_owned();
-    for report in reports(results)? {
+    for report in kept::<Report>(results)? {
         text += "\n";
         text += &report.markdown();
     }

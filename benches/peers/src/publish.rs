@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
-use engine_bench::report::Table;
+use engine_bench::report::{Table, kept};
 use plotters::prelude::*;
 
 use crate::ledger::Totals;
@@ -304,19 +304,20 @@ fn rest(all: &[Results], workload: &str, title: &str) -> Option<Table> {
     (!chosen.is_empty()).then_some(table)
 }
 
+fn add(text: &mut String, table: Option<Table>) {
+    let _ = table.map(|table| write!(text, "\n{}", table.markdown()));
+}
+
 /// Writes the document, and the plot beside the results.
 pub fn publish(results: &Path, engine: &Path, document: &Path) -> Result<()> {
-    let all = Results::all(results)?;
+    let all: Vec<Results> = kept(results)?;
     let plot = results.join("growth.svg");
     let mut text = PREAMBLE.to_owned();
-    let mut add = |table: Option<Table>| {
-        let _ = table.map(|table| write!(text, "\n{}", table.markdown()));
-    };
-    add(requests(&all));
-    add(ycsb(&all));
-    add(month(&all, "single", "each read by itself")?);
-    add(month(&all, "single-disk", "each read by itself, each instance with a disk")?);
-    add(month(&all, "views-of-5", "five reads at once")?);
+    add(&mut text, requests(&all));
+    add(&mut text, ycsb(&all));
+    add(&mut text, month(&all, "single", "each read by itself")?);
+    add(&mut text, month(&all, "single-disk", "each read by itself, each instance with a disk")?);
+    add(&mut text, month(&all, "views-of-5", "five reads at once")?);
     let mut sampled =
         rest(&all, "month", "The same month with peers for Node.js, from a sample, over a real S3 server");
     if let Some(sampled) = &mut sampled {
@@ -328,19 +329,16 @@ pub fn publish(results: &Path, engine: &Path, document: &Path) -> Result<()> {
                 .to_owned(),
         );
     }
-    add(sampled);
+    add(&mut text, sampled);
     for store in ["memory", "files"] {
-        publish_speed::tables(&all, store).into_iter().for_each(|table| add(Some(table)));
+        publish_speed::tables(&all, store).into_iter().for_each(|table| add(&mut text, Some(table)));
     }
-    add(rest(&all, "writers", "Several writers with peers for Node.js"));
+    add(&mut text, rest(&all, "writers", "Several writers with peers for Node.js"));
     if let Some(table) = growth(&all, &plot)? {
-        add(Some(table));
+        add(&mut text, Some(table));
         text += "\n![Requests by the number of documents](benches/peers/results/growth.svg)\n";
     }
-    let mut add = |table: Option<Table>| {
-        let _ = table.map(|table| write!(text, "\n{}", table.markdown()));
-    };
-    add(publish_bars::engine(engine)?);
-    add(publish_bars::reliability(&all)?);
+    add(&mut text, publish_bars::engine(engine)?);
+    add(&mut text, publish_bars::reliability(&all)?);
     std::fs::write(document, text).context("the document cannot be written")
 }

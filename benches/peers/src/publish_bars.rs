@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use engine_bench::report::{Table, judged, reports};
+use engine_bench::report::{Report, Table, judged, kept};
 
 use crate::publish::number;
 use crate::results::Results;
@@ -25,7 +25,7 @@ const REASONS: [(&str, &str); 4] = [
 
 /// Every row of the engine's tables that has a goal.
 pub(crate) fn engine(results: &Path) -> Result<Option<Table>> {
-    let reports = reports(results)?;
+    let reports: Vec<Report> = kept(results)?;
     let mut table = Table::new("The storage engine: each bar", &["measure", "BucketDB", "bar", "SlateDB", "SQLite"]);
     let mut missed = Vec::new();
     let tables = reports.iter().flat_map(|report| report.tables.iter().map(|table| (&report.name, table)));

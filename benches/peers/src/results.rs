@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use engine_bench::report::{Origin, command};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -99,16 +99,5 @@ impl Results {
         std::fs::create_dir_all(folder)?;
         let name = format!("{}-{}.json", self.peer.to_lowercase().replace([' ', '.'], "-"), self.workload);
         Ok(std::fs::write(folder.join(name), serde_json::to_string_pretty(self)? + "\n")?)
-    }
-
-    /// Everything that was kept, in the order of the names of the files.
-    pub fn all(folder: &Path) -> Result<Vec<Self>> {
-        let mut files: Vec<_> = std::fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
-        files.sort();
-        let is_json = |file: &&std::path::PathBuf| file.extension().is_some_and(|extension| extension == "json");
-        let read = |file: &std::path::PathBuf| {
-            serde_json::from_slice(&std::fs::read(file)?).with_context(|| file.display().to_string())
-        };
-        files.iter().filter(is_json).map(read).collect()
     }
 }
