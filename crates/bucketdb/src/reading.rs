@@ -8,6 +8,7 @@ use bucketdb_documents::{
 use bucketdb_env::Environment;
 use bucketdb_log::{Freshness, Seq};
 use bucketdb_runs::RunError;
+use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::database::Inner;
@@ -231,15 +232,18 @@ impl Moment {
     /// What went wrong while runs were read. Where one is missing, the log tells why: the database may have been dropped, and what
     /// an old moment needs may have been removed. A position above the floor can still be made from the log, but what this
     /// moment reads from may be a checkpoint that is not kept any more.
-    pub(crate) async fn explain(&self, error: RunError) -> Error {
-        let RunError::Missing { object } = &error else { return error.into() };
-        if let Some(inner) = self.inner() {
-            // It takes much room, and is seldom.
-            let asked = Box::pin(inner.log.refresh(Freshness::Strict)).await;
-            if let Err(error) = asked {
+    ///
+    /// In a box: whoever reads row after row carries no room for it.
+    #[cold]
+    pub(crate) fn explain(&self, error: RunError) -> BoxFuture<'_, Error> {
+        Box::pin(async move {
+            let RunError::Missing { object } = &error else { return error.into() };
+            if let Some(inner) = self.inner()
+                && let Err(error) = inner.log.refresh(Freshness::Strict).await
+            {
                 return error.into();
             }
-        }
-        if self.is_given_up() || !self.keeps(object) { self.expired() } else { error.into() }
+            if self.is_given_up() || !self.keeps(object) { self.expired() } else { error.into() }
+        })
     }
 }
