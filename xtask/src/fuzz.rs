@@ -1,8 +1,12 @@
 //! Every fuzz target for a while; what they are is in `fuzz/`.
 
-use std::fs;
+use std::num::NonZero;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use std::{fs, iter, thread};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
@@ -43,7 +47,8 @@ impl FuzzOptions {
     }
 }
 
-/// Runs the targets one after the other, and says how many inputs each of them tried; fails at the first finding.
+/// Runs the targets, one on each core at a time, and says how many inputs each of them tried; begins no other one behind a
+/// finding, and fails.
 pub(crate) fn run(options: &FuzzOptions) -> Result<()> {
     fuzz(options).map(|_| ())
 }
@@ -60,18 +65,38 @@ pub(crate) fn fuzz(options: &FuzzOptions) -> Result<Vec<(String, u64)>> {
         let built = cargo_fuzz.clone().arg("build").run(&log("build")?, PATIENCE);
         built.context("the fuzz targets need `rustup toolchain install nightly` and `cargo install cargo-fuzz`")
     })?;
-    let mut tried = Vec::new();
-    for target in targets {
+    let try_one = |target: &str| {
         let seconds = format!("-max_total_time={}", options.seconds);
-        let run = cargo_fuzz.clone().args(["run", &target, "--"]);
+        let run = cargo_fuzz.clone().args(["run", target, "--"]);
         let run = run.args([&seconds, MEMORY_MIB, PIECE_MIB, INPUT_SECONDS, ANY_LENGTH, "-print_final_stats=1"]);
-        let log = log(&target)?;
+        let log = log(target)?;
         run.run(&log, PATIENCE + Duration::from_secs(options.seconds))
             .with_context(|| format!("target {target} found something; the input is in fuzz/artifacts/{target}"))?;
         let inputs = inputs(&log)?;
-        report::line(&target, format!("{inputs} inputs, no finding"));
-        tried.push((target, inputs));
-    }
+        report::line(target, format!("{inputs} inputs, no finding"));
+        Ok((target.to_owned(), inputs))
+    };
+    let (waiting, is_over) = (Mutex::new(targets.iter()), AtomicBool::new(false));
+    let next =
+        || waiting.lock().unwrap_or_else(PoisonError::into_inner).next().filter(|_| !is_over.load(Ordering::SeqCst));
+    let try_some = || {
+        let outcomes = iter::from_fn(next).map(|target| {
+            let outcome = try_one(target);
+            is_over.fetch_or(outcome.is_err(), Ordering::SeqCst);
+            outcome
+        });
+        outcomes.collect::<Result<Vec<_>>>()
+    };
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let tried = thread::scope(|scope| {
+        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(try_some)).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            .collect::<Result<Vec<_>>>()
+    })?;
+    let mut tried = tried.concat();
+    tried.sort();
     Ok(tried)
 }
 

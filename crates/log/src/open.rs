@@ -161,7 +161,7 @@ impl Opener<'_> {
             }
             let failed_with = error.to_string();
             if looked_after.as_ref() != Some(&failed_with) {
-                match self.source().find_cut(Seq::FIRST).await {
+                match self.source().find_cut_behind(&error, Seq::FIRST).await {
                     Ok(Some(Cut::Dropped(tombstone))) if tombstone.next_genesis() > begins => {
                         begins = self.create_behind(&tombstone).await?;
                         continue;

@@ -1,6 +1,5 @@
 use std::pin::pin;
 
-use bucketdb_driver::{DriverError, ErrorKind, Operation};
 use futures::stream::TryStreamExt;
 
 use crate::layout::RecordName;
@@ -10,7 +9,7 @@ use crate::shared::Shared;
 use crate::{ChainHash, Layout, LogError, Result, Seq, StateMachine, reads};
 
 /// How often a listing is asked for that does not fit together: one that was made while others wrote.
-const LISTING_ATTEMPTS: u32 = 6;
+pub(crate) const LISTING_ATTEMPTS: u32 = 6;
 
 impl<M: StateMachine> Shared<M> {
     /// Finds out where the log ends without believing an empty slot, for whoever is outside the
@@ -47,7 +46,8 @@ impl<M: StateMachine> Shared<M> {
             let may_change = matches!(outcome, Ok(_) | Err(LogError::Missing { .. }));
             if !may_change || attempt == LISTING_ATTEMPTS {
                 return match outcome? {
-                    Listing::Lags => Err(self.listing_lags()),
+                    // The last record that is applied, or a later one, exists always.
+                    Listing::Lags => Err(self.source().listing_lags(&Layout::slot_name(self.seq()))),
                     Listing::Continues | Listing::LeavesGap => Err(self.fell_behind().await),
                 };
             }
@@ -96,13 +96,6 @@ impl<M: StateMachine> Shared<M> {
             self.apply(newest)?;
         }
         Ok(Listing::Continues)
-    }
-
-    /// The last record that is applied, or a later one, exists always.
-    fn listing_lags(&self) -> LogError {
-        let last = Layout::slot_name(self.seq());
-        let detail = format!("it does not show {} or what is behind it yet", self.object(&last));
-        DriverError::new(ErrorKind::Transient, Operation::List, self.layout.log_prefix(), detail).into()
     }
 
     async fn fell_behind(&self) -> LogError {

@@ -11,18 +11,19 @@
 
 use std::time::Duration;
 
+use bucketdb_driver::{DriverError, ErrorKind, Key, Operation};
 use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::codec::{self, Malformed, Reader};
 use crate::layout::RecordName;
-use crate::prove::newest_run;
+use crate::prove::{LISTING_ATTEMPTS, newest_run};
 use crate::shared::Shared;
 use crate::source::{MAX_FETCH_AHEAD, Source};
 use crate::submission::Work;
 use crate::{
     ChainHash, DatabaseId, Log, LogError, LogTime, RecordKind, Result, Seq, SharedOptions, SlotNames, StateMachine,
-    format,
+    format, reads,
 };
 
 /// A database that was dropped, by the record that says so.
@@ -116,7 +117,38 @@ impl Source<'_> {
     /// Looks for the newest place at which a database was dropped or begun behind a dropped one: for whoever found the log not
     /// to be what it should be. One listing, and the records behind that place. Nothing before `first` is looked at.
     pub(crate) async fn find_cut(&self, first: Seq) -> Result<Option<Cut>> {
-        let names = self.list_records(Some(first)).await?;
+        self.find_cut_among(self.list_records(Some(first)).await?).await
+    }
+
+    /// As [`find_cut`](Self::find_cut), for whoever failed with this: what could not be read may be of another database, and
+    /// it is there, so that a listing that does not show it lags and says nothing.
+    pub(crate) async fn find_cut_behind(&self, error: &LogError, first: Seq) -> Result<Option<Cut>> {
+        let unread = match error {
+            LogError::Damaged { object, .. } => Key::new(object.as_str()).ok(),
+            _ => None,
+        };
+        let unread = unread.and_then(|key| self.layout.parse_record(&key)).filter(|name| name.seq >= first);
+        let mut attempt = 1;
+        loop {
+            let names = self.list_records(Some(first)).await?;
+            match &unread {
+                Some(unread) if !names.contains(unread) && attempt == LISTING_ATTEMPTS => {
+                    return Err(self.listing_lags(&unread.name));
+                }
+                Some(unread) if !names.contains(unread) => reads::pause(self.env, attempt).await,
+                _ => return self.find_cut_among(names).await,
+            }
+            attempt += 1;
+        }
+    }
+
+    /// What is there for good is not in a listing.
+    pub(crate) fn listing_lags(&self, name: &str) -> LogError {
+        let detail = format!("it does not show {} or what is behind it yet", self.object(name));
+        DriverError::new(ErrorKind::Transient, Operation::List, self.layout.log_prefix(), detail).into()
+    }
+
+    async fn find_cut_among(&self, names: Vec<RecordName>) -> Result<Option<Cut>> {
         let run = newest_run(&names);
         let Some(newest) = run.last().map(|last| last.seq) else { return Ok(None) };
         let log_begins = run.first().map_or(Seq::FIRST, |first| first.seq);
@@ -192,7 +224,7 @@ impl<M: StateMachine> Shared<M> {
         if !may_tell_of_drop(error) || matches!(error, LogError::Dropped { .. }) {
             return Ok(None);
         }
-        Ok(match self.source().find_cut(self.seq()).await? {
+        Ok(match self.source().find_cut_behind(error, self.seq()).await? {
             Some(Cut::Dropped(tombstone)) => Some(self.dropped(tombstone.seq)),
             Some(Cut::Began(seq, database)) if database != self.checksums.database() => {
                 Some(self.dropped(Seq(seq.0 - 1)))

@@ -1,14 +1,18 @@
 //! (H17) Whoever meets a log that goes on behind a drop, and cannot look for it because the store fails, is told of the store:
 //! nothing is damaged.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bucketdb_driver::{Driver, ErrorKind, Fault, FaultDriver, Key, MemoryDriver, Operation};
+use async_trait::async_trait;
+use bucketdb_driver::{Driver, ErrorKind, Fault, FaultDriver, Key, MemoryDriver, Operation, Page};
 use bucketdb_log::{Freshness, Log, LogError};
 
-use crate::support::{Claims, DEADLINE, SeededEnvironment, delete_records, open_in, set, sleep};
+use crate::support::{
+    Behaviour, Claims, DEADLINE, SeededEnvironment, Strange, delete_records, is_record, open_in, record_key, set, sleep,
+};
 
 async fn open(seed: u64, driver: impl Driver) -> bucketdb_log::Result<Log<Claims>> {
     open_in(SeededEnvironment::new(seed), driver, |options| options.create = seed < 10).await
@@ -103,4 +107,63 @@ async fn two_databases_that_follow_each_other_are_two_whatever_their_creators_dr
     first.drop_database(DEADLINE).await.unwrap();
     let second = open(1, store).await.unwrap();
     assert_ne!(first.database(), second.database());
+}
+
+/// Some listings show nothing of a position and what is behind it.
+#[derive(Debug)]
+struct Lagging {
+    from: String,
+    /// Which of all listings these are.
+    lags: Range<u64>,
+    made: AtomicU64,
+}
+
+#[async_trait]
+impl Behaviour for Lagging {
+    async fn list(
+        &self,
+        store: &MemoryDriver,
+        prefix: &str,
+        continuation: Option<&str>,
+    ) -> bucketdb_driver::Result<Page> {
+        let mut page = store.list(prefix, continuation).await?;
+        if self.lags.contains(&self.made.fetch_add(1, Ordering::SeqCst)) {
+            page.objects.retain(|object| !is_record(object.key.as_str()) || object.key.as_str() < self.from.as_str());
+        }
+        Ok(page)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_opening_whose_listings_lag_does_not_call_the_next_database_damaged() {
+    let store = MemoryDriver::new();
+    open(1, store.clone()).await.unwrap();
+    succeed(&store).await;
+    let mut opened = 0;
+    let cases = (0..4)
+        .flat_map(|begin| [4, NEVER].map(|end| (begin, end)))
+        .flat_map(|(begin, end)| (2..6).map(move |from| (begin, end, from)));
+    for (begin, end, from) in cases {
+        let lagging = Lagging { from: record_key(from).as_str().to_owned(), lags: begin..end, made: AtomicU64::new(0) };
+        let place = format!("listings {begin} to {end} show nothing from {from} on");
+        let log = open(100 + begin, Strange::new(&store, lagging)).await;
+        // It may have opened the one before: then it learns of the drop when it reads on.
+        let outcome = match &log {
+            Ok(log) => log.refresh(Freshness::Strict).await,
+            Err(error) => Err(error.clone()),
+        };
+        match (outcome, log) {
+            (Ok(()), Ok(log)) => {
+                let b = log.read(|claims, _| claims.0.get("b").cloned()).unwrap();
+                assert_eq!(b.as_deref(), Some("2"), "{place}");
+                opened += 1;
+            }
+            (Err(LogError::Dropped { .. }), _) => {}
+            // What is there and no listing shows.
+            (Err(LogError::Driver(error)), _) if end == NEVER && error.kind() == ErrorKind::Transient => {}
+            (Err(LogError::Missing { .. }), _) if end == NEVER => {}
+            (outcome, _) => panic!("{place}: {outcome:?}"),
+        }
+    }
+    assert!(opened > 0, "none opened");
 }
