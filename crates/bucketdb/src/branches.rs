@@ -181,7 +181,8 @@ impl Database {
                 Creation::Taken(_) | Creation::Gone => return Err(unknown()),
             }
         }
-        let store = BranchDriver::new(home.timed.clone(), (home.store.clone(), log.layout()), &layout, &origin);
+        let store =
+            BranchDriver::new(home.timed.clone(), (home.timed_store(log.env()), log.layout()), &layout, &origin);
         let store = builder.unsealing(Arc::new(store), log.env(), &layout);
         let base = BranchBase { manifest, fork: pin.fork, generation };
         let written = log.write_branch(&store, &layout, &base).await;
@@ -217,6 +218,7 @@ impl Inner {
             .shared_driver(home.raw.clone())
             .prefix(home.root.prefix())
             .commit_timeout(*commit_timeout)
+            .request_timeout(home.request_timeout)
             .create(false);
         builder.environment = Some(log.env().clone());
         builder.branch.clone_from(&home.path);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bucketdb_driver::Driver;
 use bucketdb_env::Environment;
 use bucketdb_log::{
-    Branches, DatabaseId, DropReport, GoneBranches, Layout, LogError, TimedDriver, Tombstone, drop_begun, find_dropped,
+    Branches, DatabaseId, DropReport, GoneBranches, Layout, LogError, Tombstone, drop_begun, find_dropped,
     list_databases, remove_dropped,
 };
 
@@ -144,8 +144,7 @@ impl DatabaseBuilder {
         let (driver, prefix) = self.place().await?;
         let env = self.environment_or_default();
         let home = Home::find(driver, &env, &prefix, (self.branch.clone(), self.request_timeout)).await?;
-        let store = TimedDriver::new(home.store.clone(), env.clone(), self.request_timeout);
-        let store = self.unsealing(Arc::new(store), &env, &home.layout);
+        let store = self.unsealing(home.timed_store(&env), &env, &home.layout);
         Ok(Parts { home, store, env, builder: self.clone() })
     }
 }

@@ -25,6 +25,8 @@ pub(crate) struct Home {
     pub(crate) root: Layout,
     /// The names on the way to the branch; none if it is none.
     pub(crate) path: Vec<String>,
+    /// How long a request may take.
+    pub(crate) request_timeout: Duration,
 }
 
 impl Home {
@@ -42,7 +44,12 @@ impl Home {
         check_path(&path)?;
         let timed: Arc<dyn Driver> = Arc::new(TimedDriver::new(raw.clone(), env.clone(), request_timeout));
         let (store, layout, origin) = open_branch_store(&raw, &*timed, &**env, &root, &path).await?;
-        Ok(Self { raw, timed, store, layout, origin, root, path })
+        Ok(Self { raw, timed, store, layout, origin, root, path, request_timeout })
+    }
+
+    /// The store as the database sees it, which answers every request in time.
+    pub(crate) fn timed_store(&self, env: &Arc<dyn Environment>) -> Arc<dyn Driver> {
+        Arc::new(TimedDriver::new(self.store.clone(), env.clone(), self.request_timeout))
     }
 }
 

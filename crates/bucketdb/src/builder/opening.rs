@@ -98,7 +98,7 @@ impl DatabaseBuilder {
         let layout = home.layout.clone();
         let options_prefix = options.prefix.clone();
         // What is asked when opening went wrong must come to an end as well.
-        let unsealed = TimedDriver::new(metered.clone(), env.clone(), self.request_timeout);
+        let unsealed = home.timed_store(&env);
         #[cfg(feature = "encryption")]
         let encryption = self.encryption.map(|keys| encryption::seal(metered.clone(), keys, env.clone(), &layout));
         #[cfg(feature = "encryption")]
@@ -121,12 +121,12 @@ impl DatabaseBuilder {
         let opened = opened.map_err(Error::from);
         #[cfg(feature = "encryption")]
         let opened = match opened {
-            Err(error) if encryption.is_none() => Err(encryption::explain(error, &unsealed, &layout).await),
+            Err(error) if encryption.is_none() => Err(encryption::explain(error, &*unsealed, &layout).await),
             opened => opened.map_err(Error::from),
         };
         let log = match opened {
             Ok(log) => log,
-            Err(error) if !self.restored && error.is_of_objects() && is_unfinished(&unsealed, &layout).await => {
+            Err(error) if !self.restored && error.is_of_objects() && is_unfinished(&*unsealed, &layout).await => {
                 return Err(Error::UnfinishedRestore { place: Place::new(Arc::new(meter), options_prefix).describe() });
             }
             Err(error) => return Err(error),

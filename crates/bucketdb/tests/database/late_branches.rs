@@ -80,6 +80,21 @@ impl Bucket {
         page.objects.into_iter().map(|listed| listed.key.as_str().to_owned()).collect()
     }
 
+    /// The bucket of a creator that stands still once, while others do something, and sets a count then.
+    fn meanwhile(&self, (before, deed): (Before, Others), (count, set): (&Arc<AtomicU32>, u32)) -> Meanwhile {
+        let (is_done, count, others) = (AtomicBool::new(false), count.clone(), self.clone());
+        Meanwhile::new(self.store.clone(), move |operation, key| {
+            let is_now = operation == Operation::Put && before.is_about(key) && !is_done.swap(true, Ordering::SeqCst);
+            let (count, others) = (count.clone(), others.clone());
+            is_now.then(|| -> Deed {
+                Box::pin(async move {
+                    others.do_meanwhile(deed).await;
+                    count.store(set, Ordering::SeqCst);
+                })
+            })
+        })
+    }
+
     async fn do_meanwhile(self, deed: Others) {
         if deed == Others::RemoveParent {
             self.builder(self.store.clone()).drop_database("db", true).await.unwrap();
@@ -143,17 +158,7 @@ async fn create_meanwhile((before, deed): (Before, Others), puts_left: u32, has_
     db.close().await.unwrap();
     // The creator stands still once, and is cut off so many puts later.
     let left = Arc::new(AtomicU32::new(u32::MAX));
-    let (is_done, counter, others) = (AtomicBool::new(false), left.clone(), bucket.clone());
-    let meanwhile = Meanwhile::new(bucket.store.clone(), move |operation, key| {
-        let is_now = operation == Operation::Put && before.is_about(key) && !is_done.swap(true, Ordering::SeqCst);
-        let (counter, others) = (counter.clone(), others.clone());
-        is_now.then(|| -> Deed {
-            Box::pin(async move {
-                others.do_meanwhile(deed).await;
-                counter.store(puts_left, Ordering::SeqCst);
-            })
-        })
-    });
+    let meanwhile = bucket.meanwhile((before, deed), (&left, puts_left));
     let counter = left.clone();
     let cut_off = FaultDriver::new(meanwhile, move |operation, _| {
         let less = |left: u32| match operation {
@@ -214,6 +219,36 @@ async fn create_meanwhile((before, deed): (Before, Others), puts_left: u32, has_
     drop(db);
     let removed = bucket.open().await.unwrap().drop_database("db").await.unwrap();
     assert!(removed.held_by.is_empty(), "{case}");
+}
+
+/// Taking back what was begun, too: the store may be as dead for that as for anything else.
+#[tokio::test(start_paused = true)]
+async fn a_creation_ends_whatever_request_is_never_answered() {
+    for deed in [Others::DropBranch, Others::RemoveParent] {
+        let mut hung = 0;
+        loop {
+            let bucket = Bucket::default();
+            let db = bucket.open().await.unwrap();
+            put(&db, 1, 1).await;
+            db.checkpoint().await.unwrap();
+            db.close().await.unwrap();
+            let left = Arc::new(AtomicU32::new(u32::MAX));
+            let counter = left.clone();
+            let dead = FaultDriver::new(bucket.meanwhile((Before::Head, deed), (&left, hung)), move |_, _| {
+                // Below zero, it begins anew from the top.
+                let is_now = counter.load(Ordering::SeqCst) != u32::MAX && counter.fetch_sub(1, Ordering::SeqCst) == 0;
+                if is_now { Fault::Hang } else { Fault::None }
+            });
+            let creator = bucket.builder(dead).open().await.unwrap();
+            let created = tokio::time::timeout(Duration::from_secs(3_600), creator.create_branch("x")).await;
+            assert!(matches!(created, Ok(Err(_))), "{deed:?}, request {hung}: {created:?}");
+            if left.load(Ordering::SeqCst) != u32::MAX {
+                break;
+            }
+            hung += 1;
+        }
+        assert!(hung > 3, "{deed:?}: only {hung} requests");
+    }
 }
 
 /// Who drops a branch before it is there, and comes to say so when it is there and written to, drops it as any other: those who
