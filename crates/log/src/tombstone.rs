@@ -9,6 +9,7 @@
 //! their names: what they share stays until they are gone. A record that drops a database carries
 //! no other one: it may be all that is left, and must not keep what was in there.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use bucketdb_driver::{DriverError, ErrorKind, Key, Operation};
@@ -117,29 +118,31 @@ impl Source<'_> {
     /// Looks for the newest place at which a database was dropped or begun behind a dropped one: for whoever found the log not
     /// to be what it should be. One listing, and the records behind that place. Nothing before `first` is looked at.
     pub(crate) async fn find_cut(&self, first: Seq) -> Result<Option<Cut>> {
-        self.find_cut_among(self.list_records(Some(first)).await?).await
+        self.look_for_cut(None, first).await
     }
 
-    /// As [`find_cut`](Self::find_cut), for whoever failed with this: what could not be read may be of another database, and
-    /// it is there, so that a listing that does not show it lags and says nothing.
+    /// As [`find_cut`](Self::find_cut), for whoever failed with this: what could not be read may be of another database.
     pub(crate) async fn find_cut_behind(&self, error: &LogError, first: Seq) -> Result<Option<Cut>> {
         let unread = match error {
             LogError::Damaged { object, .. } => Key::new(object.as_str()).ok(),
             _ => None,
         };
-        let unread = unread.and_then(|key| self.layout.parse_record(&key)).filter(|name| name.seq >= first);
-        let mut attempt = 1;
-        loop {
+        let unread = unread.and_then(|key| self.layout.parse_record(&key));
+        self.look_for_cut(unread.filter(|name| name.seq >= first), first).await
+    }
+
+    /// A listing says nothing if it lags so far behind that it does not show what was read a moment ago, or is so old by now
+    /// that the newest record in it, which is removed only behind another one, is gone.
+    async fn look_for_cut(&self, read: Option<RecordName>, first: Seq) -> Result<Option<Cut>> {
+        for attempt in 1..=LISTING_ATTEMPTS {
             let names = self.list_records(Some(first)).await?;
-            match &unread {
-                Some(unread) if !names.contains(unread) && attempt == LISTING_ATTEMPTS => {
-                    return Err(self.listing_lags(&unread.name));
-                }
-                Some(unread) if !names.contains(unread) => reads::pause(self.env, attempt).await,
-                _ => return self.find_cut_among(names).await,
+            let is_shown = read.as_ref().is_none_or(|read| names.contains(read));
+            if is_shown && let ControlFlow::Break(found) = self.find_cut_among(&names).await? {
+                return Ok(found);
             }
-            attempt += 1;
+            reads::pause(self.env, attempt).await;
         }
+        read.map_or(Ok(None), |read| Err(self.listing_lags(&read.name)))
     }
 
     /// What is there for good is not in a listing.
@@ -148,9 +151,10 @@ impl Source<'_> {
         DriverError::new(ErrorKind::Transient, Operation::List, self.layout.log_prefix(), detail).into()
     }
 
-    async fn find_cut_among(&self, names: Vec<RecordName>) -> Result<Option<Cut>> {
-        let run = newest_run(&names);
-        let Some(newest) = run.last().map(|last| last.seq) else { return Ok(None) };
+    /// Goes on if the newest record is not there.
+    async fn find_cut_among(&self, names: &[RecordName]) -> Result<ControlFlow<Option<Cut>>> {
+        let run = newest_run(names);
+        let Some(newest) = run.last().map(|last| last.seq) else { return Ok(ControlFlow::Break(None)) };
         let log_begins = run.first().map_or(Seq::FIRST, |first| first.seq);
         let (mut left, mut width) = (run, 2);
         while !left.is_empty() {
@@ -158,26 +162,30 @@ impl Source<'_> {
             let fetch = |name: RecordName| async move {
                 match self.fetch(&name.name).await {
                     // What cannot be read is no such place.
-                    Err(LogError::Damaged { .. }) => Ok((name, None)),
+                    Err(LogError::Damaged { .. }) => Ok((name, Some(Bytes::new()))),
                     bytes => bytes.map(|bytes| (name, bytes)),
                 }
             };
             let fetched: Vec<(RecordName, Option<Bytes>)> =
                 stream::iter(looked.iter().cloned().map(fetch)).buffered(MAX_FETCH_AHEAD).try_collect().await?;
             for (name, bytes) in fetched.into_iter().rev() {
-                let Some(bytes) = bytes else { continue };
+                let bytes = match bytes {
+                    Some(bytes) => bytes,
+                    None if name.seq == newest => return Ok(ControlFlow::Continue(())),
+                    None => continue,
+                };
                 match format::peek(&bytes) {
                     Some((RecordKind::Drop, _)) => {
                         if let Ok(tombstone) = Tombstone::decode(&bytes, &name, log_begins) {
                             // Else somebody went on beside it, on a store that cannot keep two apart: that is a fork.
                             let is_in_force = newest < tombstone.next_genesis();
-                            return Ok(is_in_force.then_some(Cut::Dropped(tombstone)));
+                            return Ok(ControlFlow::Break(is_in_force.then_some(Cut::Dropped(tombstone))));
                         }
                     }
                     Some((RecordKind::Genesis, _)) => {
                         if let Ok((record, database)) = format::decode_genesis(&bytes, &name.name) {
                             let is_later = record.seq == name.seq && name.seq > Seq::FIRST;
-                            return Ok(is_later.then_some(Cut::Began(name.seq, database)));
+                            return Ok(ControlFlow::Break(is_later.then_some(Cut::Began(name.seq, database))));
                         }
                     }
                     _ => {}
@@ -185,7 +193,7 @@ impl Source<'_> {
             }
             (left, width) = (before, (width * 2).min(MAX_FETCH_AHEAD));
         }
-        Ok(None)
+        Ok(ControlFlow::Break(None))
     }
 }
 
