@@ -80,8 +80,10 @@ pub(crate) fn run(options: &ReliabilityOptions) -> Result<()> {
     let chosen = Trial::value_variants().iter();
     for trial in chosen.filter(|trial| options.trials.is_empty() || options.trials.contains(trial)) {
         let name = format!("{trial:?}").to_lowercase();
+        // What is committed meanwhile is not what was tried.
+        let commit = said("git", &["log", "-1", "--format=%h", "--", "crates"])?;
         let rows = report::step(&name, "tried", || trial.rows())?;
-        keep(&rows)?;
+        keep(&rows, &commit)?;
         for Row { what, value, unit, goal, detail, .. } in &rows {
             report::line(&name, format!("{what}: {value} {unit}, of {goal}; {detail}"));
         }
@@ -258,18 +260,18 @@ fn fuzzed() -> Result<Row> {
     })
 }
 
+fn said(program: &str, arguments: &[&str]) -> Result<String> {
+    let said = Tool::new(program).args(arguments).in_folder(&workspace::root()).output(DEADLINE)?;
+    Ok(said.trim().to_owned())
+}
+
 /// Puts rows in the place of those of the same name.
-fn keep(rows: &[Row]) -> Result<()> {
+fn keep(rows: &[Row], commit: &str) -> Result<()> {
     let path = workspace::root().join(RESULTS);
     let kept: Value = match fs::read(&path) {
         Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| format!("{RESULTS} is damaged"))?,
         Err(_) => json!({}),
     };
-    let said = |program: &str, arguments: &[&str]| {
-        let said = Tool::new(program).args(arguments).in_folder(&workspace::root()).output(DEADLINE)?;
-        Ok::<_, anyhow::Error>(said.trim().to_owned())
-    };
-    let commit = said("git", &["log", "-1", "--format=%h", "--", "crates"])?;
     let date = said("date", &["-u", "+%Y-%m-%d %H:%M UTC"])?;
     let mut all = kept.get("rows").and_then(Value::as_array).cloned().unwrap_or_default();
     for row in rows {
