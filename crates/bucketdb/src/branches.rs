@@ -152,7 +152,7 @@ impl Database {
         check_path(&builder.branch)?;
         let at = match at {
             None => None,
-            Some(seq) if inner.keeps(seq)? => Some((seq, inner.nearest_checkpoint(seq)?.0)),
+            Some(seq) if inner.keeps(seq)? => Some(seq),
             Some(_) => return Err(inner.expired()),
         };
         let id = log.env().random_128();

@@ -82,6 +82,18 @@ impl Base {
         self.indexes.iter().find(|index| index.id == id)
     }
 
+    /// What the checkpoint covers that a position is made from, the last one that covers no more; `None` if that is given up, or
+    /// something of the log between. `named` are the positions that are kept for as long as somebody says so.
+    #[must_use]
+    pub fn made_from(&self, seq: Seq, mut named: impl Iterator<Item = Seq>) -> Option<Seq> {
+        let covers: Vec<Seq> = self.retained.iter().map(|kept| kept.covers).chain([self.covers]).collect();
+        let index = covers.iter().rposition(|covers| *covers <= seq)?;
+        let end = covers.get(index + 1).copied();
+        // What is kept for names only leads as far as the last of these.
+        let is_kept = index >= self.pinned || named.any(|named| seq <= named && end.is_none_or(|end| named < end));
+        covers.get(index).copied().filter(|_| is_kept)
+    }
+
     /// Whether a key of the tree belongs to an index that is no more, or was built anew: merges leave it out.
     #[must_use]
     pub fn is_abandoned(indexes: &[BaseIndex], key: &[u8]) -> bool {
@@ -221,6 +233,25 @@ mod tests {
     fn runs() -> impl Strategy<Value = Vec<String>> {
         prop::collection::btree_set(0..60_u32, 0..40)
             .prop_map(|numbers| numbers.into_iter().map(|number| format!("run/{number:02}")).collect())
+    }
+
+    #[test]
+    fn a_position_is_made_from_the_last_checkpoint_before_it_if_all_between_is_kept() {
+        let kept = |covers| Retained {
+            covers: Seq(covers),
+            time_ms: 0,
+            ttls: 0,
+            manifest: String::new(),
+            hash: [0; 16],
+            runs: Vec::new(),
+            loaded: Vec::new(),
+        };
+        let base = Base { covers: Seq(40), retained: vec![kept(10), kept(20), kept(30)], pinned: 2, ..Base::default() };
+        let made_from = |seq| base.made_from(Seq(seq), [Seq(15), Seq(25)].into_iter()).map(|covers| covers.0);
+        assert_eq!([9, 10, 15, 16, 19].map(made_from), [None, Some(10), Some(10), None, None]);
+        assert_eq!([20, 25, 26, 29].map(made_from), [Some(20), Some(20), None, None]);
+        assert_eq!([30, 39, 40, 99].map(made_from), [Some(30), Some(30), Some(40), Some(40)]);
+        assert_eq!(Base::default().made_from(Seq(1), std::iter::empty()), Some(Seq(0)));
     }
 
     fn retained() -> impl Strategy<Value = Retained> {

@@ -174,6 +174,36 @@ async fn a_branch_of_the_past_is_that_moment() {
 }
 
 #[tokio::test]
+async fn a_branch_of_the_past_stays_whole_though_its_creator_did_not_know_the_last_checkpoint() {
+    let (store, clock) = (MemoryDriver::new(), Skipping::default());
+    let history = Some(Duration::from_secs(20 * GRACE_S));
+    let creator = on_clock(&store, &clock, history).await;
+    let other = on_clock(&store, &clock, history).await;
+    for n in 0..6 {
+        put(&creator, n, n).await;
+        if n == 2 {
+            creator.checkpoint().await.unwrap();
+        }
+    }
+    let (at, expected) = (creator.position(), shown(&creator).await);
+    clock.skip(60);
+    other.refresh(Freshness::Strict).await.unwrap();
+    other.checkpoint().await.unwrap();
+    creator.create_branch_at("x", at).await.unwrap();
+    for n in 7..10 {
+        clock.skip(30 * GRACE_S);
+        put(&other, n, n).await;
+        other.compact().await.unwrap();
+        other.refresh(Freshness::Strict).await.unwrap();
+        other.collect_garbage().await.unwrap();
+        other.sweep().await.unwrap();
+    }
+    let past = branch(&store, "x").environment(clock.clone()).open().await.unwrap();
+    assert_eq!(shown(&past).await, expected);
+    assert_clean(&past).await;
+}
+
+#[tokio::test]
 async fn either_can_be_dropped_first_and_a_name_used_again() {
     for parent_first in [false, true] {
         let store = MemoryDriver::new();

@@ -42,15 +42,14 @@ pub enum Proposal {
         /// The name.
         name: String,
     },
-    /// A branch is to begin: at a position, with the checkpoint that covers another one; `None`: right before the record, with the
-    /// last checkpoint.
+    /// A branch is to begin, at a position; `None`: right before the record.
     CreateBranch {
         /// The name.
         name: String,
         /// Tells it apart from others that had the same name.
         id: [u8; 16],
-        /// Both positions.
-        at: Option<(Seq, Seq)>,
+        /// The position.
+        at: Option<Seq>,
     },
     /// A branch is gone.
     DropBranch {
@@ -247,15 +246,17 @@ impl Documents {
                 Ok(Validated::new(RecordKind::Schema, payload))
             }
             Proposal::CreateBranch { name, id, at } => {
-                let is_kept = |base: Seq| {
-                    let last = self.base();
-                    last.covers == base || last.retained.iter().any(|kept| kept.covers == base)
+                let given_up = || Refusal::InvalidBranch {
+                    name: name.clone(),
+                    reason: "the position was given up meanwhile".to_owned(),
                 };
-                if at.is_some_and(|(_, base)| !is_kept(base)) {
-                    let reason = "the position was given up meanwhile".to_owned();
-                    return Err(Refusal::InvalidBranch { name: name.clone(), reason });
-                }
-                let payload = self.catalogue.create_branch(name, *id, *at)?;
+                // By what is known right before the record: a checkpoint that comes later covers more than the fork, so that this
+                // stays the one that it is made from.
+                let begin = |fork: Seq| {
+                    let base = self.base().made_from(fork, self.catalogue.kept_positions());
+                    base.map(|base| (fork, base)).ok_or_else(given_up)
+                };
+                let payload = self.catalogue.create_branch(name, *id, at.map(begin).transpose()?)?;
                 Ok(Validated::new(RecordKind::Schema, payload))
             }
             Proposal::DropBranch { name, id } => {
