@@ -155,7 +155,7 @@ impl Opener<'_> {
                 Err(error) if may_tell_of_drop(&error) && next.is_some() => error,
                 outcome => return outcome,
             };
-            let may_change = matches!(error, LogError::Missing { .. });
+            let mut may_change = matches!(error, LogError::Missing { .. });
             if self.is_unfinished().await? {
                 return Err(LogError::UnfinishedBranch { place: self.place() });
             }
@@ -170,7 +170,12 @@ impl Opener<'_> {
                         begins = seq;
                         continue;
                     }
-                    Ok(_) => looked_after = Some(failed_with),
+                    Ok(_) => {
+                        looked_after = Some(failed_with);
+                        // Where even the beginning is gone, what does not fit may be of another database that removed it.
+                        may_change |= matches!(error, LogError::Damaged { .. })
+                            && self.source().fetch(&Layout::slot_name(begins)).await?.is_none();
+                    }
                     // It may come of a drop, or not.
                     Err(unknown) => error = unknown,
                 }

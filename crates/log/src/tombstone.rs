@@ -132,7 +132,7 @@ impl Source<'_> {
     }
 
     /// A listing says nothing if it lags so far behind that it does not show what was read a moment ago, or is so old by now
-    /// that the newest record in it, which is removed only behind another one, is gone.
+    /// that records of its newest run are gone: another listing shows what came behind them.
     async fn look_for_cut(&self, read: Option<RecordName>, first: Seq) -> Result<Option<Cut>> {
         for attempt in 1..=LISTING_ATTEMPTS {
             let names = self.list_records(Some(first)).await?;
@@ -151,7 +151,7 @@ impl Source<'_> {
         DriverError::new(ErrorKind::Transient, Operation::List, self.layout.log_prefix(), detail).into()
     }
 
-    /// Goes on if the newest record is not there.
+    /// Goes on if one of the records is not there.
     async fn find_cut_among(&self, names: &[RecordName]) -> Result<ControlFlow<Option<Cut>>> {
         let run = newest_run(names);
         let Some(newest) = run.last().map(|last| last.seq) else { return Ok(ControlFlow::Break(None)) };
@@ -169,11 +169,7 @@ impl Source<'_> {
             let fetched: Vec<(RecordName, Option<Bytes>)> =
                 stream::iter(looked.iter().cloned().map(fetch)).buffered(MAX_FETCH_AHEAD).try_collect().await?;
             for (name, bytes) in fetched.into_iter().rev() {
-                let bytes = match bytes {
-                    Some(bytes) => bytes,
-                    None if name.seq == newest => return Ok(ControlFlow::Continue(())),
-                    None => continue,
-                };
+                let Some(bytes) = bytes else { return Ok(ControlFlow::Continue(())) };
                 match format::peek(&bytes) {
                     Some((RecordKind::Drop, _)) => {
                         if let Ok(tombstone) = Tombstone::decode(&bytes, &name, log_begins) {

@@ -167,3 +167,39 @@ async fn an_opening_whose_listings_lag_does_not_call_the_next_database_damaged()
     }
     assert!(opened > 0, "none opened");
 }
+
+/// When a listing is asked for, what was there before is removed, as by whoever collects the garbage of the next database.
+#[derive(Debug)]
+struct Removing {
+    left: AtomicU64,
+    last: u64,
+}
+
+#[async_trait]
+impl Behaviour for Removing {
+    async fn list(
+        &self,
+        store: &MemoryDriver,
+        prefix: &str,
+        continuation: Option<&str>,
+    ) -> bucketdb_driver::Result<Page> {
+        let page = store.list(prefix, continuation).await?;
+        if self.left.fetch_sub(1, Ordering::SeqCst) == 0 {
+            delete_records(store, 1..self.last + 1).await;
+        }
+        Ok(page)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_opening_under_which_the_beginning_is_removed_does_not_call_the_next_database_damaged() {
+    for (left, last) in (0..3).flat_map(|left| (1..6).map(move |last| (left, last))) {
+        let store = MemoryDriver::new();
+        open(1, store.clone()).await.unwrap();
+        succeed(&store).await;
+        let removing = Removing { left: AtomicU64::new(left), last };
+        let opened = open(100, Strange::new(&store, removing)).await;
+        let is_told = !matches!(opened, Err(LogError::Damaged { .. }));
+        assert!(is_told, "{last} removed when {left} listings were made: {opened:?}");
+    }
+}

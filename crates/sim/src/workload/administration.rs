@@ -23,10 +23,12 @@ pub(crate) async fn open_accounts(recorder: &Recorder, tables: &Tables) -> Resul
 }
 
 impl Client {
-    /// A table that not all runs have, or nothing if it cannot be opened: then there is no operation.
+    /// A table that not all runs have, or nothing if it cannot be opened, or not before all that is to be done is begun: then there
+    /// is no operation.
     pub(super) async fn opened<T: Document>(&mut self, name: &str) -> Option<Table<T>> {
         match self.tables.db.table::<T>().await {
-            Ok(table) => Some(table),
+            // Nobody waits for an operation that has not begun: the run may be over by now.
+            Ok(table) => (*self.settings.budget.lock() > 0).then_some(table),
             Err(error) => {
                 let outcome = self.settled(&error).await;
                 // A schema that was registered after all was asked for before any operation began.
