@@ -85,8 +85,8 @@ impl BaseRows {
     }
 
     /// A number of each row, kept beside them: see [`Stretch::numbers`].
-    pub(crate) fn numbers(&self, field: &NumberField) -> Option<Numbers> {
-        self.0.numbers(field.id(), |row| field.read(row))
+    pub(crate) fn numbers(&self, field: &NumberField, is_worth_reading: bool) -> Option<Numbers> {
+        self.0.numbers(field.id(), is_worth_reading, |row| field.read(row))
     }
 
     /// The row at a place with its key, to keep; of a key that was deleted, no bytes.

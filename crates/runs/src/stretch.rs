@@ -48,11 +48,11 @@ impl Stretch {
 
     /// A number of each row, in order, that is read out of the rows of the whole block the first time and kept beside them:
     /// `id` tells which. `None` if there is a row without it, or no room, or if it was not read before and this is less than
-    /// half of the block. Of a key that was deleted, `read` is given no bytes.
-    pub fn numbers(&self, id: StripId, read: impl Fn(&[u8]) -> Option<i64>) -> Option<Numbers> {
-        let strip = match 2 * self.entries.len() < self.block.len() {
-            true => self.block.numbers(id),
-            false => self.block.read_numbers(id, read),
+    /// half of the block, or it is not worth it. Of a key that was deleted, `read` is given no bytes.
+    pub fn numbers(&self, id: StripId, is_worth_reading: bool, read: impl Fn(&[u8]) -> Option<i64>) -> Option<Numbers> {
+        let strip = match is_worth_reading && 2 * self.entries.len() >= self.block.len() {
+            true => self.block.read_numbers(id, read),
+            false => self.block.numbers(id),
         };
         Numbers::new(strip?, self.entries.clone())
     }

@@ -24,9 +24,9 @@ pub struct FieldNumbers {
 }
 
 impl FieldNumbers {
-    /// `None` if there is a row of which it is not known.
-    pub(super) fn read(rows: &BaseRows, field: NumberField) -> Option<Self> {
-        Some(Self { numbers: rows.numbers(&field)?, field })
+    /// `None` if there is a row of which it is not known, or if it was not read before and is not worth it.
+    pub(super) fn read(rows: &BaseRows, field: NumberField, is_worth_reading: bool) -> Option<Self> {
+        Some(Self { numbers: rows.numbers(&field, is_worth_reading)?, field })
     }
 
     /// That of a row, by its place among the rows.

@@ -98,11 +98,12 @@ impl FieldPlaces {
         self.find(row).map(|(_, fields)| PlacedRow { row, fields })
     }
 
-    /// The values of a field in rows of one block, by its place among the names, if it is a whole number in all of them.
+    /// The values of a field in rows of one block, by its place among the names, if it is a whole number in all of them; if
+    /// they were not read before, only if that is worth it.
     #[must_use]
-    pub fn numbers(&mut self, rows: &BaseRows, index: usize) -> Option<FieldNumbers> {
+    pub fn numbers(&mut self, rows: &BaseRows, index: usize, is_worth_reading: bool) -> Option<FieldNumbers> {
         let (head, fields) = self.find(rows.rows().next()?)?;
-        FieldNumbers::read(rows, NumberField::new(head, *fields.get(index)?.as_ref()?)?)
+        FieldNumbers::read(rows, NumberField::new(head, *fields.get(index)?.as_ref()?)?, is_worth_reading)
     }
 
     /// What rows like this one begin with, and the places of the fields in them.

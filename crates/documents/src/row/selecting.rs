@@ -78,7 +78,7 @@ impl RowTests {
     /// Writes to `selected` which rows pass, or may pass, in order. What it held is forgotten.
     pub fn select(&mut self, rows: &BaseRows, selected: &mut Vec<Selected>) {
         self.place(rows.rows().next().unwrap_or_default());
-        match self.alone().and_then(|(field, bounds)| Some((rows.numbers(&field)?, bounds))) {
+        match self.alone().and_then(|(field, bounds)| Some((rows.numbers(&field, true)?, bounds))) {
             Some((numbers, bounds)) => select_numbers(&numbers, bounds, selected),
             None => self.select_rows(rows.rows(), selected),
         }
