@@ -21,7 +21,8 @@ and writes this, the peers for Node.js included (`benches/peers/node`), and `car
 and without these. Requests are counted in front of the
 store and are exact; where a time stands, it is virtual: each PUT takes 30 ms and each GET 15 ms, and nothing else takes any.
 Only the tables \"In a second\" and \"How long each takes\", beside local engines too, and that of the storage engine are in real time.
-All answers are checked. A bar that is missed says so, and why.
+What is promised of reliability is tried by `cargo xtask reliability`, and has a table of its own. All answers are checked. A bar that
+is missed says so, and why.
 ";
 
 /// What is the same for the peers that have other names for it.

@@ -140,7 +140,9 @@ impl Source<'_> {
             if is_shown && let ControlFlow::Break(found) = self.find_cut_among(&names).await? {
                 return Ok(found);
             }
-            reads::pause(self.env, attempt).await;
+            if attempt < LISTING_ATTEMPTS {
+                reads::pause(self.env, attempt).await;
+            }
         }
         read.map_or(Ok(None), |read| Err(self.listing_lags(&read.name)))
     }

@@ -223,7 +223,8 @@ async fn create_meanwhile((before, deed): (Before, Others), puts_left: u32, has_
     assert!(removed.held_by.is_empty(), "{case}");
 }
 
-/// Taking back what was begun, too: the store may be as dead for that as for anything else.
+/// Taking back what was begun, too, and within the time that a request may take: the store may be as dead for that as for anything
+/// else.
 #[tokio::test(start_paused = true)]
 async fn a_creation_ends_whatever_request_is_never_answered() {
     for deed in [Others::DropBranch, Others::RemoveParent] {
@@ -241,8 +242,9 @@ async fn a_creation_ends_whatever_request_is_never_answered() {
                 let is_now = counter.load(Ordering::SeqCst) != u32::MAX && counter.fetch_sub(1, Ordering::SeqCst) == 0;
                 if is_now { Fault::Hang } else { Fault::None }
             });
-            let creator = bucket.builder(dead).open().await.unwrap();
-            let later = bucket.clock.sleep(Duration::from_secs(3_600));
+            let creator = bucket.builder(dead).request_timeout(Duration::from_secs(1)).open().await.unwrap();
+            // Each is made again a few times at most.
+            let later = bucket.clock.sleep(Duration::from_secs(9));
             let creating = std::pin::pin!(creator.create_branch("x"));
             let Either::Left((created, _)) = future::select(creating, later).await else {
                 panic!("{deed:?}, request {hung}: it does not end")
