@@ -85,15 +85,13 @@ impl RedisUrl {
         let first = Node::new(&url, parsed.database)?;
         let mut others = Vec::new();
         // A password that holds a `?` makes settings of its end, up to the `@` behind it.
-        let may_be_password = text.split_once('?').is_some_and(|(_, rest)| rest.contains('@'));
+        if text.split_once('?').is_some_and(|(_, rest)| rest.contains('@')) {
+            return Err(InvalidUrl::new("a setting with '@' is none; write '%3F' if '?' belongs to the password"));
+        }
         for (name, value) in url.query_pairs() {
             match name.as_ref() {
                 "node" => others.push(first.sibling(&value)?),
                 name if parsed.read_setting(name, &value)? => {}
-                _ if may_be_password => {
-                    let reason = "a setting with '@' is none; write '%3F' if '?' belongs to the password";
-                    return Err(InvalidUrl::new(reason));
-                }
                 name => return Err(InvalidUrl::new(format!("unknown setting `{name}`"))),
             }
         }
@@ -126,6 +124,11 @@ impl RedisUrl {
     }
 
     fn read_path(&mut self, path: &str) -> Result<(), InvalidUrl> {
+        // A password that holds a `/` makes a path of its end.
+        if path.contains('@') {
+            let reason = "in its path, '@' is written '%40'; write '%2F' if '/' belongs to the password";
+            return Err(InvalidUrl::new(reason));
+        }
         let path = path.strip_prefix('/').unwrap_or(path);
         let (database, prefix) = path.split_once('/').unwrap_or((path, ""));
         if !database.is_empty() {
@@ -303,6 +306,10 @@ mod tests {
             "redis://u:7?secret=x@a",
             "redis://u:7?secret&x=@a",
             "redis://u:7?secret#x@a",
+            "redis://u:7?namespace=secret@a",
+            "redis://u:/9/secret@a",
+            "redis://u:7/9/secret@a",
+            "redis://u:7/9//secret@a?shards=1",
         ] {
             let error = RedisUrl::parse(bad).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("secret"), "{bad}: {error}");

@@ -15,7 +15,9 @@ use winnow::combinator::{opt, peek, separated};
 use winnow::token::take_while;
 
 use super::ParseError;
-use super::lexer::{Input, MAX_DEPTH, Parsed, Syntax, any_word, blanks, end, path, read, sign, takes, word};
+use super::lexer::{
+    Input, MAX_DEPTH, Parsed, Syntax, any_name, any_word, blanks, end, path, read, sign, takes, whole_name, word,
+};
 use super::literal::{list, string, value};
 use crate::{Comparison, Filter, Path};
 
@@ -50,7 +52,7 @@ fn negation(input: &mut Input<'_>, depth: usize) -> Parsed<Filter> {
     if depth > MAX_DEPTH {
         return Err(Syntax::too_deep(input));
     }
-    if takes(input, word("not"))? {
+    if takes(input, whole_name("not"))? {
         return Ok(negation(input, depth + 1)?.not());
     }
     if takes(input, sign('('))? {
@@ -60,17 +62,17 @@ fn negation(input: &mut Input<'_>, depth: usize) -> Parsed<Filter> {
         }
         return Ok(filter);
     }
-    if takes(input, word("true"))? {
+    if takes(input, whole_name("true"))? {
         return Ok(Filter::all());
     }
-    if takes(input, word("false"))? {
+    if takes(input, whole_name("false"))? {
         return Ok(Filter::none());
     }
     condition(input)
 }
 
 fn condition(input: &mut Input<'_>) -> Parsed<Filter> {
-    if peek_word(input).is_some_and(is_keyword) {
+    if opt(peek(any_name)).parse_next(input)?.is_some_and(is_keyword) {
         return Err(Syntax::expected(input, "a condition", "a field of such a name needs double quotes"));
     }
     if input.is_empty() || input.starts_with(')') {

@@ -4,11 +4,12 @@ use winnow::Parser;
 use winnow::combinator::opt;
 use winnow::error::ParserError;
 use winnow::stream::{LocatingSlice, Location, Stream};
-use winnow::token::take_while;
+use winnow::token::{take, take_while};
 
 use super::ParseError;
 use super::quoted::Mistake;
 use crate::Path;
+use crate::path::scan::plain_name_len;
 
 /// How deep conditions and values may be nested in text. Reading and evaluating recurse once per level.
 pub(super) const MAX_DEPTH: usize = 64;
@@ -83,6 +84,16 @@ pub(super) fn any_word<'a>(input: &mut Input<'a>) -> Parsed<&'a str> {
 /// Takes that word, in whatever case, and the blanks behind it.
 pub(super) fn word<'a>(expected: &'static str) -> impl Parser<Input<'a>, (), Syntax> {
     (any_word.verify(move |found: &str| found.eq_ignore_ascii_case(expected)), blanks).void()
+}
+
+/// Takes what is the name of a field, if it is one, without the blanks behind it.
+pub(super) fn any_name<'a>(input: &mut Input<'a>) -> Parsed<&'a str> {
+    take(plain_name_len(input.as_bytes())).verify(|name: &str| !name.is_empty()).parse_next(input)
+}
+
+/// As [`word`], where the name of a field may stand as well: one that only begins with the word is not taken.
+pub(super) fn whole_name<'a>(expected: &'static str) -> impl Parser<Input<'a>, (), Syntax> {
+    (any_name.verify(move |found: &str| found.eq_ignore_ascii_case(expected)), blanks).void()
 }
 
 /// Takes that sign and the blanks behind it.

@@ -14,6 +14,7 @@ pub(crate) fn any_name() -> impl Strategy<Value = String> {
             Just("not"), Just("TRUE"), Just("in"), Just("and"), Just("desc"), Just(""), Just("a.b"), Just("a b"),
             Just("\""), Just("\\"), Just("1"), Just("-"), Just("größe"), Just("\u{a0}"), Just("“a”"), Just("\n\u{1}"),
             Just("日本"), Just("a-b"), Just("[0]"), Just("*"),
+            Just("not-a"), Just("OR-b"), Just("true$"), Just("and😀"), Just("false_"),
         ].prop_map(str::to_owned),
         1 => any::<String>(),
     ]

@@ -35,6 +35,9 @@ fn one_meaning_written_in_many_ways() {
         ("a\n=\t1", "a = 1"),
         ("notes = 1", "notes = 1"),
         ("true_name = 1", "true_name = 1"),
+        ("not-a = 1 and not not-a", "not-a = 1 and not not-a = true"),
+        ("or-b or TRUE$", "or-b = true or TRUE$ = true"),
+        ("and😀 = 1", "and😀 = 1"),
     ] {
         assert_eq!(filter(text).to_string(), plain, "{text}");
     }
