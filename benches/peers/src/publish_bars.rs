@@ -9,7 +9,7 @@ use crate::publish::number;
 use crate::results::Results;
 
 /// Why a bar of the engine is missed, by the row.
-const REASONS: [(&str, &str); 4] = [
+const REASONS: [(&str, &str); 3] = [
     (
         "point reads, 1 task",
         "a map in memory that decodes the same documents is not much faster on this machine: a million a second is beyond what \
@@ -17,10 +17,6 @@ const REASONS: [(&str, &str); 4] = [
     ),
     ("full scan, typed, 1 task", "the map, which only decodes, does not reach it on this machine either"),
     ("documents, all", "as for the typed scan: each document is built with its texts"),
-    (
-        "sum by group, 10 groups, filter passes 10 %",
-        "open work: it takes longer than the filter alone and the sums of a tenth of the documents do together",
-    ),
 ];
 
 /// Every row of the engine's tables that has a goal.
