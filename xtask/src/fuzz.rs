@@ -3,7 +3,6 @@
 use std::num::NonZero;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use std::{fs, iter, thread};
@@ -76,26 +75,24 @@ pub(crate) fn fuzz(options: &FuzzOptions) -> Result<Vec<(String, u64)>> {
         report::line(target, format!("{inputs} inputs, no finding"));
         Ok((target.to_owned(), inputs))
     };
-    let (waiting, is_over) = (Mutex::new(targets.iter()), AtomicBool::new(false));
-    let next =
-        || waiting.lock().unwrap_or_else(PoisonError::into_inner).next().filter(|_| !is_over.load(Ordering::SeqCst));
+    let waiting = Mutex::new(targets.iter());
+    let lock = || waiting.lock().unwrap_or_else(PoisonError::into_inner);
     let try_some = || {
-        let outcomes = iter::from_fn(next).map(|target| {
+        let outcomes = iter::from_fn(|| lock().next()).map(|target| {
             let outcome = try_one(target);
-            is_over.fetch_or(outcome.is_err(), Ordering::SeqCst);
+            if outcome.is_err() {
+                *lock() = [].iter();
+            }
             outcome
         });
         outcomes.collect::<Result<Vec<_>>>()
     };
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    let tried = thread::scope(|scope| {
+    let tried: Result<Vec<_>> = thread::scope(|scope| {
         let threads: Vec<_> = (0..cores).map(|_| scope.spawn(try_some)).collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
-            .collect::<Result<Vec<_>>>()
-    })?;
-    let mut tried = tried.concat();
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    });
+    let mut tried = tried?.concat();
     tried.sort();
     Ok(tried)
 }

@@ -5,8 +5,8 @@ use bucketdb_documents::{BaseRows, Expiry, ScanRow};
 
 use crate::row_scan::is_live;
 
-/// Where less than one row in so many is left, the others are not read for their numbers: a row that is read by itself, out of
-/// turn, takes about as long as so many that follow each other, and the next query finds the numbers kept.
+/// Where less than one row in so many is left, the others are not read for their numbers. Down to that they are: a row that is read
+/// by itself, out of turn, takes as long as several that follow each other, and the next query finds the numbers kept.
 const FEW: usize = 16;
 
 /// What comes next.

@@ -1,6 +1,6 @@
 use std::ops::ControlFlow;
 
-use bucketdb_driver::Driver;
+use bucketdb_driver::{Driver, DriverError, ErrorKind, Operation};
 use bucketdb_env::Environment;
 use bytes::Bytes;
 use futures::stream::{self, Stream, StreamExt};
@@ -70,6 +70,12 @@ impl Source<'_> {
         })
         .await?;
         Ok(names)
+    }
+
+    /// That a listing does not show a record which is there, or a later one.
+    pub(crate) fn listing_lags(&self, name: &str) -> LogError {
+        let detail = format!("it does not show {} or what is behind it yet", self.object(name));
+        DriverError::new(ErrorKind::Transient, Operation::List, self.layout.log_prefix(), detail).into()
     }
 
     /// Reads the object `name` as the record at `seq`; also what it carries.

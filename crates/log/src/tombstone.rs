@@ -12,7 +12,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use bucketdb_driver::{DriverError, ErrorKind, Key, Operation};
+use bucketdb_driver::Key;
 use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
@@ -116,7 +116,7 @@ impl Source<'_> {
     }
 
     /// Looks for the newest place at which a database was dropped or begun behind a dropped one: for whoever found the log not
-    /// to be what it should be. One listing, and the records behind that place. Nothing before `first` is looked at.
+    /// to be what it should be. One listing as a rule, and the records behind that place. Nothing before `first` is looked at.
     pub(crate) async fn find_cut(&self, first: Seq) -> Result<Option<Cut>> {
         self.look_for_cut(None, first).await
     }
@@ -145,12 +145,6 @@ impl Source<'_> {
             }
         }
         read.map_or(Ok(None), |read| Err(self.listing_lags(&read.name)))
-    }
-
-    /// What is there for good is not in a listing.
-    pub(crate) fn listing_lags(&self, name: &str) -> LogError {
-        let detail = format!("it does not show {} or what is behind it yet", self.object(name));
-        DriverError::new(ErrorKind::Transient, Operation::List, self.layout.log_prefix(), detail).into()
     }
 
     /// Goes on if one of the records is not there.

@@ -22,7 +22,8 @@ const DEFAULT_PORT: u16 = 6379;
 /// | `shards` | shards of a store that does not exist yet, 1 to 256 | 16 |
 /// | `timeout_ms` | how long a call may take, in milliseconds | 10000 |
 ///
-/// `Debug` and `Display` leave the user name and the password out.
+/// In the path, `@` is written `%40`, and in a password `/`, `?` and `#` are `%2F`, `%3F` and `%23`: otherwise, a password ends at
+/// one of these. `Debug` and `Display` leave the user name and the password out.
 ///
 /// ```
 /// use bucketdb_redis::RedisUrl;
