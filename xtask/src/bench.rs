@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::process::{self, Tool};
+use crate::servers::{Fleet, ServerKind};
 use crate::workspace;
 
 /// SlateDB alone takes ten minutes to build on two cores, and ten million random updates of it an hour.
@@ -74,6 +75,26 @@ const SHORT: [Step; 10] = [
     ),
 ];
 
+/// Over a real S3 server, of which this machine's cores have to do the work as well: with less data.
+const OVER_S3: Step = (
+    PEERS,
+    &[
+        "speed",
+        "--store",
+        "s3",
+        "--documents",
+        "100000",
+        "--records",
+        "20000",
+        "--rounds",
+        "3",
+        "--gets",
+        "50000",
+        "--operations",
+        "2000",
+    ],
+);
+
 /// The documents that are written of what was kept.
 const PUBLISHED: [Step; 2] = [(PEERS, &["publish"]), (ENGINE, &["publish"])];
 
@@ -94,7 +115,8 @@ pub(crate) struct BenchOptions {
 /// Measures one after the other, and writes what came of it.
 ///
 /// # Errors
-/// If a bench fails. A peer for Node.js may: then its results stay as they were, it is told, and the others go on.
+/// If a bench fails. A peer for Node.js may, and there may be no S3 server: then their results stay as they were, it is told, and
+/// the others go on.
 pub(crate) fn run(options: &BenchOptions) -> Result<()> {
     let mut failed = Vec::new();
     if options.short {
@@ -105,20 +127,36 @@ pub(crate) fn run(options: &BenchOptions) -> Result<()> {
         }
         FULL.iter().try_for_each(measure)?;
     }
+    failed.extend(over_s3()?);
     PUBLISHED.iter().try_for_each(measure)?;
     if !failed.is_empty() {
-        bail!("of the peers for Node.js these failed, and their results are those of before: {}", failed.join(", "));
+        bail!("these failed, and their results are those of before: {}", failed.join(", "));
     }
     Ok(())
 }
 
-fn measure((bench, arguments): &Step) -> Result<()> {
+fn measure(step: &Step) -> Result<()> {
+    measure_beside(step, Vec::new())
+}
+
+/// As [`measure`], of what finds servers by these variables.
+fn measure_beside((bench, arguments): &Step, variables: Vec<(&'static str, String)>) -> Result<()> {
     let manifest = format!("{bench}/Cargo.toml");
     let program = ["run", "--release", "--manifest-path", &manifest, "--"];
-    if !workspace::cargo().args(program).args(*arguments).run_in_view(DEADLINE)?.success() {
+    if !workspace::cargo().args(program).args(*arguments).envs(variables).run_in_view(DEADLINE)?.success() {
         bail!("the bench `{}` of {bench} failed; why is above", arguments.join(" "));
     }
     Ok(())
+}
+
+/// What failed: the server, if it cannot be had.
+fn over_s3() -> Result<Option<String>> {
+    let (fleet, ()) = Fleet::start(&[ServerKind::Ceph], &workspace::target().join("test-servers"), || Ok(()))?;
+    if !fleet.missing().is_empty() {
+        return Ok(Some("the workloads over a real S3 server".to_owned()));
+    }
+    measure_beside(&OVER_S3, fleet.variables())?;
+    Ok(None)
 }
 
 /// Those that failed.
@@ -138,7 +176,7 @@ fn node_peers() -> Result<Vec<String>> {
             let arguments = ["run.mjs".to_owned(), format!("--only={peer}"), format!("--workload={workload}")];
             let outcome = tool("node")?.args(arguments).run_in_view(PEER_DEADLINE);
             if !outcome.is_ok_and(|status| status.success()) {
-                failed.push(format!("{peer} ({workload})"));
+                failed.push(format!("{peer} for Node.js ({workload})"));
             }
         }
     }

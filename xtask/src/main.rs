@@ -52,7 +52,7 @@ enum Command {
     /// Feeds everything that reads stored bytes or a user's text with what a fuzzer makes of them. Needs a nightly compiler
     /// and cargo-fuzz.
     Fuzz(FuzzOptions),
-    /// Measures the database beside its peers, and writes BENCHMARKS.md. Needs a while.
+    /// Measures the database beside its peers, and writes BENCHMARKS.md and the table of the README. Needs a while.
     Bench(BenchOptions),
     /// Tries at length what is promised of reliability, and keeps for BENCHMARKS.md what came of it: simulated commits, planted bugs,
     /// killed processes, damaged objects, stores that lie, and fuzzed decoders. Needs hours.

@@ -89,6 +89,8 @@ struct Inner {
 #[derive(Debug)]
 struct State {
     phase: &'static str,
+    /// Decides how long requests take.
+    random: fastrand::Rng,
     lines: BTreeMap<Line, Count>,
 }
 
@@ -97,12 +99,12 @@ pub const BACKGROUND: &str = "background";
 
 impl Ledger {
     pub fn new(latency: Latency) -> Self {
-        let state = State { phase: BACKGROUND, lines: BTreeMap::new() };
+        let state = State { phase: BACKGROUND, random: fastrand::Rng::with_seed(1), lines: BTreeMap::new() };
         Self(Arc::new(Inner { latency, state: Mutex::new(state) }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state()
     }
 
     /// Books requests under this until it is said otherwise.
@@ -164,18 +166,23 @@ pub fn totals(lines: &BTreeMap<Line, Count>) -> Totals {
     totals
 }
 
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 #[async_trait::async_trait]
 impl Watch for Inner {
     async fn begin(&self, kind: Kind) {
-        let latency = self.latency.of(kind);
+        let latency = self.latency.draw(kind, &mut self.state().random);
         if latency > Duration::ZERO {
             tokio::time::sleep(latency).await;
         }
     }
 
     fn end(&self, kind: Kind, key: &str, is_found: bool, bytes: u64) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        book(&mut state, kind, key, is_found, Count { requests: 1, bytes });
+        book(&mut self.state(), kind, key, is_found, Count { requests: 1, bytes });
     }
 }
 

@@ -7,6 +7,7 @@ mod month;
 mod prices;
 mod publish;
 mod publish_bars;
+mod publish_readme;
 mod publish_speed;
 mod record;
 mod requests;
@@ -45,7 +46,7 @@ enum Command {
     Ycsb(ycsb::Options),
     /// What engines do in a second on this machine, in memory and on files.
     Speed(speed::Options),
-    /// Writes BENCHMARKS.md from the results that were kept.
+    /// Writes BENCHMARKS.md and the README's table from the results that were kept.
     Publish,
 }
 
@@ -59,11 +60,8 @@ fn main() -> anyhow::Result<()> {
         Command::Speed(options) => speed::run(&options, &results),
         Command::Publish => {
             let engine = concat!(env!("CARGO_MANIFEST_DIR"), "/../engine/results");
-            publish::publish(
-                &results,
-                engine.as_ref(),
-                concat!(env!("CARGO_MANIFEST_DIR"), "/../../BENCHMARKS.md").as_ref(),
-            )
+            let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+            publish::publish(&results, engine.as_ref(), root.as_ref())
         }
     }
 }

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use crate::ledger::{BACKGROUND, Ledger, Totals, totals};
 use crate::prices;
 use crate::record::Record;
+use crate::requests::BUCKET_PEERS;
 use crate::results::{Results, row};
 use crate::zipf::Zipf;
 
@@ -54,7 +55,7 @@ pub struct Options {
     #[arg(long)]
     disk: bool,
     /// Only this peer.
-    #[arg(long)]
+    #[arg(long, value_parser = BUCKET_PEERS)]
     only: Option<String>,
 }
 

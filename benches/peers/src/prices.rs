@@ -1,6 +1,6 @@
 //! What stores charge: the list that the program has.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use crate::ledger::Totals;
@@ -59,7 +59,11 @@ pub fn load() -> Result<Vec<Price>> {
     Ok(serde_json::from_str(LIST)?)
 }
 
+pub fn of(store: &str) -> Result<Price> {
+    load()?.into_iter().find(|price| price.store == store).with_context(|| format!("{store} is not in the price list"))
+}
+
 /// The one that the goals are told in.
 pub fn s3_standard() -> Result<Price> {
-    load()?.into_iter().next().ok_or_else(|| anyhow::anyhow!("the price list is empty"))
+    of("Amazon S3 Standard")
 }

@@ -50,7 +50,11 @@ pub(crate) fn tables(all: &[Results], store: &str) -> Vec<Table> {
         (run.peer != "BucketDB", local.map_or(0, |place| place + 1))
     });
     let Some(ours) = runs.iter().find(|run| run.peer == "BucketDB").copied() else { return Vec::new() };
-    let kept = if store == "memory" { "in memory" } else { "on files" };
+    let kept = match store {
+        "memory" => "in memory",
+        "files" => "on files",
+        _ => "over a real S3 server",
+    };
     let peers: Vec<&str> = runs.iter().map(|run| run.peer.as_str()).collect();
     let header: Vec<&str> = ["workload"].into_iter().chain(peers.iter().copied()).collect();
     let mut rates = Table::new(&format!("In a second, {kept}"), &header);

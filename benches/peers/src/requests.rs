@@ -18,13 +18,16 @@ use crate::ledger::{Ledger, Totals};
 use crate::record::{Record, key};
 use crate::results::{Results, Row, row};
 
+/// Those that keep their data in a bucket and are driven here: [`Peer::PEER`].
+pub const BUCKET_PEERS: [&str; 2] = ["BucketDB", "SlateDB"];
+
 #[derive(Args, Clone)]
 pub struct Options {
     /// How many records of 1 KB there are.
     #[arg(long, default_value_t = 100_000)]
     documents: u64,
     /// Only this peer.
-    #[arg(long)]
+    #[arg(long, value_parser = BUCKET_PEERS)]
     only: Option<String>,
 }
 

@@ -21,8 +21,9 @@ use clap::Args;
 use engine_bench::report::{median, peak_kib};
 use serde_json::json;
 
-use self::engine::{CACHE_BYTES, Place};
+use self::engine::{Bucket, CACHE_BYTES, Place};
 use self::item::{Item, Note};
+pub(crate) use self::sides::STORES;
 use self::sides::{PEERS, Peer, Side};
 use self::work::{CALLERS, Measured, Work};
 use crate::record::Record;
@@ -51,14 +52,17 @@ pub struct Options {
     /// For how many milliseconds commits are made in a round.
     #[arg(long, default_value_t = 1_000)]
     commits_ms: u64,
-    /// Only this store: memory or files.
-    #[arg(long)]
+    /// Only this store: memory, files, or s3, which needs a server.
+    #[arg(long, value_parser = STORES)]
     store: Option<String>,
+    /// The address of an S3 server of `cargo xtask servers`; that store needs it.
+    #[arg(long, env = "BUCKETDB_TEST_CEPH")]
+    server: Option<String>,
     /// Only this engine.
-    #[arg(long)]
+    #[arg(long, value_parser = PEERS.map(|peer| peer.name))]
     only: Option<String>,
     /// Measures one engine once, in a process whose memory is only its own, and prints the most that this had.
-    #[arg(long, hide = true)]
+    #[arg(long, hide = true, value_parser = PEERS.map(|peer| peer.name))]
     peak_of: Option<String>,
 }
 
@@ -83,7 +87,7 @@ impl Options {
 
     /// The same, as arguments for another process.
     fn arguments(&self) -> Vec<String> {
-        let Self { documents, records, gets, operations, commits_ms, .. } = self;
+        let Self { documents, records, gets, operations, commits_ms, server, .. } = self;
         let numbers = [
             ("documents", *documents),
             ("records", *records),
@@ -91,7 +95,9 @@ impl Options {
             ("operations", *operations),
             ("commits-ms", *commits_ms),
         ];
-        numbers.into_iter().flat_map(|(name, value)| [format!("--{name}"), value.to_string()]).collect()
+        let numbers = numbers.into_iter().flat_map(|(name, value)| [format!("--{name}"), value.to_string()]);
+        let server = server.iter().flat_map(|server| ["--server".to_owned(), server.clone()]);
+        numbers.chain(server).collect()
     }
 }
 
@@ -157,12 +163,18 @@ impl Race {
     }
 
     fn fresh(&self, peer: &Peer, round: usize, documents: u64) -> Result<Place> {
-        let Place::Files(folder) = &self.place else { return Ok(Place::Memory) };
-        let of = |round: usize| folder.join(format!("{}-{documents}-{round}", peer.name));
-        if let Some(before) = round.checked_sub(1) {
-            std::fs::remove_dir_all(of(before)).context("what was loaded before cannot be removed")?;
+        let name = |round: usize| format!("{}-{documents}-{round}", peer.name);
+        match &self.place {
+            Place::Memory => Ok(Place::Memory),
+            Place::Files(folder) => {
+                if let Some(before) = round.checked_sub(1) {
+                    let before = folder.join(name(before));
+                    std::fs::remove_dir_all(before).context("what was loaded before cannot be removed")?;
+                }
+                Ok(Place::Files(folder.join(name(round))))
+            }
+            Place::S3(bucket) => Ok(Place::S3(Bucket { prefix: name(round), ..bucket.clone() })),
         }
-        Ok(Place::Files(of(round)))
     }
 
     /// All have the same, all of which is in memory from then on.
@@ -183,10 +195,20 @@ async fn race(peers: Vec<&'static Peer>, place: Place, options: &Options, rounds
     Ok(race)
 }
 
-fn with_store(name: &str, run: impl AsyncFnOnce(Place) -> Result<Race>) -> Result<Race> {
+fn with_store(name: &str, options: &Options, run: impl AsyncFnOnce(Place) -> Result<Race>) -> Result<Race> {
     let folder = tempfile::tempdir()?;
-    let place = if name == "files" { Place::Files(folder.path().to_owned()) } else { Place::Memory };
-    tokio::runtime::Runtime::new()?.block_on(run(place))
+    tokio::runtime::Runtime::new()?.block_on(async {
+        let place = match name {
+            "files" => Place::Files(folder.path().to_owned()),
+            "s3" => {
+                let server =
+                    options.server.as_deref().context("an S3 server is needed: --server, or BUCKETDB_TEST_CEPH")?;
+                Place::S3(Bucket::create(server).await?)
+            }
+            _ => Place::Memory,
+        };
+        run(place).await
+    })
 }
 
 /// The most memory of a process that does the same with one engine, once.
@@ -214,7 +236,7 @@ fn keep(race: &Race, peak_mib: &[f64], options: &Options, folder: &Path) -> Resu
             "operations": options.operations,
             "cache_mib": CACHE_BYTES >> 20,
         });
-        let mut results = Results::new(peer.name, peer.package, store, &format!("speed-{store}"), settings);
+        let mut results = Results::new(peer.name, peer.package, race.place.told(), &format!("speed-{store}"), settings);
         for (name, unit, rounds) in measured {
             let rates: Vec<f64> = rounds.iter().map(|round| round.operations as f64 / round.seconds).collect();
             let mut row = row(name, unit, median(rates.clone())).with("rounds", rates);
@@ -235,18 +257,18 @@ fn keep(race: &Race, peak_mib: &[f64], options: &Options, folder: &Path) -> Resu
 }
 
 pub fn run(options: &Options, folder: &Path) -> Result<()> {
-    let stores = ["memory", "files"].into_iter();
-    for store in stores.filter(|store| options.store.as_ref().is_none_or(|only| only == store)) {
-        let peers: Vec<&Peer> = PEERS.iter().filter(|peer| store == "memory" || peer.has_files).collect();
+    let is_asked_for = |store: &&str| options.store.as_deref().map_or(*store != "s3", |only| only == *store);
+    for store in STORES.into_iter().filter(is_asked_for) {
+        let peers: Vec<&Peer> = PEERS.iter().filter(|peer| peer.has(store)).collect();
         if let Some(name) = &options.peak_of {
             let peers = peers.into_iter().filter(|peer| peer.name == name).collect();
-            with_store(store, async |place| race(peers, place, options, 1).await)?;
+            with_store(store, options, async |place| race(peers, place, options, 1).await)?;
             println!("{}", peak_kib()?);
             return Ok(());
         }
         let is_wanted = |peer: &&Peer| options.only.as_ref().is_none_or(|only| only == peer.name);
         let peers = peers.into_iter().filter(is_wanted).collect();
-        let race = with_store(store, async |place| race(peers, place, options, options.rounds).await)?;
+        let race = with_store(store, options, async |place| race(peers, place, options, options.rounds).await)?;
         let peaks = race.peers.iter().map(|peer| peak_mib(peer, store, options)).collect::<Result<Vec<_>>>()?;
         keep(&race, &peaks, options, folder)?;
     }

@@ -17,7 +17,7 @@ use crate::latency::Latency;
 use crate::ledger::Ledger;
 use crate::prices;
 use crate::record::{Record, key};
-use crate::requests::{Peer, bucket, slate};
+use crate::requests::{BUCKET_PEERS, Peer, bucket, slate};
 use crate::results::{Results, Row, row};
 use crate::zipf::Zipf;
 
@@ -33,8 +33,11 @@ pub struct Options {
     #[arg(long, default_value_t = 10)]
     callers: u64,
     /// Only this peer.
-    #[arg(long)]
+    #[arg(long, value_parser = BUCKET_PEERS)]
     only: Option<String>,
+    /// Only with a store that takes as long as this one for a request: fixed, s3-standard, s3-express or r2.
+    #[arg(long, value_parser = Latency::ALL.map(|latency| latency.id))]
+    store: Option<String>,
 }
 
 /// Shares of a hundred.
@@ -207,14 +210,14 @@ fn percentiles(ms: &[f64]) -> Map<String, Value> {
     all.into_iter().map(|(name, share)| (name.to_owned(), json!((at(share) * 100.0).round() / 100.0))).collect()
 }
 
-async fn measure<P: Peer>(options: &Options) -> Result<Vec<Row>> {
-    let (store, price) = (P::new_store(), prices::s3_standard()?);
+async fn measure<P: Peer>(options: &Options, latency: Latency) -> Result<Vec<Row>> {
+    let (store, price) = (P::new_store(), prices::of(latency.priced_as)?);
     P::open(&store, &Ledger::new(Latency::NONE)).await?.close().await?;
     P::load(&store, &Ledger::new(Latency::NONE), options.documents).await?;
     let written = Written::new(options.documents);
     let mut rows = Vec::new();
     for (seed, workload) in WORKLOADS.iter().enumerate() {
-        let ledger = Ledger::new(Latency::FIXED);
+        let ledger = Ledger::new(latency);
         let db = P::open(&store, &ledger).await?;
         let (before, started) = (ledger.totals(), Instant::now());
         let caller = async |caller: u64| -> Result<Vec<(Kind, f64)>> {
@@ -243,7 +246,8 @@ async fn measure<P: Peer>(options: &Options) -> Result<Vec<Row>> {
             .with("gets per 1,000", per_thousand.gets)
             .with("lists per 1,000", per_thousand.lists)
             .with("KiB read per 1,000", per_thousand.read_bytes / 1024.0)
-            .with("usd per million on S3 Standard", dollars)
+            .with("KiB written per 1,000", per_thousand.written_bytes / 1024.0)
+            .with("usd per million", dollars)
             .with("ms", by_kind);
         let all: Vec<f64> = took.iter().map(|(_, ms)| *ms).collect();
         row.more.extend(percentiles(&all));
@@ -257,13 +261,22 @@ fn keep<P: Peer>(options: &Options, folder: &Path) -> Result<()> {
     if options.only.as_ref().is_some_and(|only| only != P::PEER) {
         return Ok(());
     }
-    let mut settings = P::settings();
-    settings["documents"] = json!(options.documents);
-    settings["operations"] = json!(options.operations);
-    settings["callers"] = json!(options.callers);
-    let mut results = Results::new(P::PEER, P::PACKAGE, Latency::FIXED.name, "ycsb", settings);
-    results.rows = crate::virtual_time::run(measure::<P>(options))?;
-    results.keep(folder)
+    let is_asked_for = |latency: &Latency| options.store.as_ref().is_none_or(|only| only == latency.id);
+    for latency in Latency::ALL.into_iter().filter(is_asked_for) {
+        let mut settings = P::settings();
+        settings["documents"] = json!(options.documents);
+        settings["operations"] = json!(options.operations);
+        settings["callers"] = json!(options.callers);
+        let mut results = Results::new(P::PEER, P::PACKAGE, latency.name, &kept_as(latency), settings);
+        results.rows = crate::virtual_time::run(measure::<P>(options, latency))?;
+        results.keep(folder)?;
+    }
+    Ok(())
+}
+
+/// The name of what is measured with stores that take so long.
+pub fn kept_as(latency: Latency) -> String {
+    format!("ycsb-{}", latency.id)
 }
 
 pub fn run(options: &Options, folder: &Path) -> Result<()> {

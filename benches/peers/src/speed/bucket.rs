@@ -16,12 +16,14 @@ pub(crate) struct Bucket<R: Item> {
 
 impl<R: Item> Engine<R> for Bucket<R> {
     async fn create(place: &Place) -> Result<Self> {
-        let driver: Arc<dyn Driver> = match place {
-            Place::Memory => Arc::new(MemoryDriver::new()),
-            Place::Files(folder) => Arc::new(FileDriver::new(folder)?),
+        let (driver, prefix): (Arc<dyn Driver>, _) = match place {
+            Place::Memory => (Arc::new(MemoryDriver::new()), ""),
+            Place::Files(folder) => (Arc::new(FileDriver::new(folder)?), ""),
+            Place::S3(bucket) => (Arc::new(bucket.driver()?), bucket.prefix.as_str()),
         };
         // Half of it is for what is read.
-        let db = Database::builder().shared_driver(driver).max_memory(2 * CACHE_BYTES).open().await?;
+        let builder = Database::builder().shared_driver(driver).prefix(prefix);
+        let db = builder.max_memory(2 * CACHE_BYTES).open().await?;
         let table = db.table::<R>().await?;
         Ok(Self { db, table })
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use bucketdb::S3Driver;
 
 use super::item::Item;
 
@@ -15,6 +16,34 @@ pub(crate) enum Place {
     Memory,
     /// A new folder.
     Files(PathBuf),
+    S3(Bucket),
+}
+
+/// A prefix that nobody has used, of a bucket on an S3 server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Bucket {
+    pub(crate) endpoint: String,
+    pub(crate) name: String,
+    pub(crate) prefix: String,
+}
+
+/// What the servers of `cargo xtask servers` accept.
+pub(crate) const ACCESS_KEY_ID: &str = "AKIDTEST";
+pub(crate) const SECRET_ACCESS_KEY: &str = "SECRETTEST";
+
+impl Bucket {
+    /// A new bucket.
+    pub(crate) async fn create(endpoint: &str) -> Result<Self> {
+        let name = format!("speed-{:016x}", fastrand::u64(..));
+        let bucket = Self { endpoint: endpoint.trim_end_matches('/').to_owned(), name, prefix: String::new() };
+        bucket.driver()?.create_bucket().await?;
+        Ok(bucket)
+    }
+
+    pub(crate) fn driver(&self) -> Result<S3Driver> {
+        let builder = S3Driver::builder().endpoint(&self.endpoint).bucket(&self.name);
+        Ok(builder.access_key_id(ACCESS_KEY_ID).secret_access_key(SECRET_ACCESS_KEY).build()?)
+    }
 }
 
 impl Place {
@@ -22,6 +51,15 @@ impl Place {
         match self {
             Self::Memory => "memory",
             Self::Files(_) => "files",
+            Self::S3(_) => "s3",
+        }
+    }
+
+    /// What it is, for whoever reads a table.
+    pub(crate) fn told(&self) -> &'static str {
+        match self {
+            Self::S3(_) => "a Ceph object gateway 16.2 on the same machine",
+            other => other.name(),
         }
     }
 }

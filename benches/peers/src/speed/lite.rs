@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::engine::{CACHE_BYTES, Engine, Place};
@@ -68,6 +68,7 @@ impl<R: Item> Engine<R> for Lite {
                 std::fs::create_dir_all(folder)?;
                 Some(folder.join("sqlite"))
             }
+            Place::S3(_) => bail!("SQLite keeps nothing in a bucket"),
         };
         let connection = match &path {
             Some(path) => Self::connect(path)?,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use redb::backends::InMemoryBackend;
 use redb::{Database, Durability, ReadableDatabase, TableDefinition};
 
@@ -46,6 +46,7 @@ impl<R: Item> Engine<R> for Redb {
                 std::fs::create_dir_all(folder)?;
                 builder.create(folder.join("redb"))?
             }
+            Place::S3(_) => bail!("redb keeps nothing in a bucket"),
         };
         Ok(Self { db: Arc::new(db), turn: Arc::default() })
     }

@@ -38,23 +38,31 @@ impl<R: Item, E: Engine<R>> Side<R> for Held<E> {
     }
 }
 
+/// The stores, in the order in which they are measured.
+pub(crate) const STORES: [&str; 3] = ["memory", "files", "s3"];
+
 /// Who takes part.
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) name: &'static str,
     pub(crate) package: &'static str,
-    pub(crate) has_files: bool,
+    /// Where it can keep its data.
+    stores: &'static [&'static str],
 }
 
 pub(crate) const PEERS: [Peer; 5] = [
-    Peer { name: "BucketDB", package: "bucketdb", has_files: true },
-    Peer { name: "SlateDB", package: "slatedb", has_files: true },
-    Peer { name: "SQLite", package: "rusqlite", has_files: true },
-    Peer { name: "redb", package: "redb", has_files: true },
-    Peer { name: "BTreeMap", package: "", has_files: false },
+    Peer { name: "BucketDB", package: "bucketdb", stores: &STORES },
+    Peer { name: "SlateDB", package: "slatedb", stores: &STORES },
+    Peer { name: "SQLite", package: "rusqlite", stores: &["memory", "files"] },
+    Peer { name: "redb", package: "redb", stores: &["memory", "files"] },
+    Peer { name: "BTreeMap", package: "", stores: &["memory"] },
 ];
 
 impl Peer {
+    pub(crate) fn has(&self, store: &str) -> bool {
+        self.stores.contains(&store)
+    }
+
     pub(crate) fn settings(&self, store: &str) -> &'static str {
         match (self.name, store) {
             ("BucketDB", _) => "defaults but for the memory; reads with the default staleness of 1 s",
@@ -75,6 +83,7 @@ impl Peer {
     pub(crate) fn durability(&self, store: &str) -> &'static str {
         match (self.name, store) {
             ("BTreeMap", _) | (_, "memory") => "none: it is gone with the process",
+            (_, "s3") => "the server has acknowledged it",
             ("BucketDB", _) => "fsync of file and folder before a commit is answered",
             ("SlateDB", _) => "fsync before a commit is answered (await_durable)",
             ("SQLite", _) => "fsync before a commit is answered (synchronous full)",

@@ -6,13 +6,15 @@ use std::time::Duration;
 use anyhow::Result;
 use engine_bench::slate_settings::load_settings;
 use object_store::ObjectStore;
+use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
+use object_store::prefix::PrefixStore;
 use slatedb::config::{ScanOptions, Settings};
 use slatedb::db_cache::foyer::{FoyerCache, FoyerCacheOptions};
 use slatedb::{Db, WriteBatch};
 
-use super::engine::{CACHE_BYTES, Engine, Place};
+use super::engine::{ACCESS_KEY_ID, CACHE_BYTES, Engine, Place, SECRET_ACCESS_KEY};
 use super::item::Item;
 
 /// Documents in one batch while loading.
@@ -65,6 +67,11 @@ impl<R: Item> Engine<R> for Slate {
                 std::fs::create_dir_all(folder)?;
                 // As durable as BucketDB's files.
                 Arc::new(LocalFileSystem::new_with_prefix(folder)?.with_fsync(true))
+            }
+            Place::S3(bucket) => {
+                let builder = AmazonS3Builder::new().with_endpoint(&bucket.endpoint).with_bucket_name(&bucket.name);
+                let builder = builder.with_access_key_id(ACCESS_KEY_ID).with_secret_access_key(SECRET_ACCESS_KEY);
+                Arc::new(PrefixStore::new(builder.with_allow_http(true).build()?, bucket.prefix.as_str()))
             }
         };
         Self::open(objects, load_settings(CACHE_BYTES / 2)).await
