@@ -160,7 +160,8 @@ impl DatabaseBuilder {
     }
 
     /// How long one request to the store may take before it counts as lost and is repeated; ten seconds by default. A put
-    /// may take longer by a second for every 256 KiB.
+    /// may take longer by a second for every 256 KiB. What is read is asked for a second time once half of it is over, and the
+    /// answer that comes first counts.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout = timeout;
         self

@@ -1,4 +1,5 @@
 use std::ops::Range;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -14,10 +15,19 @@ use futures::stream::BoxStream;
 /// Over a slower line, a full record never arrives in time.
 const SLOWEST_UPLOAD_BYTES_PER_S: u64 = 256 << 10;
 
+/// A read that was not answered within its time divided by this is asked for once more.
+const ASKED_AGAIN_AFTER: u32 = 2;
+
 /// A driver that answers every request in time: one that takes too long gets a transient error.
 ///
 /// Everything that the log asks of a store goes through here, and what is read and written of runs, so that no store,
-/// however dead, can hold up an open database for longer than its deadlines say. A request that was given up may still take effect, as after any transient error.
+/// however dead, can hold up an open database for longer than its deadlines say. A request that was given up may still take
+/// effect, as after any transient error.
+///
+/// A read that is not answered for half of its time is asked for a second time beside the first, and whichever answer comes
+/// first counts: a request that got lost, or went out over a connection that is dead, delays a read, and does not fail it
+/// (hedged requests: Dean and Barroso, "The Tail at Scale", 2013). It is late, so that a line that is only slow has to carry
+/// few things twice.
 #[derive(Clone, Debug)]
 pub struct TimedDriver {
     inner: Arc<dyn Driver>,
@@ -41,6 +51,33 @@ impl TimedDriver {
         self.timed_beyond(Duration::ZERO, operation, subject, call).await
     }
 
+    /// As [`timed`](Self::timed), of what may be asked twice.
+    async fn read<T, C>(&self, subject: (Operation, &str), call: impl Fn() -> C + Send + Sync) -> Result<T>
+    where
+        T: Send,
+        C: Future<Output = Result<T>> + Send,
+    {
+        let (operation, name) = subject;
+        self.timed(operation, name, self.asked_again(call)).await
+    }
+
+    async fn asked_again<T, C>(&self, call: impl Fn() -> C + Send + Sync) -> Result<T>
+    where
+        T: Send,
+        C: Future<Output = Result<T>> + Send,
+    {
+        let patience = self.env.sleep(self.request_timeout / ASKED_AGAIN_AFTER);
+        let mut first = pin!(call());
+        if let Either::Left((result, _)) = future::select(first.as_mut(), patience).await {
+            return result;
+        }
+        match future::select(first, pin!(call())).await {
+            Either::Left((Err(error), second)) if error.is_transient() => second.await,
+            Either::Right((Err(error), first)) if error.is_transient() => first.await,
+            Either::Left((result, _)) | Either::Right((result, _)) => result,
+        }
+    }
+
     /// As [`timed`](Self::timed), for a call that may take longer by so much.
     async fn timed_beyond<T>(
         &self,
@@ -51,7 +88,7 @@ impl TimedDriver {
     ) -> Result<T> {
         let allowed = self.request_timeout.saturating_add(extra);
         let timeout = self.env.sleep(allowed);
-        match future::select(std::pin::pin!(call), timeout).await {
+        match future::select(pin!(call), timeout).await {
             Either::Left((result, _)) => result,
             Either::Right(((), _)) => {
                 let detail = format!("no answer from {} within {} s", self.inner.fingerprint(), allowed.as_secs_f64());
@@ -64,7 +101,7 @@ impl TimedDriver {
 #[async_trait]
 impl Driver for TimedDriver {
     async fn get(&self, key: &Key) -> Result<Object> {
-        self.timed(Operation::Get, key.as_str(), self.inner.get(key)).await
+        self.read((Operation::Get, key.as_str()), || self.inner.get(key)).await
     }
 
     async fn put(&self, key: &Key, body: Bytes, condition: Condition) -> Result<ETag> {
@@ -77,15 +114,15 @@ impl Driver for TimedDriver {
     }
 
     async fn list(&self, prefix: &str, continuation: Option<&str>) -> Result<Page> {
-        self.timed(Operation::List, prefix, self.inner.list(prefix, continuation)).await
+        self.read((Operation::List, prefix), || self.inner.list(prefix, continuation)).await
     }
 
     async fn list_after(&self, prefix: &str, after: &Key) -> Result<Page> {
-        self.timed(Operation::List, prefix, self.inner.list_after(prefix, after)).await
+        self.read((Operation::List, prefix), || self.inner.list_after(prefix, after)).await
     }
 
     async fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Object> {
-        self.timed(Operation::Get, key.as_str(), self.inner.get_range(key, range)).await
+        self.read((Operation::Get, key.as_str()), || self.inner.get_range(key, range.clone())).await
     }
 
     // How long a stream takes depends on its size: it is passed on as it is.

@@ -286,8 +286,7 @@ fn with_what_came_later(mut mix: Vec<(Work, u64)>, seed: u64, (may_lie, may_lag)
         mix.push((Work::Picture, random.between(1, 10)));
     }
     let mut random = SimRandom::stream(seed, "tickets");
-    // A lie that nobody can find out, about a record whose writer never had an answer, is told as a violation: the fewer such
-    // runs there are, the better.
+    // Where the store lies, what it does to a record whose writer never had an answer is found by nobody: there is less to check.
     if !may_lie && random.chance(0.5) {
         mix.push((Work::Ticket, random.between(1, 10)));
     }

@@ -1,10 +1,11 @@
 //! What is told of a commit is what became of it, also when the answer was late or nobody waited for it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bucketdb_driver::{Fault, FaultDriver, MemoryDriver, Operation};
+use bucketdb_driver::{DelayDriver, Fault, FaultDriver, MemoryDriver, Operation};
+use bucketdb_env::Environment;
 use bucketdb_log::{CommitError, CommitOutcome, Freshness};
 use futures::future;
 
@@ -74,4 +75,39 @@ async fn a_commit_is_recognised_though_a_reader_has_gone_on_to_a_large_record() 
     set(&other, "b", &"x".repeat((8 << 20) - 64)).await.unwrap();
     log.refresh(Freshness::Strict).await.unwrap();
     commit.await.unwrap().unwrap();
+}
+
+/// Refreshes a log over a store that takes so long for a read, and loses the first gets of records that follow. How long it
+/// took, and how many of these gets there were.
+async fn refreshed(takes: Duration, lost: usize) -> (Duration, usize) {
+    let (asked, is_open) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let (count, switch) = (asked.clone(), is_open.clone());
+    let env = SeededEnvironment::new(1);
+    let slow = DelayDriver::new(MemoryDriver::new(), env.clone()).reads(takes);
+    let driver = FaultDriver::new(slow, move |operation, key| {
+        let is_counted = operation == Operation::Get && is_record(key) && switch.load(Ordering::SeqCst);
+        if is_counted && count.fetch_add(1, Ordering::SeqCst) < lost { Fault::Hang } else { Fault::None }
+    });
+    let log = open_in(env.clone(), driver, |options| options.request_timeout = Duration::from_secs(10)).await.unwrap();
+    is_open.store(true, Ordering::SeqCst);
+    let began = env.monotonic();
+    log.refresh(Freshness::Strict).await.unwrap();
+    (env.monotonic().saturating_sub(began), asked.load(Ordering::SeqCst))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_is_not_answered_is_asked_for_again_within_its_time() {
+    let (took, gets) = refreshed(Duration::from_millis(20), 1).await;
+    assert_eq!((took.as_millis(), gets), (5_020, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_is_answered_in_half_its_time_is_one_request() {
+    for millis in [0, 20, 4_000] {
+        let (took, gets) = refreshed(Duration::from_millis(millis), 0).await;
+        assert_eq!((took.as_millis(), gets), (u128::from(millis), 1));
+    }
+    // It was asked for again when the answer came, to the first.
+    let (took, gets) = refreshed(Duration::from_secs(8), 0).await;
+    assert_eq!((took.as_millis(), gets), (8_000, 2));
 }

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use crate::cluster::DATABASE_PREFIX;
 use crate::store::StoreWorld;
 
-/// What every object was when it was created, whatever became of it; `head`, which changes, is left out.
+/// What every object was when it was created, whatever became of it; `head`, which changes, is left out. Of one that nobody
+/// knew of when a lying store wrote another one over it, that other one is kept.
 #[derive(Debug, Default)]
 pub(crate) struct Records(BTreeMap<String, Record>);
 
@@ -18,14 +19,32 @@ pub(crate) struct Record {
     key: Key,
     body: Bytes,
     created: Duration,
+    /// Whether somebody was answered that it is there.
+    is_known: bool,
 }
 
 impl Records {
     /// An object was written.
     pub(crate) fn written(&mut self, key: &Key, body: &Bytes, now: Duration) {
         if !key.as_str().ends_with("head") {
-            let record = Record { key: key.clone(), body: body.clone(), created: now };
+            let record = Record { key: key.clone(), body: body.clone(), created: now, is_known: false };
             self.0.entry(key.as_str().to_owned()).or_insert(record);
+        }
+    }
+
+    /// Somebody was answered that an object is there.
+    pub(crate) fn known(&mut self, key: &str) {
+        if let Some(record) = self.0.get_mut(key) {
+            record.is_known = true;
+        }
+    }
+
+    /// An object was written over one that was there, by a store that says that it was not. If nobody knew of that, this one is
+    /// as good as if it had come first.
+    pub(crate) fn overwritten(&mut self, key: &Key, body: &Bytes, now: Duration) {
+        if self.0.get(key.as_str()).is_some_and(|record| !record.is_known) {
+            self.0.remove(key.as_str());
+            self.written(key, body, now);
         }
     }
 

@@ -243,6 +243,9 @@ impl StoreWorld {
         match outcome {
             Some(outcome) if !fate.unanswered => {
                 self.scheduler.sleep(fate.to_client).await;
+                if outcome.is_ok() {
+                    self.state.lock().records.known(request.subject());
+                }
                 match &outcome {
                     Ok(_) => self.trace.note(format_args!("{process} r{number} answered")),
                     Err(error) => self.trace.note(format_args!("{process} r{number} answered: {error}")),
@@ -278,6 +281,7 @@ impl StoreWorld {
         {
             if lies {
                 outcome = Ok(Answer::Written(state.bucket.write(now, key, body)));
+                state.records.overwritten(key, body, now);
                 state.counts.lies += 1;
             } else if again.is_empty() {
                 state.usage.entry(*process).or_default().lost_puts += 1;
