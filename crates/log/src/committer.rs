@@ -1,11 +1,15 @@
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bucketdb_driver::{Condition, Key};
+use bucketdb_env::yield_now;
 use bytes::Bytes;
+use futures::future::{self, Either};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::commit_delay::{CommitDelay, SHORTEST_SLEEP};
 use crate::overtaken::Overtaken;
 use crate::plan::{Numbering, Plan, is_any_valid, plan, requeue};
 use crate::planted::{PlantedBug, is_planted};
@@ -22,6 +26,9 @@ use crate::{Commit, CommitError, CommitId, LogError, LogTime, Result, Seq, SlotN
 /// A record that is older than so many requests take was not written by somebody who wrote at the same time.
 const REQUESTS_OF_A_RACE: u32 = 8;
 
+/// How often other tasks are let go on before a timer is set.
+const YIELDS: usize = 32;
+
 /// The one task of an open log that writes: it groups what waits, and has at most one record under way.
 pub(crate) struct Committer<M: StateMachine> {
     pub(crate) shared: Arc<Shared<M>>,
@@ -35,6 +42,7 @@ pub(crate) struct Committer<M: StateMachine> {
     pub(crate) contended_at: Option<Duration>,
     /// How often others write between two of its records.
     pub(crate) overtaken: Overtaken,
+    delay: CommitDelay,
 }
 
 /// What was asked for and not begun yet.
@@ -102,7 +110,8 @@ impl<M: StateMachine> Committer<M> {
     pub(crate) fn new(shared: Arc<Shared<M>>, inbox: mpsc::UnboundedReceiver<Message<M>>) -> Self {
         let intake = Intake { inbox, queue: VecDeque::new(), closing: Vec::new() };
         let (numbering, pace, overtaken) = (Numbering::default(), Pace::default(), Overtaken::default());
-        Self { shared, intake, numbering, losses: 0, pace, contended_at: None, overtaken }
+        let delay = CommitDelay::default();
+        Self { shared, intake, numbering, losses: 0, pace, contended_at: None, overtaken, delay }
     }
 
     /// Works until it is told to close, or until nobody can ask for anything any more.
@@ -122,6 +131,7 @@ impl<M: StateMachine> Committer<M> {
                 self.intake.fail_queue(&error);
                 continue;
             }
+            self.await_company().await;
             if self.round().await.is_err() {
                 break;
             }
@@ -138,6 +148,40 @@ impl<M: StateMachine> Committer<M> {
             // Whoever asked may have gone.
             let _ = closed.send(());
         }
+    }
+
+    /// Waits a moment for those who were answered by the last record, if it is worth it.
+    async fn await_company(&mut self) {
+        let (env, before) = (self.shared.env.clone(), self.intake.queue.len());
+        let now = env.monotonic();
+        let others_write = self.losses > 0 || self.is_contended(now, 0);
+        if others_write || !self.intake.closing.is_empty() || !self.delay.begins(now, before) {
+            return;
+        }
+        // Whoever has just been woken needs no longer than this as a rule.
+        for _ in 0..YIELDS {
+            yield_now().await;
+            self.intake.take_all();
+            if self.delay.left(env.monotonic(), self.intake.queue.len()).is_none() {
+                break;
+            }
+        }
+        let left = self.delay.left(env.monotonic(), self.intake.queue.len());
+        if let Some(left) = left.filter(|left| *left >= SHORTEST_SLEEP) {
+            let mut sleep = env.sleep(left);
+            while self.delay.left(env.monotonic(), self.intake.queue.len()).is_some() && self.intake.closing.is_empty()
+            {
+                let received = match future::select(pin!(self.intake.inbox.recv()), &mut sleep).await {
+                    Either::Left((received, _)) => received,
+                    Either::Right(_) => break,
+                };
+                match received {
+                    Some(message) => self.intake.take(message),
+                    None => break,
+                }
+            }
+        }
+        self.delay.ended(before, self.intake.queue.len() - before);
     }
 
     /// Writes one record from the front of the queue, or finds out what is needed before that.
@@ -372,6 +416,8 @@ impl<M: StateMachine> Committer<M> {
             // It is in the log, whatever is wrong with the state: saying anything else would be a lie.
             Err(error) => tracing::error!(%error, "a record was written that cannot be applied"),
         }
+        self.intake.take_all();
+        self.delay.written(self.shared.env.monotonic(), self.pace.mean(), members.len(), self.intake.queue.len());
         for (submission, id) in members {
             submission.answer(Ok(Commit { seq, time, id }));
         }

@@ -202,7 +202,7 @@ impl<M: StateMachine> Committer<M> {
 
     /// Whether others were seen to write at the same time, not longer ago than all of them need for their turns: what was
     /// written some time before is no reason to wait.
-    fn is_contended(&self, now: Duration, writers: usize) -> bool {
+    pub(crate) fn is_contended(&self, now: Duration, writers: usize) -> bool {
         let turns = u32::try_from(writers).unwrap_or(u32::MAX).saturating_add(2).min(MOST_WAITED_FOR);
         self.contended_at.is_some_and(|at| now.saturating_sub(at) <= self.pace.patience() * turns)
     }

@@ -110,11 +110,21 @@ impl LogTime {
     /// How many of the lower bits count within a millisecond.
     const COUNTER_BITS: u32 = 16;
 
+    /// How many of the lower bits are those of the wall clock where that is behind.
+    const CLOCK_BITS: u32 = 6;
+
     /// The time of a record that is written when the wall clock shows `wall_ms` and follows one of time `self`.
+    ///
+    /// Where the clock is behind, the time is that of the record before and a little more, in which the clock still shows: two
+    /// copies of one machine that write the same thing behind the same record do not write the same bytes, unless they do it in
+    /// the same millisecond, or in such of two that are multiples of 64 apart. By their bytes they tell whose record it is.
     #[must_use]
     pub fn tick(self, wall_ms: u64) -> Self {
         let wall = wall_ms.min(u64::MAX >> Self::COUNTER_BITS) << Self::COUNTER_BITS;
-        Self(wall.max(self.0.saturating_add(1)))
+        let mask = (1 << Self::CLOCK_BITS) - 1;
+        let least = self.0.saturating_add(1);
+        let behind = least.saturating_add((wall_ms.wrapping_sub(least)) & mask);
+        Self(if wall > self.0 { wall } else { behind })
     }
 
     /// Milliseconds since 1970-01-01T00:00:00Z.
@@ -135,6 +145,16 @@ mod tests {
         let second = first.tick(5);
         assert!(second > first);
         assert_eq!(second.tick(2_000_000).unix_ms(), 2_000_000);
+    }
+
+    #[test]
+    fn clocks_that_are_behind_show_in_the_time() {
+        let before = LogTime::default().tick(1_000_000);
+        let times: Vec<LogTime> = (0..64).map(|ms| before.tick(900_000 + ms)).collect();
+        assert!(times.iter().all(|time| *time > before && time.0 <= before.0 + 64), "{times:?}");
+        let distinct: std::collections::BTreeSet<&LogTime> = times.iter().collect();
+        assert_eq!(distinct.len(), times.len());
+        assert_eq!(LogTime(u64::MAX).tick(5), LogTime(u64::MAX));
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod checkpoint;
 mod checkpoint_record;
 mod collect;
 mod commit;
+mod commit_delay;
 mod committer;
 mod contention;
 mod create;

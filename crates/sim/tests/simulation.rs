@@ -65,7 +65,7 @@ fn planted_bugs_are_found() {
         (PlantedBug::DropAtOnce, 40),
         (PlantedBug::ListingWithoutRun, 200),
         (PlantedBug::BranchForgotten, 540),
-        (PlantedBug::DropForgotten, 2100),
+        (PlantedBug::DropForgotten, 2400),
     ];
     for (bug, near) in rare {
         assert!(find(bug, near..near + 100).is_some(), "{bug:?} was not found");

@@ -9,54 +9,67 @@ use bytes::Bytes;
 use crate::cluster::DATABASE_PREFIX;
 use crate::store::StoreWorld;
 
-/// What every object was when it was created, whatever became of it; `head`, which changes, is left out. Of one that nobody
-/// knew of when a lying store wrote another one over it, that other one is kept.
+/// What every object was when it was created, whatever became of it; `head`, which changes, is left out.
 #[derive(Debug, Default)]
 pub(crate) struct Records(BTreeMap<String, Record>);
 
 #[derive(Debug)]
 pub(crate) struct Record {
     key: Key,
-    body: Bytes,
-    created: Duration,
-    /// Whether somebody was answered that it is there.
-    is_known: bool,
+    /// What was written there, and when: more than once by a store that lies.
+    versions: Vec<(Bytes, Duration)>,
 }
 
 impl Records {
     /// An object was written.
     pub(crate) fn written(&mut self, key: &Key, body: &Bytes, now: Duration) {
         if !key.as_str().ends_with("head") {
-            let record = Record { key: key.clone(), body: body.clone(), created: now, is_known: false };
-            self.0.entry(key.as_str().to_owned()).or_insert(record);
+            let version = || vec![(body.clone(), now)];
+            self.0.entry(key.as_str().to_owned()).or_insert_with(|| Record { key: key.clone(), versions: version() });
         }
     }
 
-    /// Somebody was answered that an object is there.
-    pub(crate) fn known(&mut self, key: &str) {
-        if let Some(record) = self.0.get_mut(key) {
-            record.is_known = true;
-        }
-    }
-
-    /// An object was written over one that was there, by a store that says that it was not. If nobody knew of that, this one is
-    /// as good as if it had come first.
+    /// An object was written over one that was there, by a store that says that it was not.
     pub(crate) fn overwritten(&mut self, key: &Key, body: &Bytes, now: Duration) {
-        if self.0.get(key.as_str()).is_some_and(|record| !record.is_known) {
-            self.0.remove(key.as_str());
-            self.written(key, body, now);
+        if let Some(record) = self.0.get_mut(key.as_str()) {
+            record.versions.push((body.clone(), now));
         }
     }
 
-    /// What an object was when it was created.
-    pub(crate) fn first(&self, key: &Key) -> Option<&Bytes> {
-        self.0.get(key.as_str()).map(|record| &record.body)
+    /// What an object was when it was created. Of a record that a lying store has written over another one: the one that the
+    /// next record continues, or the later one if there is none.
+    pub(crate) fn created(&self, key: &Key) -> Option<&Bytes> {
+        self.0.get(key.as_str()).and_then(|record| self.version(record)).map(|(body, _)| body)
+    }
+
+    fn version<'a>(&'a self, record: &'a Record) -> Option<&'a (Bytes, Duration)> {
+        if let [only] = record.versions.as_slice() {
+            return Some(only);
+        }
+        let next = position(&record.key).and_then(|position| self.created(&record_key(position + 1)?));
+        let is_continued = |(body, _): &&(Bytes, Duration)| {
+            let hash = chain_hash(body);
+            next.is_some_and(|next| next.windows(hash.len()).any(|part| part == hash))
+        };
+        record.versions.iter().find(is_continued).or(record.versions.last())
     }
 
     /// When the records were created, in the order of their positions.
     pub(crate) fn times(&self) -> Vec<(u64, Duration)> {
-        self.0.values().filter_map(|record| Some((position(&record.key)?, record.created))).collect()
+        let time = |record: &Record| Some((position(&record.key)?, self.version(record)?.1));
+        self.0.values().filter_map(time).collect()
     }
+}
+
+/// What the record behind one carries of it: the first half of its BLAKE3 hash.
+fn chain_hash(record: &[u8]) -> [u8; 16] {
+    let mut half = [0; 16];
+    half.copy_from_slice(&blake3::hash(record).as_bytes()[..16]);
+    half
+}
+
+fn record_key(position: u64) -> Option<Key> {
+    Key::new(format!("{DATABASE_PREFIX}/log/{position:020}")).ok()
 }
 
 /// The position of a record of the database's log by its key.
@@ -83,7 +96,7 @@ fn refused(operation: Operation) -> DriverError {
 #[async_trait]
 impl Driver for Archive {
     async fn get(&self, key: &Key) -> Result<Object, DriverError> {
-        let found = self.0.records(|records| records.first(key).cloned());
+        let found = self.0.records(|records| records.created(key).cloned());
         let body = found.ok_or_else(|| DriverError::not_found(Operation::Get, key))?;
         Ok(Object { body, etag: ETag("archive".to_owned()) })
     }
@@ -97,9 +110,15 @@ impl Driver for Archive {
     }
 
     async fn list(&self, prefix: &str, _: Option<&str>) -> Result<Page, DriverError> {
-        let listed = |record: &Record| Listed { key: record.key.clone(), size_bytes: Some(record.body.len() as u64) };
-        let is_in = |record: &&Record| record.key.as_str().starts_with(prefix) && position(&record.key).is_some();
-        Ok(Page { objects: self.0.records(|all| all.0.values().filter(is_in).map(listed).collect()), next: None })
+        let listed = |all: &Records| {
+            let is_in = |record: &&Record| record.key.as_str().starts_with(prefix) && position(&record.key).is_some();
+            let listed = |record: &Record| {
+                let size = all.version(record).map(|(body, _)| body.len() as u64);
+                Listed { key: record.key.clone(), size_bytes: size }
+            };
+            all.0.values().filter(is_in).map(listed).collect()
+        };
+        Ok(Page { objects: self.0.records(listed), next: None })
     }
 
     async fn list_after(&self, prefix: &str, after: &Key) -> Result<Page, DriverError> {

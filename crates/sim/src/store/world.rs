@@ -243,9 +243,6 @@ impl StoreWorld {
         match outcome {
             Some(outcome) if !fate.unanswered => {
                 self.scheduler.sleep(fate.to_client).await;
-                if outcome.is_ok() {
-                    self.state.lock().records.known(request.subject());
-                }
                 match &outcome {
                     Ok(_) => self.trace.note(format_args!("{process} r{number} answered")),
                     Err(error) => self.trace.note(format_args!("{process} r{number} answered: {error}")),
