@@ -15,7 +15,7 @@ const BARS: [(&str, f64, f64); 2] = [
 ];
 
 /// Why there is more to do than for a peer that is ahead.
-const REASONS: [(&str, &str); 4] = [
+const REASONS: [(&str, &str); 6] = [
     ("commits of 100 documents", "Why, for batches from many callers: as for the batch of a thousand."),
     (
         "commits of 1000 documents",
@@ -30,6 +30,12 @@ const REASONS: [(&str, &str); 4] = [
         "Why, for 100 callers: the commits that meet a checkpoint share two cores with it, which the p99 of the next table shows. It comes \
          so often that a database opens quickly after its processes were killed.",
     ),
+    (
+        "commits of one document, 10 callers",
+        "Why, for ten callers: one record is under way at a time, as any other process may write the next one; a commit that comes \
+         meanwhile waits for it, and then for its own.",
+    ),
+    ("YCSB", "Why, for updates by ten callers in YCSB: as for their commits."),
     (
         "most memory",
         "Why, for the memory: the store is memory too, and holds objects that were replaced for a grace of an hour.",
