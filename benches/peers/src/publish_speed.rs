@@ -35,7 +35,11 @@ const REASONS: [(&str, &str); 6] = [
         "Why, for ten callers: one record is under way at a time, as any other process may write the next one; a commit that comes \
          meanwhile waits for it, and then for its own.",
     ),
-    ("YCSB", "Why, for updates by ten callers in YCSB: as for their commits."),
+    (
+        "YCSB",
+        "Why, for YCSB: of its updates by ten callers, one record is under way at a time, as any other process may write the next \
+         one; a commit that comes meanwhile waits for it, and then for its own.",
+    ),
     (
         "most memory",
         "Why, for the memory: the store is memory too, and holds objects that were replaced for a grace of an hour.",
