@@ -221,7 +221,8 @@ impl Database {
     /// two rounds of requests.
     ///
     /// # Errors
-    /// If the store does not answer in time. Whoever waits for the commit is told that its outcome is unknown.
+    /// If the store does not answer in time. Whoever waits for a commit is told that its outcome is unknown; a checkpoint that
+    /// was under way is given up, and nothing that was answered is lost. Closing may be tried again.
     pub async fn close(&self) -> Result<()> {
         self.inner.leave_checkpoint().await;
         self.inner.runs().flush_disk_cache().await;

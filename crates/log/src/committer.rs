@@ -26,8 +26,9 @@ use crate::{Commit, CommitError, CommitId, LogError, LogTime, Result, Seq, SlotN
 /// A record that is older than so many requests take was not written by somebody who wrote at the same time.
 const REQUESTS_OF_A_RACE: u32 = 8;
 
-/// How often other tasks are let go on before a timer is set.
-const YIELDS: usize = 32;
+/// How often other tasks are let go on before a timer is set. tokio's runtime of one thread looks at its main future after 61
+/// tasks (`event_interval`): a caller that lives there gets its turn twice.
+const YIELDS: usize = 128;
 
 /// The one task of an open log that writes: it groups what waits, and has at most one record under way.
 pub(crate) struct Committer<M: StateMachine> {
@@ -154,7 +155,8 @@ impl<M: StateMachine> Committer<M> {
     async fn await_company(&mut self) {
         let (env, before) = (self.shared.env.clone(), self.intake.queue.len());
         let now = env.monotonic();
-        let others_write = self.losses > 0 || self.is_contended(now, 0);
+        let writers = self.shared.applied.read().turns.writers();
+        let others_write = self.losses > 0 || self.is_contended(now, writers);
         if others_write || !self.intake.closing.is_empty() || !self.delay.begins(now, before) {
             return;
         }

@@ -51,33 +51,6 @@ impl TimedDriver {
         self.timed_beyond(Duration::ZERO, operation, subject, call).await
     }
 
-    /// As [`timed`](Self::timed), of what may be asked twice.
-    async fn read<T, C>(&self, subject: (Operation, &str), call: impl Fn() -> C + Send + Sync) -> Result<T>
-    where
-        T: Send,
-        C: Future<Output = Result<T>> + Send,
-    {
-        let (operation, name) = subject;
-        self.timed(operation, name, self.asked_again(call)).await
-    }
-
-    async fn asked_again<T, C>(&self, call: impl Fn() -> C + Send + Sync) -> Result<T>
-    where
-        T: Send,
-        C: Future<Output = Result<T>> + Send,
-    {
-        let patience = self.env.sleep(self.request_timeout / ASKED_AGAIN_AFTER);
-        let mut first = pin!(call());
-        if let Either::Left((result, _)) = future::select(first.as_mut(), patience).await {
-            return result;
-        }
-        match future::select(first, pin!(call())).await {
-            Either::Left((Err(error), second)) if error.is_transient() => second.await,
-            Either::Right((Err(error), first)) if error.is_transient() => first.await,
-            Either::Left((result, _)) | Either::Right((result, _)) => result,
-        }
-    }
-
     /// As [`timed`](Self::timed), for a call that may take longer by so much.
     async fn timed_beyond<T>(
         &self,
@@ -87,21 +60,46 @@ impl TimedDriver {
         call: impl Future<Output = Result<T>> + Send,
     ) -> Result<T> {
         let allowed = self.request_timeout.saturating_add(extra);
-        let timeout = self.env.sleep(allowed);
-        match future::select(pin!(call), timeout).await {
+        match future::select(pin!(call), self.env.sleep(allowed)).await {
             Either::Left((result, _)) => result,
-            Either::Right(((), _)) => {
-                let detail = format!("no answer from {} within {} s", self.inner.fingerprint(), allowed.as_secs_f64());
-                Err(DriverError::new(ErrorKind::Transient, operation, subject, detail))
-            }
+            Either::Right(_) => Err(self.no_answer(operation, subject, allowed)),
         }
+    }
+
+    /// As [`timed`](Self::timed), of what may be asked twice.
+    async fn read<T, C>(&self, operation: Operation, subject: &str, call: impl Fn() -> C + Send + Sync) -> Result<T>
+    where
+        T: Send,
+        C: Future<Output = Result<T>> + Send,
+    {
+        let patience = self.request_timeout / ASKED_AGAIN_AFTER;
+        let mut first = pin!(call());
+        if let Either::Left((result, _)) = future::select(first.as_mut(), self.env.sleep(patience)).await {
+            return result;
+        }
+        let either = async {
+            match future::select(first, pin!(call())).await {
+                Either::Left((Err(error), second)) if error.is_transient() => second.await,
+                Either::Right((Err(error), first)) if error.is_transient() => first.await,
+                Either::Left((result, _)) | Either::Right((result, _)) => result,
+            }
+        };
+        match future::select(pin!(either), self.env.sleep(self.request_timeout - patience)).await {
+            Either::Left((result, _)) => result,
+            Either::Right(_) => Err(self.no_answer(operation, subject, self.request_timeout)),
+        }
+    }
+
+    fn no_answer(&self, operation: Operation, subject: &str, allowed: Duration) -> DriverError {
+        let detail = format!("no answer from {} within {} s", self.inner.fingerprint(), allowed.as_secs_f64());
+        DriverError::new(ErrorKind::Transient, operation, subject, detail)
     }
 }
 
 #[async_trait]
 impl Driver for TimedDriver {
     async fn get(&self, key: &Key) -> Result<Object> {
-        self.read((Operation::Get, key.as_str()), || self.inner.get(key)).await
+        self.read(Operation::Get, key.as_str(), || self.inner.get(key)).await
     }
 
     async fn put(&self, key: &Key, body: Bytes, condition: Condition) -> Result<ETag> {
@@ -114,15 +112,15 @@ impl Driver for TimedDriver {
     }
 
     async fn list(&self, prefix: &str, continuation: Option<&str>) -> Result<Page> {
-        self.read((Operation::List, prefix), || self.inner.list(prefix, continuation)).await
+        self.read(Operation::List, prefix, || self.inner.list(prefix, continuation)).await
     }
 
     async fn list_after(&self, prefix: &str, after: &Key) -> Result<Page> {
-        self.read((Operation::List, prefix), || self.inner.list_after(prefix, after)).await
+        self.read(Operation::List, prefix, || self.inner.list_after(prefix, after)).await
     }
 
     async fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Object> {
-        self.read((Operation::Get, key.as_str()), || self.inner.get_range(key, range.clone())).await
+        self.read(Operation::Get, key.as_str(), || self.inner.get_range(key, range.clone())).await
     }
 
     // How long a stream takes depends on its size: it is passed on as it is.

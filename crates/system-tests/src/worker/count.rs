@@ -36,6 +36,11 @@ pub(crate) async fn count(arguments: &Arguments, worker: u32, operations: u64) -
         say(&Line::Counted { operation, position: db.position().0 })?;
     }
     say_usage(&db)?;
-    db.close().await?;
+    // The store may be stopped at the moment, with the checkpoint under way that is left for whoever comes next.
+    while let Err(error) = db.close().await {
+        if !error.is_retryable() {
+            return Err(error.into());
+        }
+    }
     Ok(())
 }

@@ -20,8 +20,8 @@ use crate::workers::{Worker, side_by_side};
 /// How long the store stops: longer than a request and than a commit is waited for.
 const STOPPED: Duration = Duration::from_secs(3);
 
-/// The store stops when a worker has counted so often.
-const STOPS_AT: [usize; 2] = [30, 60];
+/// The store stops when a worker has said so much: the last time when it, or another one, is about to close the database.
+const STOPS_AT: [usize; 3] = [30, 60, OPERATIONS as usize];
 
 const OPERATIONS: u64 = 100;
 
