@@ -11,8 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
 use crate::process::{Log, Tool};
-use crate::report;
-use crate::workspace;
+use crate::{interrupt, report, workspace};
 
 /// How long building them may take, and how much longer than asked for a target may run.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
@@ -46,14 +45,20 @@ impl FuzzOptions {
     }
 }
 
+/// A target, and how many inputs it tried, if it found nothing.
+pub(crate) type Tried = (String, Result<u64>);
+
 /// Runs the targets, one on each core at a time, and says how many inputs each of them tried; begins no other one behind a
 /// finding, and fails.
 pub(crate) fn run(options: &FuzzOptions) -> Result<()> {
-    fuzz(options).map(|_| ())
+    fuzz(options)?.into_iter().try_for_each(|(_, tried)| tried.map(|_| ()))
 }
 
-/// As [`run`]; gives the targets and how many inputs each of them tried.
-pub(crate) fn fuzz(options: &FuzzOptions) -> Result<Vec<(String, u64)>> {
+/// As [`run`], of which a finding is a part of the answer: the other targets found nothing all the same.
+///
+/// # Errors
+/// If the targets cannot be built, or it was interrupted.
+pub(crate) fn fuzz(options: &FuzzOptions) -> Result<Vec<Tried>> {
     let folder = workspace::root().join("fuzz");
     let targets = if options.targets.is_empty() { all(&folder)? } else { options.targets.clone() };
     let cargo_fuzz = Tool::new("cargo").args(["+nightly", "fuzz"]).in_folder(&folder);
@@ -73,7 +78,7 @@ pub(crate) fn fuzz(options: &FuzzOptions) -> Result<Vec<(String, u64)>> {
             .with_context(|| format!("target {target} found something; the input is in fuzz/artifacts/{target}"))?;
         let inputs = inputs(&log)?;
         report::line(target, format!("{inputs} inputs, no finding"));
-        Ok((target.to_owned(), inputs))
+        Ok(inputs)
     };
     let waiting = Mutex::new(targets.iter());
     let lock = || waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -83,17 +88,17 @@ pub(crate) fn fuzz(options: &FuzzOptions) -> Result<Vec<(String, u64)>> {
             if outcome.is_err() {
                 *lock() = [].iter();
             }
-            outcome
+            (target.clone(), outcome)
         });
-        outcomes.collect::<Result<Vec<_>>>()
+        outcomes.collect::<Vec<Tried>>()
     };
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    let tried: Result<Vec<_>> = thread::scope(|scope| {
+    let mut tried: Vec<_> = thread::scope(|scope| {
         let threads: Vec<_> = (0..cores).map(|_| scope.spawn(try_some)).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+        threads.into_iter().flat_map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
     });
-    let mut tried = tried?.concat();
-    tried.sort();
+    interrupt::check()?;
+    tried.sort_by(|one, other| one.0.cmp(&other.0));
     Ok(tried)
 }
 
