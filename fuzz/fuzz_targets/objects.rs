@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use arbitrary::Arbitrary;
-use bucketdb::{Cache, Condition, Database, Document, Driver, Duplicates, Key, MemoryDriver};
-use bucketdb_fuzz::{Edit, edited};
+use bucketdb::{Cache, Condition, Database, Document, Driver, Duplicates, Key};
+use bucketdb_fuzz::{Edit, KnownStore, edited};
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use serde::{Deserialize, Serialize};
@@ -53,7 +53,7 @@ fn user(id: u32) -> User {
     User { id, email: format!("{id}@example.org"), age, ends, tags: (0..id % 4).map(|tag| format!("t{tag}")).collect() }
 }
 
-async fn open(store: &MemoryDriver, is_reader: bool) -> bucketdb::Result<Database> {
+async fn open(store: &KnownStore, is_reader: bool) -> bucketdb::Result<Database> {
     let timeout = Duration::from_millis(200);
     let builder =
         Database::builder().driver(store.clone()).prefix("db").commit_timeout(timeout).request_timeout(timeout);
@@ -63,7 +63,7 @@ async fn open(store: &MemoryDriver, is_reader: bool) -> bucketdb::Result<Databas
 
 /// Records of many kinds, checkpoints, runs, loads, indexes, and a tail.
 async fn base() -> Vec<(Key, Bytes)> {
-    let store = MemoryDriver::new();
+    let store = KnownStore::default();
     let db = open(&store, false).await.unwrap();
     let users = db.table::<User>().await.unwrap();
     users.create_index("tags[*], age desc").await.unwrap();
@@ -95,7 +95,7 @@ async fn base() -> Vec<(Key, Bytes)> {
     objects
 }
 
-async fn use_it(store: &MemoryDriver, is_reader: bool) -> bucketdb::Result<()> {
+async fn use_it(store: &KnownStore, is_reader: bool) -> bucketdb::Result<()> {
     let db = open(store, is_reader).await?;
     let users = db.table::<User>().await?;
     // Each of them may fail, and the others go on.
@@ -120,7 +120,7 @@ fuzz_target!(|input: Input| {
     let base = &*BASE;
     let damaged = usize::from(input.object) % base.objects.len();
     base.runtime.block_on(async {
-        let store = MemoryDriver::new();
+        let store = KnownStore::default();
         for (number, (key, body)) in base.objects.iter().enumerate() {
             let body = if number == damaged { edited(body, &input.edits) } else { body.clone() };
             store.put(key, body, Condition::Always).await.unwrap();

@@ -8,8 +8,8 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use arbitrary::Arbitrary;
-use bucketdb::{Cache, Condition, Database, DatabaseBuilder, Document, Driver, Duplicates, Error, Key, MemoryDriver};
-use bucketdb_fuzz::{Edit, edited};
+use bucketdb::{Cache, Condition, Database, DatabaseBuilder, Document, Driver, Duplicates, Error, Key};
+use bucketdb_fuzz::{Edit, KnownStore, edited};
 use bucketdb_log::format::{Checksums, decode, encode};
 use bucketdb_log::{ChainHash, DatabaseId, Entry, Layout, LogTime, Record, RecordKind, SessionId, is_branch_name};
 use bytes::Bytes;
@@ -84,7 +84,7 @@ fn user(id: u32) -> User {
     User { id, name: format!("user {id}") }
 }
 
-fn at(store: &MemoryDriver, prefix: &str) -> DatabaseBuilder {
+fn at(store: &KnownStore, prefix: &str) -> DatabaseBuilder {
     let timeout = Duration::from_millis(200);
     let builder = Database::builder().driver(store.clone()).prefix(prefix).commit_timeout(timeout);
     // Caches tell runs apart by their checksums.
@@ -95,7 +95,7 @@ const LOAD: &str = "import";
 const NOTE: &[u8] = b"line 12";
 
 async fn base() -> bucketdb::Result<Vec<(Key, Bytes)>> {
-    let store = MemoryDriver::new();
+    let store = KnownStore::default();
     let db = at(&store, "db").open().await?;
     let users = db.table::<User>().await?;
     for id in 0..4 {
@@ -141,7 +141,7 @@ async fn go_on(db: &Database) -> bucketdb::Result<Vec<u32>> {
 }
 
 /// The names of the branches, each opened, and how many documents the last that opens has.
-async fn branches(store: &MemoryDriver, db: &Database) -> bucketdb::Result<(Vec<String>, usize)> {
+async fn branches(store: &KnownStore, db: &Database) -> bucketdb::Result<(Vec<String>, usize)> {
     let mut count = 0;
     let names: Vec<String> = db.branches().await?.into_iter().map(|branch| branch.name).collect();
     assert!(names.iter().all(|name| is_branch_name(name)), "{names:?}");
@@ -168,7 +168,7 @@ async fn snapshots(db: &Database) -> bucketdb::Result<usize> {
 }
 
 /// Everything; each of these may fail by itself.
-async fn use_it(store: &MemoryDriver, is_whole: bool) -> bucketdb::Result<()> {
+async fn use_it(store: &KnownStore, is_whole: bool) -> bucketdb::Result<()> {
     let opened = at(store, "db").open().await;
     if let Ok(db) = &opened {
         let snapshots = snapshots(db).await;
@@ -227,7 +227,7 @@ fn further(base: &Base, (like, kind): (u8, Option<u8>), edits: &[Edit]) -> Optio
 fuzz_target!(|input: Input| {
     let base = &*BASE;
     base.runtime.block_on(async {
-        let store = MemoryDriver::new();
+        let store = KnownStore::default();
         let mut objects = base.objects.clone();
         let mut is_whole = false;
         match input.damage {
