@@ -11,6 +11,7 @@ use crate::latency::Latency;
 use crate::ledger::Totals;
 use crate::month::{LIMIT_GETS, LIMIT_PUTS};
 use crate::prices;
+use crate::requests::BUCKET_PEERS;
 use crate::results::Results;
 use crate::{publish_bars, publish_readme, publish_speed, speed, ycsb};
 
@@ -26,6 +27,12 @@ Only the tables \"In a second\" and \"How long each takes\", beside local engine
 What is promised of reliability is tried by `cargo xtask reliability`, and has a table of its own. All answers are checked. A bar that
 is missed says so, and why.
 ";
+
+/// What goes on for longer is no operation, but a time in which something goes on.
+const A_MINUTE_MS: f64 = 60_000.0;
+
+/// Thirty days.
+const MONTH_MS: f64 = 30.0 * 24.0 * 3600.0 * 1000.0;
 
 /// What is the same for the peers that have other names for it.
 const NODE_NAMES: [(&str, &str); 9] = [
@@ -81,7 +88,7 @@ fn requests(all: &[Results]) -> Option<Table> {
         let shown = |results: Option<&Results>| {
             let row = results.and_then(|results| results.row(&row.what))?;
             let ms = row.more.get("ms").and_then(|ms| ms.as_f64());
-            let ms = ms.filter(|ms| *ms > 0.0 && *ms < 60_000.0).map(|ms| format!(", {} ms", number(ms)));
+            let ms = ms.filter(|ms| *ms > 0.0 && *ms < A_MINUTE_MS).map(|ms| format!(", {} ms", number(ms)));
             Some(format!("{}{}{}", number(row.value?), unit(&row.unit), ms.unwrap_or_default()))
         };
         let is_met = row.more.get("is_met").and_then(|is_met| is_met.as_bool()).unwrap_or(true);
@@ -112,6 +119,41 @@ fn requests(all: &[Results]) -> Option<Table> {
     }
     [Some(ours), of("SlateDB")].into_iter().flatten().for_each(|results| table.note(source(results)));
     Some(table)
+}
+
+/// The same by the kind of request, with bytes and what it costs.
+fn by_kind(all: &[Results]) -> Result<Option<Table>> {
+    let peers: Vec<&Results> = BUCKET_PEERS.iter().filter_map(|peer| of_requests(all, peer)).collect();
+    let Some(ours) = peers.first() else { return Ok(None) };
+    let columns = ["PUT, GET, LIST", "KiB read, written", "USD for 1 M"];
+    let header = peers.iter().flat_map(|results| columns.map(|column| format!("{}: {column}", results.peer)));
+    let header: Vec<String> = ["operation".to_owned()].into_iter().chain(header).collect();
+    let mut table =
+        Table::new("Each operation, by kind of request", &header.iter().map(String::as_str).collect::<Vec<_>>());
+    let price = prices::s3_standard()?;
+    for row in &ours.rows {
+        let cells = |results: &&Results| {
+            let row = results.row(&row.what)?;
+            let of = |name: &str| row.more.get(name)?.as_f64();
+            let (puts, gets, lists) = (of("puts")?, of("gets")?, of("lists")?);
+            let kib = ["bytes_down", "bytes_up"]
+                .map(|name| of(name).map_or("–".to_owned(), |bytes| number(bytes / 1024.0)));
+            let usd = price.bill(&Totals { puts, gets, lists, ..Totals::default() }, 0.0).requests();
+            let usd = match of("ms").filter(|ms| *ms >= A_MINUTE_MS) {
+                Some(ms) => format!("{} a month", number(usd * MONTH_MS / ms)),
+                None => number(usd * 1e6),
+            };
+            Some([format!("{}, {}, {}", number(puts), number(gets), number(lists)), kib.join(", "), usd])
+        };
+        let cells = peers.iter().flat_map(|results| cells(results).unwrap_or_else(|| columns.map(|_| "–".to_owned())));
+        table.rows.push([row.what.clone()].into_iter().chain(cells).collect());
+    }
+    table.note(
+        "Prices of S3 Standard; a request for bytes costs the same however many there are. To create a database has the trial of the \
+         store in it, an hour of commits the commits themselves, and what several writers do is told of one commit."
+            .to_owned(),
+    );
+    Ok(Some(table))
 }
 
 fn unit(unit: &str) -> String {
@@ -334,6 +376,7 @@ pub fn publish(results: &Path, engine: &Path, root: &Path) -> Result<()> {
     let plot = results.join("growth.svg");
     let mut text = PREAMBLE.to_owned();
     add(&mut text, requests(&all));
+    add(&mut text, by_kind(&all)?);
     Latency::ALL.into_iter().for_each(|latency| add(&mut text, ycsb(&all, latency)));
     add(&mut text, month(&all, "single", "each read by itself")?);
     add(&mut text, month(&all, "single-disk", "each read by itself, each instance with a disk")?);

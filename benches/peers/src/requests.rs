@@ -70,9 +70,15 @@ pub(crate) async fn cost<T>(ledger: &Ledger, work: impl Future<Output = Result<T
 
 /// The row of a cost, and whether it is within the bar: of all requests unless only the PUTs are meant.
 fn judged(what: &str, cost: &Cost, goal: &str, is_met: bool) -> Row {
-    let Totals { puts, gets, lists, read_bytes, .. } = cost.totals;
-    let row = row(what, "requests", cost.totals.billed()).with("puts", puts).with("gets", gets).with("lists", lists);
-    row.with("bytes_down", read_bytes).with("ms", cost.ms.round()).with("goal", goal).with("is_met", is_met)
+    let row = by_kind(row(what, "requests", cost.totals.billed()), &cost.totals);
+    row.with("ms", cost.ms.round()).with("goal", goal).with("is_met", is_met)
+}
+
+/// With the requests of each kind, and the bytes, of one operation.
+fn by_kind(row: Row, of_one: &Totals) -> Row {
+    let Totals { puts, gets, lists, read_bytes, written_bytes, .. } = *of_one;
+    let row = row.with("puts", puts).with("gets", gets).with("lists", lists);
+    row.with("bytes_down", read_bytes).with("bytes_up", written_bytes)
 }
 
 async fn measure<P: Peer>(documents: u64) -> Result<Vec<Row>> {

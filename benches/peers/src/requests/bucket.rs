@@ -9,7 +9,7 @@ use futures::future::try_join_all;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{Cost, Peer, cost};
+use super::{Cost, Peer, by_kind, cost};
 use crate::latency::Latency;
 use crate::ledger::Ledger;
 use crate::ledger_driver::LedgerDriver;
@@ -134,8 +134,7 @@ async fn contend(writers: u64) -> Result<Row> {
     let rate = commits / started.elapsed().as_secs_f64();
     let bar = if writers == 1 { 0.8 / 0.030 } else { 0.8 / 0.045 };
     let row = row(format!("{writers} writers, one commit after the other each"), "commits/s", rate);
-    let row = row.with("puts per commit", used.puts / commits).with("gets per commit", used.gets / commits);
-    Ok(row.with("goal", format!("≥ {bar:.1}")).with("is_met", rate >= bar))
+    Ok(by_kind(row, &used.times(1.0 / commits)).with("goal", format!("≥ {bar:.1}")).with("is_met", rate >= bar))
 }
 
 /// What costs at that size: opening, cold reads, strict reads and commits.
