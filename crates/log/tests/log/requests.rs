@@ -147,7 +147,7 @@ async fn steady_callers(callers: u32, put: Duration, thinks: Duration) -> (f64, 
         let log = log.clone();
         async move {
             // They do not begin together.
-            sleep(put * caller / 6).await;
+            sleep(put * 7 * caller / 40).await;
             for number in 0..100 {
                 set(&log, &format!("{caller}"), &number.to_string()).await.unwrap();
                 sleep(thinks).await;
@@ -161,11 +161,14 @@ async fn steady_callers(callers: u32, put: Duration, thinks: Duration) -> (f64, 
 
 #[tokio::test(start_paused = true)]
 async fn callers_that_come_back_at_once_share_one_record_each_time() {
-    // For a put of ten milliseconds no timer is set: others are let go on for a while. A timer may be a millisecond late.
-    for (put, thinks) in [(PUT, Duration::ZERO), (PUT, Duration::from_millis(1)), (PUT / 4, Duration::ZERO)] {
+    // For a put of ten milliseconds no timer is set: others are let go on for a while. Each put of the store may be a millisecond
+    // late, a tenth of such a one.
+    let cases =
+        [(PUT, Duration::ZERO, 110.0), (PUT, Duration::from_millis(1), 110.0), (PUT / 4, Duration::ZERO, 120.0)];
+    for (put, thinks, most) in cases {
         let (took, puts) = steady_callers(10, put, thinks).await;
         assert!(puts <= 106, "{puts} puts of {put:?} for a hundred commits of each that thinks {thinks:?}");
-        assert!(took <= 120.0, "as long as {took} puts of {put:?}");
+        assert!(took <= most, "as long as {took} puts of {put:?}");
     }
 }
 
