@@ -1,6 +1,7 @@
 //! The benches: of the engine, beside peers, and those of peers for Node.js, each a workspace or a package of its own, and the
 //! documents that come of them.
 
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -8,7 +9,7 @@ use clap::Args;
 
 use crate::process::{self, Tool};
 use crate::servers::{Fleet, ServerKind};
-use crate::workspace;
+use crate::{interrupt, report, workspace};
 
 /// SlateDB alone takes ten minutes to build on two cores, and ten million random updates of it an hour.
 const DEADLINE: Duration = Duration::from_secs(6 * 3600);
@@ -115,70 +116,83 @@ pub(crate) struct BenchOptions {
 /// Measures one after the other, and writes what came of it.
 ///
 /// # Errors
-/// If a bench fails. A peer for Node.js may, and there may be no S3 server: then their results stay as they were, it is told, and
-/// the others go on.
+/// If a bench fails, or a server or package that one needs cannot be had. It is told, the others go on, and its results stay those
+/// of before: some take an hour.
 pub(crate) fn run(options: &BenchOptions) -> Result<()> {
     let mut failed = Vec::new();
-    if options.short {
-        SHORT.iter().try_for_each(measure)?;
-    } else {
-        if !options.without_node {
-            failed = node_peers()?;
-        }
-        FULL.iter().try_for_each(measure)?;
+    if !options.short && !options.without_node {
+        node_peers(&mut failed)?;
     }
-    failed.extend(over_s3()?);
-    PUBLISHED.iter().try_for_each(measure)?;
+    let steps = if options.short { &SHORT[..] } else { &FULL };
+    for step in steps {
+        attempt(&mut failed, &name_of(step), || measure(step, Vec::new()))?;
+    }
+    attempt(&mut failed, &format!("{} over a real S3 server", name_of(&OVER_S3)), over_s3)?;
+    for step in &PUBLISHED {
+        attempt(&mut failed, &name_of(step), || measure(step, Vec::new()))?;
+    }
     if !failed.is_empty() {
         bail!("these failed, and their results are those of before: {}", failed.join(", "));
     }
     Ok(())
 }
 
-fn measure(step: &Step) -> Result<()> {
-    measure_beside(step, Vec::new())
-}
-
-/// As [`measure`], of what finds servers by these variables.
-fn measure_beside((bench, arguments): &Step, variables: Vec<(&'static str, String)>) -> Result<()> {
-    let manifest = format!("{bench}/Cargo.toml");
-    let program = ["run", "--release", "--manifest-path", &manifest, "--"];
-    if !workspace::cargo().args(program).args(*arguments).envs(variables).run_in_view(DEADLINE)?.success() {
-        bail!("the bench `{}` of {bench} failed; why is above", arguments.join(" "));
+/// Does one thing of many, and tells how long it took. If it fails, `failed` names it, and the others go on.
+///
+/// # Errors
+/// If the program is asked to end.
+fn attempt(failed: &mut Vec<String>, what: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    if let Err(error) = report::step("bench", what, work) {
+        interrupt::check()?;
+        report::line("error", format!("{error:#}"));
+        failed.push(format!("`{what}`"));
     }
     Ok(())
 }
 
-/// What failed: the server, if it cannot be had.
-fn over_s3() -> Result<Option<String>> {
-    let (fleet, ()) = Fleet::start(&[ServerKind::Ceph], &workspace::target().join("test-servers"), || Ok(()))?;
-    if !fleet.missing().is_empty() {
-        return Ok(Some("the workloads over a real S3 server".to_owned()));
-    }
-    measure_beside(&OVER_S3, fleet.variables())?;
-    Ok(None)
+fn name_of((bench, arguments): &Step) -> String {
+    format!("{bench} {}", arguments.join(" "))
 }
 
-/// Those that failed.
-fn node_peers() -> Result<Vec<String>> {
+/// Runs a bench that finds servers by `variables`.
+fn measure((bench, arguments): &Step, variables: Vec<(&'static str, String)>) -> Result<()> {
+    let manifest = format!("{bench}/Cargo.toml");
+    let program = ["run", "--release", "--manifest-path", &manifest, "--"];
+    succeeded(workspace::cargo().args(program).args(*arguments).envs(variables).run_in_view(DEADLINE)?)
+}
+
+fn succeeded(status: ExitStatus) -> Result<()> {
+    if !status.success() {
+        bail!("it ended with {status}; why is above");
+    }
+    Ok(())
+}
+
+fn over_s3() -> Result<()> {
+    let (fleet, ()) = Fleet::start(&[ServerKind::Ceph], &workspace::target().join("test-servers"), || Ok(()))?;
+    if !fleet.missing().is_empty() {
+        bail!("there is no S3 server to be had; why is above");
+    }
+    measure(&OVER_S3, fleet.variables())
+}
+
+fn node_peers(failed: &mut Vec<String>) -> Result<()> {
     let folder = workspace::root().join(NODE);
-    let tool = |name: &str| {
+    let run = |name: &str, arguments: &[String], deadline| {
         let found = process::find(name)
             .with_context(|| format!("{name} is not installed: leave the peers out with --without-node"))?;
-        Ok::<_, anyhow::Error>(Tool::new(found).in_folder(&folder))
+        succeeded(Tool::new(found).in_folder(&folder).args(arguments).run_in_view(deadline)?)
     };
-    if !tool("npm")?.args(["ci", "--legacy-peer-deps"]).run_in_view(DEADLINE)?.success() {
-        bail!("the packages of the peers for Node.js could not be installed");
+    let install = ["ci", "--legacy-peer-deps"].map(str::to_owned);
+    attempt(failed, "packages of the peers for Node.js", || run("npm", &install, DEADLINE))?;
+    if !failed.is_empty() {
+        return Ok(());
     }
-    let mut failed = Vec::new();
     for peer in NODE_PEERS {
         for workload in NODE_WORKLOADS {
             let arguments = ["run.mjs".to_owned(), format!("--only={peer}"), format!("--workload={workload}")];
-            let outcome = tool("node")?.args(arguments).run_in_view(PEER_DEADLINE);
-            if !outcome.is_ok_and(|status| status.success()) {
-                failed.push(format!("{peer} for Node.js ({workload})"));
-            }
+            attempt(failed, &format!("{peer} {workload}"), || run("node", &arguments, PEER_DEADLINE))?;
         }
     }
-    Ok(failed)
+    Ok(())
 }
