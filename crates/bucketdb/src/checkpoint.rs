@@ -1,9 +1,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bucketdb_documents::{Base, Catalogue, Documents, TableId, has_any};
 use bucketdb_log::{Captured, CheckpointContent, CheckpointError, Seq};
-use bucketdb_lsm::{Built, Fate, Merging, Plan, Tier, Tree, Work, plan, plan_full};
+use bucketdb_lsm::{Built, Fate, Merging, Plan, Tier, Tree, Work, plan, plan_full, plan_pressing};
 use bucketdb_runs::{RunEntry, RunOptions};
 use tokio::sync::MutexGuard;
 
@@ -111,6 +112,7 @@ impl Inner {
         let options = RunOptions { block_bytes: self.log.options().block_bytes as usize };
         let ended_ms = self.ended_ms(&present.catalogue, captured.time().unix_ms()).await?.max(base.ended_ms);
         let is_pressing = self.log.is_full() || self.is_full()?;
+        let has_time = !(self.maintenance.have_writers_waited.swap(false, Ordering::Relaxed) || is_pressing);
         let piece = (self.maintenance.index_piece, is_pressing);
         let unreferred = self.unreferred_blobs(&base, &present.tables, moment).await?;
         let IndexWork { entries, indexes, next_group, goes_on: builds_on } =
@@ -122,13 +124,16 @@ impl Inner {
             () => Fate::Kept,
         };
         let work = Work { store: &store, policy: &self.maintenance.policy, options, begun_at: covers, fates: &fates };
-        let Built { tree, read_bytes, written_bytes } = self.build(&work, present, entries, covers, goal).await?;
+        let Built { tree, read_bytes, written_bytes } =
+            self.build(&work, present, entries, covers, (goal, has_time)).await?;
         let is_merging = tree.merging().is_some();
+        let may_be_many = !present.ingests.is_empty() || !has_time;
         let goes_on = match goal {
             _ if is_merging || builds_on => true,
-            // Tiers that were loaded in bulk may be many. Others can wait for the next checkpoint: whoever writes on would
-            // give each round something new to write, and never come to an end.
-            Goal::Keep => !present.ingests.is_empty() && !matches!(plan(&tree, 0, work.policy), Plan::Merge(0)),
+            // Tiers that were loaded in bulk may be many, and so may those that were not merged because writers waited. Others
+            // can wait for the next checkpoint: whoever writes on would give each round something new to write, and never come
+            // to an end.
+            Goal::Keep => may_be_many && !matches!(plan(&tree, 0, work.policy), Plan::Merge(0)),
             Goal::Compact => tree.tiers().len() > 1,
         };
         let last = captured.last_checkpoint().cloned();
@@ -199,7 +204,7 @@ impl Inner {
         present: &Present,
         index_entries: Vec<RunEntry>,
         covers: Seq,
-        goal: Goal,
+        (goal, has_time): (Goal, bool),
     ) -> Result<Built> {
         let Present { base, ingests, tables, overlay_bytes, .. } = present;
         let rows = |between| WrittenRows::new(self.clone(), covers, tables, between);
@@ -208,6 +213,7 @@ impl Inner {
             let index_bytes: usize = index_entries.iter().map(|entry| entry.key.len()).sum();
             let new_bytes = ((*overlay_bytes + index_bytes) / 2) as u64;
             let plan = match goal {
+                Goal::Keep if !has_time => plan_pressing(&base.tree, new_bytes, work.policy),
                 Goal::Keep => plan(&base.tree, new_bytes, work.policy),
                 Goal::Compact => plan_full(&base.tree, new_bytes, work.policy),
             };

@@ -48,6 +48,8 @@ pub(crate) struct Maintenance {
     pub(crate) overlay_bytes: usize,
     /// Whether this process wrote anything: one that only reads does no maintenance.
     pub(crate) has_written: AtomicBool,
+    /// Whether any writer had to wait for a checkpoint since the last one began.
+    pub(crate) have_writers_waited: AtomicBool,
     /// Whether others build what this one would.
     pub(crate) others_work: OthersWork,
     /// Since when branches are known to be gone that have something left.
@@ -81,6 +83,7 @@ impl Maintenance {
             interval,
             overlay_bytes,
             has_written: AtomicBool::new(false),
+            have_writers_waited: AtomicBool::new(false),
             others_work: OthersWork::default(),
             gone_branches: GoneBranches::default(),
             done: Notify::new(),

@@ -28,6 +28,7 @@ impl Inner {
         let give_up_at = self.in_time(timeout);
         let mut may_come = true;
         if self.log.is_full() {
+            self.maintenance.have_writers_waited.store(true, Ordering::Relaxed);
             // Whose turn it ever is: a process that lives shortly may be the only one there is. If it comes to nothing, the
             // log says what is missing.
             // It takes much room, and is seldom.
@@ -39,6 +40,7 @@ impl Inner {
         }
         while self.is_full()? {
             let done = self.maintenance.done.notified();
+            self.maintenance.have_writers_waited.store(true, Ordering::Relaxed);
             self.maintenance.wanted.notify_one();
             if env.monotonic() >= give_up_at {
                 return Err(CommitError::TimedOut);
@@ -108,12 +110,22 @@ mod tests {
     use bucketdb_driver::{DelayDriver, Driver, ErrorKind, Fault, FaultDriver, MemoryDriver, Operation};
     use bucketdb_env::{Environment, TokioEnvironment};
     use bucketdb_log::{LogError, TailLimits};
+    use bucketdb_lsm::Policy;
     use serde_json::json;
+    use tokio::time::Instant;
 
     use crate::{Database, Duplicates, Error};
 
     const LIMITS: TailLimits =
         TailLimits { soft_records: 2, hard_records: 4, soft_bytes: 1 << 20, hard_bytes: 8 << 20 };
+
+    fn noise(mut seed: u64) -> String {
+        let next = || {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            format!("{:016x}", seed ^ seed >> 29)
+        };
+        std::iter::repeat_with(next).take(500).collect()
+    }
 
     async fn open(driver: impl Driver) -> Database {
         let mut builder = Database::builder().driver(driver);
@@ -144,6 +156,24 @@ mod tests {
         };
         futures::future::try_join_all((0..20).map(writer)).await.unwrap();
         assert_eq!(things.query().count().await.unwrap(), 400);
+    }
+
+    /// Beside what a checkpoint itself takes, which is four puts.
+    #[tokio::test(start_paused = true)]
+    #[expect(clippy::disallowed_methods, reason = "the clock is a paused one, which sleeps move on")]
+    async fn writers_do_not_wait_for_merges_as_well() {
+        let (env, request) = (TokioEnvironment::new(), Duration::from_millis(10));
+        let store = DelayDriver::new(MemoryDriver::new(), env).reads(request).writes(request);
+        let mut builder = Database::builder().driver(store);
+        builder.tail_limits = Some(TailLimits { soft_records: 4, hard_records: 8, ..LIMITS });
+        builder.policy = Policy { max_tiers: 4, ..Policy::default() };
+        let db = builder.open().await.unwrap();
+        let (things, started) = (db.collection("things"), Instant::now());
+        for id in 0..400 {
+            things.put(&json!({"id": id, "text": noise(id)})).await.unwrap();
+        }
+        let requests = started.elapsed().as_secs_f64() / request.as_secs_f64();
+        assert!(requests <= 620.0, "400 commits took as long as {requests} requests");
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@ use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use crate::{DriverError, ErrorKind, Key, Operation, Result};
@@ -128,14 +128,11 @@ pub trait Driver: Debug + Send + Sync + 'static {
     async fn put_stream(
         &self,
         key: &Key,
-        mut pieces: BoxStream<'_, Result<Bytes>>,
+        pieces: BoxStream<'_, Result<Bytes>>,
         condition: Condition,
     ) -> Result<ETag> {
-        let mut body = BytesMut::new();
-        while let Some(piece) = pieces.try_next().await? {
-            body.extend_from_slice(&piece);
-        }
-        self.put(key, body.freeze(), condition).await
+        let pieces: Vec<Bytes> = pieces.try_collect().await?;
+        self.put(key, pieces.concat().into(), condition).await
     }
 
     /// Removes many objects, at as few requests as the store allows. Those that do not exist are no error.

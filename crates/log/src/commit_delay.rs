@@ -3,6 +3,9 @@ use std::time::Duration;
 /// A record waits for this part of the time that one takes to write, at most.
 const PART_OF_A_RECORD: u32 = 20;
 
+/// Or for so long, where a record takes no longer than other tasks take to come back.
+const LEAST_DELAY: Duration = Duration::from_micros(200);
+
 /// Timers of a runtime are no finer than this.
 pub(crate) const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
 
@@ -15,7 +18,8 @@ const MOST_SKIPPED: u32 = 64;
 /// could take their commits along is on its way, with what had waited for it, and they wait for all of it and then for their
 /// own. Two halves of the callers then take turns, each commit takes twice as long as a record, and there are twice as many
 /// records. So the next record waits until as many commits are there as there were callers, and for a twentieth of the time
-/// that a record takes at most. Where nobody comes back in that time, fewer and fewer records wait; and a caller that is alone
+/// that a record takes at most, or for 200 µs if that is more: a store in memory is done with a record before most of those
+/// whom the one before has answered have run. Where nobody comes back in that time, fewer and fewer records wait; and a caller that is alone
 /// never does.
 ///
 /// Source: the `commit_delay` of PostgreSQL, which waits where `commit_siblings` others are at work.
@@ -34,7 +38,7 @@ impl CommitDelay {
     /// A record has been written, that took `pace`, and its commits are about to be answered; others wait already.
     pub(crate) fn written(&mut self, now: Duration, pace: Duration, commits: usize, waiting: usize) {
         self.expected = commits + waiting;
-        self.until = now + pace / PART_OF_A_RECORD;
+        self.until = now + (pace / PART_OF_A_RECORD).max(LEAST_DELAY);
     }
 
     /// Whether the next record waits, where so many commits are there for it. Asked once for each.

@@ -16,7 +16,7 @@ mod totals;
 mod tree;
 mod work;
 
-pub use plan::{Plan, Policy, plan, plan_full};
+pub use plan::{Plan, Policy, plan, plan_full, plan_pressing};
 pub use probe::RunProbe;
 pub use scan::TreeScan;
 pub use tier::{Tier, TierRun};

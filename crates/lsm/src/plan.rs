@@ -73,6 +73,13 @@ pub fn plan(tree: &Tree, new_bytes: u64, policy: &Policy) -> Plan {
     Plan::Piece { goes_on: false, first: 0, inputs: count }
 }
 
+/// As [`plan`], while writers wait: the rows are written and nothing is merged, unless there are twice as many tiers as there
+/// should be. Many tiers that are merged at once later are written less often, too.
+#[must_use]
+pub fn plan_pressing(tree: &Tree, new_bytes: u64, policy: &Policy) -> Plan {
+    if tree.tiers().len() < 2 * policy.max_tiers { Plan::Merge(0) } else { plan(tree, new_bytes, policy) }
+}
+
 /// A plan that makes one tier of everything.
 #[must_use]
 pub fn plan_full(tree: &Tree, new_bytes: u64, policy: &Policy) -> Plan {

@@ -1,6 +1,8 @@
 //! What commits and reads cost in requests: exact, and the same everywhere.
 
-use crate::support::{DEADLINE, SeededEnvironment, claim, delete_records, open, open_in, open_with, read, set, sleep};
+use crate::support::{
+    DEADLINE, SeededEnvironment, claim, delete_records, open, open_in, open_with, read, set, sleep, spawn,
+};
 use std::time::Duration;
 
 use bucketdb_driver::{DelayDriver, MemoryDriver, MeteredDriver, Operation};
@@ -170,6 +172,36 @@ async fn callers_that_come_back_at_once_share_one_record_each_time() {
         assert!(puts <= 106, "{puts} puts of {put:?} for a hundred commits of each that thinks {thinks:?}");
         assert!(took <= most, "as long as {took} puts of {put:?}");
     }
+}
+
+/// How many puts so many callers on two threads need for so many commits each.
+async fn puts_of_threads(callers: u64, commits: u64) -> u64 {
+    let meter = metered(&MemoryDriver::new());
+    let log = open(meter.clone()).await;
+    let before = meter.usage();
+    let caller = |caller: u64| {
+        let log = log.clone();
+        spawn(async move {
+            for number in 0..commits {
+                set(&log, &caller.to_string(), &number.to_string()).await.unwrap();
+            }
+        })
+    };
+    for caller in (0..callers).map(caller).collect::<Vec<_>>() {
+        caller.await.unwrap();
+    }
+    (meter.usage() - before).requests(Operation::Put)
+}
+
+/// On several threads a writer is done with a record of such a store before most of those whom it answers have run.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callers_on_several_threads_share_records_of_a_store_that_answers_at_once() {
+    let mut fewest = u64::MAX;
+    // One of the threads may not come to run for a while where others have the cores.
+    for _ in 0..8 {
+        fewest = fewest.min(puts_of_threads(64, 200).await);
+    }
+    assert!(fewest <= 300, "{fewest} puts for two hundred commits of each");
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use bucketdb_runs::{Cache, RunOptions};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Built, KEEPS_ALL, Plan, Policy, Work, plan, plan_full};
+use crate::{Built, KEEPS_ALL, Plan, Policy, Work, plan, plan_full, plan_pressing};
 
 const DATABASE: DatabaseId = DatabaseId([7; 16]);
 
@@ -117,6 +117,7 @@ proptest! {
     fn it_says_what_a_map_would_say(
         rounds in prop::collection::vec(prop::collection::vec((any::<u8>(), any::<Option<u8>>()), 0..60), 1..12),
         compact_every in 2usize..6,
+        pressing in any::<u16>(),
     ) {
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
             let (store, policy) = (store(), tiny());
@@ -124,11 +125,12 @@ proptest! {
             for (round, changes) in rounds.iter().enumerate() {
                 let entries = model.write(changes);
                 let new_bytes = 10 * entries.len() as u64;
-                let next = if round % compact_every == 0 {
-                    plan_full(&tree, new_bytes, &policy)
-                } else {
-                    plan(&tree, new_bytes, &policy)
+                let planned = match round {
+                    round if round % compact_every == 0 => plan_full,
+                    round if pressing >> round & 1 == 1 => plan_pressing,
+                    _ => plan,
                 };
+                let next = planned(&tree, new_bytes, &policy);
                 tree = decoded(&work(&store, &policy, &tree, entries, next).await.tree, &store);
                 model.check(&tree).await;
             }
@@ -233,9 +235,9 @@ async fn tails_take_little_of_what_is_stored() {
     assert!(sum <= MAX_TAILS_BYTES && sum > MAX_TAILS_BYTES - 4096, "{sum} bytes");
 }
 
-#[tokio::test]
-async fn tiers_stay_few_however_often_rows_are_written() {
-    let policy = Policy { piece_bytes: 20_000, run_bytes: 10_000, least_bytes: 0, ..Policy::default() };
+/// Writes rows again and again, as the plans say. The most tiers that there were, and how many bytes were written of those that
+/// came.
+async fn written_again_and_again(policy: &Policy, planned: fn(&Tree, u64, &Policy) -> Plan) -> (usize, u64, u64) {
     let store = store();
     let (mut model, mut tree) = (Model::default(), Tree::default());
     let (mut most_tiers, mut written, mut flushed) = (0, 0, 0);
@@ -244,15 +246,31 @@ async fn tiers_stay_few_however_often_rows_are_written() {
             (0..40u32).map(|number| ((number * 7 + round * 13) as u8, Some(round as u8))).collect();
         let entries = model.write(&changes);
         flushed += entries.iter().map(|entry| (entry.key.len() + 20) as u64).sum::<u64>();
-        let next = plan(&tree, 700, &policy);
-        let built = work(&store, &policy, &tree, entries, next).await;
+        let next = planned(&tree, 700, policy);
+        let built = work(&store, policy, &tree, entries, next).await;
         written += built.written_bytes;
         tree = built.tree;
         most_tiers = most_tiers.max(tree.tiers().len());
     }
     model.check(&tree).await;
+    (most_tiers, written, flushed)
+}
+
+#[tokio::test]
+async fn tiers_stay_few_however_often_rows_are_written() {
+    let policy = Policy { piece_bytes: 20_000, run_bytes: 10_000, least_bytes: 0, ..Policy::default() };
+    let (most_tiers, written, flushed) = written_again_and_again(&policy, plan).await;
     assert!(most_tiers <= policy.max_tiers + 3, "{most_tiers} tiers");
     assert!(written > flushed / 4, "{written} bytes written of {flushed}");
+}
+
+#[tokio::test]
+async fn while_writers_wait_there_are_twice_as_many_tiers_and_less_is_written() {
+    let policy = Policy { piece_bytes: 20_000, run_bytes: 10_000, least_bytes: 0, ..Policy::default() };
+    let (_, usually, _) = written_again_and_again(&policy, plan).await;
+    let (most_tiers, written, _) = written_again_and_again(&policy, plan_pressing).await;
+    assert!(most_tiers > policy.max_tiers && most_tiers <= 2 * policy.max_tiers, "{most_tiers} tiers");
+    assert!(written < usually, "{written} bytes, and {usually} where nobody waits");
 }
 
 #[tokio::test]
