@@ -125,12 +125,7 @@ pub trait Driver: Debug + Send + Sync + 'static {
     /// Writes an object from pieces. Nothing is visible before the last piece has arrived.
     ///
     /// By default the pieces are gathered in memory. A driver that can should write them as they come.
-    async fn put_stream(
-        &self,
-        key: &Key,
-        pieces: BoxStream<'_, Result<Bytes>>,
-        condition: Condition,
-    ) -> Result<ETag> {
+    async fn put_stream(&self, key: &Key, pieces: BoxStream<'_, Result<Bytes>>, condition: Condition) -> Result<ETag> {
         let pieces: Vec<Bytes> = pieces.try_collect().await?;
         self.put(key, pieces.concat().into(), condition).await
     }
