@@ -117,7 +117,7 @@ pub(crate) struct BenchOptions {
 ///
 /// # Errors
 /// If a bench fails, or a server or package that one needs cannot be had. It is told, the others go on, and its results stay those
-/// of before: some take an hour.
+/// of before.
 pub(crate) fn run(options: &BenchOptions) -> Result<()> {
     let mut failed = Vec::new();
     if !options.short && !options.without_node {

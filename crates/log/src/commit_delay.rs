@@ -19,8 +19,8 @@ const MOST_SKIPPED: u32 = 64;
 /// own. Two halves of the callers then take turns, each commit takes twice as long as a record, and there are twice as many
 /// records. So the next record waits until as many commits are there as there were callers, and for a twentieth of the time
 /// that a record takes at most, or for 200 µs if that is more: a store in memory is done with a record before most of those
-/// whom the one before has answered have run. Where nobody comes back in that time, fewer and fewer records wait; and a caller that is alone
-/// never does.
+/// whom the one before has answered have run. Where nobody comes back in that time, fewer and fewer records wait; and a caller
+/// that is alone never does.
 ///
 /// Source: the `commit_delay` of PostgreSQL, which waits where `commit_siblings` others are at work.
 #[derive(Debug, Default)]
