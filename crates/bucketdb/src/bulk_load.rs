@@ -213,7 +213,7 @@ impl BulkLoad {
         Ok(())
     }
 
-    /// Lets everything appear in the database.
+    /// Lets everything appear in the database. A load that can never succeed is given up when this returns.
     ///
     /// # Errors
     /// As [`add`](Self::add); [`Error::Conflict`] or [`Error::TransactionTooLong`] if somebody wrote to the table meanwhile
@@ -226,7 +226,14 @@ impl BulkLoad {
                     stretches.remove_replaced().await;
                 }
             }
-            Err(error) => self.writer = Writer::Failed(error.clone()),
+            Err(error) => {
+                // The next one of its name begins anew, and at once.
+                let inner = &self.db.inner;
+                if giving_up::is_final(error) && !self.has_ended {
+                    self.has_ended = inner.log.end_ingest(self.ticket, inner.commit_timeout).await.is_ok();
+                }
+                self.writer = Writer::Failed(error.clone());
+            }
         }
         loaded
     }

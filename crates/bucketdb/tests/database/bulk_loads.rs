@@ -227,9 +227,8 @@ async fn a_name_is_of_one_load_until_it_is_given_up() {
     assert_eq!(load.saved(), Some(&b"1400"[..]));
     load.add(&repeated(Duplicates::Fail)[0]).await.unwrap();
     assert!(load.finish().await.is_err(), "it was added before it was saved");
-    let position = orders.put(&large(1, 1)).await.unwrap().seq;
     let load = orders.resumable_load("nightly", Duplicates::Skip).await.unwrap();
-    assert_eq!(load.saved(), None, "after position {position}");
+    assert_eq!(load.saved(), None);
     load.abort().await.unwrap();
 }
 
