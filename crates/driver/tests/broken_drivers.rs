@@ -13,7 +13,7 @@ use bucketdb_driver::{
     Capabilities, Condition, Driver, DriverError, ETag, ErrorKind, Key, MemoryDriver, Object, Operation, Page, Result,
     Support,
 };
-use bucketdb_env::TokioEnvironment;
+use bucketdb_env::{Environment, TokioEnvironment};
 use bytes::Bytes;
 use futures::stream::{BoxStream, TryStreamExt};
 use parking_lot::Mutex;
@@ -106,6 +106,11 @@ fn fault(kind: ErrorKind, operation: Operation, key: &Key) -> DriverError {
     DriverError::new(kind, operation, key.as_str(), "the broken driver says so")
 }
 
+/// As long as a reader on another thread needs to come by, also where threads share a core.
+async fn between_steps() {
+    TokioEnvironment::new().sleep(Duration::from_millis(1)).await;
+}
+
 #[async_trait]
 impl Driver for BrokenDriver {
     async fn get(&self, key: &Key) -> Result<Object> {
@@ -165,7 +170,7 @@ impl Driver for BrokenDriver {
             }
             (F::WritesInTwoSteps, Condition::Always) if body.len() > 1 => {
                 self.inner.put(key, body.slice(..body.len() / 2), Condition::Always).await?;
-                tokio::task::yield_now().await;
+                between_steps().await;
                 self.inner.put(key, body, condition).await
             }
             (F::ReadsInTwoSteps, Condition::Always) => {
@@ -175,7 +180,7 @@ impl Driver for BrokenDriver {
             }
             (F::ReplacesByRemoving, Condition::Always) => {
                 self.inner.delete(key).await?;
-                tokio::task::yield_now().await;
+                between_steps().await;
                 self.inner.put(key, body, condition).await
             }
             (F::PutHasAnotherEtag, _) => {
