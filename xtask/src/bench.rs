@@ -11,7 +11,7 @@ use crate::process::{self, Tool};
 use crate::servers::{Fleet, ServerKind};
 use crate::{interrupt, report, workspace};
 
-/// On two cores each takes a quarter of an hour at most, and as long again to build SlateDB before the first of a package.
+/// On two cores none took longer than twenty minutes; the first one of a package also builds SlateDB, in ten.
 const DEADLINE: Duration = Duration::from_secs(6 * 3600);
 
 /// A workload of a peer for Node.js: one of them has not come to an end after that.
