@@ -1,5 +1,6 @@
 //! Measures BucketDB beside its peers; see [`results`] for what becomes of what is measured.
 
+mod growth;
 mod latency;
 mod ledger;
 mod ledger_driver;
@@ -7,6 +8,7 @@ mod month;
 mod prices;
 mod publish;
 mod publish_bars;
+mod publish_growth;
 mod publish_readme;
 mod publish_speed;
 mod record;
@@ -55,7 +57,7 @@ fn main() -> anyhow::Result<()> {
     match command {
         Command::Month(options) => month::run(&options, &results),
         Command::Requests(options) => requests::run(&options, &results),
-        Command::Growth { largest } => requests::grow(largest, &results),
+        Command::Growth { largest } => growth::run(largest, &results),
         Command::Ycsb(options) => ycsb::run(&options, &results),
         Command::Speed(options) => speed::run(&options, &results),
         Command::Publish => {

@@ -3,9 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use engine_bench::report::{Table, kept};
-use plotters::prelude::*;
 
 use crate::latency::Latency;
 use crate::ledger::Totals;
@@ -13,7 +12,7 @@ use crate::month::{LIMIT_GETS, LIMIT_PUTS};
 use crate::prices;
 use crate::requests::BUCKET_PEERS;
 use crate::results::Results;
-use crate::{publish_bars, publish_readme, publish_speed, speed, ycsb};
+use crate::{publish_bars, publish_growth, publish_readme, publish_speed, speed, ycsb};
 
 const PREAMBLE: &str = "\
 # BucketDB beside its peers
@@ -282,60 +281,6 @@ fn month(all: &[Results], variant: &str, title: &str) -> Result<Option<Table>> {
     Ok(Some(table))
 }
 
-fn growth(all: &[Results], plot: &Path) -> Result<Option<Table>> {
-    let Some(results) = all.iter().find(|results| results.workload == "growth") else { return Ok(None) };
-    let operations = ["open", "first point read", "strict read", "commit", "create a snapshot", "create a branch"];
-    let point = |row: &crate::results::Row| {
-        Some((row.text("operation")?.to_owned(), row.more.get("documents")?.as_f64()?, row.value?))
-    };
-    let points: Vec<(String, f64, f64)> = results.rows.iter().filter_map(point).collect();
-    let mut sizes: Vec<f64> = points.iter().map(|(_, size, _)| *size).collect();
-    sizes.dedup();
-    let header: Vec<&str> = std::iter::once("documents").chain(operations).collect();
-    let mut table = Table::new("Growth: requests by the number of documents", &header);
-    for size in &sizes {
-        let of = |operation: &&str| points.iter().find(|(name, at, _)| name == operation && at == size);
-        let shown =
-            operations.iter().map(|operation| of(operation).map_or("–".to_owned(), |(_, _, value)| number(*value)));
-        table.rows.push(std::iter::once(number(*size)).chain(shown).collect());
-    }
-    table.note(source(results));
-    let area = SVGBackend::new(plot, (720, 360)).into_drawing_area();
-    let failed = |error: &dyn std::fmt::Display| anyhow!("the plot cannot be drawn: {error}");
-    area.fill(&WHITE).map_err(|error| failed(&error))?;
-    let (least, most) = (sizes.first().copied().unwrap_or(1.0), sizes.last().copied().unwrap_or(10.0));
-    let mut chart = ChartBuilder::on(&area)
-        .margin(16)
-        .x_label_area_size(40)
-        .y_label_area_size(40)
-        .build_cartesian_2d((least..most.max(least * 10.0)).log_scale(), 0.0..6.0)
-        .map_err(|error| failed(&error))?;
-    chart
-        .configure_mesh()
-        .x_desc("documents of 1 KB")
-        .y_desc("requests")
-        .x_label_formatter(&|value| number(*value))
-        .draw()
-        .map_err(|error| failed(&error))?;
-    for (place, operation) in operations.iter().enumerate() {
-        let color = Palette99::pick(place).to_rgba();
-        let line = points.iter().filter(|(name, _, _)| name == operation).map(|(_, size, value)| (*size, *value));
-        chart
-            .draw_series(LineSeries::new(line, color.stroke_width(2)).point_size(4))
-            .map_err(|error| failed(&error))?
-            .label(*operation)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], color));
-    }
-    chart
-        .configure_series_labels()
-        .border_style(BLACK)
-        .background_style(WHITE)
-        .draw()
-        .map_err(|error| failed(&error))?;
-    area.present().map_err(|error| failed(&error))?;
-    Ok(Some(table))
-}
-
 /// What the peers measured over a real server said, as they said it.
 fn rest(all: &[Results], workload: &str, title: &str) -> Option<Table> {
     let chosen: Vec<&Results> =
@@ -398,7 +343,7 @@ pub fn publish(results: &Path, engine: &Path, root: &Path) -> Result<()> {
         publish_speed::tables(&all, store).into_iter().for_each(|table| add(&mut text, Some(table)));
     }
     add(&mut text, rest(&all, "writers", "Several writers with peers for Node.js"));
-    if let Some(table) = growth(&all, &plot)? {
+    if let Some(table) = publish_growth::growth(&all, &plot)? {
         add(&mut text, Some(table));
         text += "\n![Requests by the number of documents](benches/peers/results/growth.svg)\n";
     }

@@ -39,6 +39,8 @@ pub(crate) trait Peer: Sized {
 
     fn settings() -> serde_json::Value;
     fn new_store() -> Self::Store;
+    /// One whose objects are files.
+    fn store_in(folder: &Path) -> Result<Self::Store>;
     async fn open(store: &Self::Store, ledger: &Ledger) -> Result<Self>;
     /// What it takes to create one that nothing is in.
     async fn create(store: &Self::Store, ledger: &Ledger) -> Result<Cost> {
@@ -54,6 +56,10 @@ pub(crate) trait Peer: Sized {
     async fn strict_get(&self, key: &str) -> Option<Result<Option<Record>>>;
     async fn scan(&self, from: &str, rows: usize) -> Result<usize>;
     async fn close(self) -> Result<()>;
+    /// What it takes to keep what is there by a name, and to begin another database with it, where that copies nothing.
+    async fn copies(&self, _ledger: &Ledger) -> Result<Vec<(&'static str, Cost)>> {
+        Ok(Vec::new())
+    }
 }
 
 /// Requests and virtual time.
@@ -198,14 +204,4 @@ fn keep<P: Peer>(options: &Options, more: impl FnOnce() -> Result<Vec<Row>>, fol
 pub fn run(options: &Options, folder: &Path) -> Result<()> {
     keep::<bucket::Bucket>(options, bucket::writers, folder)?;
     keep::<slate::Slate>(options, || Ok(Vec::new()), folder)
-}
-
-/// How costs grow with the number of documents, of BucketDB only.
-pub fn grow(largest: u32, folder: &Path) -> Result<()> {
-    let mut results = Results::new("BucketDB", "bucketdb", "files, 30 ms PUT, 15 ms GET", "growth", json!({}));
-    for exponent in 4..=largest {
-        results.rows.extend(crate::virtual_time::run(bucket::growth(10u64.pow(exponent)))?);
-        eprintln!("10^{exponent} documents are measured");
-    }
-    results.keep(folder)
 }

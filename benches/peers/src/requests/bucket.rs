@@ -1,5 +1,6 @@
 //! BucketDB, with its defaults.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,6 +63,10 @@ impl Peer for Bucket {
         Store::new(Arc::new(MemoryDriver::new()))
     }
 
+    fn store_in(folder: &Path) -> Result<Self::Store> {
+        Ok(Store::new(Arc::new(FileDriver::new(folder)?)))
+    }
+
     async fn open(store: &Self::Store, ledger: &Ledger) -> Result<Self> {
         store.open(ledger, (0, 1)).await
     }
@@ -102,6 +107,12 @@ impl Peer for Bucket {
     async fn close(self) -> Result<()> {
         Ok(self.db.close().await?)
     }
+
+    async fn copies(&self, ledger: &Ledger) -> Result<Vec<(&'static str, Cost)>> {
+        let (_, snapshot) = cost(ledger, async { Ok(self.db.create_snapshot("monday").await?) }).await?;
+        let (_, branch) = cost(ledger, async { Ok(self.db.create_branch("staging").await?) }).await?;
+        Ok(vec![("create a snapshot", snapshot), ("create a branch", branch)])
+    }
 }
 
 /// What several processes get done that all write for a minute.
@@ -135,34 +146,4 @@ async fn contend(writers: u64) -> Result<Row> {
     let bar = if writers == 1 { 0.8 / 0.030 } else { 0.8 / 0.045 };
     let row = row(format!("{writers} writers, one commit after the other each"), "commits/s", rate);
     Ok(by_kind(row, &used.times(1.0 / commits)).with("goal", format!("≥ {bar:.1}")).with("is_met", rate >= bar))
-}
-
-/// What costs at that size: opening, cold reads, strict reads and commits.
-pub(crate) async fn growth(documents: u64) -> Result<Vec<Row>> {
-    let folder = tempfile::tempdir()?;
-    let (store, ledger) = (Store::new(Arc::new(FileDriver::new(folder.path())?)), Ledger::new(Latency::NONE));
-    Bucket::load(&store, &ledger, documents).await?;
-    let mut rows = Vec::new();
-    let ledger = Ledger::new(Latency::FIXED);
-    let (bucket, used) = cost(&ledger, store.open(&ledger, (0, 1))).await?;
-    let name = |what: &str| format!("{what}, {documents} documents");
-    let add = |rows: &mut Vec<Row>, what: &str, totals: crate::ledger::Totals| {
-        let row = row(name(what), "requests", totals.billed()).with("documents", documents);
-        let row = row.with("operation", what).with("bytes_down", totals.read_bytes);
-        rows.push(row.with("bytes_up", totals.written_bytes));
-    };
-    add(&mut rows, "open", used.totals);
-    let (found, used) = cost(&ledger, bucket.get(&key(documents / 2))).await?;
-    ensure!(found == Some(Record::new(documents / 2, 0)), "the document in the middle is another one");
-    add(&mut rows, "first point read", used.totals);
-    let (_, used) = cost(&ledger, async { Ok(bucket.strict.get(key(documents / 2)).await?) }).await?;
-    add(&mut rows, "strict read", used.totals);
-    let ((), used) = cost(&ledger, bucket.put(Record::new(documents / 2, 1))).await?;
-    add(&mut rows, "commit", used.totals);
-    let (_, used) = cost(&ledger, async { Ok(bucket.db.create_snapshot("monday").await?) }).await?;
-    add(&mut rows, "create a snapshot", used.totals);
-    let (_, used) = cost(&ledger, async { Ok(bucket.db.create_branch("staging").await?) }).await?;
-    add(&mut rows, "create a branch", used.totals);
-    bucket.close().await?;
-    Ok(rows)
 }

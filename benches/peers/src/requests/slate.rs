@@ -1,11 +1,13 @@
 //! SlateDB, with its defaults and as much memory as BucketDB has.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
 use engine_bench::watched::Watched;
 use object_store::ObjectStore;
+use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use serde_json::json;
 use slatedb::config::Settings;
@@ -23,7 +25,7 @@ pub(crate) struct Slate(Db);
 
 #[derive(Clone)]
 pub(crate) struct Store {
-    pub(crate) objects: Arc<InMemory>,
+    pub(crate) objects: Arc<dyn ObjectStore>,
     /// One for all, as each would begin with the real time.
     pub(crate) clock: Arc<dyn SystemClock>,
 }
@@ -33,6 +35,10 @@ pub(crate) fn cache() -> Arc<FoyerCache> {
 }
 
 impl Store {
+    fn new(objects: Arc<dyn ObjectStore>) -> Self {
+        Self { objects, clock: Arc::new(DefaultSystemClock::new()) }
+    }
+
     async fn open(&self, ledger: &Ledger, settings: Settings) -> Result<Slate> {
         let builder = Db::builder("db", self.watched(ledger)).with_settings(settings);
         let builder = builder.with_system_clock(self.clock.clone());
@@ -54,7 +60,11 @@ impl Peer for Slate {
     }
 
     fn new_store() -> Self::Store {
-        Store { objects: Arc::new(InMemory::new()), clock: Arc::new(DefaultSystemClock::new()) }
+        Store::new(Arc::new(InMemory::new()))
+    }
+
+    fn store_in(folder: &Path) -> Result<Self::Store> {
+        Ok(Store::new(Arc::new(LocalFileSystem::new_with_prefix(folder)?)))
     }
 
     async fn open(store: &Self::Store, ledger: &Ledger) -> Result<Self> {
