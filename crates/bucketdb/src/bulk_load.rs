@@ -227,11 +227,7 @@ impl BulkLoad {
                 }
             }
             Err(error) => {
-                // The next one of its name begins anew, and at once.
-                let inner = &self.db.inner;
-                if giving_up::is_final(error) && !self.has_ended {
-                    self.has_ended = inner.log.end_ingest(self.ticket, inner.commit_timeout).await.is_ok();
-                }
+                self.has_ended = self.has_ended || self.db.inner.end_if_final(self.ticket, error).await;
                 self.writer = Writer::Failed(error.clone());
             }
         }

@@ -2,7 +2,6 @@ use bucketdb_log::{Freshness, IngestTicket, LogError, SavedIngest, Seq};
 use bytes::Bytes;
 
 use super::buffer::LoadBuffer;
-use super::giving_up::is_final;
 use super::saved::Saved;
 use super::stretches::Stretches;
 use super::{BulkLoad, Duplicates, Share, Writer};
@@ -116,10 +115,7 @@ impl BulkLoad {
             Duplicates::Fail | Duplicates::Skip => match stretches.check_absent(saved.begun_at).await {
                 Ok(seq) => seq,
                 Err(error) => {
-                    // It can never succeed: the next one of its name begins anew.
-                    if is_final(&error) {
-                        inner.log.end_ingest(ticket, inner.commit_timeout).await?;
-                    }
+                    inner.end_if_final(ticket, &error).await;
                     return Err(error);
                 }
             },

@@ -1,5 +1,5 @@
 use bucketdb_env::Environment;
-use bucketdb_log::LogError;
+use bucketdb_log::{IngestTicket, LogError};
 
 use super::{BulkLoad, Writer, ended_early};
 use crate::database::Inner;
@@ -47,6 +47,12 @@ impl Drop for BulkLoad {
 }
 
 impl Inner {
+    /// Gives up a load that failed so, if it can never succeed: the next one of its name begins anew, and at once.
+    /// Whether it was given up.
+    pub(super) async fn end_if_final(&self, ticket: IngestTicket, error: &Error) -> bool {
+        is_final(error) && self.log.end_ingest(ticket, self.commit_timeout).await.is_ok()
+    }
+
     /// Says in the log that loads were given up which were dropped.
     pub(crate) async fn end_abandoned(&self) -> Result<()> {
         loop {
@@ -64,7 +70,7 @@ impl Inner {
 }
 
 /// Whether a load that failed so fails again however often it is gone on with.
-pub(super) fn is_final(error: &Error) -> bool {
+fn is_final(error: &Error) -> bool {
     matches!(
         error,
         Error::AlreadyExists { .. }
