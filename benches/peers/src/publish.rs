@@ -86,11 +86,11 @@ fn requests(all: &[Results]) -> Option<Table> {
     for row in &ours.rows {
         let shown = |results: Option<&Results>| {
             let row = results.and_then(|results| results.row(&row.what))?;
-            let ms = row.more.get("ms").and_then(|ms| ms.as_f64());
+            let ms = row.number("ms");
             let ms = ms.filter(|ms| *ms > 0.0 && *ms < AN_HOUR_MS).map(|ms| format!(", {} ms", number(ms)));
             Some(format!("{}{}{}", number(row.value?), unit(&row.unit), ms.unwrap_or_default()))
         };
-        let is_met = row.more.get("is_met").and_then(|is_met| is_met.as_bool()).unwrap_or(true);
+        let is_met = row.is_met().unwrap_or(true);
         let mine = shown(Some(ours)).unwrap_or_default();
         let mine = if is_met { format!("{mine} ✓") } else { format!("**{mine}, missed**") };
         let other = |peer: &str| node_value(all, peer, &row.what).map_or("–".to_owned(), number);
@@ -98,21 +98,20 @@ fn requests(all: &[Results]) -> Option<Table> {
         let slate = shown(of("SlateDB")).unwrap_or("–".to_owned());
         table.row([row.what.clone(), mine, goal, slate, other("baerly-storage"), other("s3db.js")]);
     }
-    let documents = ours.settings.get("documents").and_then(|number| number.as_f64()).unwrap_or_default();
+    let documents = ours.setting("documents").unwrap_or_default();
     table.note(format!(
         "BucketDB and SlateDB hold {} records of 1 KB. Of the two others, which were driven over a real S3 server: commits \
          are the hundredth insert, reads those of 100 documents, cold ones of 10,000. What a process does by itself while \
          it is asked for something is counted with that: SlateDB looks for news every second.",
         number(documents)
     ));
-    if let Some(trial) = ours.rows.iter().find_map(|row| row.more.get("trial").and_then(|trial| trial.as_f64())) {
+    if let Some(trial) = ours.rows.iter().find_map(|row| row.number("trial")) {
         table.note(format!(
             "The trial of a store not seen before takes {} requests more, once for a database.",
             number(trial)
         ));
     }
-    let missed =
-        ours.rows.iter().filter(|row| row.more.get("is_met").and_then(|is_met| is_met.as_bool()) == Some(false));
+    let missed = ours.rows.iter().filter(|row| row.is_met() == Some(false));
     for row in missed {
         table.note(format!("Missed: {}: open work.", row.what));
     }
@@ -133,7 +132,7 @@ fn by_kind(all: &[Results]) -> Result<Option<Table>> {
     for row in &ours.rows {
         let cells = |results: &&Results| {
             let row = results.row(&row.what)?;
-            let of = |name: &str| row.more.get(name)?.as_f64();
+            let of = |name: &str| row.number(name);
             let (puts, gets, lists) = (of("puts")?, of("gets")?, of("lists")?);
             let kib = ["bytes_down", "bytes_up"]
                 .map(|name| of(name).map_or("–".to_owned(), |bytes| number(bytes / 1024.0)));
@@ -177,7 +176,7 @@ fn ycsb(all: &[Results], latency: Latency) -> Option<Table> {
         let mut cells = vec![row.what.clone()];
         for run in &runs {
             let row = run.row(&row.what);
-            let of = |name: &str| row.and_then(|row| row.more.get(name)?.as_f64()).map_or("–".to_owned(), number);
+            let of = |name: &str| row.and_then(|row| row.number(name)).map_or("–".to_owned(), number);
             cells.push(row.and_then(|row| row.value).map_or("–".to_owned(), number));
             cells.push(format!("{} / {} / {}", of("p50"), of("p99"), of("p999")));
             cells.push(format!("{}, {}", of("puts per 1,000"), of("gets per 1,000")));
@@ -185,7 +184,7 @@ fn ycsb(all: &[Results], latency: Latency) -> Option<Table> {
         }
         table.row(cells);
     }
-    let of = |name: &str| first.settings.get(name).and_then(|value| value.as_f64()).map_or("–".to_owned(), number);
+    let of = |name: &str| first.setting(name).map_or("–".to_owned(), number);
     table.note(match told {
         Some(told) => format!(
             "As above, but {told}; of tails that are longer than that nothing is said. Where SlateDB costs less, it is by the PUTs \
@@ -233,9 +232,8 @@ fn month(all: &[Results], variant: &str, title: &str) -> Result<Option<Table>> {
     }
     let allowed = prices::s3_standard()?.bill(&limit, 0.0).requests();
     for price in prices::load()? {
-        let bill = |month: &Results, part: &str| {
-            month.row(&format!("bill: {}", price.store)).and_then(|row| row.more.get(part)?.as_f64())
-        };
+        let bill =
+            |month: &Results, part: &str| month.row(&format!("bill: {}", price.store)).and_then(|row| row.number(part));
         for part in ["PUT", "GET", "LIST", "transfer", "requests", "storage"] {
             let values: Vec<Option<f64>> = months.iter().map(|month| bill(month, part)).collect();
             let is_all = part == "requests";
@@ -264,7 +262,7 @@ fn month(all: &[Results], variant: &str, title: &str) -> Result<Option<Table>> {
         }
     }
     for month in &months {
-        let of = |name: &str| month.settings.get(name).and_then(|value| value.as_f64()).unwrap_or_default();
+        let of = |name: &str| month.setting(name).unwrap_or_default();
         let (documents, days) = (number(of("documents")), of("days"));
         let scaled =
             if days < 30.0 { format!("; {days} days were lived through, and counted as 30") } else { String::new() };
@@ -293,7 +291,7 @@ fn rest(all: &[Results], workload: &str, title: &str) -> Option<Table> {
                 table.note(format!("Left out, because it still grew from the first day to the second: {}.", row.what));
                 continue;
             }
-            let of = |name: &str| row.more.get(name).and_then(|value| value.as_f64());
+            let of = |name: &str| row.number(name);
             let shown = |value: Option<f64>| value.map_or(String::new(), number);
             let gets = of("gets").map(|gets| gets + of("heads").unwrap_or_default());
             let (what, unit) = (row.what.clone(), row.unit.clone());

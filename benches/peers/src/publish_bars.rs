@@ -64,7 +64,7 @@ pub(crate) fn reliability(all: &[Results]) -> Result<Option<Table>> {
     let mut table = Table::new("Reliability: each bar", &["what was tried", "so many", "bar", "more", "printed by"]);
     for row in &results.rows {
         let text = |name: &str| row.text(name).with_context(|| format!("`{}` has no {name}", row.what));
-        let is_met = row.more.get("is_met").and_then(|is_met| is_met.as_bool()).unwrap_or(false);
+        let is_met = row.is_met().unwrap_or(false);
         let value = format!("{} {}", row.value.map_or("–".to_owned(), number), row.unit);
         let source = format!("`{}`, commit {}, {}", text("command")?, text("commit")?, text("date")?);
         let (goal, detail) = (text("goal")?.to_owned(), text("detail")?.to_owned());

@@ -38,12 +38,11 @@ impl Point {
 fn lines(results: &Results) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
     for row in &results.rows {
-        let of = |name: &str| row.more.get(name)?.as_f64();
-        let (Some(operation), Some(documents), Some(requests)) = (row.text("operation"), of("documents"), row.value)
-        else {
+        let (operation, documents, requests) = (row.text("operation"), row.number("documents"), row.value);
+        let (Some(operation), Some(documents), Some(requests)) = (operation, documents, requests) else {
             continue;
         };
-        let point = Point { documents, requests, read_bytes: of("bytes_down").filter(|_| operation == READS) };
+        let point = Point { documents, requests, read_bytes: row.number("bytes_down").filter(|_| operation == READS) };
         let name = match results.peer.as_str() {
             "BucketDB" => operation.to_owned(),
             peer => format!("{peer}: {operation}"),

@@ -58,11 +58,11 @@ fn month(all: &[Results]) -> Vec<String> {
     let usd = |value: Option<f64>| value.map_or("–".to_owned(), |usd| format!("{usd:.2} USD"));
     let bill = |peer: &str, variant: &str| {
         let of = all.iter().find(|results| results.peer == peer && results.workload == format!("month-{variant}"))?;
-        of.row("bill: Amazon S3 Standard")?.more.get("requests")?.as_f64()
+        of.row("bill: Amazon S3 Standard")?.number("requests")
     };
     let of_node = |peer: &str| {
         let of = all.iter().find(|results| results.peer == peer && results.workload == "month")?;
-        of.rows.first()?.more.get("usd_on_s3_standard")?.as_f64()
+        of.rows.first()?.number("usd_on_s3_standard")
     };
     let [baerly, s3db] = NODE_PEERS.map(|peer| usd(of_node(peer)));
     vec![

@@ -37,8 +37,7 @@ const REASONS: [(&str, &str); 6] = [
     ),
     (
         "YCSB",
-        "Why, for YCSB: of its updates by ten callers, one record is under way at a time, as any other process may write the next \
-         one; a commit that comes meanwhile waits for it, and then for its own.",
+        "Why, for YCSB: its updates are commits of one document by ten callers, of which one record is under way at a time.",
     ),
     (
         "most memory",
@@ -140,14 +139,14 @@ fn rate(row: Option<&Row>) -> String {
 
 fn percentiles(row: Option<&Row>) -> String {
     let of = |name: &str| {
-        let value = row.and_then(|row| row.more.get(name)?.as_f64());
+        let value = row.and_then(|row| row.number(name));
         value.map_or("–".to_owned(), |us| number(if us < 10.0 { us } else { us.round() }))
     };
     format!("{} / {} / {}", of("p50_us"), of("p99_us"), of("p999_us"))
 }
 
 fn notes(table: &mut Table, ours: &Results, runs: &[&Results], slower: &[String]) {
-    let of = |name: &str| number(ours.settings.get(name).and_then(|value| value.as_f64()).unwrap_or_default());
+    let of = |name: &str| number(ours.setting(name).unwrap_or_default());
     table.note(format!(
         "Real time: medians of {} rounds, in which the engines take turns in one process. {} documents of 200 bytes; for the \
          workloads of YCSB {} records of 1 KB, {} operations by {} callers. Each engine may keep {} MiB of what it read, so all of \

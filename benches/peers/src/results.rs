@@ -45,6 +45,15 @@ impl Row {
     pub fn text(&self, name: &str) -> Option<&str> {
         self.more.get(name)?.as_str()
     }
+
+    pub fn number(&self, name: &str) -> Option<f64> {
+        self.more.get(name)?.as_f64()
+    }
+
+    /// Missing where there is no bar.
+    pub fn is_met(&self) -> Option<bool> {
+        self.more.get("is_met")?.as_bool()
+    }
 }
 
 pub fn row(what: impl Into<String>, unit: &str, value: f64) -> Row {
@@ -78,6 +87,10 @@ impl Results {
 
     pub fn value(&self, what: &str) -> Option<f64> {
         self.row(what)?.value
+    }
+
+    pub fn setting(&self, name: &str) -> Option<f64> {
+        self.settings.get(name)?.as_f64()
     }
 
     pub fn row(&self, what: &str) -> Option<&Row> {
