@@ -26,7 +26,7 @@ type Step = (&'static str, &'static [&'static str]);
 
 /// What counts requests comes first: it is exact whatever else goes on. Times come last, and nothing else should go on on the
 /// machine by then.
-const FULL: [Step; 16] = [
+const FULL: [Step; 17] = [
     (PEERS, &["requests"]),
     (PEERS, &["ycsb"]),
     (PEERS, &["month", "--only", "BucketDB"]),
@@ -43,10 +43,11 @@ const FULL: [Step; 16] = [
     (ENGINE, &["updates", "10000000"]),
     (ENGINE, &["reads", "--rounds", "3"]),
     (ENGINE, &["queries", "--rounds", "7"]),
+    (ENGINE, &["lookups"]),
     (PEERS, &["speed"]),
 ];
 
-const SHORT: [Step; 10] = [
+const SHORT: [Step; 11] = [
     (PEERS, &["requests", "--documents", "50000"]),
     (PEERS, &["ycsb", "--documents", "50000", "--operations", "2000"]),
     (PEERS, &["month", "--documents", "100000", "--days", "3"]),
@@ -56,6 +57,7 @@ const SHORT: [Step; 10] = [
     (ENGINE, &["updates", "100000"]),
     (ENGINE, &["reads", "--documents", "100000", "--rounds", "3", "--gets", "50000"]),
     (ENGINE, &["queries", "--documents", "100000", "--rounds", "3"]),
+    (ENGINE, &["lookups", "--documents", "100000", "--rounds", "3", "--lookups", "1000"]),
     (
         PEERS,
         &[

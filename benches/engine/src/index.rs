@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bucket::Bucket;
 use crate::document::Person;
-use crate::report::{Report, Table, judged, median, processor_s};
+use crate::report::{Report, Table, judged, median, processor_s, quantile};
 
 const MEMORY_BYTES: u64 = 100 << 20;
 
@@ -185,9 +185,4 @@ pub async fn run(options: Options) -> Result<Report> {
         build_ended - build_begun
     ));
     Ok(Report::new(&format!("index-{documents}-{latency_ms}ms"), vec![table]))
-}
-
-fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get((values.len() as f64 * share) as usize).copied().unwrap_or(f64::NAN)
 }

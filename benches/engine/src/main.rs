@@ -51,6 +51,8 @@ enum Command {
     IndexWriter(index::WriterOptions),
     /// Filters and aggregates, in memory: rates.
     Queries(queries::Options),
+    /// Queries that an index answers, in memory: rates and times.
+    Lookups(queries::indexed::Options),
     /// Writes docs/benchmarks-engine.md from the results that were kept.
     Publish,
 }
@@ -71,6 +73,10 @@ fn main() -> anyhow::Result<()> {
         Command::Index(options) => runtime.block_on(index::run(options))?.finish(&arguments.results),
         Command::IndexWriter(options) => runtime.block_on(index::write(options)),
         Command::Queries(options) => match runtime.block_on(queries::run(options))? {
+            Some(report) => report.finish(&arguments.results),
+            None => Ok(()),
+        },
+        Command::Lookups(options) => match runtime.block_on(queries::indexed::run(options))? {
             Some(report) => report.finish(&arguments.results),
             None => Ok(()),
         },

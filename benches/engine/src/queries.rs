@@ -1,6 +1,7 @@
 //! Filters and aggregates over documents in memory: rates beside SQLite's, in one process, round by round.
 
 mod bucket;
+pub(crate) mod indexed;
 #[cfg(feature = "sqlite")]
 mod lite;
 mod sale;

@@ -148,6 +148,12 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
+/// What this share of the values is below.
+pub fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get((values.len() as f64 * share) as usize).copied().unwrap_or(f64::NAN)
+}
+
 /// A rate for people.
 pub fn rate(per_second: f64) -> String {
     match per_second {

@@ -19,6 +19,26 @@ const REASONS: [(&str, &str); 3] = [
     ("documents, all", "as for the typed scan: each document is built with its texts"),
 ];
 
+/// Why the local engine is ahead of which the queries are measured beside.
+const WHY_LOOKUPS: &str = "SQLite is a library in one process that reads pages of its own file: it shows what there is to gain, not \
+    who else would do. Of the time that a query takes here, a good part goes into choosing its way, as an index may be anywhere \
+    between memory and a bucket, and into what others may have written meanwhile; each row is looked for by its key.";
+
+/// Queries that an index answers, all that was measured of them.
+pub(crate) fn lookups(results: &Path) -> Result<Option<Table>> {
+    let reports: Vec<Report> = kept(results)?;
+    let Some(report) = reports.into_iter().find(|report| report.name.starts_with("lookups")) else { return Ok(None) };
+    let source = format!(
+        "`{}` in `benches/engine`, commit {}, {}, {}; how long each takes is in [docs/benchmarks-engine.md](docs/benchmarks-engine.md).",
+        report.command, report.commit, report.date, report.machine
+    );
+    Ok(report.tables.into_iter().next().map(|mut table| {
+        table.note(WHY_LOOKUPS);
+        table.note(source);
+        table
+    }))
+}
+
 /// Every row of the engine's tables that has a goal.
 pub(crate) fn engine(results: &Path) -> Result<Option<Table>> {
     let reports: Vec<Report> = kept(results)?;

@@ -202,6 +202,7 @@ fn keep<P: Peer>(options: &Options, more: impl FnOnce() -> Result<Vec<Row>>, fol
 }
 
 pub fn run(options: &Options, folder: &Path) -> Result<()> {
-    keep::<bucket::Bucket>(options, bucket::writers, folder)?;
+    let more = || Ok(std::iter::once(bucket::index_query()?).chain(bucket::writers()?).collect());
+    keep::<bucket::Bucket>(options, more, folder)?;
     keep::<slate::Slate>(options, || Ok(Vec::new()), folder)
 }

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use bucketdb_documents::{Condition, EncodedKey, Found, KeyType, Layouts, TableId, Transaction};
 use bucketdb_log::{Commit, Freshness, Seq};
 use bucketdb_query::TextTypes;
@@ -73,7 +75,7 @@ impl Collection {
     /// # Errors
     /// If the store fails.
     pub async fn schema(&self) -> Result<Option<Schema>> {
-        Ok(self.find().await?.map(|table| table.schema))
+        Ok(self.find().await?.map(|table| Arc::unwrap_or_clone(table.schema)))
     }
 
     /// The document with that key, which is a JSON value, or a list of them if the key has several fields.
@@ -304,7 +306,8 @@ impl Collection {
         // A document that cannot be stored must not leave an empty collection behind whose key it decided.
         let layouts = Layouts::of_schema(&schema);
         let types = TextTypes::default();
-        let trial = TableRef { id: TableId(u32::MAX), schema, layouts, reading: Reading::Value, types };
+        let trial =
+            TableRef { id: TableId(u32::MAX), schema: Arc::new(schema), layouts, reading: Reading::Value, types };
         check_size(&Transaction { changes: vec![trial.put_value(first, Condition::Always)?] })?;
         // Somebody else may make it at the same time, with another key: then theirs it is.
         match self.db.inner.register(&trial.schema).await {

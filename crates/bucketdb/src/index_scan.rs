@@ -275,6 +275,7 @@ impl IndexRows {
     pub(crate) fn expecting(mut self, rows: Option<usize>, is_filtered: bool) -> Self {
         let least = if is_filtered { FIRST_ROWS } else { 1 };
         self.batch_rows = rows.map_or(FIRST_OF_ALL, |rows| rows.clamp(least, MOST_ROWS));
+        self.scan.page_entries = rows.map_or(FIRST_PAGE, |rows| rows.clamp(least, FIRST_PAGE));
         self
     }
 

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use bucketdb_documents::{Documents, Index, IndexState, Proposal, TableEntry};
 use bucketdb_log::Seq;
 
@@ -62,7 +64,7 @@ impl Database {
     /// [`Error::UnknownTable`]; [`Error::Schema`] if that cannot be an index, or if there is one that is unique.
     pub async fn create_index(&self, table: &str, fields: &str) -> Result<()> {
         let table = self.known_table(table).await?;
-        self.inner.register(&table.schema.with_index(fields)).await.map(|_| ())
+        self.inner.register(&Arc::unwrap_or_clone(table.schema).with_index(fields)).await.map(|_| ())
     }
 
     /// As [`create_index`](Self::create_index), and no two documents may have the same values from then on, in whichever
@@ -77,7 +79,7 @@ impl Database {
     /// As [`create_index`](Self::create_index).
     pub async fn create_unique_index(&self, table: &str, fields: &str) -> Result<()> {
         let table = self.known_table(table).await?;
-        self.inner.register(&table.schema.with_unique(fields)).await.map(|_| ())
+        self.inner.register(&Arc::unwrap_or_clone(table.schema).with_unique(fields)).await.map(|_| ())
     }
 
     /// Removes an index. One put; what it takes in the store leaves when runs are merged.

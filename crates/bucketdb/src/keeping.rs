@@ -115,7 +115,7 @@ fn outdated(documents: &Documents, transaction: &Transaction) -> Option<Vec<Opti
         let version = row::schema_version(row).ok().filter(|version| *version < entry.schema().version())?;
         let mut table = TableRef::from(entry);
         table.layouts = entry.layouts().for_version(version);
-        table.schema = entry.versions().iter().find(|schema| schema.version() == version)?.clone();
+        table.schema = entry.versions().iter().find(|schema| schema.version() == version)?.clone().into();
         Some(table)
     };
     // Most often there is none, and then nothing is gathered.

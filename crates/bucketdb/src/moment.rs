@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-use bucketdb_documents::{Documents, Expiry, Index, IndexPage, IndexRange, TableEntry, TableId, Ttl};
+use bucketdb_documents::{Documents, Expiry, Index, IndexExtent, IndexPage, IndexRange, TableEntry, TableId, Ttl};
 use bucketdb_driver::Usage;
 use bucketdb_log::{Log, Seq};
 
@@ -116,6 +116,17 @@ impl Moment {
     /// What an index has in a range of values; `None` if it is of no use here.
     pub(crate) fn index_page(&self, table: TableId, index: &Index, range: &IndexRange) -> Result<Option<IndexPage>> {
         self.read_indexes(table, |documents, at| documents.index_page(table, index, range, at))
+    }
+
+    /// How much an index has in a range of values, about: see [`Documents::index_extent`]. `None` if it is of no use here.
+    pub(crate) fn index_extent(
+        &self,
+        table: TableId,
+        index: &Index,
+        range: &IndexRange,
+        most: usize,
+    ) -> Result<Option<IndexExtent>> {
+        self.read_indexes(table, |documents, at| documents.index_extent(table, index, range, at, most))
     }
 
     /// Reads what is known only of the newest position of a state; `None` if that is not this one.

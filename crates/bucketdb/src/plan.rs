@@ -3,7 +3,8 @@
 //! All ways are put together first, without a request. What they cost, in requests and bytes, is then estimated from the
 //! indexes of runs: as far as these are in memory, at first, which says at least what a way costs. The one that may be the
 //! cheapest is looked at, by reading what it would read first in any case, and so on, until one that was looked at costs no more
-//! than any other may. So an index that is clearly best takes no request more than it would alone.
+//! than any other may. So an index that is clearly best takes no request more than it would alone. Where it is all in memory,
+//! nothing is estimated of the others: see `obvious.rs`.
 
 mod candidate;
 mod common;
@@ -12,6 +13,7 @@ mod cost;
 mod covering;
 mod estimate;
 mod explanation;
+mod obvious;
 mod usable;
 
 use bucketdb_documents::{Index, IndexRange, KeyRange};
@@ -163,6 +165,16 @@ impl Considered {
 /// Another way is looked at if it may cost so much less than the best that is known: a look takes requests, too.
 const WORTH_A_LOOK: f64 = 1.3;
 
+/// All ways, with values as indexes have them.
+fn candidates(view: &View, table: &TableRef, asked: &Asked<'_>, conditions: &Conditions<'_>) -> Result<Vec<Candidate>> {
+    let of_index = |index| candidate::by_index(table, asked, conditions, index);
+    let mut candidates: Vec<Candidate> = usable(view, table, asked.hint)?.into_iter().filter_map(of_index).collect();
+    if !matches!(asked.hint, Some(Hint::Index(_))) {
+        candidates.push(candidate::by_keys(table, asked, conditions));
+    }
+    Ok(candidates)
+}
+
 impl Plan {
     /// Chooses a way by what it costs. That may take requests, most of which are for what the way reads anyhow.
     ///
@@ -194,12 +206,7 @@ impl Plan {
         let types = &table.types;
         let comparable = asked.filter.filter(|_| !types.is_empty()).map(|filter| filter.clone().comparable(types));
         let comparable = Conditions::of(comparable.as_ref().or(asked.filter).unwrap_or(&empty));
-        let of_index = |index| candidate::by_index(table, asked, &comparable, index);
-        let mut candidates: Vec<Candidate> =
-            usable(view, table, asked.hint)?.into_iter().filter_map(of_index).collect();
-        if !matches!(asked.hint, Some(Hint::Index(_))) {
-            candidates.push(candidate::by_keys(table, asked, &comparable));
-        }
+        let mut candidates = candidates(view, table, asked, &comparable)?;
         if let Some(Hint::Way(what)) = asked.hint {
             let is_key_order = asked.order.is_none_or(Order::is_empty);
             let common = common::all(&candidates, is_key_order);
@@ -213,6 +220,10 @@ impl Plan {
         if let ([only], false) = (candidates.as_slice(), asked.telling != Telling::Nothing) {
             // Without another way, there is nothing to choose: no request for what would only be looked at.
             return Ok(Self { access: only.access.clone(), is_ordered: only.is_ordered, ways: Vec::new() });
+        }
+        if let Some(place) = obvious::obvious(view, table, asked, conditions.len(), &candidates).await? {
+            let Candidate { access, is_ordered, .. } = candidates.swap_remove(place);
+            return Ok(Self { access, is_ordered, ways: Vec::new() });
         }
         let mut estimator = Estimator::new(view, table, asked, conditions.len()).await?;
         let mut all = Vec::new();

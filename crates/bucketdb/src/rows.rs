@@ -65,7 +65,7 @@ impl Stored for Value {
 #[derive(Clone, Debug)]
 pub(crate) struct TableRef {
     pub(crate) id: TableId,
-    pub(crate) schema: Schema,
+    pub(crate) schema: Arc<Schema>,
     /// To write rows under that schema, and to read those of any version.
     pub(crate) layouts: Layouts,
     pub(crate) reading: Reading,
@@ -76,7 +76,7 @@ pub(crate) struct TableRef {
 impl From<&TableEntry> for TableRef {
     /// Under the newest version of its schema.
     fn from(entry: &TableEntry) -> Self {
-        let (schema, layouts, types) = (entry.schema().clone(), entry.layouts(), entry.types().clone());
+        let (schema, layouts, types) = (Arc::new(entry.schema().clone()), entry.layouts(), entry.types().clone());
         Self { id: entry.id, schema, layouts, reading: Reading::Value, types }
     }
 }
@@ -487,7 +487,7 @@ pub(crate) fn registered(documents: &Documents, schema: &Schema) -> Option<Table
     let layouts = entry.layouts().for_version(known.version());
     Some(TableRef {
         id: entry.id,
-        schema: known.clone(),
+        schema: Arc::new(known.clone()),
         layouts,
         reading: Reading::Value,
         types: entry.types().clone(),

@@ -23,7 +23,7 @@ use crate::{
 };
 
 pub use endings::MOST_SKEW_MS;
-pub use indexes::{IndexPage, IndexState, has_any};
+pub use indexes::{IndexExtent, IndexPage, IndexState, has_any};
 pub use unique::Claim;
 pub use validation::{Proposal, Write};
 

@@ -55,7 +55,8 @@ pub use catalogue::{
     NamedSnapshots, TableEntry, TableId,
 };
 pub use documents::{
-    Claim, Documents, IndexPage, IndexState, MOST_SKEW_MS, Proposal, RunStoreFor, ScanPage, TableStats, Write, has_any,
+    Claim, Documents, IndexExtent, IndexPage, IndexState, MOST_SKEW_MS, Proposal, RunStoreFor, ScanPage, TableStats,
+    Write, has_any,
 };
 pub use evolution::Evolution;
 pub use facts::Facts;

@@ -229,6 +229,12 @@ impl Overlay {
         entries
     }
 
+    /// How many entries an index has in a range, `most` at most; those that rows had before they were written again count as well.
+    pub(crate) fn count_index_entries(&self, table: TableId, index: &Index, range: &IndexRange, most: usize) -> usize {
+        let small = self.indexes.in_range(table, index.id, range).take(most).count();
+        small + self.indexes.large_rows(table, index.id).take(most.saturating_sub(small)).count()
+    }
+
     /// Whether an index has a value that was cut.
     pub(crate) fn has_cut_values(&self, table: TableId, index: &Index) -> bool {
         self.indexes.has_cut_values(table, index.id)

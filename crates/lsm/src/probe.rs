@@ -1,6 +1,6 @@
 use std::ops::Bound;
 
-use bucketdb_runs::{Direction, Probe, RunError};
+use bucketdb_runs::{Direction, LookedAt, Probe, RunError};
 use bytes::Bytes;
 
 use crate::{GROUP_BYTES, TierRun, Tree};
@@ -36,7 +36,7 @@ impl Tree {
     ) -> Result<Vec<RunProbe>, RunError> {
         let mut probes = Vec::new();
         for run in self.tiers().iter().flat_map(|tier| tier.in_range(range)) {
-            let probe = run.run().probe(&run.clip(range), reads, direction, most_entries).await?;
+            let probe = run.run().probe(&run.clip(range), reads, direction, most_entries, LookedAt::MANY).await?;
             let rows = run.totals().of(group).rows as f64;
             probes.push(RunProbe {
                 rows: probe.entries.min(rows),
@@ -49,11 +49,11 @@ impl Tree {
         Ok(probes)
     }
 
-    /// What each run has of a whole group, newest first, from what is in memory.
+    /// What each run has of a whole group, newest first, from what is in memory: `looked_at` says how closely that is told.
     ///
     /// # Errors
     /// If a run is damaged.
-    pub async fn probe_group(&self, group: [u8; GROUP_BYTES]) -> Result<Vec<RunProbe>, RunError> {
+    pub async fn probe_group(&self, group: [u8; GROUP_BYTES], looked_at: LookedAt) -> Result<Vec<RunProbe>, RunError> {
         let end = u32::from_be_bytes(group).checked_add(1).map(u32::to_be_bytes);
         let end = end.map_or(Bound::Unbounded, |end| Bound::Excluded(Bytes::copy_from_slice(&end)));
         let range = (Bound::Included(Bytes::copy_from_slice(&group)), end);
@@ -61,7 +61,7 @@ impl Tree {
         for run in self.tiers().iter().flat_map(|tier| tier.in_range(&range)) {
             let rows = run.totals().of(group).rows as f64;
             if rows > 0.0 {
-                let probe = run.run().probe(&run.clip(&range), false, Direction::Forward, 0).await?;
+                let probe = run.run().probe(&run.clip(&range), false, Direction::Forward, 0, looked_at).await?;
                 let data_bytes = stored_bytes(run, group);
                 probes.push(RunProbe { probe, rows, least_rows: rows, data_bytes, size_bytes: run.meta().size_bytes });
             }

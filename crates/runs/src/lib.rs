@@ -48,7 +48,7 @@ pub use finishing::Finishing;
 pub use merge::{Merge, MergeSource};
 pub use meta::RunMeta;
 pub use name::{InvalidRunName, RunName};
-pub use probe::Probe;
+pub use probe::{LookedAt, Probe};
 pub use run::Run;
 pub use scan::{Direction, RunScan, ScanOptions};
 pub use store::RunStore;

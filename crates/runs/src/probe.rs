@@ -11,8 +11,16 @@ use crate::{Direction, Result, Run, RunEntry};
 /// So many entries of a range are given as a sample.
 const SAMPLE_ENTRIES: usize = 64;
 
-/// So many partitions of a range are looked at whether they are in memory, and so many blocks of each.
-const LOOKED_AT: usize = 8;
+/// Of which blocks it is looked up whether they are in memory, to say it about all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LookedAt(usize);
+
+impl LookedAt {
+    /// Those of some ten places of the range.
+    pub const SOME: Self = Self(2);
+    /// Those of some eighty places.
+    pub const MANY: Self = Self(8);
+}
 
 /// What a run has in a range of keys, about: as much as its indexes in memory tell, and its blocks that are there.
 #[derive(Clone, Debug, Default)]
@@ -45,7 +53,7 @@ pub struct Probe {
 
 impl Run {
     /// Tells what is in a range, from what is in memory; with `reads`, after it has read what a scan of it in that direction reads
-    /// first. For the sample, no more than `most_entries` are looked at.
+    /// first. For the sample, no more than `most_entries` are looked at; `looked_at` says how closely it is told what is in memory.
     ///
     /// # Errors
     /// If the store fails, or the run is damaged or gone.
@@ -55,6 +63,7 @@ impl Run {
         reads: bool,
         direction: Direction,
         most_entries: usize,
+        looked_at: LookedAt,
     ) -> Result<Probe> {
         let meta = self.meta();
         let knows_footer = reads || meta.tail.is_some() || self.has_footer();
@@ -89,7 +98,7 @@ impl Run {
                 }
             }
         }
-        Ok(self.probed(footer, range, first..end + 1, direction, most_entries))
+        Ok(self.probed(footer, range, first..end + 1, direction, most_entries, looked_at))
     }
 
     fn probed(
@@ -99,10 +108,11 @@ impl Run {
         partitions: Range<usize>,
         direction: Direction,
         most_entries: usize,
+        LookedAt(most): LookedAt,
     ) -> Probe {
         let mut probe = Probe { partitions: partitions.len() as f64, ..Probe::default() };
         let keys_in_each = self.meta().entries as f64 / footer.len() as f64;
-        let step = partitions.len().div_ceil(LOOKED_AT).max(1);
+        let step = partitions.len().div_ceil(most).max(1);
         let (mut looked_at, mut at_hand, mut blocks_at_hand) = (0.0, 0.0, 0.0);
         for index in partitions.clone() {
             let Some(place) = footer.partition(index) else { continue };
@@ -111,7 +121,7 @@ impl Run {
             let cuts = (is_first && start_key(range).is_some(), is_last && end_key(range).is_some());
             let is_looked_at = is_first || is_last || (index - partitions.start).is_multiple_of(step);
             let known = is_looked_at.then(|| self.peek_partition(place.offset)).flatten();
-            let seen = known.as_ref().map(|known| self.in_partition(known, range, cuts, keys_in_each));
+            let seen = known.as_ref().map(|known| self.in_partition(known, range, cuts, keys_in_each, most));
             if is_looked_at {
                 looked_at += 1.0;
                 at_hand += f64::from(u8::from(known.is_some()));
@@ -160,11 +170,12 @@ impl Run {
         range: &(Bound<Bytes>, Bound<Bytes>),
         cuts: (bool, bool),
         keys_in_each: f64,
+        most: usize,
     ) -> InPartition {
         let blocks = blocks_in(partition, range, cuts.0, cuts.1);
         let mut keys_in_block = keys_in_each / partition.len().max(1) as f64;
         let (mut found, mut looked_at, mut at_hand) = (InPartition::default(), 0.0, 0.0);
-        let step = blocks.len().div_ceil(LOOKED_AT).max(1);
+        let step = blocks.len().div_ceil(most).max(1);
         for number in blocks.clone() {
             let Some((start, end)) = partition.block(number) else { continue };
             found.bytes += (end - start) as f64;

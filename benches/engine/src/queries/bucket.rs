@@ -9,7 +9,7 @@ use super::{Answer, Question};
 
 pub struct Bucket {
     pub db: Database,
-    sales: Table<Sale>,
+    pub(super) sales: Table<Sale>,
 }
 
 /// One document in so many is written again.

@@ -64,8 +64,20 @@ impl Lite {
         Ok(Self { connection, form })
     }
 
+    /// Adds an index.
+    pub(super) fn index(&self, number: usize, fields: &[&str]) -> Result<()> {
+        let fields: Vec<String> = fields.iter().map(|field| format!("({})", self.field(field))).collect();
+        self.connection.execute_batch(&format!("create index index_{number} on sales ({})", fields.join(", ")))?;
+        Ok(())
+    }
+
+    /// Once indexes are there: what is known of them decides which one is used.
+    pub(super) fn analyze(&self) -> Result<()> {
+        Ok(self.connection.execute_batch("pragma wal_checkpoint(truncate); analyze")?)
+    }
+
     /// The field in an expression.
-    fn field(&self, name: &str) -> String {
+    pub(super) fn field(&self, name: &str) -> String {
         match self.form {
             Form::Columns => name.to_owned(),
             Form::Json => format!("sale ->> '{name}'"),
@@ -90,12 +102,12 @@ impl Lite {
             }
             Question::FetchBelow(below) => {
                 let mut ids = Vec::new();
-                self.documents(below, |sale| ids.push(sale.id))?;
+                self.documents(&format!("{amount} < ? order by id"), [below], |sale| ids.push(sale.id))?;
                 Answer::Keys(ids)
             }
             Question::StreamAll => {
                 let mut digest = 0;
-                self.documents(i64::MAX, |sale| digest += sale.digest())?;
+                self.documents("1 order by id", [], |sale| digest += sale.digest())?;
                 Answer::Number(digest)
             }
             Question::SumByWarehouse => Answer::Groups(self.rows(&group("warehouse"), [], pair)?),
@@ -120,15 +132,14 @@ impl Lite {
         })
     }
 
-    fn documents(&self, below: i64, mut visit: impl FnMut(Sale)) -> Result<()> {
-        let amount = self.field("amount_cents");
+    /// Those of which `wanted` is true, in the order that it says.
+    pub(super) fn documents(&self, wanted: &str, parameters: impl Params, mut visit: impl FnMut(Sale)) -> Result<()> {
         let fields = match self.form {
             Form::Columns => "id, customer, status, warehouse, article, amount_cents, weight_kg, is_paid, note",
             Form::Json => "json(sale)",
         };
-        let mut statement =
-            self.connection.prepare_cached(&format!("select {fields} from sales where {amount} < ? order by id"))?;
-        let mut rows = statement.query([below])?;
+        let mut statement = self.connection.prepare_cached(&format!("select {fields} from sales where {wanted}"))?;
+        let mut rows = statement.query(parameters)?;
         while let Some(row) = rows.next()? {
             visit(match self.form {
                 Form::Columns => Sale {
@@ -149,8 +160,11 @@ impl Lite {
     }
 
     fn number(&self, sql: &str, parameters: impl Params) -> Result<Answer> {
-        let number = self.connection.prepare_cached(sql)?.query_row(parameters, |row| row.get(0))?;
-        Ok(Answer::Number(number))
+        Ok(Answer::Number(self.one(sql, parameters)?))
+    }
+
+    pub(super) fn one(&self, sql: &str, parameters: impl Params) -> Result<i64> {
+        Ok(self.connection.prepare_cached(sql)?.query_row(parameters, |row| row.get(0))?)
     }
 
     fn rows<T>(

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use bucketdb::{Database, Driver, Duplicates, FileDriver, Freshness, MemoryDriver, Table};
+use bucketdb::{Database, Document, Driver, Duplicates, FileDriver, Freshness, MemoryDriver, Table};
 use futures::future::try_join_all;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -113,6 +114,57 @@ impl Peer for Bucket {
         let (_, branch) = cost(ledger, async { Ok(self.db.create_branch("staging").await?) }).await?;
         Ok(vec![("create a snapshot", snapshot), ("create a branch", branch)])
     }
+}
+
+/// As the peers for Node.js have it: of 300 bytes, one of fifty groups.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Document)]
+#[document(table = "docs")]
+struct Small {
+    #[document(key)]
+    id: String,
+    #[document(index)]
+    group: String,
+    count: u64,
+    text: String,
+}
+
+const GROUPS: u64 = 50;
+
+fn group(number: u64) -> String {
+    format!("group{:03}", number % GROUPS)
+}
+
+impl Small {
+    fn new(number: u64) -> Self {
+        let mut random = fastrand::Rng::with_seed(number);
+        let text = std::iter::repeat_with(|| random.alphanumeric()).take(220).collect();
+        Self { id: key(number), group: group(number), count: number, text }
+    }
+}
+
+/// What a query by an index costs, of whose documents none is in memory.
+pub(crate) fn index_query() -> Result<Row> {
+    const DOCUMENTS: u64 = 10_000;
+    crate::virtual_time::run(async {
+        let (store, ledger) = (Bucket::new_store(), Ledger::new(Latency::FIXED));
+        let loading = store.database(&ledger, (0, 1)).await?;
+        let mut load = loading.table::<Small>().await?.bulk_load(Duplicates::Fail).await?;
+        for number in 0..DOCUMENTS {
+            load.add(&Small::new(number)).await?;
+        }
+        load.finish().await?;
+        loading.close().await?;
+        let db = store.database(&ledger, (0, 1)).await?;
+        let table = db.table::<Small>().await?.with_freshness(Freshness::Local);
+        let query = table.query().filter(Small::GROUP.eq(group(7)));
+        let (found, used) = cost(&ledger, async { Ok(query.fetch().await?) }).await?;
+        let expected: Vec<Small> = (0..DOCUMENTS).filter(|number| number % GROUPS == 7).map(Small::new).collect();
+        ensure!(found == expected, "a query by an index finds other documents");
+        db.close().await?;
+        let what = format!("query by an index, {} of {DOCUMENTS} documents", found.len());
+        let row = by_kind(row(what, "requests", used.totals.billed()), &used.totals);
+        Ok(row.with("ms", used.ms.round()))
+    })
 }
 
 /// What several processes get done that all write for a minute.

@@ -191,10 +191,12 @@ pub(crate) struct Wanted {
 /// See `index_scan.rs`.
 const LARGEST_BATCH: f64 = 1024.0;
 
+/// To find a row by its key takes some times what looking at the next one does.
+pub(crate) const ROW_LOOKS: f64 = 4.0;
+
 /// Reads rows by their keys.
 pub(crate) fn rows(table: &Table, wanted: &Wanted) -> Cost {
-    // To find a row by its key takes some times what looking at the next one does.
-    let looks = wanted.rows * 4.0;
+    let looks = wanted.rows * ROW_LOOKS;
     if wanted.rows <= 0.0 || table.rows <= 0.0 {
         return Cost { looks, ..Cost::default() };
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bucketdb_documents::{Base, IndexRange, KeyRange, index_entry, put_run_key, run_group};
 use bucketdb_lsm::RunProbe;
-use bucketdb_runs::{Direction, RunEntry};
+use bucketdb_runs::{Direction, LookedAt, RunEntry};
 use bytes::Bytes;
 
 use super::candidate::{Candidate, Reads};
@@ -104,7 +104,7 @@ impl<'a> Estimator<'a> {
     ) -> Result<Self> {
         let (base, total) =
             view.moment.read(|documents, _| (documents.base().clone(), documents.stats(table.id).documents))?;
-        let rows = Self::rows_of(view, table, &base).await?;
+        let rows = rows_of(view, table, &base, LookedAt::MANY).await?;
         Ok(Self {
             view,
             table,
@@ -117,12 +117,6 @@ impl<'a> Estimator<'a> {
             matches: None,
             skipped: 0.0,
         })
-    }
-
-    async fn rows_of(view: &View, table: &TableRef, base: &Base) -> Result<Table> {
-        let (group, _) = KeyRange::all(table.id).in_runs();
-        let runs = view.moment.explained(base.tree.probe_group(group).await).await?;
-        Ok(Table::new(&runs, base.tree.totals(group).row_bytes as f64, view.moment.block_bytes()))
     }
 
     /// What is known of a way, if `reads` after a look at what it reads first.
@@ -148,7 +142,7 @@ impl<'a> Estimator<'a> {
         };
         if reads && self.rows.begin > 0.0 {
             // What tells how rows lie may be in memory now.
-            self.rows = Self::rows_of(self.view, self.table, &self.base).await?;
+            self.rows = rows_of(self.view, self.table, &self.base, LookedAt::MANY).await?;
         }
         if estimate.is_seen && way.conditions > 0 && !self.reads_beginning(way) {
             let rest = if way.conditions < self.conditions { UNKNOWN_SHARE } else { 1.0 };
@@ -381,6 +375,13 @@ impl<'a> Estimator<'a> {
         let rows_cost = Wanted { rows: wanted, spread, is_by_key: true, first_batch };
         (rows, cost + cost::rows(&self.rows, &rows_cost))
     }
+}
+
+/// How the rows of a table lie in runs, and what of them is in memory.
+pub(super) async fn rows_of(view: &View, table: &TableRef, base: &Base, looked_at: LookedAt) -> Result<Table> {
+    let (group, _) = KeyRange::all(table.id).in_runs();
+    let runs = view.moment.explained(base.tree.probe_group(group, looked_at).await).await?;
+    Ok(Table::new(&runs, base.tree.totals(group).row_bytes as f64, view.moment.block_bytes()))
 }
 
 fn part_of(needed: f64, rows: f64) -> f64 {

@@ -6,7 +6,7 @@ use bucketdb_lsm::{Tier, Totals};
 
 use super::Documents;
 use crate::epoch::Epoch;
-use crate::{Base, EncodedKey, Index, IndexBuilt, IndexEntry, IndexRange, TableId, run_key};
+use crate::{Base, EncodedKey, Index, IndexBuilt, IndexEntry, IndexRange, TableEntry, TableId, run_key};
 
 /// What an index has of the rows that were written behind a base, and the base, which has the rest.
 #[derive(Clone, Debug)]
@@ -16,6 +16,17 @@ pub struct IndexPage {
     /// What has the rest, except of rows that were written behind it.
     pub base: Arc<Base>,
     /// Where in its tree; `None` if it has nothing of the table.
+    pub group: Option<u32>,
+}
+
+/// How much an index has in a range, about.
+#[derive(Clone, Debug)]
+pub struct IndexExtent {
+    /// How many entries of rows that were written behind the base; those that they had in between count as well.
+    pub written: usize,
+    /// See [`IndexPage`].
+    pub base: Arc<Base>,
+    /// See [`IndexPage`].
     pub group: Option<u32>,
 }
 
@@ -67,13 +78,33 @@ impl Documents {
     /// What an index has in a range of values, as of a position that is pinned. `None` if it is of no use there.
     #[must_use]
     pub fn index_page(&self, table: TableId, index: &Index, range: &IndexRange, at: Seq) -> Option<IndexPage> {
-        let IndexState::Usable { .. } = self.index_state(table, index, at) else { return None };
-        let epoch = self.epoch(at)?;
-        let entry = self.catalogue.table(table)?;
+        let (epoch, entry, group) = self.usable_index(table, index, at)?;
         let entries = epoch.overlay.index_entries(entry, index, range, at);
-        let base = epoch.base.clone();
-        let in_step = base.index(index.id).filter(|known| known.is_in_step(entry));
-        Some(IndexPage { entries, group: in_step.map(|index| index.group), base })
+        Some(IndexPage { entries, group, base: epoch.base.clone() })
+    }
+
+    /// How much an index has in a range of values, as of a position that is pinned, without a look at any row: no more than `most`
+    /// entries are counted of what was written behind the base. `None` if it is of no use there.
+    #[must_use]
+    pub fn index_extent(
+        &self,
+        table: TableId,
+        index: &Index,
+        range: &IndexRange,
+        at: Seq,
+        most: usize,
+    ) -> Option<IndexExtent> {
+        let (epoch, _, group) = self.usable_index(table, index, at)?;
+        let written = epoch.overlay.count_index_entries(table, index, range, most);
+        Some(IndexExtent { written, group, base: epoch.base.clone() })
+    }
+
+    /// The state that has an index of a table, and the group of its base that has the index.
+    fn usable_index(&self, table: TableId, index: &Index, at: Seq) -> Option<(&Epoch, &TableEntry, Option<u32>)> {
+        let IndexState::Usable { .. } = self.index_state(table, index, at) else { return None };
+        let (epoch, entry) = (self.epoch(at)?, self.catalogue.table(table)?);
+        let in_step = epoch.base.index(index.id).filter(|known| known.is_in_step(entry));
+        Some((epoch, entry, in_step.map(|index| index.group)))
     }
 
     /// Which of these rows were written behind a base, up to a position that is pinned: what an index in the base says of
