@@ -21,8 +21,9 @@ const REASONS: [(&str, &str); 3] = [
 
 /// Why the local engine is ahead of which the queries are measured beside.
 const WHY_LOOKUPS: &str = "SQLite is a library in one process that reads pages of its own file: it shows what there is to gain, not \
-    who else would do. Of the time that a query takes here, a good part goes into choosing its way, as an index may be anywhere \
-    between memory and a bucket, and into what others may have written meanwhile; each row is looked for by its key.";
+    who else would do. What is more to do here: a way is chosen for each query, as an index may be anywhere between memory and a \
+    bucket; what was written since the last checkpoint is looked for beside it; each row is found by its key. A count, which is \
+    furthest behind, makes values of each entry and tests the filter on them once more, where SQLite only steps on.";
 
 /// Queries that an index answers, all that was measured of them.
 pub(crate) fn lookups(results: &Path) -> Result<Option<Table>> {
