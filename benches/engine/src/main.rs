@@ -17,7 +17,7 @@ mod updates;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use engine_bench::report;
+use engine_bench::report::{self, Report};
 
 #[derive(Parser)]
 struct Arguments {
@@ -60,26 +60,19 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let runtime = tokio::runtime::Runtime::new()?;
+    // Nothing to report where only a profile was wanted.
+    let finish = |report: Option<Report>| report.map_or(Ok(()), |report| report.finish(&arguments.results));
     match arguments.command {
         Command::Open(options) => runtime.block_on(open::run(options))?.finish(&arguments.results),
         Command::Load(options) => load::run(options)?.finish(&arguments.results),
         Command::LoadOne(options) => runtime.block_on(load::one(options)),
         Command::Updates(options) => updates::run(options)?.finish(&arguments.results),
         Command::UpdatesOne(options) => runtime.block_on(updates::one(options)),
-        Command::Reads(options) => match runtime.block_on(reads::run(options))? {
-            Some(report) => report.finish(&arguments.results),
-            None => Ok(()),
-        },
+        Command::Reads(options) => finish(runtime.block_on(reads::run(options))?),
         Command::Index(options) => runtime.block_on(index::run(options))?.finish(&arguments.results),
         Command::IndexWriter(options) => runtime.block_on(index::write(options)),
-        Command::Queries(options) => match runtime.block_on(queries::run(options))? {
-            Some(report) => report.finish(&arguments.results),
-            None => Ok(()),
-        },
-        Command::Lookups(options) => match runtime.block_on(queries::indexed::run(options))? {
-            Some(report) => report.finish(&arguments.results),
-            None => Ok(()),
-        },
+        Command::Queries(options) => finish(runtime.block_on(queries::run(options))?),
+        Command::Lookups(options) => finish(runtime.block_on(queries::indexed::run(options))?),
         Command::Publish => {
             let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/benchmarks-engine.md");
             report::publish(&arguments.results, document.as_ref())

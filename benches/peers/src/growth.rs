@@ -15,7 +15,7 @@ use crate::results::{Results, Row, row};
 
 const SMALLEST: u32 = 4;
 
-/// Its compaction writes ten million several times over, more than a disk of this kind of machine has room for.
+/// Its compaction writes everything several times over, which for ten million was not tried.
 const LARGEST_OF_SLATEDB: u32 = 6;
 
 /// What does something now and then by itself has it in some of them.

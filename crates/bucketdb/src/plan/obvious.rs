@@ -18,7 +18,7 @@ use crate::rows::TableRef;
 const FEW_LOOKS: f64 = 5000.0;
 
 /// More entries than that are not few, however many there are.
-const MOST_COUNTED: usize = 5001;
+const MOST_COUNTED: usize = FEW_LOOKS as usize + 1;
 
 /// In so many places of an index at most: each is looked for.
 const FEW_PLACES: usize = 8;
